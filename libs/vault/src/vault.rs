@@ -1,0 +1,308 @@
+//! The vault: makes, finds, remembers and destroys the key of each person.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use moka::sync::Cache;
+
+use crate::{
+    Algorithm, DataKey, KeyRing, KeyStore, PersonId, PutError, StoreError, UnwrapError,
+    rotation::{self, RotationError, RotationProgress},
+};
+
+/// Writes of one bulk call under way at a time.
+const CONCURRENT_WRITES: usize = 400;
+
+/// How keys are made and remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VaultOptions {
+    /// The cipher of new keys; keys of either cipher can be read.
+    pub algorithm: Algorithm,
+    /// Keys remembered at the most, each some 2 KB.
+    pub remembered: u64,
+    /// How long a key is remembered at the most: a process that misses an erasure forgets by then.
+    pub remember_for: Duration,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::default(),
+            remembered: 50_000,
+            remember_for: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The person has no key: erased (or never registered). What was sealed for them is unreadable for good.
+    #[error("the person has been erased")]
+    Erased,
+    /// The key cannot be had now; nothing is said about whether there is one.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why keys cannot be had or changed now.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored key does not unwrap: most likely a key-encryption key is missing in configuration.
+    #[error(transparent)]
+    Unwrap(#[from] UnwrapError),
+    /// The service that holds the keys does not hand them out.
+    #[error("the keys cannot be fetched")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// This vault only reads keys; the registry alone makes and destroys them.
+    #[error("this service may read keys, not change them")]
+    ReadOnly,
+}
+
+/// Where a vault gets keys from that it does not remember.
+#[async_trait]
+pub trait KeySource: Send + Sync + 'static {
+    /// The keys of persons, at most 1,000 at a time, in any order; whoever has none is missing.
+    ///
+    /// # Errors
+    /// Where they cannot be had; an error about one is an error of the call.
+    async fn fetch(&self, persons: &[PersonId]) -> Result<Vec<(PersonId, DataKey)>, Unavailable>;
+}
+
+/// The keys of all persons. Cheap to clone; clones share what they remember.
+#[derive(Clone)]
+pub struct Vault {
+    source: Arc<dyn KeySource>,
+    owned: Option<Owned>,
+    algorithm: Algorithm,
+    cache: Cache<PersonId, Arc<DataKey>>,
+    /// How often something was forgotten; see [`Vault::remember`].
+    forgotten: Arc<AtomicU64>,
+}
+
+/// What only the owner of the keys has.
+#[derive(Clone)]
+pub(crate) struct Owned {
+    store: Arc<dyn KeyStore>,
+    /// Replaced by a rotation.
+    ring: Arc<RwLock<KeyRing>>,
+}
+
+impl Vault {
+    /// The vault of the keys' owner, the registry.
+    pub fn new(store: Arc<dyn KeyStore>, ring: KeyRing, options: VaultOptions) -> Self {
+        let owned = Owned {
+            store,
+            ring: Arc::new(RwLock::new(ring)),
+        };
+        Self {
+            owned: Some(owned.clone()),
+            ..Self::read_only(Arc::new(owned), options)
+        }
+    }
+
+    /// A vault that gets its keys from their owner; `create`, `erase` and `rotate` answer [`Unavailable::ReadOnly`].
+    pub fn read_only(source: Arc<dyn KeySource>, options: VaultOptions) -> Self {
+        Self {
+            source,
+            owned: None,
+            algorithm: options.algorithm,
+            cache: Cache::builder()
+                .max_capacity(options.remembered)
+                .time_to_live(options.remember_for)
+                .build(),
+            forgotten: Arc::default(),
+        }
+    }
+
+    /// The key of a new person, stored durably when this returns. Where there is one, that is the answer: asked twice, done once.
+    ///
+    /// # Errors
+    /// [`KeyError::Unavailable`] where the store does not answer; a key may be stored then, and asking again finds it.
+    /// [`KeyError::Erased`] where the key was destroyed at the same moment.
+    pub async fn create(&self, person: PersonId) -> Result<Arc<DataKey>, KeyError> {
+        if let Some(key) = self.cache.get(&person) {
+            return Ok(key);
+        }
+        let owned = self.owned()?;
+        let seen = self.forgotten.load(Ordering::SeqCst);
+        let ring = owned.ring();
+        let key = DataKey::generate(self.algorithm);
+        let wrapped = ring.wrap(person, &key);
+        let key = match owned.store.put(person, 0, wrapped).await {
+            Ok(_) => key,
+            Err(PutError::Conflict) => {
+                let stored = owned.store.last(person).await.map_err(Unavailable::Store)?;
+                let stored = stored.ok_or(KeyError::Erased)?;
+                ring.unwrap(person, &stored.wrapped)
+                    .map_err(Unavailable::Unwrap)?
+            }
+            Err(PutError::Unavailable(error)) => return Err(Unavailable::Store(error).into()),
+        };
+        Ok(self.remember(person, key, seen))
+    }
+
+    /// The keys of many new persons, in their order; the writes go to the store together.
+    ///
+    /// # Errors
+    /// As [`Vault::create`], at the first error; some keys may be stored then, and asking again finds them.
+    pub async fn create_all(&self, persons: &[PersonId]) -> Result<Vec<Arc<DataKey>>, KeyError> {
+        stream::iter(persons.to_vec())
+            .map(|person| self.create(person))
+            .buffered(CONCURRENT_WRITES)
+            .try_collect()
+            .await
+    }
+
+    /// The key of a person.
+    ///
+    /// # Errors
+    /// [`KeyError::Erased`] where there is none, [`KeyError::Unavailable`] where that cannot be told.
+    pub async fn key(&self, person: PersonId) -> Result<Arc<DataKey>, KeyError> {
+        if let Some(key) = self.cache.get(&person) {
+            return Ok(key);
+        }
+        let seen = self.forgotten.load(Ordering::SeqCst);
+        let fetched = self.source.fetch(&[person]).await?;
+        let (_, key) = fetched
+            .into_iter()
+            .find(|(owner, _)| *owner == person)
+            .ok_or(KeyError::Erased)?;
+        Ok(self.remember(person, key, seen))
+    }
+
+    /// The keys of many persons, for lists and rebuilds; whoever is erased is missing.
+    ///
+    /// # Errors
+    /// Where keys cannot be had.
+    pub async fn keys(
+        &self,
+        persons: &[PersonId],
+    ) -> Result<HashMap<PersonId, Arc<DataKey>>, Unavailable> {
+        let mut keys = HashMap::with_capacity(persons.len());
+        let mut unknown = HashSet::new();
+        for person in persons {
+            match self.cache.get(person) {
+                Some(key) => {
+                    keys.insert(*person, key);
+                }
+                None => {
+                    unknown.insert(*person);
+                }
+            }
+        }
+        let unknown: Vec<_> = unknown.into_iter().collect();
+        for persons in unknown.chunks(1_000) {
+            let seen = self.forgotten.load(Ordering::SeqCst);
+            for (person, key) in self.source.fetch(persons).await? {
+                keys.insert(person, self.remember(person, key, seen));
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Destroys the key of a person: what was sealed for them is unreadable for good. Nothing is left, also of wrappings
+    /// that an interrupted rotation left behind. Asked twice, done once.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the store does not answer; the key may be destroyed or not, and asking again settles it.
+    pub async fn erase(&self, person: PersonId) -> Result<(), Unavailable> {
+        let owned = self.owned()?;
+        let destroyed = owned.destroy_all(person).await;
+        // Also where it failed: the key may be gone, and is fetched again if not.
+        self.forget(person);
+        destroyed
+    }
+
+    /// Drops a person's key from memory; for whoever learns from the log that the person was erased.
+    pub fn forget(&self, person: PersonId) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.cache.invalidate(&person);
+    }
+
+    /// Wraps every stored key under the current key of `ring`, which also takes the place of this vault's ring. It must
+    /// hold the keys that were used before, too. Goes on while keys are made and destroyed; interrupted, it goes on when
+    /// run again. Data keys and the log stay as they are.
+    ///
+    /// Before: every process that unwraps keys must have the new key configured. After, without error: the old
+    /// key-encryption keys can be taken out of configuration.
+    ///
+    /// # Errors
+    /// Where the store does not answer, or some stored keys could not be unwrapped (all others are rewrapped then).
+    pub async fn rotate(
+        &self,
+        ring: KeyRing,
+        progress: impl FnMut(RotationProgress) + Send,
+    ) -> Result<RotationProgress, RotationError> {
+        let owned = self.owned()?;
+        *owned.ring.write().unwrap_or_else(PoisonError::into_inner) = ring.clone();
+        rotation::rotate(owned.store.as_ref(), &ring, progress).await
+    }
+
+    fn owned(&self) -> Result<&Owned, Unavailable> {
+        self.owned.as_ref().ok_or(Unavailable::ReadOnly)
+    }
+
+    /// Remembers a key, unless something was forgotten since `seen` was read, before the key was fetched: it might be
+    /// this very key, fetched just before it was destroyed.
+    fn remember(&self, person: PersonId, key: DataKey, seen: u64) -> Arc<DataKey> {
+        let key = Arc::new(key);
+        self.cache.insert(person, Arc::clone(&key));
+        // Looked at after the insertion: a `forget` that comes later finds the key and drops it.
+        if self.forgotten.load(Ordering::SeqCst) != seen {
+            self.cache.invalidate(&person);
+        }
+        key
+    }
+}
+
+impl Owned {
+    fn ring(&self) -> KeyRing {
+        self.ring
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn destroy_all(&self, person: PersonId) -> Result<(), Unavailable> {
+        // A rotation may put a new wrapping while the old one is destroyed, but
+        // not after the last one is: it expects the one that it read.
+        while let Some(stored) = self.store.last(person).await? {
+            self.store.destroy(stored.sequence).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl KeySource for Owned {
+    async fn fetch(&self, persons: &[PersonId]) -> Result<Vec<(PersonId, DataKey)>, Unavailable> {
+        let ring = self.ring();
+        let stored = self.store.last_of(persons).await?;
+        stored
+            .into_iter()
+            .map(|stored| Ok((stored.person, ring.unwrap(stored.person, &stored.wrapped)?)))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault")
+            .field("owner", &self.owned.is_some())
+            .field("remembered", &self.cache.entry_count())
+            .finish()
+    }
+}
