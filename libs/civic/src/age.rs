@@ -27,7 +27,11 @@ impl Age {
             return Self(0);
         };
         let reached = birthday(birth, calendar_years).is_some_and(|birthday| birthday <= day);
-        Self(if reached { calendar_years } else { calendar_years.saturating_sub(1) })
+        Self(if reached {
+            calendar_years
+        } else {
+            calendar_years.saturating_sub(1)
+        })
     }
 
     /// Full years.
@@ -61,5 +65,110 @@ fn birthday(birth: LocalDay, years: u16) -> Option<LocalDay> {
 impl fmt::Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn day(text: &str) -> LocalDay {
+        text.parse().unwrap()
+    }
+
+    fn age(birth: &str, on: &str) -> u16 {
+        Age::on(day(birth), day(on)).years()
+    }
+
+    #[test]
+    fn an_age_is_reached_on_the_birthday_itself() {
+        assert_eq!(age("1944-11-05", "2024-11-04"), 79);
+        assert_eq!(age("1944-11-05", "2024-11-05"), 80);
+        assert_eq!(
+            Age::birthday_reaching(day("1944-11-05"), 80),
+            day("2024-11-05")
+        );
+    }
+
+    #[test]
+    fn who_was_born_on_29_february_is_older_on_28_february_of_a_common_year() {
+        assert_eq!(age("1944-02-29", "2023-02-27"), 78);
+        assert_eq!(age("1944-02-29", "2023-02-28"), 79);
+        assert_eq!(age("1944-02-29", "2024-02-28"), 79);
+        assert_eq!(age("1944-02-29", "2024-02-29"), 80);
+        assert_eq!(
+            Age::birthday_reaching(day("1944-02-29"), 79),
+            day("2023-02-28")
+        );
+        assert_eq!(
+            Age::birthday_reaching(day("1944-02-29"), 80),
+            day("2024-02-29")
+        );
+    }
+
+    #[test]
+    fn the_next_birthday_is_after_the_day() {
+        let birth = day("1944-11-05");
+        assert_eq!(
+            Age::next_birthday_after(birth, day("2024-11-04")),
+            day("2024-11-05")
+        );
+        assert_eq!(
+            Age::next_birthday_after(birth, day("2024-11-05")),
+            day("2025-11-05")
+        );
+        assert_eq!(Age::next_birthday_after(birth, birth), day("1945-11-05"));
+    }
+
+    #[test]
+    fn nobody_is_older_than_nought_before_their_birth() {
+        assert_eq!(age("2024-11-05", "2024-11-04"), 0);
+        assert_eq!(age("2024-11-05", "1999-01-01"), 0);
+    }
+
+    #[test]
+    fn birthdays_beyond_the_calendar_are_its_last_day() {
+        assert_eq!(
+            Age::birthday_reaching(day("1944-11-05"), u16::MAX),
+            LocalDay::MAX
+        );
+    }
+
+    fn a_day() -> impl Strategy<Value = LocalDay> {
+        (-40_000..40_000).prop_map(|days| LocalDay::from_epoch_days(days).unwrap())
+    }
+
+    fn a_leap_day() -> impl Strategy<Value = LocalDay> {
+        (475..500).prop_map(|quarter| {
+            LocalDay::from_ymd(quarter * 4, 2, 29)
+                .or(LocalDay::from_ymd(1904, 2, 29))
+                .unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_age_begins_on_its_birthday_and_not_a_day_before(
+            birth in prop_oneof![a_day(), a_leap_day()],
+            years in 1_u16..130,
+        ) {
+            let birthday = Age::birthday_reaching(birth, years);
+            prop_assert_eq!(Age::on(birth, birthday).years(), years);
+            prop_assert_eq!(Age::on(birth, birthday.prev()).years(), years - 1);
+        }
+
+        #[test]
+        fn the_age_stays_until_the_next_birthday(
+            birth in prop_oneof![a_day(), a_leap_day()],
+            days in 0_i64..47_000,
+        ) {
+            let today = birth.plus_days(days);
+            let next = Age::next_birthday_after(birth, today);
+            prop_assert!(next > today);
+            prop_assert_eq!(Age::on(birth, next.prev()), Age::on(birth, today));
+            prop_assert_eq!(Age::on(birth, next).years(), Age::on(birth, today).years() + 1);
+        }
     }
 }

@@ -21,7 +21,13 @@ pub enum DivisionLevel {
 
 impl DivisionLevel {
     /// All levels, the widest first.
-    pub const ALL: [Self; 5] = [Self::Province, Self::City, Self::County, Self::Town, Self::Village];
+    pub const ALL: [Self; 5] = [
+        Self::Province,
+        Self::City,
+        Self::County,
+        Self::Town,
+        Self::Village,
+    ];
 
     /// The number of digits of a code of this level.
     #[must_use]
@@ -90,7 +96,13 @@ impl DivisionCode {
         if level > self.level {
             return None;
         }
-        let digits = std::array::from_fn(|place| if place < level.digits() { self.digits[place] } else { 0 });
+        let digits = std::array::from_fn(|place| {
+            if place < level.digits() {
+                self.digits[place]
+            } else {
+                0
+            }
+        });
         Some(Self { digits, level })
     }
 
@@ -108,7 +120,8 @@ impl DivisionCode {
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.digits[..self.level.digits()]).expect("a division code is of ASCII digits")
+        str::from_utf8(&self.digits[..self.level.digits()])
+            .expect("a division code is of ASCII digits")
     }
 }
 
@@ -179,7 +192,9 @@ impl VillageCode {
     }
 
     fn around(&self, level: DivisionLevel) -> DivisionCode {
-        self.0.at(level).expect("every level is above or at a village")
+        self.0
+            .at(level)
+            .expect("every level is above or at a village")
     }
 
     /// The digits.
@@ -199,7 +214,11 @@ impl TryFrom<DivisionCode> for VillageCode {
     type Error = DivisionCodeError;
 
     fn try_from(code: DivisionCode) -> Result<Self, DivisionCodeError> {
-        if code.level() == DivisionLevel::Village { Ok(Self(code)) } else { Err(DivisionCodeError::NotAVillage) }
+        if code.level() == DivisionLevel::Village {
+            Ok(Self(code))
+        } else {
+            Err(DivisionCodeError::NotAVillage)
+        }
     }
 }
 
@@ -224,3 +243,104 @@ impl fmt::Debug for VillageCode {
 }
 
 as_text!(VillageCode);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> DivisionCode {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_number_of_digits_tells_the_level() {
+        assert_eq!(code("35").level(), DivisionLevel::Province);
+        assert_eq!(code("3505").level(), DivisionLevel::City);
+        assert_eq!(code("350524").level(), DivisionLevel::County);
+        assert_eq!(code("350524100").level(), DivisionLevel::Town);
+        assert_eq!(code("350524100001").level(), DivisionLevel::Village);
+    }
+
+    #[test]
+    fn other_texts_are_no_codes() {
+        for text in [
+            "",
+            "3",
+            "350",
+            "35052",
+            "3505241",
+            "3505241000011",
+            "35052a",
+            "３５",
+            "05",
+            " 35",
+            "350524100 01",
+        ] {
+            assert_eq!(
+                text.parse::<DivisionCode>(),
+                Err(DivisionCodeError::Form),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_village_lies_in_a_town_a_county_a_city_and_a_province() {
+        let upwards: Vec<String> = code("350524100001")
+            .upwards()
+            .map(|code| code.to_string())
+            .collect();
+        assert_eq!(
+            upwards,
+            ["350524100001", "350524100", "350524", "3505", "35"]
+        );
+        assert_eq!(code("35").parent(), None);
+        assert_eq!(
+            code("350524100001").at(DivisionLevel::County),
+            Some(code("350524"))
+        );
+        assert_eq!(code("350524").at(DivisionLevel::Town), None);
+    }
+
+    #[test]
+    fn a_division_contains_itself_and_what_lies_in_it() {
+        let county = code("350524");
+        assert!(county.contains(&county));
+        assert!(county.contains(&code("350524100001")));
+        assert!(!county.contains(&code("350525100001")));
+        assert!(!county.contains(&code("3505")));
+    }
+
+    #[test]
+    fn codes_are_ordered_as_text() {
+        let mut codes = [
+            code("350525"),
+            code("350524100"),
+            code("35"),
+            code("350524"),
+            code("350524100001"),
+        ];
+        codes.sort();
+        assert_eq!(
+            codes.map(|code| code.to_string()),
+            ["35", "350524", "350524100", "350524100001", "350525"]
+        );
+    }
+
+    #[test]
+    fn an_elder_lives_in_a_village() {
+        let village: VillageCode = "350524100001".parse().unwrap();
+        assert_eq!(village.town(), code("350524100"));
+        assert_eq!(village.county(), code("350524"));
+        assert_eq!(
+            "350524100".parse::<VillageCode>(),
+            Err(DivisionCodeError::NotAVillage)
+        );
+        assert_eq!(
+            "3505241".parse::<VillageCode>(),
+            Err(DivisionCodeError::Form)
+        );
+        assert_eq!(serde_json::to_string(&village).unwrap(), "\"350524100001\"");
+        assert!(serde_json::from_str::<VillageCode>("\"350524\"").is_err());
+    }
+}

@@ -73,12 +73,20 @@ mod tests {
         let elder: ElderId = text.parse().unwrap();
         assert_eq!(elder.to_string(), text);
         assert_eq!(ElderId::from_slice(elder.as_uuid().as_bytes()), Ok(elder));
-        assert_eq!(serde_json::to_string(&elder).unwrap(), format!("\"{text}\""));
+        assert_eq!(
+            serde_json::to_string(&elder).unwrap(),
+            format!("\"{text}\"")
+        );
     }
 
     #[test]
     fn other_spellings_are_refused() {
-        for text in ["", "0192f3a45b6c7d8e9f0123456789abcd", "{0192f3a4-5b6c-7d8e-9f01-23456789abcd}", "350524"] {
+        for text in [
+            "",
+            "0192f3a45b6c7d8e9f0123456789abcd",
+            "{0192f3a4-5b6c-7d8e-9f01-23456789abcd}",
+            "350524",
+        ] {
             assert_eq!(text.parse::<ElderId>(), Err(ElderIdError));
         }
     }

@@ -161,12 +161,56 @@ impl TryFrom<u8> for HandicapGrade {
     type Error = HandicapGradeError;
 
     fn try_from(number: u8) -> Result<Self, HandicapGradeError> {
-        Self::ALL.iter().copied().find(|grade| grade.number() == number).ok_or(HandicapGradeError)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|grade| grade.number() == number)
+            .ok_or(HandicapGradeError)
     }
 }
 
 impl From<HandicapGrade> for u8 {
     fn from(grade: HandicapGrade) -> Self {
         grade.number()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greater_of_two_levels_is_the_more_severe() {
+        assert_eq!(
+            CapabilityLevel::Mild.max(CapabilityLevel::Total),
+            CapabilityLevel::Total
+        );
+        assert_eq!(
+            CapabilityLevel::Unassessed.max(CapabilityLevel::Intact),
+            CapabilityLevel::Intact
+        );
+        assert!(CapabilityLevel::ALL.is_sorted());
+    }
+
+    #[test]
+    fn grades_are_numbers_from_1_to_4() {
+        assert_eq!(
+            serde_json::from_str::<HandicapGrade>("2").unwrap(),
+            HandicapGrade::Second
+        );
+        assert_eq!(serde_json::to_string(&HandicapGrade::Fourth).unwrap(), "4");
+        assert_eq!(HandicapGrade::try_from(0), Err(HandicapGradeError));
+        assert_eq!(HandicapGrade::try_from(5), Err(HandicapGradeError));
+        assert_eq!(HandicapGrade::Second.chinese(), "二级");
+    }
+
+    #[test]
+    fn grades_1_and_2_are_severe() {
+        let severe: Vec<u8> = HandicapGrade::ALL
+            .iter()
+            .filter(|grade| grade.is_severe())
+            .map(|grade| grade.number())
+            .collect();
+        assert_eq!(severe, [1, 2]);
     }
 }

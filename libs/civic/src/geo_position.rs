@@ -58,7 +58,10 @@ impl GeoPosition {
         if !(-180.0..=180.0).contains(&longitude) {
             return Err(GeoPositionError::Longitude);
         }
-        Ok(Self { latitude, longitude })
+        Ok(Self {
+            latitude,
+            longitude,
+        })
     }
 
     /// Degrees north of the equator, -90 to 90.
@@ -79,7 +82,9 @@ impl GeoPosition {
         let half_latitude = (other.latitude - self.latitude).to_radians() / 2.0;
         let half_longitude = (other.longitude - self.longitude).to_radians() / 2.0;
         let h = half_latitude.sin().powi(2)
-            + self.latitude.to_radians().cos() * other.latitude.to_radians().cos() * half_longitude.sin().powi(2);
+            + self.latitude.to_radians().cos()
+                * other.latitude.to_radians().cos()
+                * half_longitude.sin().powi(2);
         // Rounding can carry h past 1 for two opposite places, where the arc sine ends.
         2.0 * EARTH_RADIUS_METRES * h.sqrt().min(1.0).asin()
     }
@@ -127,10 +132,16 @@ mod tests {
     #[test]
     fn degrees_out_of_range_are_refused() {
         for latitude in [90.1, -90.1, f64::NAN, f64::INFINITY] {
-            assert_eq!(GeoPosition::new(latitude, 0.0), Err(GeoPositionError::Latitude));
+            assert_eq!(
+                GeoPosition::new(latitude, 0.0),
+                Err(GeoPositionError::Latitude)
+            );
         }
         for longitude in [180.1, -180.1, f64::NAN, f64::NEG_INFINITY] {
-            assert_eq!(GeoPosition::new(0.0, longitude), Err(GeoPositionError::Longitude));
+            assert_eq!(
+                GeoPosition::new(0.0, longitude),
+                Err(GeoPositionError::Longitude)
+            );
         }
     }
 

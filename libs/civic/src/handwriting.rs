@@ -22,7 +22,8 @@ pub(crate) fn is_blank(c: char) -> bool {
 pub(crate) fn is_dash(c: char) -> bool {
     matches!(
         c,
-        '-' | '\u{00AD}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{2E3A}' | '\u{2E3B}' | '\u{FE58}' | '\u{FE63}'
+        '-' | '\u{00AD}' | '\u{2010}'
+            ..='\u{2015}' | '\u{2212}' | '\u{2E3A}' | '\u{2E3B}' | '\u{FE58}' | '\u{FE63}'
     )
 }
 
@@ -32,7 +33,10 @@ mod tests {
 
     #[test]
     fn full_width_characters_become_half_width_and_blanks_go() {
-        assert_eq!(tidied(" ３５０５\u{3000}２４ Ｘ\t－\u{00A0}\u{FEFF}年").collect::<String>(), "350524X-年");
+        assert_eq!(
+            tidied(" ３５０５\u{3000}２４ Ｘ\t－\u{00A0}\u{FEFF}年").collect::<String>(),
+            "350524X-年"
+        );
     }
 
     #[test]

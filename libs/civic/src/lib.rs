@@ -28,8 +28,8 @@ pub use age::Age;
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};
 pub use elder_id::{ElderId, ElderIdError};
 pub use elder_terms::{
-    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState, ElderStatus, HandicapGrade,
-    HandicapGradeError, Observation, ServiceKind, Sex, VisitMode,
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState,
+    ElderStatus, HandicapGrade, HandicapGradeError, Observation, ServiceKind, Sex, VisitMode,
 };
 pub use fen::Fen;
 pub use geo_position::{EARTH_RADIUS_METRES, GeoPosition, GeoPositionError};

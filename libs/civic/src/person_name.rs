@@ -55,7 +55,8 @@ impl FromStr for PersonName {
 
 /// Marks of direction make a name look like another one; they are refused with the control characters proper.
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 impl fmt::Debug for PersonName {
@@ -74,34 +75,55 @@ mod tests {
     fn white_space_inside_a_name_is_dropped() {
         let name: PersonName = " 王\u{3000}芳 \t\u{00A0}".parse().unwrap();
         assert_eq!(name.as_str(), "王芳");
-        assert_eq!("Mary Ann".parse::<PersonName>().unwrap().as_str(), "MaryAnn");
+        assert_eq!(
+            "Mary Ann".parse::<PersonName>().unwrap().as_str(),
+            "MaryAnn"
+        );
     }
 
     #[test]
     fn a_name_with_a_middle_dot_is_kept() {
-        assert_eq!("买买提·艾力".parse::<PersonName>().unwrap().as_str(), "买买提·艾力");
+        assert_eq!(
+            "买买提·艾力".parse::<PersonName>().unwrap().as_str(),
+            "买买提·艾力"
+        );
     }
 
     #[test]
     fn a_blank_name_is_none() {
         assert_eq!("".parse::<PersonName>(), Err(PersonNameError::Blank));
-        assert_eq!(" \u{3000}\n\u{FEFF}".parse::<PersonName>(), Err(PersonNameError::Blank));
+        assert_eq!(
+            " \u{3000}\n\u{FEFF}".parse::<PersonName>(),
+            Err(PersonNameError::Blank)
+        );
     }
 
     #[test]
     fn control_characters_are_refused() {
-        assert_eq!("王\u{0}芳".parse::<PersonName>(), Err(PersonNameError::ControlCharacter));
-        assert_eq!("王\u{202E}芳".parse::<PersonName>(), Err(PersonNameError::ControlCharacter));
+        assert_eq!(
+            "王\u{0}芳".parse::<PersonName>(),
+            Err(PersonNameError::ControlCharacter)
+        );
+        assert_eq!(
+            "王\u{202E}芳".parse::<PersonName>(),
+            Err(PersonNameError::ControlCharacter)
+        );
     }
 
     #[test]
     fn the_length_is_counted_in_characters_after_white_space_is_dropped() {
         assert!("王 ".repeat(64).parse::<PersonName>().is_ok());
-        assert_eq!("王".repeat(65).parse::<PersonName>(), Err(PersonNameError::TooLong));
+        assert_eq!(
+            "王".repeat(65).parse::<PersonName>(),
+            Err(PersonNameError::TooLong)
+        );
     }
 
     #[test]
     fn neither_debug_nor_errors_show_the_name() {
-        assert_eq!(format!("{:?}", "王芳".parse::<PersonName>()), "Ok(PersonName(**))");
+        assert_eq!(
+            format!("{:?}", "王芳".parse::<PersonName>()),
+            "Ok(PersonName(**))"
+        );
     }
 }

@@ -38,8 +38,14 @@ impl FromStr for Phone {
     type Err = PhoneError;
 
     fn from_str(text: &str) -> Result<Self, PhoneError> {
-        let number: String = tidied(text).map(|c| if is_dash(c) { '-' } else { c }).collect();
-        if is_mobile(&number) || is_landline(&number) { Ok(Self(number.into())) } else { Err(PhoneError) }
+        let number: String = tidied(text)
+            .map(|c| if is_dash(c) { '-' } else { c })
+            .collect();
+        if is_mobile(&number) || is_landline(&number) {
+            Ok(Self(number.into()))
+        } else {
+            Err(PhoneError)
+        }
     }
 }
 
@@ -79,7 +85,11 @@ mod tests {
 
     fn check(written: &str, expected: Option<&str>) {
         let phone = written.parse::<Phone>();
-        assert_eq!(phone.as_ref().ok().map(Phone::as_str), expected, "{written}");
+        assert_eq!(
+            phone.as_ref().ok().map(Phone::as_str),
+            expected,
+            "{written}"
+        );
     }
 
     #[test]
@@ -127,6 +137,9 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing_of_the_number() {
-        assert_eq!(format!("{:?}", "13811178935".parse::<Phone>()), "Ok(Phone(**))");
+        assert_eq!(
+            format!("{:?}", "13811178935".parse::<Phone>()),
+            "Ok(Phone(**))"
+        );
     }
 }

@@ -16,7 +16,13 @@ where
     D: Deserializer<'de>,
     T: FromStr<Err: fmt::Display>,
 {
-    deserializer.deserialize_str(Text(PhantomData))
+    // Asked for text, JSON and its like refuse a number by themselves, and repeat it; asked for anything, they leave
+    // the refusal to the visitor. They are all self-describing, which binary formats need not be.
+    if deserializer.is_human_readable() {
+        deserializer.deserialize_any(Text(PhantomData))
+    } else {
+        deserializer.deserialize_str(Text(PhantomData))
+    }
 }
 
 struct Text<T>(PhantomData<T>);

@@ -122,7 +122,10 @@ pub struct Set<E> {
 
 impl<E> Set<E> {
     /// No word.
-    pub const EMPTY: Self = Self { bits: 0, of: PhantomData };
+    pub const EMPTY: Self = Self {
+        bits: 0,
+        of: PhantomData,
+    };
 
     /// No word.
     #[must_use]
@@ -173,19 +176,28 @@ impl<E: Term> Set<E> {
     /// The words of both.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
-        Self { bits: self.bits | other.bits, of: PhantomData }
+        Self {
+            bits: self.bits | other.bits,
+            of: PhantomData,
+        }
     }
 
     /// The words that stand in both.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
-        Self { bits: self.bits & other.bits, of: PhantomData }
+        Self {
+            bits: self.bits & other.bits,
+            of: PhantomData,
+        }
     }
 
     /// The words of this one that are not in the other.
     #[must_use]
     pub fn difference(self, other: Self) -> Self {
-        Self { bits: self.bits & !other.bits, of: PhantomData }
+        Self {
+            bits: self.bits & !other.bits,
+            of: PhantomData,
+        }
     }
 
     /// Whether each word of this one is in the other.
@@ -197,7 +209,10 @@ impl<E: Term> Set<E> {
     /// The words, in the list's order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = E> + use<E> {
         let set = *self;
-        E::ALL.iter().copied().filter(move |word| set.contains(*word))
+        E::ALL
+            .iter()
+            .copied()
+            .filter(move |word| set.contains(*word))
     }
 
     /// The names of the words, in the list's order.
@@ -265,5 +280,97 @@ impl<E: Term> Serialize for Set<E> {
 impl<'de, E: Term + Deserialize<'de>> Deserialize<'de> for Set<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Vec::<E>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState,
+        ElderStatus, Observation, ServiceKind, Sex, VisitMode,
+    };
+
+    #[track_caller]
+    fn check<E: Term + Serialize + for<'de> Deserialize<'de>>() {
+        for (index, word) in E::ALL.iter().enumerate() {
+            assert_eq!(word.index() as usize, index);
+            assert_eq!(E::from_name(word.name()), Some(*word));
+            assert!(
+                word.name()
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b == b'_'),
+                "{}",
+                word.name()
+            );
+            assert!(!word.chinese().is_empty());
+            let json = serde_json::to_string(word).unwrap();
+            assert_eq!(json, format!("\"{}\"", word.name()));
+            assert_eq!(serde_json::from_str::<E>(&json).unwrap(), *word);
+        }
+        assert_eq!(E::from_name("NONE_OF_THEM"), None);
+        assert_eq!(Set::<E>::all().len(), E::ALL.len());
+    }
+
+    #[test]
+    fn every_word_reads_back_from_its_name() {
+        check::<Sex>();
+        check::<Category>();
+        check::<Assistance>();
+        check::<CapabilityLevel>();
+        check::<Observation>();
+        check::<CircumstanceKind>();
+        check::<ConsentState>();
+        check::<ConsentGiver>();
+        check::<ElderStatus>();
+        check::<ServiceKind>();
+        check::<VisitMode>();
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_without_being_repeated() {
+        let error = serde_json::from_str::<Category>("\"王芳\"")
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("not a known category"), "{error}");
+    }
+
+    #[test]
+    fn a_set_keeps_the_order_of_its_list() {
+        let set = Set::from([VisitMode::Encounter, VisitMode::Home, VisitMode::Phone]);
+        assert_eq!(
+            set.names().collect::<Vec<_>>(),
+            ["HOME", "PHONE", "ENCOUNTER"]
+        );
+        assert_eq!(format!("{set:?}"), "{Home, Phone, Encounter}");
+        assert_eq!(set.into_iter().next_back(), Some(VisitMode::Encounter));
+        let json = serde_json::to_string(&set).unwrap();
+        assert_eq!(json, r#"["HOME","PHONE","ENCOUNTER"]"#);
+        assert_eq!(serde_json::from_str::<Set<VisitMode>>(&json).unwrap(), set);
+        assert!(serde_json::from_str::<Set<VisitMode>>(r#"["BY_MAIL"]"#).is_err());
+    }
+
+    fn services() -> impl Strategy<Value = std::collections::BTreeSet<ServiceKind>> {
+        proptest::collection::btree_set(
+            prop::sample::select(ServiceKind::ALL),
+            0..=ServiceKind::ALL.len(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn sets_behave_like_sets(one in services(), other in services(), word in prop::sample::select(ServiceKind::ALL)) {
+            let collected = |set: Set<ServiceKind>| set.into_iter().collect::<std::collections::BTreeSet<_>>();
+            let (mut a, b): (Set<_>, Set<_>) = (one.iter().copied().collect(), other.iter().copied().collect());
+            prop_assert_eq!(collected(a.union(b)), &one | &other);
+            prop_assert_eq!(collected(a.intersection(b)), &one & &other);
+            prop_assert_eq!(collected(a.difference(b)), &one - &other);
+            prop_assert_eq!(a.is_subset(&b), one.is_subset(&other));
+            prop_assert_eq!((a.len(), a.is_empty(), a.contains(word)), (one.len(), one.is_empty(), one.contains(&word)));
+            prop_assert_eq!(a.insert(word), !one.contains(&word));
+            prop_assert!(a.contains(word) && a.remove(word) && !a.contains(word));
+        }
     }
 }

@@ -20,7 +20,9 @@ pub fn given<D: Decider>(events: impl IntoIterator<Item = D::Event>) -> Given<D>
 /// Nothing has happened yet.
 #[must_use = "an example without `when` proves nothing"]
 pub fn given_nothing<D: Decider>() -> Given<D> {
-    Given { state: D::default() }
+    Given {
+        state: D::default(),
+    }
 }
 
 /// The first part of an example: the state that past events have led to.
@@ -33,14 +35,19 @@ pub struct Given<D> {
 impl<D: Decider> Given<D> {
     /// What has happened after that.
     pub fn and(self, events: impl IntoIterator<Item = D::Event>) -> Self {
-        let state = events.into_iter().fold(self.state, |state, event| state.evolve(&event));
+        let state = events
+            .into_iter()
+            .fold(self.state, |state, event| state.evolve(&event));
         Self { state }
     }
 
     /// What is asked for now.
     pub fn when(self, command: D::Command) -> Answer<D> {
         let answer = self.state.decide(&command);
-        Answer { state: self.state, answer }
+        Answer {
+            state: self.state,
+            answer,
+        }
     }
 
     /// The state so far, for a test of the fold alone.
@@ -74,9 +81,14 @@ where
         let expected: Vec<_> = expected.into_iter().collect();
         match self.answer {
             Ok(events) if events == expected => {}
-            Ok(events) => panic!("other events than expected\n{}", difference(&expected, &events)),
+            Ok(events) => panic!(
+                "other events than expected\n{}",
+                difference(&expected, &events)
+            ),
             Err(refusal) => {
-                panic!("refused, where events were expected\n expected: {expected:#?}\n  refusal: {refusal:#?}")
+                panic!(
+                    "refused, where events were expected\n expected: {expected:#?}\n  refusal: {refusal:#?}"
+                )
             }
         }
     }
@@ -91,10 +103,14 @@ where
         match self.answer {
             Err(refusal) if refusal == expected => {}
             Err(refusal) => {
-                panic!("refused for another reason\n expected: {expected:#?}\n  refusal: {refusal:#?}")
+                panic!(
+                    "refused for another reason\n expected: {expected:#?}\n  refusal: {refusal:#?}"
+                )
             }
             Ok(events) => {
-                panic!("accepted, where a refusal was expected\n expected: {expected:#?}\n   events: {events:#?}")
+                panic!(
+                    "accepted, where a refusal was expected\n expected: {expected:#?}\n   events: {events:#?}"
+                )
             }
         }
     }
@@ -130,9 +146,17 @@ where
 
 /// Both lists in full, and the place where they part: long events differ in one field as a rule.
 fn difference<E: Debug + PartialEq>(expected: &[E], found: &[E]) -> String {
-    let at = expected.iter().zip(found).take_while(|(expected, found)| expected == found).count();
+    let at = expected
+        .iter()
+        .zip(found)
+        .take_while(|(expected, found)| expected == found)
+        .count();
     let number = at + 1;
-    let show = |events: &[E]| events.get(at).map_or_else(|| "none".to_owned(), |event| format!("{event:#?}"));
+    let show = |events: &[E]| {
+        events
+            .get(at)
+            .map_or_else(|| "none".to_owned(), |event| format!("{event:#?}"))
+    };
     format!(
         "event {number} differs\n expected: {}\n    found: {}\n\n all expected: {expected:#?}\n all found: {found:#?}",
         show(expected),
@@ -172,68 +196,98 @@ mod tests {
         fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
             match command {
                 Command::Pay(0) => Ok(vec![]),
-                Command::Pay(coins) if *coins > self.coins => Err(Refusal::TooPoor { missing: coins - self.coins }),
+                Command::Pay(coins) if *coins > self.coins => Err(Refusal::TooPoor {
+                    missing: coins - self.coins,
+                }),
                 Command::Pay(coins) => Ok(vec![Event::Paid(*coins)]),
             }
         }
 
         fn evolve(self, event: &Event) -> Self {
             match event {
-                Event::Filled(coins) => Self { coins: self.coins + coins },
-                Event::Paid(coins) => Self { coins: self.coins - coins },
+                Event::Filled(coins) => Self {
+                    coins: self.coins + coins,
+                },
+                Event::Paid(coins) => Self {
+                    coins: self.coins - coins,
+                },
             }
         }
     }
 
     #[test]
     fn an_example_tells_what_follows() {
-        given::<Purse>([Event::Filled(3)]).when(Command::Pay(2)).then([Event::Paid(2)]);
+        given::<Purse>([Event::Filled(3)])
+            .when(Command::Pay(2))
+            .then([Event::Paid(2)]);
         given::<Purse>([Event::Filled(3)])
             .and([Event::Paid(2)])
             .when(Command::Pay(2))
             .then_refused(Refusal::TooPoor { missing: 1 });
-        given_nothing::<Purse>().when(Command::Pay(0)).then_nothing();
+        given_nothing::<Purse>()
+            .when(Command::Pay(0))
+            .then_nothing();
     }
 
     #[test]
     fn the_state_after_an_answer_holds_its_events() {
         assert_eq!(given::<Purse>([Event::Filled(3)]).state().coins, 3);
-        assert_eq!(given::<Purse>([Event::Filled(3)]).when(Command::Pay(2)).state().coins, 1);
+        assert_eq!(
+            given::<Purse>([Event::Filled(3)])
+                .when(Command::Pay(2))
+                .state()
+                .coins,
+            1
+        );
     }
 
     #[test]
-    #[should_panic(expected = "event 1 differs\n expected: Paid(\n    1,\n)\n    found: Paid(\n    2,\n)")]
+    #[should_panic(
+        expected = "event 1 differs\n expected: Paid(\n    1,\n)\n    found: Paid(\n    2,\n)"
+    )]
     fn another_event_fails_the_example_and_is_shown() {
-        given::<Purse>([Event::Filled(3)]).when(Command::Pay(2)).then([Event::Paid(1)]);
+        given::<Purse>([Event::Filled(3)])
+            .when(Command::Pay(2))
+            .then([Event::Paid(1)]);
     }
 
     #[test]
     #[should_panic(expected = "event 2 differs\n expected: Paid(\n    1,\n)\n    found: none")]
     fn a_missing_event_fails_the_example() {
-        given::<Purse>([Event::Filled(3)]).when(Command::Pay(2)).then([Event::Paid(2), Event::Paid(1)]);
+        given::<Purse>([Event::Filled(3)])
+            .when(Command::Pay(2))
+            .then([Event::Paid(2), Event::Paid(1)]);
     }
 
     #[test]
     #[should_panic(expected = "refused, where events were expected")]
     fn a_refusal_fails_an_example_of_events() {
-        given_nothing::<Purse>().when(Command::Pay(2)).then([Event::Paid(2)]);
+        given_nothing::<Purse>()
+            .when(Command::Pay(2))
+            .then([Event::Paid(2)]);
     }
 
     #[test]
     #[should_panic(expected = "refused for another reason")]
     fn a_refusal_for_another_reason_fails_the_example() {
-        given_nothing::<Purse>().when(Command::Pay(2)).then_refused(Refusal::TooPoor { missing: 3 });
+        given_nothing::<Purse>()
+            .when(Command::Pay(2))
+            .then_refused(Refusal::TooPoor { missing: 3 });
     }
 
     #[test]
     #[should_panic(expected = "accepted, where a refusal was expected")]
     fn an_accepted_command_fails_an_example_of_refusal() {
-        given::<Purse>([Event::Filled(3)]).when(Command::Pay(2)).then_refused(Refusal::TooPoor { missing: 3 });
+        given::<Purse>([Event::Filled(3)])
+            .when(Command::Pay(2))
+            .then_refused(Refusal::TooPoor { missing: 3 });
     }
 
     #[test]
     #[should_panic(expected = "events, where nothing was to happen")]
     fn an_event_fails_an_example_of_nothing() {
-        given::<Purse>([Event::Filled(3)]).when(Command::Pay(2)).then_nothing();
+        given::<Purse>([Event::Filled(3)])
+            .when(Command::Pay(2))
+            .then_nothing();
     }
 }
