@@ -69,50 +69,40 @@ impl Account {
         }
     }
 
-    /// Makes the folder that is to hold PostgreSQL's files for `wanted`, and says where it really lies.
+    /// Where the files of this account for `wanted` really lie.
     ///
-    /// Under a parent that the account can't enter (a checkout in /root, say) the files are kept in
-    /// `/var/lib/eldercare`, and `wanted` becomes a link to them: whoever removes the link starts afresh.
+    /// Under a parent that the account can't enter (a checkout in /root, say) they are kept in `/var/lib/eldercare`,
+    /// and `wanted` becomes a link to them: whoever removes the link starts afresh.
     pub(crate) fn settle(self, wanted: &Path) -> Result<PathBuf, Error> {
-        let wanted =
-            std::path::absolute(wanted).doing(|| format!("resolve {}", wanted.display()))?;
-        let making = || format!("make the folder {}", wanted.display());
-        if let Some(parent) = wanted.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(parent)
-                .doing(making)?;
+        if let Ok(target) = fs::read_link(wanted) {
+            return if self.reaches(&target) {
+                Ok(target)
+            } else {
+                Err(Error::Unreachable { path: target })
+            };
         }
-        match fs::read_link(&wanted) {
-            Ok(target) => return self.home(target),
-            Err(_) if self.reaches(&wanted) || wanted.is_dir() => return self.home(wanted),
-            Err(_) => {}
+        if self.reaches(wanted) {
+            return Ok(wanted.to_owned());
         }
-        let elsewhere =
-            self.home(open_ground()?.join(format!("{:016x}", rand::random::<u64>())))?;
-        std::os::unix::fs::symlink(&elsewhere, &wanted).doing(making)?;
+        if wanted.exists() {
+            return Err(Error::Unreachable {
+                path: wanted.to_owned(),
+            });
+        }
+        let elsewhere = open_ground()?.join(format!("{:016x}", rand::random::<u64>()));
+        let name = wanted.file_name().unwrap_or(wanted.as_os_str());
+        let target = elsewhere.join(name);
+        let making = || format!("make the folder {}", elsewhere.display());
+        fs::create_dir(&elsewhere)
+            .and_then(|()| open_to_all(&elsewhere))
+            .doing(making)?;
+        std::os::unix::fs::symlink(&target, wanted)
+            .doing(|| format!("link {}", wanted.display()))?;
         tracing::info!(
-            folder = %wanted.display(), kept_in = %elsewhere.display(),
+            folder = %wanted.display(), kept_in = %target.display(),
             "PostgreSQL can't run as root and its account can't enter the data folder: its files are kept elsewhere"
         );
-        Ok(elsewhere)
-    }
-
-    /// Makes the folder if need be, for this account alone.
-    fn home(self, folder: PathBuf) -> Result<PathBuf, Error> {
-        let making = || format!("make the folder {}", folder.display());
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .doing(making)?;
-        self.own(&folder).doing(making)?;
-        if self.reaches(&folder) {
-            Ok(folder)
-        } else {
-            Err(Error::Unreachable { path: folder })
-        }
+        Ok(target)
     }
 }
 

@@ -59,8 +59,10 @@ pub(crate) fn make_once(
     let lock = File::create(base.join(format!(".{name}.lock"))).doing(making)?;
     lock.lock().doing(making)?;
     if !home.exists() {
+        let prefix = format!(".unfinished-{name}-");
+        sweep(base, &prefix);
         let unfinished = tempfile::Builder::new()
-            .prefix(".unfinished-")
+            .prefix(&prefix)
             .tempdir_in(base)
             .doing(making)?;
         let content = unfinished.path().join("content");
@@ -69,6 +71,19 @@ pub(crate) fn make_once(
         fs::rename(&content, &home).doing(making)?;
     }
     Ok(home)
+}
+
+/// Removes what attempts left that were cut short. We hold the lock: none of them still runs.
+fn sweep(base: &Path, prefix: &str) {
+    for entry in fs::read_dir(base)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+    {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let _left = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn pip(package: Package, target: &Path) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 //! A PostgreSQL server, which keeps the read models on one machine.
 
-use std::fs;
+use std::fs::{self, DirBuilder, File};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -23,13 +23,19 @@ use crate::tools::{PostgresPrograms, Tools, Version};
 /// How many free ports are tried before giving up.
 const PORTS_TRIED: usize = 10;
 
+/// PostgreSQL's own files in the data folder.
+const CLUSTER: &str = "cluster";
+
 /// The superuser and owner of everything.
 const USER: &str = "postgres";
+
+/// PostgreSQL's code for a database that is there already.
+const DUPLICATE_DATABASE: &str = "42P04";
 
 /// How a PostgreSQL server is started.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Where the database, its log and its password lie. As root it may become a link: see [`Postgres`].
+    /// Where the database, its log and its password lie. As root it may hold a link to the database: see [`Postgres`].
     pub data_folder: PathBuf,
     /// The port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
@@ -60,19 +66,29 @@ enum Lasting {
     Scratch,
 }
 
+/// What runs where.
+#[derive(Clone, Debug)]
+struct Place {
+    programs: PostgresPrograms,
+    account: Account,
+    /// The data folder, for what is ours: the log and the password.
+    home: PathBuf,
+    /// PostgreSQL's own files.
+    cluster: PathBuf,
+    lasting: Lasting,
+}
+
 /// A PostgreSQL server of our own.
 ///
 /// PostgreSQL refuses to run as root: for root it runs under the account "nobody". Where that account can't enter the
-/// data folder, the files are kept in `/var/lib/eldercare` and the data folder is a link to them.
+/// data folder, PostgreSQL's own files are kept in `/var/lib/eldercare`, and `cluster` in the data folder is a link to
+/// them.
 ///
 /// It ends when the handle is dropped or this process is gone, however it went. The handle depends on no async runtime.
 #[derive(Debug)]
 pub struct Postgres {
     options: PostgresOptions,
-    lasting: Lasting,
-    programs: PostgresPrograms,
-    account: Account,
-    home: PathBuf,
+    place: Place,
     password: String,
     server: Server,
 }
@@ -86,20 +102,34 @@ impl Postgres {
     /// the server refuses.
     pub async fn start(tools: &Tools, options: PostgresOptions) -> Result<Self, Error> {
         let tools = tools.clone();
-        let wanted = options.data_folder.clone();
-        let (account, home, programs) = aside(move || {
+        let folder = options.data_folder.clone();
+        let place = aside(move || {
             let account = Account::for_postgres()?;
-            let home = account.settle(&wanted)?;
-            let programs = tools.postgres(Some(&cluster(&home)))?;
-            if !cluster(&home).join("PG_VERSION").exists() {
-                // An attempt that was cut short left half a database, which holds nothing.
-                let _absent = fs::remove_dir_all(cluster(&home));
-                make_database(&programs, account, &home, Lasting::Yes)?;
+            let home =
+                std::path::absolute(&folder).doing(|| format!("resolve {}", folder.display()))?;
+            let making = || format!("make the folder {}", home.display());
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(&home)
+                .doing(making)?;
+            let making_lock = File::create(home.join(".making.lock")).doing(making)?;
+            making_lock.lock().doing(making)?;
+            let cluster = account.settle(&home.join(CLUSTER))?;
+            let programs = tools.postgres(Some(&cluster))?;
+            if !cluster.exists() {
+                make_database(&programs, account, &home, &cluster, Lasting::Yes)?;
             }
-            Ok((account, home, programs))
+            Ok(Place {
+                programs,
+                account,
+                home,
+                cluster,
+                lasting: Lasting::Yes,
+            })
         })
         .await?;
-        Self::run(options, Lasting::Yes, programs, account, home).await
+        Self::run(options, place).await
     }
 
     /// Starts a server for a test: an empty database, gone with the handle, never synced to disk. Fast, because the
@@ -109,29 +139,29 @@ impl Postgres {
     /// As for [`Postgres::start`].
     pub async fn for_tests(tools: &Tools) -> Result<Self, Error> {
         let tools = tools.clone();
-        let (account, home, programs) = aside(move || {
+        let place = aside(move || {
             let account = Account::for_postgres()?;
             let programs = tools.postgres(None)?;
             let template = template(&tools, &programs, account)?;
             let home = scratch::folder(account)?;
             copy_folder(&template, &home, account, false)
                 .doing(|| format!("copy {}", template.display()))?;
-            Ok((account, home, programs))
+            let cluster = home.join(CLUSTER);
+            Ok(Place {
+                programs,
+                account,
+                home,
+                cluster,
+                lasting: Lasting::Scratch,
+            })
         })
         .await?;
-        let options = PostgresOptions::new(&home);
-        Self::run(options, Lasting::Scratch, programs, account, home).await
+        Self::run(PostgresOptions::new(&place.home), place).await
     }
 
-    async fn run(
-        options: PostgresOptions,
-        lasting: Lasting,
-        programs: PostgresPrograms,
-        account: Account,
-        home: PathBuf,
-    ) -> Result<Self, Error> {
-        let password =
-            fs::read_to_string(password_file(&home)).doing(|| "read the database's password")?;
+    async fn run(options: PostgresOptions, place: Place) -> Result<Self, Error> {
+        let password = fs::read_to_string(password_file(&place.home))
+            .doing(|| "read the database's password")?;
         let mut tried = 0;
         loop {
             let mut settled = options.clone();
@@ -139,15 +169,12 @@ impl Postgres {
                 settled.port = free_port();
             }
             tried += 1;
-            match launch(&settled, lasting, &programs, account, &home).await {
+            match launch(&settled, &place).await {
                 Ok(process) => {
                     let server = Server::new(process);
                     let started = Self {
                         options: settled,
-                        lasting,
-                        programs,
-                        account,
-                        home,
+                        place,
                         password,
                         server,
                     };
@@ -180,22 +207,22 @@ impl Postgres {
 
     /// The server's version.
     pub fn version(&self) -> Version {
-        self.programs.version
+        self.place.programs.version
     }
 
     /// The programs in use; `pg_dump` and `psql` lie beside them.
     pub fn programs(&self) -> &PostgresPrograms {
-        &self.programs
+        &self.place.programs
     }
 
-    /// Where the files really lie.
-    pub fn home(&self) -> &Path {
-        &self.home
+    /// Where PostgreSQL's own files really lie.
+    pub fn cluster(&self) -> &Path {
+        &self.place.cluster
     }
 
     /// The server's log file.
     pub fn log(&self) -> PathBuf {
-        log_file(&self.home)
+        log_file(&self.place.home)
     }
 
     /// The main process's id.
@@ -229,10 +256,16 @@ impl Postgres {
         if known.is_none() {
             let quoted = name.replace('"', "\"\"");
             let statement = format!("CREATE DATABASE \"{quoted}\" TEMPLATE template0");
-            sqlx::raw_sql(AssertSqlSafe(statement))
+            match sqlx::raw_sql(AssertSqlSafe(statement))
                 .execute(&mut connection)
                 .await
-                .map_err(refused)?;
+            {
+                Ok(_) => {}
+                // Another was faster.
+                Err(sqlx::Error::Database(answer))
+                    if answer.code().as_deref() == Some(DUPLICATE_DATABASE) => {}
+                Err(source) => return Err(refused(source)),
+            }
         }
         let _gone = connection.close().await;
         Ok(self.url_of(name))
@@ -269,22 +302,11 @@ impl Postgres {
     /// As for [`Postgres::start`].
     pub async fn restart(&self) -> Result<(), Error> {
         self.stop().await;
-        let started = launch(
-            &self.options,
-            self.lasting,
-            &self.programs,
-            self.account,
-            &self.home,
-        )
-        .await?;
+        let started = launch(&self.options, &self.place).await?;
         self.server.replace(started);
         self.connect("answer").await?;
         Ok(())
     }
-}
-
-fn cluster(home: &Path) -> PathBuf {
-    home.join("cluster")
 }
 
 fn password_file(home: &Path) -> PathBuf {
@@ -295,11 +317,12 @@ fn log_file(home: &Path) -> PathBuf {
     home.join("postgres.log")
 }
 
-/// Makes an empty database and its password in `home`, which the account owns.
+/// Makes an empty database in `cluster`, whole or not at all, and its password in `home`.
 fn make_database(
     programs: &PostgresPrograms,
     account: Account,
     home: &Path,
+    cluster: &Path,
     lasting: Lasting,
 ) -> Result<(), Error> {
     let password: String = rand::rng()
@@ -307,41 +330,67 @@ fn make_database(
         .take(32)
         .map(char::from)
         .collect();
-    let file = password_file(home);
-    let writing = || format!("write {}", file.display());
-    let mut private = fs::OpenOptions::new();
-    let mut opened = private
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&file)
-        .doing(writing)?;
-    opened.write_all(password.as_bytes()).doing(writing)?;
-    account.own(&file).doing(writing)?;
+    write_password(&password_file(home), &password)?;
+    let unfinished = cluster.with_extension("unfinished");
+    let making = || format!("make the folder {}", unfinished.display());
+    // An attempt that was cut short left half a database, which holds nothing.
+    let _absent = fs::remove_dir_all(&unfinished);
+    if let Some(parent) = unfinished.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .doing(making)?;
+    }
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&unfinished)
+        .doing(making)?;
+    account.own(&unfinished).doing(making)?;
+    // The account can't enter every data folder, so initdb reads the password beside the database.
+    let told = cluster.with_extension("password");
+    write_password(&told, &password)?;
+    account.own(&told).doing(making)?;
     let mut initdb = Command::new(programs.bin.join("initdb"));
+    initdb.env("LC_ALL", "C").arg("-D").arg(&unfinished).args([
+        "-U",
+        USER,
+        "--encoding=UTF8",
+        "--locale=C",
+    ]);
     initdb
-        .env("LC_ALL", "C")
-        .arg("-D")
-        .arg(cluster(home))
-        .args(["-U", USER, "--encoding=UTF8", "--locale=C"]);
-    initdb
-        .arg(format!("--pwfile={}", file.display()))
+        .arg(format!("--pwfile={}", told.display()))
         .args(["--no-instructions", "--data-checksums"]);
     match lasting {
         Lasting::Yes => initdb.arg("--auth=scram-sha-256"),
-        // Tests connect by the thousand: the password is still asked for, but not proved by 4,096 rounds of hashing.
+        // Tests connect by the thousand: the password is asked for, but not proved by 4,096 rounds of hashing.
         Lasting::Scratch => initdb.args(["--auth=password", "--no-sync", "--wal-segsize=1"]),
     };
-    let made = account.run(&mut initdb).output().doing(|| "run initdb")?;
-    if made.status.success() {
-        return Ok(());
+    let made = account.run(&mut initdb).output().doing(|| "run initdb");
+    fs::remove_file(&told).doing(|| format!("remove {}", told.display()))?;
+    let made = made?;
+    if !made.status.success() {
+        let reason = String::from_utf8_lossy(&made.stderr).trim().to_owned();
+        return Err(Error::DidNotStart {
+            server: "initdb",
+            reason,
+        });
     }
-    let reason = String::from_utf8_lossy(&made.stderr).trim().to_owned();
-    Err(Error::DidNotStart {
-        server: "initdb",
-        reason,
-    })
+    fs::rename(&unfinished, cluster).doing(making)
+}
+
+/// Only we may read a password.
+fn write_password(file: &Path, password: &str) -> Result<(), Error> {
+    let writing = || format!("write {}", file.display());
+    let _absent = fs::remove_file(file);
+    let mut private = fs::OpenOptions::new();
+    let mut opened = private
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(file)
+        .doing(writing)?;
+    opened.write_all(password.as_bytes()).doing(writing)
 }
 
 /// The database that tests start from, made once for these tools and this version.
@@ -357,7 +406,14 @@ fn template(
         |unfinished| {
             // The account may not be able to enter the tools' folder: made elsewhere, kept here.
             let made = scratch::folder(account)?;
-            let done = make_database(programs, account, &made, Lasting::Scratch).and_then(|()| {
+            let done = make_database(
+                programs,
+                account,
+                &made,
+                &made.join(CLUSTER),
+                Lasting::Scratch,
+            )
+            .and_then(|()| {
                 copy_folder(&made, unfinished, Account::Ours, false)
                     .doing(|| format!("copy {}", made.display()))
             });
@@ -408,18 +464,12 @@ const ALWAYS: &[(&str, &str)] = &[
     ("log_parameter_max_length_on_error", "0"),
 ];
 
-async fn launch(
-    options: &PostgresOptions,
-    lasting: Lasting,
-    programs: &PostgresPrograms,
-    account: Account,
-    home: &Path,
-) -> Result<Arc<Process>, Error> {
-    let mut arguments = vec!["-D".into(), cluster(home).into_os_string()];
+async fn launch(options: &PostgresOptions, place: &Place) -> Result<Arc<Process>, Error> {
+    let mut arguments = vec!["-D".into(), place.cluster.clone().into_os_string()];
     let port = ("port", options.port.to_string());
     let fixed = ALWAYS
         .iter()
-        .chain(settings(lasting))
+        .chain(settings(place.lasting))
         .map(|(name, value)| (*name, (*value).to_owned()));
     let own = options
         .settings
@@ -430,14 +480,14 @@ async fn launch(
     }
     let plan = Plan {
         server: POSTGRES.server,
-        program: programs.bin.join("postgres"),
+        program: place.programs.bin.join("postgres"),
         arguments,
         // "Fast": sessions are ended, what is committed is written. (TERM would wait for every client to leave.)
         stop_signal: "INT",
         grace: Duration::from_secs(60),
-        log: log_file(home),
-        scratch: (lasting == Lasting::Scratch).then(|| home.to_owned()),
-        account,
+        log: log_file(&place.home),
+        scratch: (place.lasting == Lasting::Scratch).then(|| place.home.clone()),
+        account: place.account,
     };
     let process = Arc::new(aside(move || Process::start(plan)).await?);
     let since = Instant::now();
@@ -445,7 +495,7 @@ async fn launch(
         if process.ended().is_some() {
             return Err(process.failed_start(options.port));
         }
-        if is_ready(home, process.pid()) {
+        if is_ready(&place.cluster, process.pid()) {
             return Ok(process);
         }
         if since.elapsed() > options.ready_within {
@@ -454,7 +504,7 @@ async fn launch(
             return Err(Error::NotReady {
                 server: POSTGRES.server,
                 seconds,
-                log: log_file(home),
+                log: log_file(&place.home),
             });
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -463,8 +513,8 @@ async fn launch(
 
 /// PostgreSQL tells in its lock file, after its process id and much else, whether it accepts connections: unlike an
 /// answer at the port, this can't come from a stranger.
-fn is_ready(home: &Path, pid: u32) -> bool {
-    let text = fs::read_to_string(cluster(home).join("postmaster.pid")).unwrap_or_default();
+fn is_ready(cluster: &Path, pid: u32) -> bool {
+    let text = fs::read_to_string(cluster.join("postmaster.pid")).unwrap_or_default();
     let mut lines = text.lines().map(str::trim);
     lines.next().and_then(|line| line.parse().ok()) == Some(pid)
         && lines.any(|line| line == "ready")

@@ -256,7 +256,7 @@ fn unusable_copy(package: Package, path: &Path, reason: String) -> Error {
 }
 
 fn try_nats(path: &Path, origin: Origin) -> Result<NatsProgram, String> {
-    let version = said_version(Command::new(path).arg("--version"))?;
+    let version = said_version(Command::new(path).arg("--version"), "nats-server")?;
     if version < NATS_SINCE {
         return Err(format!(
             "it is version {version}, and {NATS_SINCE} or later is needed"
@@ -280,7 +280,7 @@ fn try_postgres(bin: &Path, account: Account, origin: Origin) -> Result<Postgres
         let mut command = Command::new(bin.join(program));
         command.arg(argument).env("LC_ALL", "C");
         account.run(&mut command);
-        said_version(&mut command).map_err(|reason| format!("{program}: {reason}"))
+        said_version(&mut command, program).map_err(|reason| format!("{program}: {reason}"))
     };
     let version = ask("postgres", "--version")?;
     if version < POSTGRES_SINCE {
@@ -316,12 +316,17 @@ fn try_postgres(bin: &Path, account: Account, origin: Origin) -> Result<Postgres
     }
 }
 
-fn said_version(command: &mut Command) -> Result<Version, String> {
+/// Asks a program for its version; it must also call itself `program`.
+fn said_version(command: &mut Command, program: &str) -> Result<Version, String> {
     let said = command.output().map_err(|refused| refused.to_string())?;
     if !said.status.success() {
         return Err(String::from_utf8_lossy(&said.stderr).trim().to_owned());
     }
-    String::from_utf8_lossy(&said.stdout)
+    let answer = String::from_utf8_lossy(&said.stdout);
+    if !answer.starts_with(program) {
+        return Err(format!("it is not {program}"));
+    }
+    answer
         .parse()
         .map_err(|()| "it does not tell its version".to_owned())
 }

@@ -124,10 +124,10 @@ async fn a_taken_port_is_told() {
     remove(&folder.path().join("postgres"));
 }
 
-/// As root, a data folder under a closed one (temporary folders are closed) is a link.
-fn remove(folder: &Path) {
-    let kept = std::fs::canonicalize(folder).unwrap();
-    std::fs::remove_dir_all(kept).unwrap();
+/// As root, the database of a data folder that is closed to others (temporary folders are) lies elsewhere.
+fn remove(data: &Path) {
+    let kept = std::fs::canonicalize(data.join("cluster")).unwrap();
+    std::fs::remove_dir_all(kept.parent().unwrap()).unwrap();
 }
 
 async fn rows(url: &str) -> i64 {
@@ -303,7 +303,7 @@ async fn holder_of_servers() {
         nats.port(),
         postgres.port(),
         nats_folder.display(),
-        postgres.home().display()
+        postgres.log().parent().unwrap().display()
     );
     // Until it is killed.
     let mut nothing = String::new();
