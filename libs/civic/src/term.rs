@@ -1,8 +1,8 @@
 //! The terms of the trade: closed lists of words, each with a name for machines and the Chinese term for people.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A word of a closed list, such as a category of elders.
 pub trait Term: Copy + Eq + Ord + std::hash::Hash + fmt::Debug + 'static {
@@ -105,7 +105,17 @@ macro_rules! terms {
             }
         }
 
-        $crate::serde_text::as_displayed!($list);
+        impl serde::Serialize for $list {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $crate::term::serialize(*self, serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $list {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::term::deserialize(deserializer)
+            }
+        }
 
         const _: () = assert!($list::ALL.len() <= 32, "a set of these words has 32 places");
     )+};
@@ -272,15 +282,57 @@ impl<E: Term> fmt::Debug for Set<E> {
 
 impl<E: Term> Serialize for Set<E> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Collected first: binary formats want to know the length beforehand.
+        if !serializer.is_human_readable() {
+            return serializer.serialize_u32(self.bits);
+        }
+        // Collected first: some formats want to know the length beforehand.
         serializer.collect_seq(self.names().collect::<Vec<_>>())
     }
 }
 
-impl<'de, E: Term + Deserialize<'de>> Deserialize<'de> for Set<E> {
+impl<'de, E: Term + FromStr<Err = UnknownTerm>> Deserialize<'de> for Set<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Vec::<E>::deserialize(deserializer)?.into_iter().collect())
+        if !deserializer.is_human_readable() {
+            let bits = u32::deserialize(deserializer)?;
+            let set = Self { bits: bits & Self::all().bits, of: PhantomData };
+            return if set.bits == bits { Ok(set) } else { Err(D::Error::custom("a set of unknown words")) };
+        }
+        Ok(Vec::<Named<E>>::deserialize(deserializer)?.into_iter().map(|Named(word)| word).collect())
     }
+}
+
+/// A word on its way in; the words' own `Deserialize` comes from here too.
+struct Named<E>(E);
+
+impl<'de, E: Term + FromStr<Err = UnknownTerm>> Deserialize<'de> for Named<E> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer).map(Self)
+    }
+}
+
+/// Writes a word: its name for people, its place in the list for machines. So a
+/// new word goes to the end of its list.
+pub(crate) fn serialize<E: Term, S: Serializer>(word: E, serializer: S) -> Result<S::Ok, S::Error> {
+    if serializer.is_human_readable() {
+        serializer.serialize_str(word.name())
+    } else {
+        serializer.serialize_u32(word.index())
+    }
+}
+
+/// Reads what [`serialize`] wrote.
+pub(crate) fn deserialize<'de, E: Term + FromStr<Err = UnknownTerm>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<E, D::Error> {
+    if deserializer.is_human_readable() {
+        return crate::serde_text::deserialize(deserializer);
+    }
+    let place = u32::deserialize(deserializer)?;
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| E::ALL.get(place))
+        .copied()
+        .ok_or_else(|| D::Error::custom("an unknown word"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,423 @@
+//! Events become wire bytes and back, here and nowhere else.
+
+use chrono::{DateTime, Utc};
+use civic::{ConsentGiver, ElderId, HandicapGrade, LocalDay, VillageCode};
+use eventlog::{DecodeError, RawEvent};
+use prost::{Message, Name};
+use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
+use uuid::Uuid;
+use vault::Sealed;
+
+use crate::{
+    event::{
+        Capability, Circumstance, Consent, Event, IdentityCorrected, Merge, ProfileUpdated, Registered, Residence,
+        Source, Spoken,
+    },
+    terms::{WireTerm, set_from_wire, wire_set},
+};
+
+/// The bytes of an event, with the full name of its protobuf message.
+#[must_use]
+pub fn encode(event: &Event) -> RawEvent {
+    match event {
+        Event::Registered(registered) => raw(&write_registered(registered)),
+        Event::IdentityCorrected(corrected) => raw(&pb::IdentityCorrected {
+            identity: Some(corrected.identity.to_proto()),
+            identity_claim: corrected.identity_claim.clone(),
+            birth_date: Some(write_day(corrected.birth_date)),
+            sex: corrected.sex.wire(),
+            reason: corrected.reason.clone(),
+        }),
+        Event::Relocated(residence, on) => raw(&pb::ElderRelocated {
+            on: Some(write_day(*on)),
+            division_code: residence.village.as_str().to_owned(),
+            home: residence.home.as_ref().map(Sealed::to_proto),
+        }),
+        Event::ProfileUpdated(update) => raw(&pb::ProfileUpdated {
+            on: update.on.map(write_day),
+            categories: update.categories.map(|set| pb::CategorySet { values: wire_set(set) }),
+            assistance: update.assistance.map(|set| pb::AssistanceSet { values: wire_set(set) }),
+            wanted_services: update.wanted_services.map(|set| pb::ServiceSet { values: wire_set(set) }),
+            remarks: update.remarks.as_ref().map(Sealed::to_proto),
+        }),
+        Event::CapabilityAssessed(capability, items) => raw(&pb::CapabilityAssessed {
+            capability: Some(write_capability(capability)),
+            items: items.as_ref().map(Sealed::to_proto),
+        }),
+        Event::HandicapRecorded { grade, on } => raw(&pb::HandicapRecorded {
+            grade: write_grade(*grade),
+            on: on.map(write_day),
+        }),
+        Event::ObservationRecorded { observation, on } => raw(&pb::ObservationRecorded {
+            observation: observation.wire(),
+            on: on.map(write_day),
+        }),
+        Event::ObservationEnded { observation, on } => raw(&pb::ObservationEnded {
+            observation: observation.wire(),
+            on: Some(write_day(*on)),
+        }),
+        Event::CircumstanceRecorded(circumstance) => raw(&pb::CircumstanceRecorded {
+            circumstance: Some(write_circumstance(circumstance)),
+        }),
+        Event::CircumstanceEnded { id, last_day } => raw(&pb::CircumstanceEnded {
+            circumstance_id: id.to_string(),
+            last_day: Some(write_day(*last_day)),
+        }),
+        Event::ContactsSet(contacts) => raw(&pb::ContactsSet { contacts: Some(contacts.to_proto()) }),
+        Event::ConsentGranted(spoken) => raw(&pb::ConsentGranted {
+            by: write_giver(spoken.by),
+            at_unix_micros: spoken.at.map(|at| at.timestamp_micros()),
+        }),
+        Event::ConsentRefused(spoken) => raw(&pb::ConsentRefused {
+            by: write_giver(spoken.by),
+            at_unix_micros: spoken.at.map(|at| at.timestamp_micros()),
+        }),
+        Event::ConsentWithdrawn(spoken) => raw(&pb::ConsentWithdrawn {
+            by: write_giver(spoken.by),
+            at_unix_micros: spoken.at.map(|at| at.timestamp_micros()),
+        }),
+        Event::Died { on } => raw(&pb::ElderDied { on: Some(write_day(*on)) }),
+        Event::MovedOut { on } => raw(&pb::ElderMovedOut { on: Some(write_day(*on)) }),
+        Event::Reinstated { on, reason } => raw(&pb::ElderReinstated {
+            on: Some(write_day(*on)),
+            reason: reason.clone(),
+        }),
+        Event::Merged(merge) => raw(&write_merged(merge)),
+        Event::Unmerged(merge) => raw(&write_unmerged(merge)),
+        Event::Erased { reason } => raw(&pb::ElderErased { reason: reason.clone() }),
+    }
+}
+
+/// The event of such bytes.
+///
+/// # Errors
+/// [`DecodeError::UnknownType`] where the name is none of an elder's events,
+/// [`DecodeError::Malformed`] where the bytes are not what the name says.
+pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
+    let Some(name) = raw.event_type.strip_prefix("eldercare.registry.v1.") else {
+        return Err(DecodeError::unknown(raw));
+    };
+    Ok(match name {
+        "ElderRegistered" => Event::Registered(Box::new(read_registered(read(raw)?)?)),
+        "IdentityCorrected" => {
+            let message: pb::IdentityCorrected = read(raw)?;
+            Event::IdentityCorrected(IdentityCorrected {
+                identity: sealed(message.identity, "identity")?.ok_or_else(|| malformed("identity"))?,
+                identity_claim: message.identity_claim,
+                birth_date: required_day(message.birth_date, "birth_date")?,
+                sex: term(message.sex, "sex")?,
+                reason: message.reason,
+            })
+        }
+        "ElderRelocated" => {
+            let message: pb::ElderRelocated = read(raw)?;
+            Event::Relocated(
+                Residence { village: village(&message.division_code)?, home: sealed(message.home, "home")? },
+                required_day(message.on, "on")?,
+            )
+        }
+        "ProfileUpdated" => {
+            let message: pb::ProfileUpdated = read(raw)?;
+            Event::ProfileUpdated(ProfileUpdated {
+                on: day(message.on, "on")?,
+                categories: message.categories.map(|set| term_set(&set.values, "categories")).transpose()?,
+                assistance: message.assistance.map(|set| term_set(&set.values, "assistance")).transpose()?,
+                wanted_services: message
+                    .wanted_services
+                    .map(|set| term_set(&set.values, "wanted_services"))
+                    .transpose()?,
+                remarks: sealed(message.remarks, "remarks")?,
+            })
+        }
+        "CapabilityAssessed" => {
+            let message: pb::CapabilityAssessed = read(raw)?;
+            Event::CapabilityAssessed(read_capability(message.capability)?, sealed(message.items, "items")?)
+        }
+        "HandicapRecorded" => {
+            let message: pb::HandicapRecorded = read(raw)?;
+            Event::HandicapRecorded { grade: read_grade(message.grade)?, on: day(message.on, "on")? }
+        }
+        "ObservationRecorded" => {
+            let message: pb::ObservationRecorded = read(raw)?;
+            Event::ObservationRecorded {
+                observation: term(message.observation, "observation")?,
+                on: day(message.on, "on")?,
+            }
+        }
+        "ObservationEnded" => {
+            let message: pb::ObservationEnded = read(raw)?;
+            Event::ObservationEnded {
+                observation: term(message.observation, "observation")?,
+                on: required_day(message.on, "on")?,
+            }
+        }
+        "CircumstanceRecorded" => {
+            let message: pb::CircumstanceRecorded = read(raw)?;
+            let circumstance = message.circumstance.ok_or_else(|| malformed("circumstance"))?;
+            Event::CircumstanceRecorded(read_circumstance(circumstance)?)
+        }
+        "CircumstanceEnded" => {
+            let message: pb::CircumstanceEnded = read(raw)?;
+            Event::CircumstanceEnded {
+                id: uuid(&message.circumstance_id, "circumstance_id")?,
+                last_day: required_day(message.last_day, "last_day")?,
+            }
+        }
+        "ContactsSet" => {
+            let message: pb::ContactsSet = read(raw)?;
+            Event::ContactsSet(sealed(message.contacts, "contacts")?.ok_or_else(|| malformed("contacts"))?)
+        }
+        "ConsentGranted" => {
+            let message: pb::ConsentGranted = read(raw)?;
+            Event::ConsentGranted(read_spoken(message.by, message.at_unix_micros)?)
+        }
+        "ConsentRefused" => {
+            let message: pb::ConsentRefused = read(raw)?;
+            Event::ConsentRefused(read_spoken(message.by, message.at_unix_micros)?)
+        }
+        "ConsentWithdrawn" => {
+            let message: pb::ConsentWithdrawn = read(raw)?;
+            Event::ConsentWithdrawn(read_spoken(message.by, message.at_unix_micros)?)
+        }
+        "ElderDied" => Event::Died { on: required_day(read::<pb::ElderDied>(raw)?.on, "on")? },
+        "ElderMovedOut" => Event::MovedOut { on: required_day(read::<pb::ElderMovedOut>(raw)?.on, "on")? },
+        "ElderReinstated" => {
+            let message: pb::ElderReinstated = read(raw)?;
+            Event::Reinstated { on: required_day(message.on, "on")?, reason: message.reason }
+        }
+        "EldersMerged" => Event::Merged(read_merged(read(raw)?)?),
+        "EldersUnmerged" => Event::Unmerged(read_unmerged(read(raw)?)?),
+        "ElderErased" => Event::Erased { reason: read::<pb::ElderErased>(raw)?.reason },
+        _ => return Err(DecodeError::unknown(raw)),
+    })
+}
+
+/// The message of a merge; the pair's own record bears it too.
+#[must_use]
+pub fn write_merged(merge: &Merge) -> pb::EldersMerged {
+    pb::EldersMerged {
+        surviving_elder_id: merge.surviving.to_string(),
+        merged_elder_id: merge.merged.to_string(),
+        reason: merge.reason.clone(),
+    }
+}
+
+/// The message of a merge taken back; the pair's own record bears it too.
+#[must_use]
+pub fn write_unmerged(merge: &Merge) -> pb::EldersUnmerged {
+    pb::EldersUnmerged {
+        surviving_elder_id: merge.surviving.to_string(),
+        merged_elder_id: merge.merged.to_string(),
+        reason: merge.reason.clone(),
+    }
+}
+
+/// The merge of such a message.
+///
+/// # Errors
+/// [`DecodeError::Malformed`] where an id is none.
+pub fn read_merged(message: pb::EldersMerged) -> Result<Merge, DecodeError> {
+    Ok(Merge {
+        surviving: elder_id(&message.surviving_elder_id, "surviving_elder_id")?,
+        merged: elder_id(&message.merged_elder_id, "merged_elder_id")?,
+        reason: message.reason,
+    })
+}
+
+/// The merge that such a message took back.
+///
+/// # Errors
+/// [`DecodeError::Malformed`] where an id is none.
+pub fn read_unmerged(message: pb::EldersUnmerged) -> Result<Merge, DecodeError> {
+    Ok(Merge {
+        surviving: elder_id(&message.surviving_elder_id, "surviving_elder_id")?,
+        merged: elder_id(&message.merged_elder_id, "merged_elder_id")?,
+        reason: message.reason,
+    })
+}
+
+/// A day as a protobuf date.
+#[must_use]
+pub fn write_day(day: LocalDay) -> types::Date {
+    // Year 1 to 9999, month and day of month: all fit.
+    types::Date {
+        year: day.year(),
+        month: day.month_of_year().cast_signed(),
+        day: day.day_of_month().cast_signed(),
+    }
+}
+
+/// The day of a protobuf date; none where a field is out of range.
+#[must_use]
+pub fn read_day(date: types::Date) -> Option<LocalDay> {
+    LocalDay::from_ymd(date.year, u32::try_from(date.month).ok()?, u32::try_from(date.day).ok()?).ok()
+}
+
+/// A circumstance as a protobuf message.
+#[must_use]
+pub fn write_circumstance(circumstance: &Circumstance) -> types::Circumstance {
+    types::Circumstance {
+        circumstance_id: circumstance.id.to_string(),
+        kind: circumstance.kind.wire(),
+        first_day: Some(write_day(circumstance.first_day)),
+        last_day: circumstance.last_day.map(write_day),
+    }
+}
+
+/// A capability as a protobuf message.
+#[must_use]
+pub fn write_capability(capability: &Capability) -> types::Capability {
+    types::Capability {
+        level: capability.level.wire(),
+        assessed_on: capability.assessed_on.map(write_day),
+        source: capability.source.clone(),
+    }
+}
+
+fn write_registered(registered: &Registered) -> pb::ElderRegistered {
+    pb::ElderRegistered {
+        elder_id: registered.elder.to_string(),
+        source: match registered.source {
+            Source::Api => pb::RegistrationSource::Api,
+            Source::Survey => pb::RegistrationSource::Survey,
+        }
+        .into(),
+        identity: Some(registered.identity.to_proto()),
+        identity_claim: registered.identity_claim.clone(),
+        birth_date: Some(write_day(registered.birth_date)),
+        sex: registered.sex.wire(),
+        division_code: registered.residence.village.as_str().to_owned(),
+        home: registered.residence.home.as_ref().map(Sealed::to_proto),
+        categories: wire_set(registered.categories),
+        assistance: wire_set(registered.assistance),
+        capability: Some(write_capability(&registered.capability)),
+        observations: wire_set(registered.observations),
+        handicap_grade: write_grade(registered.handicap_grade),
+        circumstances: registered.circumstances.iter().map(write_circumstance).collect(),
+        contacts: registered.contacts.as_ref().map(Sealed::to_proto),
+        consent: Some(pb::Consent {
+            state: registered.consent.state.wire(),
+            by: write_giver(registered.consent.spoken.by),
+            at_unix_micros: registered.consent.spoken.at.map(|at| at.timestamp_micros()),
+        }),
+        wanted_services: wire_set(registered.wanted_services),
+        remarks: registered.remarks.as_ref().map(Sealed::to_proto),
+        import_id: registered.import.map(|import| import.to_string()).unwrap_or_default(),
+    }
+}
+
+fn read_registered(message: pb::ElderRegistered) -> Result<Registered, DecodeError> {
+    let consent = message.consent.ok_or_else(|| malformed("consent"))?;
+    Ok(Registered {
+        elder: elder_id(&message.elder_id, "elder_id")?,
+        source: match pb::RegistrationSource::try_from(message.source) {
+            Ok(pb::RegistrationSource::Api) => Source::Api,
+            Ok(pb::RegistrationSource::Survey) => Source::Survey,
+            Ok(pb::RegistrationSource::Unspecified) | Err(_) => return Err(malformed("source")),
+        },
+        identity: sealed(message.identity, "identity")?.ok_or_else(|| malformed("identity"))?,
+        identity_claim: message.identity_claim,
+        birth_date: required_day(message.birth_date, "birth_date")?,
+        sex: term(message.sex, "sex")?,
+        residence: Residence { village: village(&message.division_code)?, home: sealed(message.home, "home")? },
+        categories: term_set(&message.categories, "categories")?,
+        assistance: term_set(&message.assistance, "assistance")?,
+        capability: read_capability(message.capability)?,
+        observations: term_set(&message.observations, "observations")?,
+        handicap_grade: read_grade(message.handicap_grade)?,
+        circumstances: message.circumstances.into_iter().map(read_circumstance).collect::<Result<_, _>>()?,
+        contacts: sealed(message.contacts, "contacts")?,
+        consent: Consent {
+            state: term(consent.state, "consent.state")?,
+            spoken: read_spoken(consent.by, consent.at_unix_micros)?,
+        },
+        wanted_services: term_set(&message.wanted_services, "wanted_services")?,
+        remarks: sealed(message.remarks, "remarks")?,
+        import: (!message.import_id.is_empty()).then(|| uuid(&message.import_id, "import_id")).transpose()?,
+    })
+}
+
+fn read_circumstance(message: types::Circumstance) -> Result<Circumstance, DecodeError> {
+    Ok(Circumstance {
+        id: uuid(&message.circumstance_id, "circumstance_id")?,
+        kind: term(message.kind, "kind")?,
+        first_day: required_day(message.first_day, "first_day")?,
+        last_day: day(message.last_day, "last_day")?,
+    })
+}
+
+fn read_capability(message: Option<types::Capability>) -> Result<Capability, DecodeError> {
+    let message = message.ok_or_else(|| malformed("capability"))?;
+    Ok(Capability {
+        level: term(message.level, "capability.level")?,
+        assessed_on: day(message.assessed_on, "capability.assessed_on")?,
+        source: message.source,
+    })
+}
+
+fn read_spoken(by: i32, at_unix_micros: Option<i64>) -> Result<Spoken, DecodeError> {
+    let at = at_unix_micros
+        .map(|micros| DateTime::<Utc>::from_timestamp_micros(micros).ok_or_else(|| malformed("at_unix_micros")))
+        .transpose()?;
+    Ok(Spoken { by: ConsentGiver::from_wire(by), at })
+}
+
+fn write_giver(by: Option<ConsentGiver>) -> i32 {
+    by.map_or(types::ConsentGiver::Unspecified.into(), WireTerm::wire)
+}
+
+fn write_grade(grade: Option<HandicapGrade>) -> i32 {
+    grade.map_or(0, |grade| i32::from(grade.number()))
+}
+
+fn read_grade(grade: i32) -> Result<Option<HandicapGrade>, DecodeError> {
+    match u8::try_from(grade) {
+        Ok(0) => Ok(None),
+        Ok(number) => HandicapGrade::try_from(number).map(Some).map_err(|_none| malformed("handicap_grade")),
+        Err(_) => Err(malformed("handicap_grade")),
+    }
+}
+
+fn raw<M: Message + Name>(message: &M) -> RawEvent {
+    RawEvent { event_type: M::full_name(), data: message.encode_to_vec().into() }
+}
+
+fn read<M: Message + Default>(raw: &RawEvent) -> Result<M, DecodeError> {
+    M::decode(raw.data.clone()).map_err(|_broken| malformed("message"))
+}
+
+fn malformed(field: &'static str) -> DecodeError {
+    DecodeError::malformed(field)
+}
+
+fn sealed<T>(message: Option<types::Sealed>, field: &'static str) -> Result<Option<Sealed<T>>, DecodeError> {
+    message.map(|envelope| Sealed::try_from(envelope).map_err(|_envelope| malformed(field))).transpose()
+}
+
+fn term<T: WireTerm>(number: i32, field: &'static str) -> Result<T, DecodeError> {
+    T::from_wire(number).ok_or_else(|| malformed(field))
+}
+
+fn term_set<T: WireTerm>(numbers: &[i32], field: &'static str) -> Result<civic::Set<T>, DecodeError> {
+    set_from_wire(numbers).map_err(|_index| malformed(field))
+}
+
+fn day(date: Option<types::Date>, field: &'static str) -> Result<Option<LocalDay>, DecodeError> {
+    date.map(|date| read_day(date).ok_or_else(|| malformed(field))).transpose()
+}
+
+fn required_day(date: Option<types::Date>, field: &'static str) -> Result<LocalDay, DecodeError> {
+    day(date, field)?.ok_or_else(|| malformed(field))
+}
+
+fn village(code: &str) -> Result<VillageCode, DecodeError> {
+    code.parse().map_err(|_code| malformed("division_code"))
+}
+
+fn uuid(text: &str, field: &'static str) -> Result<Uuid, DecodeError> {
+    Uuid::try_parse(text).map_err(|_text| malformed(field))
+}
+
+fn elder_id(text: &str, field: &'static str) -> Result<ElderId, DecodeError> {
+    uuid(text, field).map(ElderId::from)
+}

@@ -1,0 +1,22 @@
+//! What the registry's log says of an elder: its events, their bytes, and the facts that follow for any day.
+//!
+//! The registry writes these events; every other service reads them. Both use
+//! this crate, so that a fact means the same everywhere.
+//!
+//! - [`event`]: what can happen to an elder's file.
+//! - [`codec`]: events become wire bytes and back, here and nowhere else.
+//! - [`file`]: the file as its events leave it.
+//! - [`facts`]: what holds of the elder on a day.
+//! - [`terms`]: the words of the domain as protobuf enums, and back.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+
+pub mod codec;
+pub mod event;
+pub mod facts;
+pub mod file;
+pub mod terms;
+
+pub use event::Event;
+pub use facts::{Facts, FactsOnDay, OutOfScope};
+pub use file::{Elder, File};

@@ -1,0 +1,94 @@
+//! The words of the domain as protobuf enums, and back.
+
+use civic::{
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState, ElderStatus, Observation,
+    ServiceKind, Set, Sex, Term, VisitMode,
+};
+use proto::eldercare::r#type::v1 as pb;
+
+/// A word of the domain that has a protobuf enum.
+pub trait WireTerm: Term {
+    /// The number on the wire.
+    fn wire(self) -> i32;
+
+    /// The word of a number on the wire; none for 0 (unspecified) and for numbers that are not known.
+    fn from_wire(number: i32) -> Option<Self>;
+}
+
+/// The numbers of a set's words, in the list's order.
+#[must_use]
+pub fn wire_set<T: WireTerm>(set: Set<T>) -> Vec<i32> {
+    set.iter().map(T::wire).collect()
+}
+
+/// The set of these words; the place of the first that is not known otherwise.
+///
+/// # Errors
+/// The index of the first number that is no known word.
+pub fn set_from_wire<T: WireTerm>(numbers: &[i32]) -> Result<Set<T>, usize> {
+    numbers.iter().enumerate().map(|(index, number)| T::from_wire(*number).ok_or(index)).collect()
+}
+
+macro_rules! wire_terms {
+    ($($term:ident { $($word:ident),+ $(,)? })+) => {$(
+        impl WireTerm for $term {
+            fn wire(self) -> i32 {
+                match self { $(Self::$word => pb::$term::$word.into()),+ }
+            }
+
+            fn from_wire(number: i32) -> Option<Self> {
+                match pb::$term::try_from(number).ok()? {
+                    pb::$term::Unspecified => None,
+                    $(pb::$term::$word => Some(Self::$word),)+
+                }
+            }
+        }
+    )+};
+}
+
+wire_terms! {
+    Sex { Female, Male }
+    Category { LivingAlone, EmptyNest, LeftBehind, Disabled, SeverelyHandicapped, SpecialFamily }
+    Assistance { ExtremePoverty, MinimumLiving, MinimumLivingMarginal, PreferentialTreatment, FiveVeterans }
+    CapabilityLevel { Unassessed, Intact, Mild, Moderate, Severe, Total }
+    Observation { Bedridden, MobilityImpaired, Dementia }
+    CircumstanceKind { FamilyChange, NaturalDisaster, Accident, PublicHealthEvent, LifeDifficulty, PoorHealth }
+    ConsentState { Unknown, Granted, Refused }
+    ConsentGiver { Elder, Supporter }
+    ServiceKind { HealthManagement, HomeSafety, DailyCare, RehabilitationNursing, SpiritualComfort, EnvironmentSanitation, EmergencyRescue, RecreationSports, Other }
+    VisitMode { Home, Phone, Online, Encounter }
+    ElderStatus { Active, MovedOut, Deceased, Erased }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_word_survives<T: WireTerm>() {
+        for word in T::ALL {
+            assert_eq!(T::from_wire(word.wire()), Some(*word));
+        }
+        assert_eq!(T::from_wire(0), None);
+        assert_eq!(T::from_wire(999), None);
+    }
+
+    #[test]
+    fn words_survive_the_wire() {
+        every_word_survives::<Sex>();
+        every_word_survives::<Category>();
+        every_word_survives::<Assistance>();
+        every_word_survives::<CapabilityLevel>();
+        every_word_survives::<Observation>();
+        every_word_survives::<CircumstanceKind>();
+        every_word_survives::<ConsentState>();
+        every_word_survives::<ConsentGiver>();
+        every_word_survives::<ServiceKind>();
+        every_word_survives::<VisitMode>();
+        every_word_survives::<ElderStatus>();
+    }
+
+    #[test]
+    fn an_unknown_word_is_named_by_its_place() {
+        assert_eq!(set_from_wire::<Category>(&[1, 2, 99]), Err(2));
+    }
+}
