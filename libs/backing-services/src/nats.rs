@@ -1,9 +1,9 @@
 //! A NATS server with JetStream, which keeps the event log on one machine.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -217,8 +217,16 @@ async fn launch(
         move || {
             let folder =
                 std::path::absolute(&options.data_folder).doing(|| "resolve the data folder")?;
-            fs::create_dir_all(&folder)
-                .doing(|| format!("make the folder {}", folder.display()))?;
+            let making = || format!("make the folder {}", folder.display());
+            if let Some(parent) = folder.parent() {
+                fs::create_dir_all(parent).doing(making)?;
+            }
+            // The log is private to the system.
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .doing(making)?;
             let file = folder.join("nats-server.conf");
             write_private(&file, &text).doing(|| format!("write {}", file.display()))?;
             Process::start(Plan {

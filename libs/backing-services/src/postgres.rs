@@ -143,7 +143,7 @@ impl Postgres {
             let account = Account::for_postgres()?;
             let programs = tools.postgres(None)?;
             let template = template(&tools, &programs, account)?;
-            let home = scratch::folder(account)?;
+            let home = scratch::fast_folder(account)?;
             copy_folder(&template, &home, account, false)
                 .doing(|| format!("copy {}", template.display()))?;
             let cluster = home.join(CLUSTER);
@@ -405,7 +405,7 @@ fn template(
         &format!("postgres-template-{}", programs.version),
         |unfinished| {
             // The account may not be able to enter the tools' folder: made elsewhere, kept here.
-            let made = scratch::folder(account)?;
+            let made = scratch::fast_folder(account)?;
             let done = make_database(
                 programs,
                 account,

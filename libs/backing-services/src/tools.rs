@@ -276,44 +276,41 @@ fn try_postgres(bin: &Path, account: Account, origin: Origin) -> Result<Postgres
             "the unprivileged account that PostgreSQL runs under can't enter the folder".into(),
         );
     }
-    let ask = |program: &str, argument: &str| {
-        let mut command = Command::new(bin.join(program));
-        command.arg(argument).env("LC_ALL", "C");
-        account.run(&mut command);
-        said_version(&mut command, program).map_err(|reason| format!("{program}: {reason}"))
-    };
-    let version = ask("postgres", "--version")?;
-    if version < POSTGRES_SINCE {
-        return Err(format!(
-            "it is version {version}, and {POSTGRES_SINCE} or later is needed"
-        ));
-    }
-    if ask("initdb", "--version")? != version {
-        return Err("postgres and initdb are of different versions".into());
-    }
+    // This one question has initdb look for the `postgres` of its own version too. The folder is only named.
     let mut show = Command::new(bin.join("initdb"));
-    // The folder is only named, never made.
     show.args(["--show", "-D", "/nonexistent"])
         .env("LC_ALL", "C");
     let shown = account
         .run(&mut show)
         .output()
-        .map_err(|refused| refused.to_string())?;
-    let text = [shown.stderr, shown.stdout].concat();
-    let text = String::from_utf8_lossy(&text);
-    let share = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("share_path="));
-    match share {
-        Some(share) if Path::new(share).join("postgres.bki").is_file() => Ok(PostgresPrograms {
-            bin: bin.to_owned(),
-            version,
-            origin,
-        }),
-        Some(_) | None => {
-            Err("initdb does not find the files that it makes a database from".into())
-        }
+        .map_err(|refused| format!("initdb: {refused}"))?;
+    let answer = [shown.stderr, shown.stdout].concat();
+    let answer = String::from_utf8_lossy(&answer);
+    if !shown.status.success() {
+        return Err(answer.trim().to_owned());
     }
+    let told = |name: &str| {
+        answer
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(name))
+    };
+    let version: Version = told("VERSION=")
+        .unwrap_or_default()
+        .parse()
+        .map_err(|()| "it does not tell its version")?;
+    if version < POSTGRES_SINCE {
+        return Err(format!(
+            "it is version {version}, and {POSTGRES_SINCE} or later is needed"
+        ));
+    }
+    if !told("POSTGRES_BKI=").is_some_and(|file| Path::new(file).is_file()) {
+        return Err("initdb does not find the files that it makes a database from".into());
+    }
+    Ok(PostgresPrograms {
+        bin: bin.to_owned(),
+        version,
+        origin,
+    })
 }
 
 /// Asks a program for its version; it must also call itself `program`.
@@ -343,4 +340,28 @@ fn within_reach(home: PathBuf, account: Account) -> Result<PathBuf, Error> {
     })?;
     crate::account::open_to_all(&tools).doing(|| format!("open {} to readers", tools.display()))?;
     Ok(copied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Version;
+
+    fn version(text: &str) -> Option<(u32, u32, u32)> {
+        let found: Version = text.parse().ok()?;
+        Some((found.major, found.minor, found.patch))
+    }
+
+    #[test]
+    fn versions_are_read_from_what_programs_say() {
+        assert_eq!(version("nats-server: v2.15.1"), Some((2, 15, 1)));
+        assert_eq!(version("nats-server: v2.12.0-RC.2"), Some((2, 12, 0)));
+        assert_eq!(version("15.18 (Debian 15.18-0+deb12u1)"), Some((15, 18, 0)));
+        assert_eq!(version("19beta1"), Some((19, 0, 0)));
+        assert_eq!(version("no number"), None);
+    }
+
+    #[test]
+    fn later_versions_are_greater() {
+        assert!("2.9.25".parse::<Version>() < "2.12.0".parse::<Version>());
+    }
 }
