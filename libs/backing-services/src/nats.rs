@@ -1,5 +1,6 @@
 //! A NATS server with JetStream, which keeps the event log on one machine.
 
+use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::Ipv4Addr;
@@ -32,7 +33,7 @@ pub enum Syncing {
 }
 
 /// How a NATS server is started.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NatsOptions {
     /// Where its configuration and its log lie, and the streams unless `store` says otherwise.
     pub data_folder: PathBuf,
@@ -57,6 +58,17 @@ pub struct NatsOptions {
     pub scratch: bool,
 }
 
+/// Without the configuration, in which users' passwords stand.
+impl fmt::Debug for NatsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsOptions")
+            .field("data_folder", &self.data_folder)
+            .field("port", &self.port)
+            .field("syncing", &self.syncing)
+            .finish_non_exhaustive()
+    }
+}
+
 impl NatsOptions {
     /// What suits real data: every acknowledgement on disk, messages up to 8 MiB, a free port.
     pub fn new(data_folder: impl Into<PathBuf>) -> Self {
@@ -78,13 +90,22 @@ impl NatsOptions {
 /// A NATS server of our own.
 ///
 /// It ends when the handle is dropped or this process is gone, however it went. The handle depends on no async runtime.
-#[derive(Debug)]
 pub struct Nats {
     options: NatsOptions,
     program: NatsProgram,
     /// Tells our server from a stranger that was faster to take the port.
     name: String,
     server: Server,
+}
+
+/// Without the users' passwords.
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nats")
+            .field("program", &self.program)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Nats {

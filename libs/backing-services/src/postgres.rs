@@ -1,5 +1,6 @@
 //! A PostgreSQL server, which keeps the read models on one machine.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -85,12 +86,21 @@ struct Place {
 /// them.
 ///
 /// It ends when the handle is dropped or this process is gone, however it went. The handle depends on no async runtime.
-#[derive(Debug)]
 pub struct Postgres {
     options: PostgresOptions,
     place: Place,
     password: String,
     server: Server,
+}
+
+/// Without the password.
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres")
+            .field("place", &self.place)
+            .field("port", &self.options.port)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Postgres {
