@@ -1,0 +1,208 @@
+//! What callers do, in the words of the permission policies, and which method of a service does what.
+
+use std::{collections::HashMap, fmt};
+
+use opentelemetry::KeyValue;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+/// What a call does, as policies speak of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Reads what concerns nobody in particular: divisions, policies, programmes.
+    ReadReference,
+    /// Reads counts over many people.
+    ReadStatistics,
+    /// Reads a person's data.
+    ReadPersonal,
+    /// Takes persons' data out as a file.
+    ExportPersonal,
+    /// Records facts about people.
+    Write,
+    /// Records facts about many people at once, from a file.
+    Import,
+    /// Decides on what others recorded: duplicates, doubts, appeals.
+    Review,
+    /// Changes policies, divisions and other settings of the service.
+    Administer,
+    /// Erases a person for good.
+    Erase,
+    /// Gets the keys that unseal personal data; for services of the system.
+    Unseal,
+    /// Moves the clock; in local mode only.
+    Simulate,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 11] = [
+        Self::ReadReference,
+        Self::ReadStatistics,
+        Self::ReadPersonal,
+        Self::ExportPersonal,
+        Self::Write,
+        Self::Import,
+        Self::Review,
+        Self::Administer,
+        Self::Erase,
+        Self::Unseal,
+        Self::Simulate,
+    ];
+
+    /// The action's name in policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReadReference => "read_reference",
+            Self::ReadStatistics => "read_statistics",
+            Self::ReadPersonal => "read_personal",
+            Self::ExportPersonal => "export_personal",
+            Self::Write => "write",
+            Self::Import => "import",
+            Self::Review => "review",
+            Self::Administer => "administer",
+            Self::Erase => "erase",
+            Self::Unseal => "unseal",
+            Self::Simulate => "simulate",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Which method does what. A method that stands in no table is refused to everybody.
+#[derive(Debug, Clone, Default)]
+pub struct Actions(Vec<(String, Action)>);
+
+impl Actions {
+    /// No method is declared.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares methods of a service, by its full name: `("eldercare.registry.v1.RegistryService", &[("GetElder", Action::ReadPersonal)])`.
+    #[must_use]
+    pub fn declare(mut self, service: &str, methods: &[(&str, Action)]) -> Self {
+        self.0.extend(methods.iter().map(|(method, action)| (format!("{service}/{method}"), *action)));
+        self
+    }
+
+    /// Adds all that `other` declares.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+}
+
+/// A method that the server knows.
+#[derive(Debug)]
+pub(crate) struct Method {
+    /// Full name, as `eldercare.registry.v1.RegistryService/GetElder`.
+    pub(crate) name: String,
+    /// Its place among the methods.
+    pub(crate) number: usize,
+    /// Whether requests or answers are streamed.
+    pub(crate) streaming: bool,
+    /// What it does; `None` is refused to everybody.
+    pub(crate) action: Option<Action>,
+    /// Health and reflection answer everybody, also under load.
+    pub(crate) open: bool,
+    /// Its labels in metrics.
+    pub(crate) labels: [KeyValue; 2],
+}
+
+/// All methods of the contracts.
+#[derive(Debug)]
+pub(crate) struct Methods {
+    all: Vec<Method>,
+    by_path: HashMap<String, usize>,
+    unknown: Method,
+    unknown_open: Method,
+}
+
+const OPEN: [&str; 3] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+
+/// The table of actions does not fit the contracts.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionsError {
+    /// Descriptors can't be read.
+    #[error("the descriptors of the contracts can't be read: {0}")]
+    Descriptors(#[from] prost::DecodeError),
+    /// A declared method is in no contract.
+    #[error("the method {0} has an action and stands in no contract")]
+    Unknown(String),
+}
+
+impl Methods {
+    pub(crate) fn new(descriptors: &[&[u8]], actions: &Actions) -> Result<Self, ActionsError> {
+        let mut all = Vec::new();
+        for set in descriptors {
+            for file in FileDescriptorSet::decode(*set)?.file {
+                for service in &file.service {
+                    for method in &service.method {
+                        let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                        all.push((name, method.client_streaming() || method.server_streaming()));
+                    }
+                }
+            }
+        }
+        all.sort();
+        all.dedup();
+        if let Some((name, _)) = actions.0.iter().find(|(name, _)| !all.iter().any(|(known, _)| known == name)) {
+            return Err(ActionsError::Unknown(name.clone()));
+        }
+        let declared: HashMap<&str, Action> = actions.0.iter().map(|(name, action)| (name.as_str(), *action)).collect();
+        let all: Vec<Method> = all
+            .into_iter()
+            .enumerate()
+            .map(|(number, (name, streaming))| {
+                let action = declared.get(name.as_str()).copied();
+                Method::new(name, number, streaming, action, false)
+            })
+            .collect();
+        let by_path = all.iter().map(|method| (format!("/{}", method.name), method.number)).collect();
+        Ok(Self {
+            by_path,
+            unknown: Method::new("other/other".to_owned(), usize::MAX, false, None, false),
+            unknown_open: Method::new("grpc/open".to_owned(), usize::MAX, true, None, true),
+            all,
+        })
+    }
+
+    /// The method of a request's path. All unknown paths are one method, so that strangers can't fill metrics with names.
+    pub(crate) fn of_path(&self, path: &str) -> &Method {
+        if let Some(number) = self.by_path.get(path) {
+            return &self.all[*number];
+        }
+        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        if OPEN.contains(&service) { &self.unknown_open } else { &self.unknown }
+    }
+
+    pub(crate) fn number(&self, number: usize) -> Option<&Method> {
+        self.all.get(number)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Method> {
+        self.all.iter()
+    }
+
+    /// Methods of a service that no table names: they are refused, which is worth a warning at the start.
+    pub(crate) fn undeclared<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all
+            .iter()
+            .filter(move |method| method.action.is_none() && method.name.split('/').next() == Some(service))
+            .map(|method| method.name.as_str())
+    }
+}
+
+impl Method {
+    fn new(name: String, number: usize, streaming: bool, action: Option<Action>, open: bool) -> Self {
+        let (service, method) = name.split_once('/').unwrap_or(("", &name));
+        let labels = [KeyValue::new("rpc.service", service.to_owned()), KeyValue::new("rpc.method", method.to_owned())];
+        Self { name, number, streaming, action, open, labels }
+    }
+}

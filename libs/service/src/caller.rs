@@ -1,0 +1,215 @@
+//! Who is calling: a system or an officer, of a department, for some divisions, for a purpose.
+
+use std::{ops::Deref, sync::Arc};
+
+use civic::DivisionCode;
+use serde::{Deserialize, Serialize};
+use tonic::{Code, Request, Status};
+
+use crate::{
+    action::Action,
+    auth::{Claims, ClaimsError},
+    errors::{Refusal, permission_denied},
+    permit::{Asked, Permits},
+};
+
+/// Whether a person or a program calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A program: another service, or a department's system.
+    #[default]
+    System,
+    /// A person of a department.
+    Officer,
+}
+
+impl Kind {
+    /// `system` or `officer`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Officer => "officer",
+        }
+    }
+}
+
+/// Who somebody is, as a token or a certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// An id that means this caller for ever; no name.
+    pub subject: String,
+    /// How the caller wants to be called on screen. Personal data: not for logs.
+    pub name: Option<String>,
+    /// The department, as `civil_affairs`.
+    pub department: String,
+    /// A system or an officer.
+    pub kind: Kind,
+    /// The divisions it works for, with all that lies within them.
+    pub divisions: Vec<DivisionCode>,
+    /// Whether it works for all divisions.
+    pub everywhere: bool,
+    /// Its roles, as policies name them.
+    pub roles: Vec<String>,
+    /// What it says its calls are for, unless a call says otherwise.
+    pub purpose: Option<Arc<str>>,
+    /// Tells this token from others without giving it away.
+    pub token_fingerprint: [u8; 16],
+}
+
+impl Identity {
+    /// Reads what a token claims.
+    pub(crate) fn of_claims(claims: &Claims, token_fingerprint: [u8; 16]) -> Result<Self, ClaimsError> {
+        let mut divisions = Vec::with_capacity(claims.divisions.len());
+        let mut everywhere = false;
+        for division in &claims.divisions {
+            if division == "*" {
+                everywhere = true;
+            } else {
+                divisions.push(division.parse().map_err(|_| ClaimsError::Division)?);
+            }
+        }
+        if claims.sub.is_empty() || claims.department.is_empty() {
+            return Err(ClaimsError::Incomplete);
+        }
+        Ok(Self {
+            subject: claims.sub.clone(),
+            name: claims.name.clone(),
+            department: claims.department.clone(),
+            kind: claims.kind,
+            divisions,
+            everywhere,
+            roles: claims.roles.clone(),
+            purpose: claims.purpose.as_deref().filter(|purpose| !purpose.trim().is_empty()).map(Arc::from),
+            token_fingerprint,
+        })
+    }
+
+    /// Whether the caller has a role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+
+    /// Who it was, for the record: `officer:<subject>` or `system:<subject>`.
+    pub fn actor(&self) -> String {
+        format!("{}:{}", self.kind.name(), self.subject)
+    }
+}
+
+/// The caller of one call, known and let in. Handlers take it with [`Caller::from_request`].
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) purpose: Option<Arc<str>>,
+    pub(crate) asked: Asked,
+    pub(crate) permits: Arc<Permits>,
+    pub(crate) token: Option<Arc<str>>,
+}
+
+impl Deref for Caller {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+impl Caller {
+    /// The caller of this call.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED if the server's gate did not see the call, which only a server put together
+    /// without it can bring about.
+    pub fn from_request<T>(request: &Request<T>) -> Result<Self, Status> {
+        request.extensions().get::<Self>().cloned().ok_or_else(|| {
+            crate::errors::unauthenticated("TOKEN_MISSING", "the call has no known caller", "请求没有可识别的调用方")
+        })
+    }
+
+    /// What this call is for: as its `eldercare-purpose` says, else as the token says.
+    pub fn purpose(&self) -> Option<&str> {
+        self.purpose.as_deref()
+    }
+
+    /// Lets the call go on if its caller may do in `division` what this method does.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn may_here(&self, division: &DivisionCode) -> Result<(), Status> {
+        self.check(self.asked, Some(*division))
+    }
+
+    /// Lets the call go on if its caller may do what this method does in all divisions.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn may_everywhere(&self) -> Result<(), Status> {
+        self.check(self.asked, None)
+    }
+
+    /// Lets the call go on if its caller may do `action` in `division`: for methods that do more than
+    /// the one action that they are declared with.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn may(&self, action: Action, division: &DivisionCode) -> Result<(), Status> {
+        self.check(Asked::Group(action), Some(*division))
+    }
+
+    /// Whether the caller may do what this method does in `division`; for picking from a list.
+    pub fn reaches(&self, division: &DivisionCode) -> bool {
+        self.permits.permit(&self.identity, self.purpose.as_ref(), self.asked, Some(*division))
+    }
+
+    /// Makes `request` to another service in the name of this caller, with its purpose.
+    pub fn accompany<T>(&self, request: &mut Request<T>) {
+        let metadata = request.metadata_mut();
+        if let Some(Ok(bearer)) = self.token.as_ref().map(|token| format!("Bearer {token}").parse()) {
+            metadata.insert("authorization", bearer);
+        }
+        if let Some(Ok(purpose)) = self.purpose.as_ref().map(|purpose| crate::auth::encode_purpose(purpose).parse()) {
+            metadata.insert(crate::auth::PURPOSE, purpose);
+        }
+    }
+
+    fn check(&self, asked: Asked, division: Option<DivisionCode>) -> Result<(), Status> {
+        if self.permits.permit(&self.identity, self.purpose.as_ref(), asked, division) {
+            return Ok(());
+        }
+        Err(self.refused(asked, division))
+    }
+
+    /// Says which of the two it is: not this action, or not this place.
+    pub(crate) fn refused(&self, asked: Asked, division: Option<DivisionCode>) -> Status {
+        if self.kind == Kind::Officer && self.purpose.is_none() && self.would_with_a_purpose(asked, division) {
+            return permission_denied(
+                "PURPOSE_REQUIRED",
+                "reading a person's data needs a purpose: give it as eldercare-purpose",
+                "读取个人数据须说明用途，请在 eldercare-purpose 中填写",
+            );
+        }
+        if self.permits.permit_somewhere(&self.identity, self.purpose.as_ref(), asked) {
+            let refusal = Refusal::new(
+                Code::PermissionDenied,
+                "DIVISION_OUT_OF_REACH",
+                "the caller does not work for this division",
+                "调用方无权处理该行政区划的数据",
+            );
+            return match division {
+                Some(division) => refusal.with("division", division.as_str()).into(),
+                None => refusal.into(),
+            };
+        }
+        permission_denied(
+            "ACTION_NOT_PERMITTED",
+            "no policy permits the caller to do this",
+            "没有策略允许调用方执行此操作",
+        )
+    }
+
+    fn would_with_a_purpose(&self, asked: Asked, division: Option<DivisionCode>) -> bool {
+        let some = Arc::from("-");
+        self.permits.permit(&self.identity, Some(&some), asked, division)
+            || division.is_none() && self.permits.permit_somewhere(&self.identity, Some(&some), asked)
+    }
+}
