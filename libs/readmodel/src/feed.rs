@@ -1,0 +1,173 @@
+//! The records of a stream on their way to a fold: fetched and decoded while the batch before is still being written.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use eventlog::{Delivery, EventLog, ReadError, Record};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::failure::Error;
+use crate::projection::Parked;
+
+/// Fetches ahead of the writer by at most this many deliveries of the log.
+const AHEAD: usize = 3;
+
+/// A consecutive piece of the stream.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) records: Vec<Record>,
+    /// What the log itself could not read.
+    pub(crate) unreadable: Vec<Parked>,
+    /// The sequence that the checkpoint moves to.
+    pub(crate) last: u64,
+}
+
+impl Batch {
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() + self.unreadable.len()
+    }
+
+    /// The first `records` records with what lies among them, and the rest.
+    pub(crate) fn split(mut self, records: usize) -> (Self, Option<Self>) {
+        if self.records.len() <= records {
+            return (self, None);
+        }
+        let later = self.records.split_off(records);
+        let boundary = later
+            .first()
+            .map_or(self.last, |record| record.sequence - 1);
+        let (before, after) = self
+            .unreadable
+            .into_iter()
+            .partition(|parked| parked.sequence <= boundary);
+        (
+            Self {
+                records: self.records,
+                unreadable: before,
+                last: boundary,
+            },
+            Some(Self {
+                records: later,
+                unreadable: after,
+                last: self.last,
+            }),
+        )
+    }
+}
+
+/// How much one transaction takes at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+    /// Nothing beyond this sequence.
+    pub(crate) through: u64,
+}
+
+/// A subscription, read ahead by a task of its own.
+pub(crate) struct Feed {
+    incoming: mpsc::Receiver<Result<Vec<Delivery>, ReadError>>,
+    waiting: VecDeque<Delivery>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Feed {
+    pub(crate) fn open(log: Arc<dyn EventLog>, after: u64) -> Self {
+        let (sender, incoming) = mpsc::channel(AHEAD);
+        let task = tokio::spawn(async move {
+            let deliveries = match log.subscribe(after).await {
+                Ok(deliveries) => deliveries,
+                Err(error) => {
+                    // The receiver may be gone: then nobody wants to know.
+                    let _ = sender.send(Err(error)).await;
+                    return;
+                }
+            };
+            let mut deliveries = std::pin::pin!(deliveries);
+            while let Some(delivery) = deliveries.next().await {
+                if sender.send(delivery).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            incoming,
+            waiting: VecDeque::new(),
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    /// Waits for something to do, then takes what is there, without waiting for more. Safe to cancel.
+    pub(crate) async fn next(&mut self, limit: Limit) -> Result<Batch, Error> {
+        if self.waiting.is_empty() {
+            let first = self
+                .incoming
+                .recv()
+                .await
+                .ok_or(Error::SubscriptionEnded)??;
+            self.waiting.extend(first);
+        }
+        while self.waiting.len() < limit.records {
+            match self.incoming.try_recv() {
+                Ok(more) => self.waiting.extend(more?),
+                // Nothing more there, or ended: what is in hand goes first.
+                Err(mpsc::error::TryRecvError::Empty | mpsc::error::TryRecvError::Disconnected) => {
+                    break;
+                }
+            }
+        }
+        Ok(self.take(limit))
+    }
+
+    fn take(&mut self, limit: Limit) -> Batch {
+        let mut batch = Batch::default();
+        let mut bytes = 0;
+        while let Some(delivery) = self.waiting.front() {
+            let size = size(delivery);
+            let full =
+                batch.len() >= limit.records || (batch.len() > 0 && bytes + size > limit.bytes);
+            if full || sequence(delivery) > limit.through {
+                break;
+            }
+            bytes += size;
+            batch.last = sequence(delivery);
+            match self.waiting.pop_front() {
+                Some(Delivery::Record(record)) => batch.records.push(record),
+                Some(Delivery::Unreadable {
+                    sequence,
+                    subject,
+                    reason,
+                    payload,
+                }) => batch.unreadable.push(Parked {
+                    sequence,
+                    subject,
+                    event_type: String::new(),
+                    reason: reason.into(),
+                    payload,
+                }),
+                None => break,
+            }
+        }
+        batch
+    }
+}
+
+fn sequence(delivery: &Delivery) -> u64 {
+    match delivery {
+        Delivery::Record(record) => record.sequence,
+        Delivery::Unreadable { sequence, .. } => *sequence,
+    }
+}
+
+fn size(delivery: &Delivery) -> usize {
+    match delivery {
+        Delivery::Record(record) => record
+            .events
+            .iter()
+            .map(|event| event.data.len() + event.event_type.len())
+            .sum(),
+        Delivery::Unreadable { payload, .. } => payload.len(),
+    }
+}

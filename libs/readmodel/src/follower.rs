@@ -1,0 +1,163 @@
+//! Waiting until a read model has reached a position: a caller reads what it has just written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventlog::Position;
+use sqlx::PgPool;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+/// How often a standby's checkpoint is looked up while somebody waits for it.
+const POLL: Duration = Duration::from_millis(3);
+
+/// Why a read model was not waited for to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WaitError {
+    /// The deadline passed before the read model got there.
+    #[error("the read model has not reached the position in time")]
+    TimedOut,
+    /// The position lies in a stream that this read model doesn't follow.
+    #[error("the read model does not follow the stream of the position")]
+    OtherStream,
+}
+
+/// What this process knows of a projection's progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tip {
+    /// Whether the runner of this process leads, and so tells each step by itself.
+    pub(crate) leading: bool,
+    pub(crate) sequence: u64,
+}
+
+/// Follows the progress of a projection, whichever process runs it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Follower(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pool: PgPool,
+    projection: String,
+    stream: String,
+    tip: watch::Sender<Tip>,
+    /// Held by the one waiter who looks up the checkpoint for all.
+    looking: Mutex<()>,
+}
+
+impl Follower {
+    /// Follows a projection by its checkpoint alone; a runner's own [`follower`](crate::Runner::follower) knows sooner.
+    #[must_use]
+    pub fn new(pool: PgPool, projection: &str, stream: &str) -> Self {
+        let (tip, _) = watch::channel(Tip {
+            leading: false,
+            sequence: 0,
+        });
+        Self(Arc::new(Inner {
+            pool,
+            projection: projection.to_owned(),
+            stream: stream.to_owned(),
+            tip,
+            looking: Mutex::new(()),
+        }))
+    }
+
+    /// The projection's name.
+    #[must_use]
+    pub fn projection(&self) -> &str {
+        &self.0.projection
+    }
+
+    /// The stream that the projection folds.
+    #[must_use]
+    pub fn stream(&self) -> &str {
+        &self.0.stream
+    }
+
+    /// The last sequence known here to be in the read model; a standby may know an old one.
+    #[must_use]
+    pub fn known(&self) -> u64 {
+        self.0.tip.borrow().sequence
+    }
+
+    /// Whether the runner of this process is the one that leads.
+    #[must_use]
+    pub fn leading(&self) -> bool {
+        self.0.tip.borrow().leading
+    }
+
+    /// Returns once the read model holds everything up to `position`.
+    ///
+    /// # Errors
+    /// [`WaitError::OtherStream`] at once, [`WaitError::TimedOut`] at the deadline (whatever the cause of the delay).
+    pub async fn wait_for(&self, position: &Position, deadline: Instant) -> Result<(), WaitError> {
+        if position.stream != self.0.stream {
+            return Err(WaitError::OtherStream);
+        }
+        let mut tip = self.0.tip.subscribe();
+        let reached = async {
+            loop {
+                let seen = *tip.borrow_and_update();
+                if seen.sequence >= position.sequence {
+                    return;
+                }
+                if seen.leading {
+                    // The sender lives in `self`.
+                    let _ = tip.changed().await;
+                } else {
+                    tokio::select! {
+                        _ = tip.changed() => {}
+                        () = self.look_up() => {}
+                    }
+                }
+            }
+        };
+        tokio::time::timeout_at(deadline, reached)
+            .await
+            .map_err(|_| WaitError::TimedOut)
+    }
+
+    /// Looks up the checkpoint for all waiters until it has moved.
+    async fn look_up(&self) {
+        let _alone = self.0.looking.lock().await;
+        loop {
+            let found: Result<Option<i64>, _> = sqlx::query_scalar(
+                "SELECT sequence FROM readmodel.checkpoint WHERE projection = $1",
+            )
+            .bind(&self.0.projection)
+            .fetch_optional(&self.0.pool)
+            .await;
+            let pause = match found {
+                Ok(Some(sequence)) => {
+                    let sequence = sequence.unsigned_abs();
+                    let moved = self.0.tip.send_if_modified(|tip| {
+                        let moved = !tip.leading && tip.sequence != sequence;
+                        if moved {
+                            tip.sequence = sequence;
+                        }
+                        moved
+                    });
+                    if moved {
+                        return;
+                    }
+                    POLL
+                }
+                // Not there yet, or the database is away: the deadline of the waiter ends it.
+                Ok(None) | Err(_) => 20 * POLL,
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    pub(crate) fn lead(&self, sequence: u64) {
+        self.0.tip.send_replace(Tip {
+            leading: true,
+            sequence,
+        });
+    }
+
+    pub(crate) fn stand_by(&self) {
+        self.0
+            .tip
+            .send_if_modified(|tip| std::mem::replace(&mut tip.leading, false));
+    }
+}

@@ -1,0 +1,87 @@
+//! Read models: what the log says, kept as tables that answer questions.
+//!
+//! A [`Projection`] folds the events of one stream into the tables of one PostgreSQL schema. Rows and checkpoint (the
+//! sequence reached) are written in one transaction, so that each event takes effect exactly once, whatever dies when.
+//! A [`Runner`] keeps it up to date: one replica leads, the others stand by. A [`Follower`] waits until it has reached a
+//! position, so that callers read what they wrote. When tables or fold change, the new version is built beside the live
+//! one and takes its place at one stroke ([`rebuild`]); [`verify`] builds it aside and compares. A [`Reactor`] acts on
+//! another service's events with the same guarantees.
+//!
+//! What holds always:
+//! - Nothing is in the database that the log doesn't give back. Losing it costs time.
+//! - A transaction moves its checkpoint first, by `UPDATE … WHERE sequence = <mine> AND generation = <mine>`: who has
+//!   been superseded changes nothing.
+//! - A record that can't be applied is parked where an operator sees it, and stops nothing. A database or log that is
+//!   away is waited for.
+//! - No value of an event or a row shows in a log line, a metric or an error.
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use eventlog::Record;
+//! use readmodel::{ApplyError, Parked, Phase, Projection};
+//! use sqlx::PgConnection;
+//!
+//! /// How many records each subject has.
+//! struct Activity;
+//!
+//! #[async_trait]
+//! impl Projection for Activity {
+//!     fn name(&self) -> &'static str {
+//!         "activity"
+//!     }
+//!
+//!     fn version(&self) -> u32 {
+//!         1
+//!     }
+//!
+//!     fn ddl(&self) -> &'static str {
+//!         "CREATE TABLE activity (subject text PRIMARY KEY, records bigint NOT NULL)"
+//!     }
+//!
+//!     async fn apply(&mut self, db: &mut PgConnection, records: &[Record], _: Phase) -> Result<Vec<Parked>, ApplyError> {
+//!         let subjects: Vec<String> = records.iter().map(|record| record.subject.to_string()).collect();
+//!         sqlx::query(
+//!             "INSERT INTO activity SELECT subject, count(*) FROM unnest($1::text[]) AS subject GROUP BY subject \
+//!              ON CONFLICT (subject) DO UPDATE SET records = activity.records + excluded.records",
+//!         )
+//!         .bind(subjects)
+//!         .execute(db)
+//!         .await?;
+//!         Ok(vec![])
+//!     }
+//! }
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+
+mod projection;
+mod runner;
+
+mod follower;
+mod rebuild;
+mod verify;
+
+mod reactor;
+
+pub mod parked;
+mod status;
+
+mod copy;
+
+mod checkpoint;
+mod failure;
+mod feed;
+mod fold;
+mod settings;
+mod telemetry;
+
+pub use checkpoint::migrate;
+pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
+pub use failure::{ApplyError, DatabaseError, Error};
+pub use follower::{Follower, WaitError};
+pub use projection::{Parked, Phase, Projection};
+pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};
+pub use rebuild::{Progress, rebuild};
+pub use runner::Runner;
+pub use settings::Settings;
+pub use status::{ProjectionStatus, status};
+pub use verify::{Differences, Rows, TableDifferences, verify};

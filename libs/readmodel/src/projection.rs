@@ -1,0 +1,123 @@
+//! A read model as a fold: the events of one stream become the rows of one schema.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use eventlog::{RawEvent, Record};
+use sm3::{Digest, Sm3};
+use sqlx::PgConnection;
+
+use crate::failure::ApplyError;
+
+/// Whether a batch belongs to the live tail or to a bulk load from the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Small batches; the rows are being read.
+    Live,
+    /// Large batches into a schema that nobody reads yet and whose late indexes are missing: write in bulk
+    /// ([`CopyRows`](crate::CopyRows) for new rows, `UNNEST` for changed ones).
+    Rebuild,
+}
+
+/// A fold of one stream into the tables of one PostgreSQL schema.
+///
+/// The fold must be deterministic: the same records give the same rows in whatever batches they come, since a rebuild
+/// has other batches than the live tail. So no clock, no random ids, no surrogate keys from a sequence.
+///
+/// Its tables are named without a schema in [`ddl`](Self::ddl) and [`apply`](Self::apply) (the search path leads to the
+/// live version or to the one being built), and with it (`elders.elder`) in the queries of the service. Types, functions
+/// and views over other schemas don't belong there: a prepared statement keeps the type of the schema it was made for.
+#[async_trait]
+pub trait Projection: Send + 'static {
+    /// The name of the projection and of the schema of its live version: `[a-z][a-z0-9_]*`, at most 48 characters.
+    fn name(&self) -> &'static str;
+
+    /// Raised when the tables or the fold change: the new version is then rebuilt beside the live one.
+    fn version(&self) -> u32;
+
+    /// The tables, with the keys that the fold itself needs.
+    fn ddl(&self) -> &'static str;
+
+    /// Indexes and keys that only readers need. Built after a bulk load, which makes the load up to twice as fast.
+    fn post_load_ddl(&self) -> &'static str {
+        ""
+    }
+
+    /// Applies a batch within the open transaction that also moves the checkpoint, and returns what it passed by.
+    ///
+    /// # Errors
+    /// The transaction is rolled back, [`forget`](Self::forget) is called, and the batch is tried again or divided until
+    /// the record at fault is found and parked.
+    async fn apply(
+        &mut self,
+        db: &mut PgConnection,
+        records: &[Record],
+        phase: Phase,
+    ) -> Result<Vec<Parked>, ApplyError>;
+
+    /// Called once at the end of a bulk load, before [`post_load_ddl`](Self::post_load_ddl) and in the same transaction:
+    /// what was staged goes to its place.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply).
+    async fn finish_load(&mut self, _db: &mut PgConnection) -> Result<(), ApplyError> {
+        Ok(())
+    }
+
+    /// A transaction was rolled back or the lead was lost: whatever is remembered in memory is forgotten.
+    fn forget(&mut self) {}
+}
+
+/// An event that a projection passed by, kept where an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    pub(crate) sequence: u64,
+    pub(crate) subject: String,
+    pub(crate) event_type: String,
+    pub(crate) reason: Cow<'static, str>,
+    pub(crate) payload: Bytes,
+}
+
+impl Parked {
+    /// An event of a type that the projection doesn't know.
+    #[must_use]
+    pub fn unknown_type(record: &Record, event: &RawEvent) -> Self {
+        Self::because(record, event, "unknown event type")
+    }
+
+    /// An event whose bytes are not what its type says.
+    #[must_use]
+    pub fn malformed(record: &Record, event: &RawEvent) -> Self {
+        Self::because(record, event, "malformed event")
+    }
+
+    /// An event that makes no sense to the projection. The reason is a constant, so that no value slips into it.
+    #[must_use]
+    pub fn because(record: &Record, event: &RawEvent, reason: &'static str) -> Self {
+        Self::with_reason(record, event, Cow::Borrowed(reason))
+    }
+
+    pub(crate) fn with_reason(
+        record: &Record,
+        event: &RawEvent,
+        reason: Cow<'static, str>,
+    ) -> Self {
+        Self {
+            sequence: record.sequence,
+            subject: record.subject.to_string(),
+            event_type: event.event_type.clone(),
+            reason,
+            payload: event.data.clone(),
+        }
+    }
+}
+
+/// What tells two sets of tables apart, besides the version that people raise.
+pub(crate) fn ddl_digest(projection: &(impl Projection + ?Sized)) -> Vec<u8> {
+    let mut digest = Sm3::new();
+    digest.update(projection.ddl());
+    digest.update([0]);
+    digest.update(projection.post_load_ddl());
+    digest.finalize().to_vec()
+}

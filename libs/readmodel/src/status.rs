@@ -1,0 +1,74 @@
+//! How far each read model is behind its stream.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use eventlog::EventLog;
+use serde::Serialize;
+use sqlx::{PgPool, Row};
+
+use crate::checkpoint;
+use crate::failure::Error;
+
+/// The state of a projection, as its checkpoint says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProjectionStatus {
+    /// The projection.
+    pub projection: String,
+    /// The stream that it folds.
+    pub stream: String,
+    /// The last sequence that it holds.
+    pub position: u64,
+    /// The last sequence of the stream, where the stream's log was given and answered.
+    pub head: Option<u64>,
+    /// The number of records that it doesn't hold yet.
+    pub lag: Option<u64>,
+    /// The number of events that it passed by.
+    pub parked: u64,
+    /// The version of its tables.
+    pub version: u32,
+    /// When it last moved.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The state of all projections of a database. A version that is being built beside shows as `<name>__rebuild`.
+///
+/// # Errors
+/// The database's. A log that doesn't answer leaves `head` and `lag` empty.
+pub async fn status(
+    pool: &PgPool,
+    logs: &[Arc<dyn EventLog>],
+) -> Result<Vec<ProjectionStatus>, Error> {
+    checkpoint::migrate(pool).await?;
+    let mut heads = HashMap::new();
+    for log in logs {
+        if let Ok(head) = log.last_sequence().await {
+            heads.insert(log.stream(), head);
+        }
+    }
+    let rows = sqlx::query(
+        "SELECT projection, stream, sequence, version, updated_at, \
+                (SELECT count(*) FROM readmodel.parked p WHERE p.projection = c.projection) \
+         FROM readmodel.checkpoint c ORDER BY projection",
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let stream: String = row.try_get(1)?;
+            let position = row.try_get::<i64, _>(2)?.unsigned_abs();
+            let head = heads.get(stream.as_str()).copied();
+            Ok(ProjectionStatus {
+                projection: row.try_get(0)?,
+                stream,
+                position,
+                head,
+                lag: head.map(|head| head.saturating_sub(position)),
+                parked: row.try_get::<i64, _>(5)?.unsigned_abs(),
+                version: row.try_get::<i32, _>(3)?.unsigned_abs(),
+                updated_at: row.try_get(4)?,
+            })
+        })
+        .collect()
+}
