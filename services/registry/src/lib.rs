@@ -1,0 +1,3 @@
+//! registry
+
+pub mod survey;

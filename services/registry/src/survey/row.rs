@@ -1,0 +1,352 @@
+//! Judging a row of a survey: whether the elder can be registered from it, and what is odd about it.
+
+use civic::{
+    Age, Assistance, CapabilityLevel, Category, ConsentState, GeoPosition, HandicapGrade, IdNumber,
+    LocalDay, Observation, PersonName, Phone, ServiceKind, Set, Sex, VillageCode,
+};
+
+pub use super::workbook::Row;
+use super::{
+    Column, TownVillages,
+    cells::{CellValue, half_width, is_blank},
+    tokens,
+};
+
+/// The ages of those whom a survey may list, both included.
+const AGES: std::ops::RangeInclusive<u16> = 60..=120;
+
+/// The longest address, in characters; what exceeds it is cut off.
+pub const LONGEST_ADDRESS: usize = 200;
+/// The longest relation of a contact, in characters; what exceeds it is cut off.
+pub const LONGEST_RELATION: usize = 32;
+/// The longest remarks, in characters; what exceeds them is cut off.
+pub const LONGEST_REMARKS: usize = 1_000;
+
+/// Why a row is rejected, in the order in which reasons are looked for: the first that applies is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rejection {
+    /// The name is blank, or no name at all (over 64 characters).
+    NameMissing,
+    /// After normalising: wrong length, characters, birth date or check character.
+    IdInvalid,
+    /// Younger than 60 or older than 120 on the as-of date.
+    AgeOutOfRange,
+    /// No category: assistance alone is none.
+    CategoryMissing,
+    /// A word among the categories that is none of the known ones.
+    CategoryUnknown,
+    /// A word about capability that is none of the known ones.
+    CapabilityUnknown,
+    /// The village is none of the town's, or may be several.
+    VillageUnknown,
+    /// The ID number is registered already under another name.
+    IdentityConflict,
+}
+
+impl Rejection {
+    /// The reason by its name, in data and APIs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NameMissing => "NAME_MISSING",
+            Self::IdInvalid => "ID_INVALID",
+            Self::AgeOutOfRange => "AGE_OUT_OF_RANGE",
+            Self::CategoryMissing => "CATEGORY_MISSING",
+            Self::CategoryUnknown => "CATEGORY_UNKNOWN",
+            Self::CapabilityUnknown => "CAPABILITY_UNKNOWN",
+            Self::VillageUnknown => "VILLAGE_UNKNOWN",
+            Self::IdentityConflict => "IDENTITY_CONFLICT",
+        }
+    }
+
+    /// The column that is the cause.
+    #[must_use]
+    pub const fn column(self) -> Column {
+        match self {
+            Self::NameMissing => Column::Name,
+            Self::IdInvalid | Self::AgeOutOfRange | Self::IdentityConflict => Column::IdNumber,
+            Self::CategoryMissing | Self::CategoryUnknown => Column::Category,
+            Self::CapabilityUnknown => Column::Capability,
+            Self::VillageUnknown => Column::Village,
+        }
+    }
+}
+
+/// Something odd about a row that does not keep it out. Ordered as they are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Warning {
+    /// The column of the sex contradicts the ID number, which prevails.
+    SexMismatch,
+    /// The column of the age contradicts the ID number, which prevails.
+    AgeMismatch,
+    /// No capability is given; it is taken as not assessed.
+    CapabilityBlank,
+    /// The contact is kept without the number.
+    PhoneInvalid,
+    /// 重残 with a grade of 3 or 4, which is no severe handicap.
+    GradeConflict,
+}
+
+impl Warning {
+    /// The warning by its name, in data and APIs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SexMismatch => "SEX_MISMATCH",
+            Self::AgeMismatch => "AGE_MISMATCH",
+            Self::CapabilityBlank => "CAPABILITY_BLANK",
+            Self::PhoneInvalid => "PHONE_INVALID",
+            Self::GradeConflict => "GRADE_CONFLICT",
+        }
+    }
+
+    /// The column that is odd.
+    #[must_use]
+    pub const fn column(self) -> Column {
+        match self {
+            Self::SexMismatch => Column::Sex,
+            Self::AgeMismatch => Column::Age,
+            Self::CapabilityBlank => Column::Capability,
+            Self::PhoneInvalid => Column::ContactPhone,
+            Self::GradeConflict => Column::Category,
+        }
+    }
+}
+
+/// A person to call about the elder. Personal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The name.
+    pub name: PersonName,
+    /// The relation to the elder, such as 子; may be empty.
+    pub relation: String,
+    /// The number, where a valid one is given.
+    pub phone: Option<Phone>,
+}
+
+/// What a row says of an elder who can be registered, unless the ID number is another's already. Personal.
+#[derive(Clone, PartialEq)]
+pub struct Candidate {
+    /// The row's number in the sheet, from 1.
+    pub row: u32,
+    /// The name.
+    pub name: PersonName,
+    /// The ID number, which gives sex and birth date too.
+    pub id_number: IdNumber,
+    /// The village.
+    pub village: VillageCode,
+    /// The address, at most [`LONGEST_ADDRESS`] characters; may be empty.
+    pub address: String,
+    /// The home's position, where both degrees are given and in range.
+    pub position: Option<GeoPosition>,
+    /// The categories, one at the least.
+    pub categories: Set<Category>,
+    /// The assistance.
+    pub assistance: Set<Assistance>,
+    /// The grade of handicap, where one is given.
+    pub handicap_grade: Option<HandicapGrade>,
+    /// The level of capability.
+    pub capability: CapabilityLevel,
+    /// The observations.
+    pub observations: Set<Observation>,
+    /// The contact, where one is given.
+    pub contact: Option<Contact>,
+    /// The services that are wanted.
+    pub wanted_services: Set<ServiceKind>,
+    /// The consent to visits at home.
+    pub consent: ConsentState,
+    /// The remarks, at most [`LONGEST_REMARKS`] characters; may be empty.
+    pub remarks: String,
+    /// What is odd about the row. Reported with an accepted (or, in an update, a changed or unchanged) row only.
+    pub warnings: Vec<Warning>,
+}
+
+impl std::fmt::Debug for Candidate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Candidate")
+            .field("row", &self.row)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the ID number of a candidate stands in the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Nobody holds it: the row is ACCEPTED.
+    New,
+    /// It is registered under the same name: the row is a DUPLICATE or, in an update, CHANGED or UNCHANGED.
+    Known,
+    /// It is registered under another name: the row is REJECTED as [`Rejection::IdentityConflict`].
+    Conflict,
+}
+
+impl Candidate {
+    /// Decides by the name under which the ID number is registered, if it is.
+    #[must_use]
+    pub fn identity(&self, registered_as: Option<&PersonName>) -> Identity {
+        match registered_as {
+            None => Identity::New,
+            Some(name) if *name == self.name => Identity::Known,
+            Some(_) => Identity::Conflict,
+        }
+    }
+}
+
+/// Judges a row by itself, without the registry: the facts that it gives, or the first reason against it.
+///
+/// What depends on the registry comes last in the order of reasons: [`Candidate::identity`].
+///
+/// # Errors
+///
+/// The reason for which the row is rejected.
+pub fn judge(row: &Row<'_>, town: &TownVillages, as_of: LocalDay) -> Result<Candidate, Rejection> {
+    let name = name(&row.text(Column::Name)).ok_or(Rejection::NameMissing)?;
+    let id_number = id_number(row.cell(Column::IdNumber)).ok_or(Rejection::IdInvalid)?;
+    let birth_date = id_number.birth_date();
+    let age = Age::on(birth_date, as_of).years();
+    if birth_date > as_of || !AGES.contains(&age) {
+        return Err(Rejection::AgeOutOfRange);
+    }
+    let category_cell = row.text(Column::Category);
+    let found = tokens::categories(&category_cell).map_err(|_| Rejection::CategoryUnknown)?;
+    if found.categories.is_empty() {
+        return Err(Rejection::CategoryMissing);
+    }
+    let capability_cell = row.text(Column::Capability);
+    let capability =
+        tokens::capability(&capability_cell).map_err(|_| Rejection::CapabilityUnknown)?;
+    let village = town
+        .find(&row.text(Column::Village))
+        .ok_or(Rejection::VillageUnknown)?;
+
+    let mut warnings = Vec::new();
+    if sex(&row.text(Column::Sex)).is_some_and(|sex| sex != id_number.sex()) {
+        warnings.push(Warning::SexMismatch);
+    }
+    if contradicts_age(&row.text(Column::Age), age) {
+        warnings.push(Warning::AgeMismatch);
+    }
+    if tokens::is_empty(&capability_cell) {
+        warnings.push(Warning::CapabilityBlank);
+    }
+    let (contact, phone_is_valid) = contact(row);
+    if !phone_is_valid {
+        warnings.push(Warning::PhoneInvalid);
+    }
+    if found.handicap_grade.is_some_and(|grade| !grade.is_severe()) {
+        warnings.push(Warning::GradeConflict);
+    }
+    Ok(Candidate {
+        row: row.number(),
+        name,
+        id_number,
+        village,
+        address: trimmed(&row.text(Column::Address), LONGEST_ADDRESS),
+        position: position(row),
+        categories: found.categories,
+        assistance: found.assistance,
+        handicap_grade: found.handicap_grade,
+        capability: capability.level.unwrap_or(CapabilityLevel::Unassessed),
+        observations: capability.observations,
+        contact,
+        wanted_services: tokens::services(&row.text(Column::WantedServices)),
+        consent: consent(&row.text(Column::Consent)),
+        remarks: trimmed(&row.text(Column::Remarks), LONGEST_REMARKS),
+        warnings,
+    })
+}
+
+/// A name, without the invisible marks that copying from web pages leaves in a cell.
+fn name(cell: &str) -> Option<PersonName> {
+    let is_mark = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    cell.chars()
+        .filter(|c| !is_mark(*c))
+        .collect::<String>()
+        .parse()
+        .ok()
+}
+
+fn id_number(cell: CellValue<'_>) -> Option<IdNumber> {
+    match cell {
+        CellValue::Blank => None,
+        CellValue::Text(text) => text.parse().ok(),
+        CellValue::Number(number) => IdNumber::from_number_cell(number).ok(),
+    }
+}
+
+fn sex(cell: &str) -> Option<Sex> {
+    match tidied(cell).as_str() {
+        "男" | "男性" => Some(Sex::Male),
+        "女" | "女性" => Some(Sex::Female),
+        _ => None,
+    }
+}
+
+/// Whether the cell gives another age. What is no number contradicts nothing.
+fn contradicts_age(cell: &str, age: u16) -> bool {
+    let cell = tidied(cell);
+    let number = cell
+        .strip_suffix("周岁")
+        .or_else(|| cell.strip_suffix('岁'))
+        .unwrap_or(&cell);
+    number
+        .parse::<f64>()
+        .is_ok_and(|years| years != f64::from(age))
+}
+
+fn consent(cell: &str) -> ConsentState {
+    match tidied(cell).as_str() {
+        "是" => ConsentState::Granted,
+        "否" => ConsentState::Refused,
+        // Nothing but a clear yes opens a door.
+        _ => ConsentState::Unknown,
+    }
+}
+
+/// The contact, and whether the number is valid or blank.
+fn contact(row: &Row<'_>) -> (Option<Contact>, bool) {
+    let relation = trimmed(&row.text(Column::ContactRelation), LONGEST_RELATION);
+    let phone_cell = tidied(&row.text(Column::ContactPhone));
+    let phone = phone_cell.parse::<Phone>().ok();
+    let is_valid = phone_cell.is_empty() || phone.is_some();
+    // A number without a name is worth keeping: somebody answers it. It then goes by the relation, or by 联系人.
+    let name = name(&row.text(Column::ContactName)).or_else(|| {
+        phone.as_ref()?;
+        name(&relation).or_else(|| name(Column::ContactName.header()))
+    });
+    (
+        name.map(|name| Contact {
+            name,
+            relation,
+            phone,
+        }),
+        is_valid,
+    )
+}
+
+fn position(row: &Row<'_>) -> Option<GeoPosition> {
+    let degrees = |column| match row.cell(column) {
+        CellValue::Blank => None,
+        CellValue::Number(number) => Some(number),
+        CellValue::Text(text) => tidied(text).parse::<f64>().ok(),
+    };
+    GeoPosition::new(degrees(Column::Latitude)?, degrees(Column::Longitude)?).ok()
+}
+
+/// Half-width and without white space.
+fn tidied(cell: &str) -> String {
+    cell.chars()
+        .map(half_width)
+        .filter(|c| !is_blank(*c))
+        .collect()
+}
+
+/// Without white space at its ends, and no longer than this.
+fn trimmed(cell: &str, longest: usize) -> String {
+    cell.trim_matches(is_blank).chars().take(longest).collect()
+}
