@@ -170,10 +170,52 @@ impl Serialize for SecretKey {
 
 impl<'de> Deserialize<'de> for SecretKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
-        Self::parse(text.trim()).ok_or_else(|| {
-            de::Error::custom("a secret key must be 32 bytes as 64 hexadecimal digits or in Base64")
-        })
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+/// Refuses by itself what is no text: serde's own refusals repeat the value.
+struct SecretVisitor;
+
+impl SecretVisitor {
+    fn refusal<E: de::Error>() -> E {
+        E::custom("a secret key must be 32 bytes as 64 hexadecimal digits or in Base64")
+    }
+}
+
+impl de::Visitor<'_> for SecretVisitor {
+    type Value = SecretKey;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("32 bytes as 64 hexadecimal digits or in Base64")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretKey, E> {
+        SecretKey::parse(text.trim()).ok_or_else(Self::refusal)
+    }
+
+    fn visit_i64<E: de::Error>(self, _secret: i64) -> Result<SecretKey, E> {
+        Err(Self::refusal())
+    }
+
+    fn visit_i128<E: de::Error>(self, _secret: i128) -> Result<SecretKey, E> {
+        Err(Self::refusal())
+    }
+
+    fn visit_u64<E: de::Error>(self, _secret: u64) -> Result<SecretKey, E> {
+        Err(Self::refusal())
+    }
+
+    fn visit_u128<E: de::Error>(self, _secret: u128) -> Result<SecretKey, E> {
+        Err(Self::refusal())
+    }
+
+    fn visit_f64<E: de::Error>(self, _secret: f64) -> Result<SecretKey, E> {
+        Err(Self::refusal())
+    }
+
+    fn visit_bytes<E: de::Error>(self, _secret: &[u8]) -> Result<SecretKey, E> {
+        Err(Self::refusal())
     }
 }
 
@@ -211,6 +253,18 @@ mod tests {
             let error = parsed(&json).unwrap_err().to_string();
             assert!(error.contains("32 bytes"), "{error}");
             assert!(text.len() < 3 || !error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_typed_as_a_number_is_not_repeated() {
+        for number in ["123456789", "-123456789", "12345.6789", "1e300"] {
+            let json = format!(r#"{{"current":"a","keys":{{"a":{number}}}}}"#);
+            let error = parsed(&json).unwrap_err().to_string();
+            assert!(
+                error.contains("32 bytes") && !error.contains("12345"),
+                "{error}"
+            );
         }
     }
 

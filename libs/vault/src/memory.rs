@@ -28,6 +28,12 @@ impl MemoryKeyStore {
         Self::default()
     }
 
+    /// A store over the network lets others run while it is asked; so does this one, for tests to see what may come in between.
+    async fn asked(&self) -> MutexGuard<'_, Messages> {
+        tokio::task::yield_now().await;
+        self.lock()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Messages> {
         // Each change is one insertion or removal: a panic leaves nothing half done.
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +58,7 @@ impl Messages {
 #[async_trait]
 impl KeyStore for MemoryKeyStore {
     async fn put(&self, person: PersonId, expected: u64, wrapped: Bytes) -> Result<u64, PutError> {
-        let mut messages = self.lock();
+        let mut messages = self.asked().await;
         if messages.last(person).map_or(0, |last| last.sequence) != expected {
             return Err(PutError::Conflict);
         }
@@ -63,11 +69,11 @@ impl KeyStore for MemoryKeyStore {
     }
 
     async fn last(&self, person: PersonId) -> Result<Option<StoredKey>, StoreError> {
-        Ok(self.lock().last(person))
+        Ok(self.asked().await.last(person))
     }
 
     async fn last_of(&self, persons: &[PersonId]) -> Result<Vec<StoredKey>, StoreError> {
-        let messages = self.lock();
+        let messages = self.asked().await;
         let mut last = BTreeMap::new();
         for (sequence, (person, wrapped)) in &messages.by_sequence {
             last.insert(*person, (*sequence, wrapped));
@@ -100,11 +106,11 @@ impl KeyStore for MemoryKeyStore {
     }
 
     async fn destroy(&self, sequence: u64) -> Result<(), StoreError> {
-        self.lock().by_sequence.remove(&sequence);
+        self.asked().await.by_sequence.remove(&sequence);
         Ok(())
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        Ok(self.lock().by_sequence.len() as u64)
+        Ok(self.asked().await.by_sequence.len() as u64)
     }
 }
