@@ -1,0 +1,190 @@
+//! The log in NATS JetStream: one stream of a context, from which nothing can be taken out.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream::{self, context::ContextBuilder, stream::Stream};
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::{
+    log::{AppendError, Deliveries, EventLog, ReadError, check},
+    measures::Measures,
+    record::{NewRecord, Record},
+    subject::Subject,
+};
+
+mod follow;
+mod gather;
+mod publish;
+mod read;
+mod stream;
+
+use gather::Gatherer;
+use publish::{Message, Publisher};
+pub use stream::{Gather, OpenError, StreamSettings};
+
+/// The server takes no more messages in one atomic batch.
+const LARGEST_GROUP: usize = 1_000;
+
+/// A context's log in JetStream. Clones share it.
+#[derive(Debug, Clone)]
+pub struct JetStreamLog {
+    connection: Arc<Connection>,
+    publisher: Publisher,
+    gatherer: Gatherer,
+    gather: Gather,
+}
+
+/// What reading and following need of the server.
+#[derive(Debug)]
+struct Connection {
+    client: async_nats::Client,
+    stream: Stream<()>,
+    name: String,
+    context: String,
+    replicas: usize,
+    timeout: Duration,
+    measures: Measures,
+}
+
+impl JetStreamLog {
+    /// Opens a context's stream, and makes it if it is not there and the settings say so.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; a stream that could lose records is refused.
+    pub async fn open(
+        client: async_nats::Client,
+        settings: StreamSettings,
+    ) -> Result<Self, OpenError> {
+        let server = ContextBuilder::new()
+            .timeout(settings.timeout)
+            .build(client.clone());
+        let config = stream::open(&server, &settings).await?;
+        let measures = Measures::of(&settings.name);
+        let publisher = Publisher::new(client.clone(), settings.timeout);
+        Ok(Self {
+            connection: Arc::new(Connection {
+                stream: server
+                    .get_stream_no_info(&settings.name)
+                    .await
+                    .map_err(|error| OpenError::Unavailable(error.to_string()))?,
+                client,
+                name: settings.name,
+                context: settings.context,
+                replicas: config.num_replicas,
+                timeout: settings.timeout,
+                measures: measures.clone(),
+            }),
+            gatherer: Gatherer::start(publisher.clone(), measures),
+            publisher,
+            gather: settings.gather,
+        })
+    }
+
+    fn prepare(&self, records: &[NewRecord]) -> Result<Vec<Message>, AppendError> {
+        check(records)?;
+        if records.len() > LARGEST_GROUP {
+            return Err(AppendError::TooLarge);
+        }
+        let ours = |record: &NewRecord| record.subject.context() == self.connection.context;
+        if !records.iter().all(ours) {
+            return Err(AppendError::Invalid("an aggregate of another context"));
+        }
+        Ok(records.iter().map(Message::of).collect())
+    }
+
+    fn measured<T>(
+        &self,
+        begun: Instant,
+        records: usize,
+        result: Result<T, AppendError>,
+    ) -> Result<T, AppendError> {
+        match &result {
+            Ok(_) => self.connection.measures.appended(records, begun.elapsed()),
+            Err(AppendError::Conflict { .. }) => self.connection.measures.conflicted(),
+            Err(AppendError::TooLarge | AppendError::Invalid(_) | AppendError::Unavailable(_)) => {}
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl EventLog for JetStreamLog {
+    fn stream(&self) -> &str {
+        &self.connection.name
+    }
+
+    async fn append(&self, record: NewRecord) -> Result<u64, AppendError> {
+        let begun = Instant::now();
+        let mut messages = self.prepare(std::slice::from_ref(&record))?;
+        let result = match (self.gather, messages.pop()) {
+            (Gather::GroupsOnly, Some(message)) => self
+                .publisher
+                .one(&message)
+                .await
+                .map_err(|r| r.about(record.subject)),
+            (Gather::Always, Some(message)) => {
+                self.gatherer
+                    .append(vec![message])
+                    .await
+                    .and_then(|sequences| {
+                        sequences
+                            .first()
+                            .copied()
+                            .ok_or(AppendError::Invalid("no records"))
+                    })
+            }
+            (Gather::GroupsOnly | Gather::Always, None) => Err(AppendError::Invalid("no records")),
+        };
+        self.measured(begun, 1, result)
+    }
+
+    async fn append_all(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, AppendError> {
+        let begun = Instant::now();
+        let messages = self.prepare(&records)?;
+        let result = self.gatherer.append(messages).await;
+        self.measured(begun, records.len(), result)
+    }
+
+    async fn read(&self, subject: &Subject, after: u64) -> Result<Vec<Record>, ReadError> {
+        self.connection.read(subject, after).await
+    }
+
+    async fn last_sequence(&self) -> Result<u64, ReadError> {
+        self.connection.last_sequence().await
+    }
+
+    async fn subscribe(&self, after: u64) -> Result<Deliveries, ReadError> {
+        follow::from(Arc::clone(&self.connection), after).await
+    }
+}
+
+impl Connection {
+    async fn last_sequence(&self) -> Result<u64, ReadError> {
+        let info = self
+            .stream
+            .get_info()
+            .await
+            .map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        Ok(info.state.last_sequence)
+    }
+}
+
+/// The value of a header that holds a number.
+fn number(headers: Option<&async_nats::HeaderMap>, name: &'static str) -> Option<u64> {
+    headers?.get(name)?.as_str().parse().ok()
+}
+
+/// The server's requests are JSON.
+fn json(request: &impl serde::Serialize) -> bytes::Bytes {
+    serde_json::to_vec(request)
+        .expect("a request of ours can be written as JSON")
+        .into()
+}
+
+impl From<jetstream::stream::RawMessageError> for ReadError {
+    fn from(error: jetstream::stream::RawMessageError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,191 @@
+//! Gathers what several callers want written at the same moment into one atomic batch of the server's.
+//!
+//! A batch costs the server about as much as a handful of single messages, and one write through to the disk instead
+//! of one for each. Nobody is made to wait for company: a batch is what has come together while the ones before it
+//! were on their way.
+
+use std::collections::{HashSet, VecDeque};
+
+use futures::{StreamExt as _, future, stream, stream::FuturesUnordered};
+use tokio::sync::{mpsc, oneshot};
+
+use super::publish::{Message, Publisher, Refusal};
+use crate::{log::AppendError, measures::Measures, subject::Subject};
+
+/// How many batches are on their way at once. The server takes 50 for a stream, from all its writers together.
+const ON_THEIR_WAY: usize = 4;
+
+/// How many records a batch gathers at most. A larger group of one caller goes as a batch of its own.
+const LARGEST: usize = 128;
+
+/// How many bytes a batch gathers at most.
+const LARGEST_BYTES: usize = 1 << 20;
+
+/// Fewer single records than this are faster sent one by one than as a batch.
+const FEWEST: usize = 6;
+
+/// How many of a refused batch's groups are on their way at once when they are sent one by one.
+const ALONE_AT_ONCE: usize = 8;
+
+/// How many callers may wait to be taken up; beyond that they wait in the channel's queue.
+const WAITING: usize = 4_096;
+
+/// The way into the gathering task, which ends when all of these are gone.
+#[derive(Debug, Clone)]
+pub(super) struct Gatherer(mpsc::Sender<Unit>);
+
+/// What one caller wants written all or nothing.
+#[derive(Debug)]
+struct Unit {
+    messages: Vec<Message>,
+    answer: oneshot::Sender<Result<Vec<u64>, AppendError>>,
+}
+
+impl Gatherer {
+    pub(super) fn start(publisher: Publisher, measures: Measures) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        tokio::spawn(run(publisher, measures, receiver));
+        Self(sender)
+    }
+
+    pub(super) async fn append(&self, messages: Vec<Message>) -> Result<Vec<u64>, AppendError> {
+        let gone = || AppendError::Unavailable("the writer has ended".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.0
+            .send(Unit { messages, answer })
+            .await
+            .map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Receiver<Unit>) {
+    let mut waiting = Waiting::default();
+    let mut on_their_way = FuturesUnordered::new();
+    let mut open = true;
+    while open || !waiting.units.is_empty() || !on_their_way.is_empty() {
+        while on_their_way.len() < ON_THEIR_WAY {
+            let Some(batch) = waiting.next_batch() else {
+                break;
+            };
+            measures.gathered(batch.iter().map(|unit| unit.messages.len()).sum());
+            on_their_way.push(send(&publisher, batch));
+        }
+        tokio::select! {
+            Some(subjects) = on_their_way.next() => waiting.release(subjects),
+            unit = arriving.recv(), if open => match unit {
+                Some(unit) => {
+                    waiting.units.push_back(unit);
+                    while let Ok(unit) = arriving.try_recv() {
+                        waiting.units.push_back(unit);
+                    }
+                }
+                None => open = false,
+            },
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    units: VecDeque<Unit>,
+    /// The aggregates of batches on their way. A further record of one would be refused, and with it its whole batch.
+    busy: HashSet<Subject>,
+}
+
+impl Waiting {
+    /// Takes what can go together now: each aggregate once, none that is on its way, first come first served.
+    fn next_batch(&mut self) -> Option<Vec<Unit>> {
+        let mut batch = Vec::new();
+        let (mut records, mut bytes) = (0, 0);
+        let mut stay = VecDeque::new();
+        // Whoever stays keeps its place before later records of the same aggregates.
+        let mut ahead: HashSet<Subject> = HashSet::new();
+        while let Some(unit) = self.units.pop_front() {
+            if unit.answer.is_closed() {
+                // The caller has given up; nobody would learn of it.
+                continue;
+            }
+            let unit_bytes: usize = unit.messages.iter().map(Message::size).sum();
+            let fits = batch.is_empty()
+                || (records + unit.messages.len() <= LARGEST
+                    && bytes + unit_bytes <= LARGEST_BYTES);
+            let mut subjects = unit.messages.iter().map(|message| &message.subject);
+            let free =
+                subjects.all(|subject| !self.busy.contains(subject) && !ahead.contains(subject));
+            ahead.extend(unit.messages.iter().map(|message| message.subject.clone()));
+            if fits && free {
+                records += unit.messages.len();
+                bytes += unit_bytes;
+                batch.push(unit);
+            } else {
+                stay.push_back(unit);
+            }
+            if !fits {
+                break;
+            }
+        }
+        stay.append(&mut self.units);
+        self.units = stay;
+        let taken = batch.iter().flat_map(|unit| &unit.messages);
+        self.busy
+            .extend(taken.map(|message| message.subject.clone()));
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    fn release(&mut self, subjects: Vec<Subject>) {
+        for subject in subjects {
+            self.busy.remove(&subject);
+        }
+    }
+}
+
+/// Sends a batch, answers its callers, and returns its aggregates.
+async fn send(publisher: &Publisher, batch: Vec<Unit>) -> Vec<Subject> {
+    let messages = batch.iter().flat_map(|unit| &unit.messages);
+    let subjects = messages.map(|message| message.subject.clone()).collect();
+    let groups = batch.iter().any(|unit| unit.messages.len() > 1);
+    if batch.len() == 1 || (!groups && batch.len() < FEWEST) {
+        future::join_all(batch.into_iter().map(|unit| alone(publisher, unit))).await;
+        return subjects;
+    }
+    let messages: Vec<_> = batch.iter().flat_map(|unit| &unit.messages).collect();
+    match publisher.batch(&messages).await {
+        Ok(last) => {
+            let mut next = last + 1 - messages.len() as u64;
+            for unit in batch {
+                let end = next + unit.messages.len() as u64;
+                // A caller who has gone needs no answer.
+                let _ = unit.answer.send(Ok((next..end).collect()));
+                next = end;
+            }
+        }
+        Err(Refusal::Unknown(reason)) => {
+            for unit in batch {
+                let _ = unit
+                    .answer
+                    .send(Err(AppendError::Unavailable(reason.clone())));
+            }
+        }
+        // One of them is to blame, and the server does not say which.
+        Err(Refusal::Conflict | Refusal::TooLarge | Refusal::NotNow(_)) => {
+            stream::iter(batch)
+                .for_each_concurrent(ALONE_AT_ONCE, |unit| alone(publisher, unit))
+                .await;
+        }
+    }
+    subjects
+}
+
+/// Sends what one caller wants written, and answers it.
+async fn alone(publisher: &Publisher, unit: Unit) {
+    let messages: Vec<_> = unit.messages.iter().collect();
+    let answer = match publisher.batch(&messages).await {
+        Ok(last) => Ok((last + 1 - messages.len() as u64..=last).collect()),
+        Err(refusal) => Err(match messages.first() {
+            Some(first) => refusal.about(first.subject.clone()),
+            None => AppendError::Invalid("no records"),
+        }),
+    };
+    let _ = unit.answer.send(answer);
+}

@@ -1,0 +1,215 @@
+//! How a record is written down: its facts as the body of a message, who, when and why as the message's headers.
+//!
+//! The headers are CloudEvents attributes in the binary mode of its NATS binding. Text that is not plain ASCII is
+//! percent-encoded there as that binding says.
+
+use std::{fmt::Write as _, str::FromStr};
+
+use async_nats::{HeaderMap, HeaderName};
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+use prost::Message as _;
+use proto::eldercare::log::v1 as pb;
+use uuid::Uuid;
+
+use crate::{
+    position::Position,
+    record::{Delivery, Metadata, NewRecord, RawEvent, Record},
+    subject::Subject,
+};
+
+static ID: HeaderName = HeaderName::from_static("ce-id");
+static SOURCE: HeaderName = HeaderName::from_static("ce-source");
+static TYPE: HeaderName = HeaderName::from_static("ce-type");
+static SUBJECT: HeaderName = HeaderName::from_static("ce-subject");
+static TIME: HeaderName = HeaderName::from_static("ce-time");
+static SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
+static CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
+static ACTOR: HeaderName = HeaderName::from_static("ce-actor");
+static REQUEST_ID: HeaderName = HeaderName::from_static("ce-requestid");
+static CORRELATION_ID: HeaderName = HeaderName::from_static("ce-correlationid");
+static CAUSATION_ID: HeaderName = HeaderName::from_static("ce-causationid");
+static DIVISION: HeaderName = HeaderName::from_static("ce-division");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The headers and the body of a record.
+pub(crate) fn encode(record: &NewRecord) -> (HeaderMap, Bytes) {
+    let metadata = &record.metadata;
+    let mut headers = HeaderMap::new();
+    headers.insert(ID.clone(), metadata.id.to_string());
+    headers.insert(
+        SOURCE.clone(),
+        format!("/eldercare/{}", record.subject.context()),
+    );
+    // A decision is known by its first fact; the others follow from it.
+    if let Some(first) = record.events.first() {
+        headers.insert(TYPE.clone(), percent_encoded(&first.event_type));
+    }
+    headers.insert(
+        SUBJECT.clone(),
+        format!("{}/{}", record.subject.aggregate(), record.subject.id()),
+    );
+    headers.insert(
+        TIME.clone(),
+        metadata.time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+    );
+    headers.insert(SPEC_VERSION.clone(), "1.0");
+    headers.insert(CONTENT_TYPE.clone(), "application/protobuf");
+    headers.insert(ACTOR.clone(), percent_encoded(&metadata.actor));
+    headers.insert(REQUEST_ID.clone(), metadata.request_id.to_string());
+    headers.insert(CORRELATION_ID.clone(), metadata.correlation_id.to_string());
+    if let Some(causation) = metadata.causation_id {
+        headers.insert(CAUSATION_ID.clone(), causation.to_string());
+    }
+    if let Some(division) = &metadata.division {
+        headers.insert(DIVISION.clone(), percent_encoded(division));
+    }
+    if let Some(traceparent) = &metadata.traceparent {
+        headers.insert(TRACEPARENT.clone(), percent_encoded(traceparent));
+    }
+
+    let body = pb::Record {
+        events: record
+            .events
+            .iter()
+            .map(|event| pb::Event {
+                r#type: event.event_type.clone(),
+                data: event.data.clone(),
+            })
+            .collect(),
+        request_digest: Bytes::copy_from_slice(&metadata.request_digest),
+        answers: metadata
+            .answers
+            .as_ref()
+            .map(Position::to_string)
+            .unwrap_or_default(),
+    };
+    (headers, body.encode_to_vec().into())
+}
+
+/// What a reader gets for a message: the record in it, or the message as it stands with what is wrong with it.
+pub(crate) fn deliver(
+    sequence: u64,
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    payload: Bytes,
+) -> Delivery {
+    match decode(sequence, subject, headers, payload.clone()) {
+        Ok(record) => Delivery::Record(record),
+        Err(reason) => Delivery::Unreadable {
+            sequence,
+            subject: subject.to_owned(),
+            reason,
+            payload,
+        },
+    }
+}
+
+/// Reads a record, or says what is wrong, without repeating content that could be personal.
+pub(crate) fn decode(
+    sequence: u64,
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    payload: Bytes,
+) -> Result<Record, String> {
+    let subject = Subject::parse(subject).map_err(|invalid| invalid.to_string())?;
+    let headers = headers.ok_or("it has no headers")?;
+    let body = pb::Record::decode(payload).map_err(|_| "its body is no eldercare.log.v1.Record")?;
+    if body.events.is_empty() {
+        return Err("it has no events".to_owned());
+    }
+    let request_digest = <[u8; 16]>::try_from(&*body.request_digest)
+        .map_err(|_| "its request digest is not 16 bytes long")?;
+    let answers = match body.answers.as_str() {
+        "" => None,
+        position => {
+            Some(Position::from_str(position).map_err(|_| "what it answers is no position")?)
+        }
+    };
+    let time = required(headers, &TIME)?;
+    let time = DateTime::parse_from_rfc3339(time)
+        .map_err(|_| "its header ce-time is no instant")?
+        .with_timezone(&Utc);
+    Ok(Record {
+        sequence,
+        subject,
+        metadata: Metadata {
+            id: uuid(&ID, required(headers, &ID)?)?,
+            time,
+            actor: percent_decoded(&ACTOR, required(headers, &ACTOR)?)?,
+            request_id: uuid(&REQUEST_ID, required(headers, &REQUEST_ID)?)?,
+            request_digest,
+            correlation_id: uuid(&CORRELATION_ID, required(headers, &CORRELATION_ID)?)?,
+            causation_id: optional(headers, &CAUSATION_ID)
+                .map(|text| uuid(&CAUSATION_ID, text))
+                .transpose()?,
+            division: optional(headers, &DIVISION)
+                .map(|text| percent_decoded(&DIVISION, text))
+                .transpose()?,
+            traceparent: optional(headers, &TRACEPARENT)
+                .map(|text| percent_decoded(&TRACEPARENT, text))
+                .transpose()?,
+            answers,
+        },
+        events: body
+            .events
+            .into_iter()
+            .map(|event| RawEvent {
+                event_type: event.r#type,
+                data: event.data,
+            })
+            .collect(),
+    })
+}
+
+fn optional<'headers>(headers: &'headers HeaderMap, name: &HeaderName) -> Option<&'headers str> {
+    headers.get(name.clone()).map(|value| value.as_str())
+}
+
+fn required<'headers>(
+    headers: &'headers HeaderMap,
+    name: &HeaderName,
+) -> Result<&'headers str, String> {
+    optional(headers, name).ok_or_else(|| format!("its header {name} is missing"))
+}
+
+fn uuid(name: &HeaderName, text: &str) -> Result<Uuid, String> {
+    Uuid::try_parse(text).map_err(|_| format!("its header {name} is no UUID"))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'%' | 0..=b' ' | 0x7f.. => {
+                write!(encoded, "%{byte:02X}").expect("writing to a string does not fail");
+            }
+            plain => encoded.push(char::from(plain)),
+        }
+    }
+    encoded
+}
+
+fn percent_decoded(name: &HeaderName, text: &str) -> Result<String, String> {
+    let broken = || format!("its header {name} is not percent-encoded");
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || {
+            let digit = bytes.next().and_then(|byte| char::from(byte).to_digit(16));
+            digit.and_then(|digit| u8::try_from(digit).ok())
+        };
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            return Err(broken());
+        };
+        decoded.push(high << 4 | low);
+    }
+    String::from_utf8(decoded).map_err(|_| broken())
+}
