@@ -124,6 +124,8 @@ pub(crate) struct Methods {
     unknown_open: Method,
 }
 
+const UNKNOWN: usize = usize::MAX;
+const UNKNOWN_OPEN: usize = usize::MAX - 1;
 const OPEN: [&str; 3] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
 /// The table of actions does not fit the contracts.
@@ -167,8 +169,8 @@ impl Methods {
         let by_path = all.iter().map(|method| (format!("/{}", method.name), method.number)).collect();
         Ok(Self {
             by_path,
-            unknown: Method::new("other/other".to_owned(), usize::MAX, false, None, false),
-            unknown_open: Method::new("grpc/open".to_owned(), usize::MAX, true, None, true),
+            unknown: Method::new("other/other".to_owned(), UNKNOWN, false, None, false),
+            unknown_open: Method::new("grpc/open".to_owned(), UNKNOWN_OPEN, true, None, true),
             all,
         })
     }
@@ -182,8 +184,11 @@ impl Methods {
         if OPEN.contains(&service) { &self.unknown_open } else { &self.unknown }
     }
 
-    pub(crate) fn number(&self, number: usize) -> Option<&Method> {
-        self.all.get(number)
+    pub(crate) fn number(&self, number: usize) -> &Method {
+        match number {
+            UNKNOWN_OPEN => &self.unknown_open,
+            known => self.all.get(known).unwrap_or(&self.unknown),
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Method> {

@@ -187,7 +187,7 @@ impl Permits {
         let action = match asked {
             Asked::Group(action) => group(action),
             Asked::Method(number) => {
-                let method = self.methods.number(number)?;
+                let method = self.methods.number(number);
                 let action = uid(&self.types.action, &method.name);
                 let parents = HashSet::from([group(method.action?)]);
                 entities.insert(action.clone(), Entity::new_no_attrs(action.clone(), parents));

@@ -1,0 +1,343 @@
+//! What happens around every call, in this order: it is traced, gets a place or is turned away, gets its deadline, and passes the gate.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram, UpDownCounter},
+};
+use pin_project_lite::pin_project;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+use tracing::{Instrument as _, Span};
+
+use crate::{
+    action::Method, admission::Admission, deadline::Deadline, errors, gate::Gate, settings, telemetry,
+};
+
+/// What all calls of a server share.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) gate: Gate,
+    pub(crate) admission: Admission,
+    pub(crate) settings: settings::Grpc,
+    /// Once cancelled, streams of health and reflection end.
+    pub(crate) draining: CancellationToken,
+    /// Once cancelled, whatever still runs is cut off.
+    pub(crate) cut: CancellationToken,
+    pub(crate) figures: Figures,
+}
+
+/// The metrics of calls.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    duration: Histogram<f64>,
+    shed: Counter<u64>,
+    at_work: UpDownCounter<i64>,
+}
+
+impl Figures {
+    pub(crate) fn new() -> Self {
+        let meter = opentelemetry::global::meter("eldercare.grpc");
+        Self {
+            duration: meter
+                .f64_histogram("rpc.server.duration")
+                .with_unit("s")
+                .with_description("Calls by method and code, from arrival to the end of the answer")
+                .with_boundaries(vec![
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+                ])
+                .build(),
+            shed: meter
+                .u64_counter("rpc.server.shed")
+                .with_description("Calls turned away because too many were at work")
+                .build(),
+            at_work: meter
+                .i64_up_down_counter("rpc.server.at_work")
+                .with_description("Calls at work, streams included")
+                .build(),
+        }
+    }
+}
+
+/// Puts the surroundings around a service.
+#[derive(Debug, Clone)]
+pub(crate) struct FrameLayer(pub(crate) Arc<Surroundings>);
+
+impl<S> Layer<S> for FrameLayer {
+    type Service = Framed<S>;
+
+    fn layer(&self, inner: S) -> Framed<S> {
+        Framed { inner, around: Arc::clone(&self.0) }
+    }
+}
+
+/// A service with its surroundings.
+#[derive(Debug, Clone)]
+pub(crate) struct Framed<S> {
+    inner: S,
+    around: Arc<Surroundings>,
+}
+
+impl<S> Service<Request<Body>> for Framed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let around = Arc::clone(&self.around);
+        // The service that was polled ready is the one to be called.
+        let waiting = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, waiting);
+
+        let method = around.gate.methods.of_path(request.uri().path());
+        let span = tracing::info_span!(
+            "rpc",
+            otel.name = %method.name,
+            otel.kind = "server",
+            rpc.system = "grpc",
+            rpc.grpc.status_code = tracing::field::Empty,
+            caller.department = tracing::field::Empty,
+        );
+        telemetry::follow_headers(&span, request.headers());
+        let mut ending = Ending::new(Arc::clone(&around), method.number, span.clone());
+
+        if method.open {
+            let draining = around.draining.clone();
+            return Box::pin(answer(inner, request, Deadline::NONE, draining, ending).instrument(span));
+        }
+        let deadline = Deadline::of_call(request.headers(), method.streaming, &around.settings);
+        match prepare(&around, method, &mut request, deadline, &span) {
+            Ok(place) => ending.place = Some(place),
+            Err(status) => return Box::pin(std::future::ready(Ok(ending.refuse(&status)))),
+        }
+        let work = answer(inner, request, deadline, around.cut.clone(), ending);
+        Box::pin(work.instrument(span))
+    }
+}
+
+/// Everything that can turn a call away before its handler sees it.
+fn prepare(
+    around: &Surroundings,
+    method: &Method,
+    request: &mut Request<Body>,
+    deadline: Deadline,
+    span: &Span,
+) -> Result<OwnedSemaphorePermit, Status> {
+    let place = around
+        .admission
+        .admit(method.streaming)
+        .inspect_err(|_| around.figures.shed.add(1, &method.labels))?;
+    request.extensions_mut().insert(deadline);
+    let caller = around.gate.enter(method, request.headers(), request.extensions())?;
+    span.record("caller.department", caller.department.as_str());
+    request.extensions_mut().insert(caller);
+    Ok(place)
+}
+
+async fn answer<S>(
+    mut inner: S,
+    request: Request<Body>,
+    deadline: Deadline,
+    cut: CancellationToken,
+    ending: Ending,
+) -> Result<Response<Body>, Infallible>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    // A handler that panics would take its whole connection along, with the calls of others on it.
+    let handler = AssertUnwindSafe(async move { inner.call(request).await }).catch_unwind();
+    let outcome = tokio::select! {
+        biased;
+        outcome = handler => outcome,
+        () = until(deadline.instant()) => return Ok(ending.refuse(&errors::deadline_exceeded())),
+        () = cut.cancelled() => return Ok(ending.refuse(&errors::shutting_down())),
+    };
+    match outcome {
+        Ok(Ok(response)) => Ok(ending.accompany(response, deadline, cut)),
+        Ok(Err(never)) => match never {},
+        Err(_panic) => Ok(ending.refuse(&errors::internal(&"a handler panicked; its message stands above"))),
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Counts and times a call when it is over, however it ends.
+struct Ending {
+    around: Arc<Surroundings>,
+    method: usize,
+    began: std::time::Instant,
+    span: Span,
+    code: Option<Code>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Ending {
+    fn new(around: Arc<Surroundings>, method: usize, span: Span) -> Self {
+        let ending = Self { around, method, began: std::time::Instant::now(), span, code: None, place: None };
+        ending.around.figures.at_work.add(1, &ending.method().labels);
+        ending
+    }
+
+    fn method(&self) -> &Method {
+        self.around.gate.methods.number(self.method)
+    }
+
+    /// The answer that is nothing but a status.
+    fn refuse(mut self, status: &Status) -> Response<Body> {
+        self.code = Some(status.code());
+        status.clone().into_http()
+    }
+
+    /// The handler's answer, with this ending at its end.
+    fn accompany(mut self, response: Response<Body>, deadline: Deadline, cut: CancellationToken) -> Response<Body> {
+        self.note(response.headers());
+        let unary = !self.method().streaming;
+        response.map(|inner| {
+            if inner.is_end_stream() {
+                return Body::empty();
+            }
+            // The one message of a unary answer is there already: nothing is left to wait for.
+            let limits = if unary { None } else { Some(Limits::new(deadline, cut)) };
+            Body::new(Accompanied { inner, ending: Some(self), limits })
+        })
+    }
+
+    fn note(&mut self, headers: &HeaderMap) {
+        if let Some(status) = headers.get("grpc-status") {
+            self.code = Some(Code::from_bytes(status.as_bytes()));
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // No status was sent: the caller went away.
+        let code = self.code.unwrap_or(Code::Cancelled);
+        self.span.record("rpc.grpc.status_code", code as i32);
+        let [service, method] = self.method().labels.clone();
+        let labels = [service, method, KeyValue::new("rpc.grpc.status_code", i64::from(code as i32))];
+        let seconds = self.began.elapsed().max(Duration::from_nanos(1)).as_secs_f64();
+        self.around.figures.duration.record(seconds, &labels);
+        self.around.figures.at_work.add(-1, &self.method().labels);
+        if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) {
+            tracing::error!(parent: &self.span, ?code, seconds, "call");
+        } else {
+            tracing::debug!(parent: &self.span, ?code, seconds, "call");
+        }
+    }
+}
+
+/// What ends a stream that does not end by itself.
+struct Limits {
+    deadline: Option<Pin<Box<tokio::time::Sleep>>>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Limits {
+    fn new(deadline: Deadline, cut: CancellationToken) -> Self {
+        Self {
+            deadline: deadline.instant().map(|instant| Box::pin(tokio::time::sleep_until(instant))),
+            cut: Box::pin(cut.cancelled_owned()),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(errors::deadline_exceeded());
+        }
+        self.cut.as_mut().poll(cx).map(|()| errors::shutting_down())
+    }
+}
+
+pin_project! {
+    /// An answer on its way, until its end.
+    struct Accompanied {
+        #[pin]
+        inner: Body,
+        ending: Option<Ending>,
+        limits: Option<Limits>,
+    }
+}
+
+impl http_body::Body for Accompanied {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.project();
+        let Some(ending) = this.ending else {
+            return Poll::Ready(None);
+        };
+        let span = ending.span.clone();
+        let _entered = span.enter();
+        let polled = this.inner.poll_frame(cx);
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    ending.note(trailers);
+                    *this.ending = None;
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(status))) => {
+                ending.code = Some(status.code());
+                *this.ending = None;
+                Poll::Ready(Some(Err(status)))
+            }
+            Poll::Ready(None) => {
+                *this.ending = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(Poll::Ready(status)) = this.limits.as_mut().map(|limits| limits.poll(cx)) else {
+                    return Poll::Pending;
+                };
+                ending.code = Some(status.code());
+                *this.ending = None;
+                let mut trailers = HeaderMap::new();
+                // Fails only for metadata, and there is none.
+                let _ = status.add_header(&mut trailers);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ending.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,299 @@
+//! The gRPC server of a service: its methods behind the gate, health, reflection, TLS, and an orderly end.
+//!
+//! Health (`grpc.health.v1`) knows `liveness` (the process answers), `readiness` (it serves; also under the empty name
+//! and the name of each service), which ends as soon as the service is asked to go down.
+
+use std::{
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use rand::Rng as _;
+use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+    transport::{
+        Certificate, Identity, ServerTlsConfig,
+        server::TcpIncoming,
+    },
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    action::Actions,
+    admission::Admission,
+    connection::Connection,
+    frame::{Figures, FrameLayer, Surroundings},
+    gate::{Gate, GateError},
+    settings::{Settings, Tls},
+    shutdown::Shutdown,
+};
+
+/// What is left running after the grace has this long to take its leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A server in the making: services are added, then it is bound, then it serves.
+pub struct Server {
+    settings: Settings,
+    routes: RoutesBuilder,
+    names: Vec<&'static str>,
+    actions: Actions,
+    descriptors: Vec<&'static [u8]>,
+    ready_when: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("services", &self.names).finish_non_exhaustive()
+    }
+}
+
+/// The server can't be built or has failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Keys, policies or actions can't be used.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// The descriptors can't be served.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// A PEM file can't be read.
+    #[error("TLS file {0}: {1}")]
+    TlsFile(PathBuf, std::io::Error),
+    /// The address can't be bound.
+    #[error("can't listen on {0}: {1}")]
+    Bind(SocketAddr, std::io::Error),
+    /// The server failed.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+}
+
+impl Server {
+    /// A server without services, for the contracts of `libs/proto`.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            settings: settings.clone(),
+            routes: RoutesBuilder::default(),
+            names: Vec::new(),
+            actions: Actions::new(),
+            descriptors: vec![proto::FILE_DESCRIPTOR_SET],
+            ready_when: None,
+        }
+    }
+
+    /// Serves the contracts of these descriptors instead of those of `libs/proto`.
+    #[must_use]
+    pub fn with_descriptors(mut self, descriptors: &'static [u8]) -> Self {
+        self.descriptors = vec![descriptors];
+        self
+    }
+
+    /// Adds a service (its message limits already set) and says what its methods do.
+    #[must_use]
+    pub fn service<S>(mut self, service: S, actions: Actions) -> Self
+    where
+        S: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = std::convert::Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.names.push(S::NAME);
+        self.routes.add_service(service);
+        self.actions = self.actions.and(actions);
+        self
+    }
+
+    /// Is ready only once `condition` holds, as that its read models have caught up; without one, as soon as it serves.
+    #[must_use]
+    pub fn ready_when(mut self, condition: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.ready_when = Some(Box::pin(condition));
+        self
+    }
+
+    /// Checks everything and binds the port; nothing is answered yet.
+    ///
+    /// # Errors
+    /// Keys, policies, actions or TLS files that can't be used, or an address that is taken.
+    pub async fn bind(self) -> Result<Bound, ServeError> {
+        let Self { settings, mut routes, names, actions, descriptors, ready_when } = self;
+        let gate = Gate::new(&settings, &descriptors, &actions)?;
+        for method in names.iter().flat_map(|name| gate.methods.undeclared(name)) {
+            tracing::warn!(method, "no action is declared: nobody may call it");
+        }
+        let (health, service) = tonic_health::server::health_reporter();
+        routes.add_service(service);
+        if settings.grpc.reflection {
+            add_reflection(&mut routes, &descriptors, &names)?;
+        }
+        let readiness = Readiness { health, names };
+        readiness.set(false).await;
+        readiness.health.set_service_status("liveness", ServingStatus::Serving).await;
+
+        let tls = settings.grpc.tls.as_ref().map(tls).transpose()?;
+        let listen = settings.grpc.listen;
+        let incoming =
+            TcpIncoming::bind(listen).map_err(|error| ServeError::Bind(listen, error))?.with_nodelay(Some(true));
+        let address = incoming.local_addr().map_err(|error| ServeError::Bind(listen, error))?;
+        Ok(Bound { settings, routes: routes.routes(), gate, readiness, tls, incoming, address, ready_when })
+    }
+}
+
+fn add_reflection(
+    routes: &mut RoutesBuilder,
+    descriptors: &[&'static [u8]],
+    names: &[&'static str],
+) -> Result<(), ServeError> {
+    let builder = || {
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        let builder = descriptors.iter().fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set));
+        names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+    };
+    routes.add_service(builder().with_service_name("grpc.reflection.v1.ServerReflection").build_v1()?);
+    routes.add_service(builder().with_service_name("grpc.reflection.v1alpha.ServerReflection").build_v1alpha()?);
+    Ok(())
+}
+
+fn tls(settings: &Tls) -> Result<ServerTlsConfig, ServeError> {
+    let read = |path: &Path| std::fs::read(path).map_err(|error| ServeError::TlsFile(path.to_owned(), error));
+    let identity = Identity::from_pem(read(&settings.certificate)?, read(&settings.key)?);
+    let mut tls = ServerTlsConfig::new().identity(identity);
+    if let Some(authority) = &settings.client_ca {
+        tls = tls
+            .client_ca_root(Certificate::from_pem(read(authority)?))
+            .client_auth_optional(settings.client_certificate_optional);
+    }
+    Ok(tls)
+}
+
+/// What health tells.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    health: HealthReporter,
+    names: Vec<&'static str>,
+}
+
+impl Readiness {
+    /// Tells whether the service is ready.
+    pub async fn set(&self, ready: bool) {
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in ["", "readiness"].iter().chain(&self.names) {
+            self.health.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// A server whose port is bound.
+pub struct Bound {
+    settings: Settings,
+    routes: Routes,
+    gate: Gate,
+    readiness: Readiness,
+    tls: Option<ServerTlsConfig>,
+    incoming: TcpIncoming,
+    address: SocketAddr,
+    ready_when: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Bound {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What health tells, for a service that is at times not ready.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Serves until asked to go down, then drains: not ready at once, the port closed after `shutdown.delay`, calls in
+    /// flight finished, what is left after `shutdown.grace` cut off with UNAVAILABLE.
+    ///
+    /// # Errors
+    /// If the server fails.
+    pub async fn serve(self, shutdown: &Shutdown) -> Result<(), ServeError> {
+        let Self { settings, routes, gate, readiness, tls, incoming, address, ready_when } = self;
+        let grpc = &settings.grpc;
+        let cut = CancellationToken::new();
+        // Whoever drops this future, abandons what runs: connections have tasks of their own.
+        let _cut = cut.clone().drop_guard();
+        let around = Surroundings {
+            gate,
+            admission: Admission::new(grpc),
+            settings: grpc.clone(),
+            draining: shutdown.draining(),
+            cut: cut.clone(),
+            figures: Figures::new(),
+        };
+        // Connections of instances that started together shall not all end together.
+        let age = grpc.max_connection_age.mul_f64(rand::rng().random_range(0.9..1.1));
+        let mut server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(grpc.keepalive_interval))
+            .http2_keepalive_timeout(Some(grpc.keepalive_timeout))
+            .http2_adaptive_window(Some(true))
+            .max_concurrent_streams(grpc.max_streams_per_connection)
+            .max_connection_age(age);
+        if let Some(tls) = tls {
+            server = server.tls_config(tls)?;
+        }
+        let lifetime = age.saturating_add(grpc.max_connection_age_grace);
+        let incoming = incoming.map(move |stream| stream.map(|stream| Connection::new(stream, lifetime)));
+
+        let drain = async {
+            shutdown.requested().cancelled().await;
+            readiness.set(false).await;
+            tokio::time::sleep(shutdown.delay()).await;
+            tracing::info!(%address, "draining");
+            shutdown.drain();
+        };
+        let serving =
+            server.layer(FrameLayer(Arc::new(around))).add_routes(routes).serve_with_incoming_shutdown(incoming, drain);
+        let become_ready = async {
+            if let Some(condition) = ready_when {
+                tokio::select! {
+                    () = condition => {}
+                    () = shutdown.requested().cancelled_owned() => std::future::pending().await,
+                }
+            }
+            if !shutdown.requested().is_cancelled() {
+                readiness.set(true).await;
+                tracing::info!(%address, "serving");
+            }
+            std::future::pending::<()>().await;
+        };
+        let patience = async {
+            shutdown.draining().cancelled().await;
+            tokio::time::sleep(shutdown.grace()).await;
+        };
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            () = patience => {}
+            () = become_ready => {}
+        }
+        tracing::warn!("calls did not finish in time and are cut off");
+        cut.cancel();
+        match tokio::time::timeout(LAST_WORDS, serving).await {
+            Ok(served) => Ok(served?),
+            // Their connections end with the process.
+            Err(_) => Ok(()),
+        }
+    }
+}

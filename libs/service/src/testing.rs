@@ -1,0 +1,85 @@
+//! For tests of services: a server of their own on a free port, and callers with tokens.
+
+use std::{future::Future, net::SocketAddr};
+
+use tokio::task::JoinHandle;
+use tonic::{
+    Request, Status,
+    metadata::MetadataValue,
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    auth::{Claims, TokenIssuer},
+    server::{ServeError, Server},
+    settings::{Mode, Settings},
+    shutdown::Shutdown,
+};
+
+/// Settings that trust `issuer`, listen on a free port of this machine, and go down at once. Local mode.
+pub fn settings(issuer: &TokenIssuer) -> Settings {
+    let mut settings = Settings::default();
+    settings.auth.mode = Mode::Local;
+    settings.auth.keys = vec![issuer.public_key()];
+    settings.grpc.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings
+}
+
+/// An officer of civil affairs with every role, for all divisions and with a purpose: whom nothing stops that stops
+/// no officer.
+pub fn anybody() -> Claims {
+    ["viewer", "clerk", "supervisor", "administrator", "privacy_officer", "simulator"]
+        .into_iter()
+        .fold(Claims::officer("test-officer", "civil_affairs").division("*").purpose("test"), Claims::role)
+}
+
+/// A server under test.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Brings it down.
+    pub shutdown: Shutdown,
+    served: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Running {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// If it can't be bound.
+    pub async fn start(server: Server, settings: &Settings) -> Result<Self, ServeError> {
+        let shutdown = Shutdown::new(&settings.shutdown);
+        let bound = server.bind().await?;
+        let address = bound.address();
+        let served = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { bound.serve(&shutdown).await }
+        });
+        Ok(Self { address, shutdown, served })
+    }
+
+    /// A channel to it, without a caller.
+    pub fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).expect("an address is a URI").connect_lazy()
+    }
+
+    /// A channel to it for the bearer of a token.
+    pub fn channel_of(&self, token: &str) -> InterceptedService<Channel, impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + use<>> {
+        let bearer: MetadataValue<_> = format!("Bearer {token}").parse().expect("a token is ASCII");
+        InterceptedService::new(self.channel(), move |mut request: Request<()>| {
+            request.metadata_mut().insert("authorization", bearer.clone());
+            Ok(request)
+        })
+    }
+
+    /// Brings it down and waits for the end.
+    ///
+    /// # Errors
+    /// If it failed.
+    pub fn stop(self) -> impl Future<Output = Result<(), ServeError>> {
+        self.shutdown.request();
+        async move { self.served.await.expect("the server does not panic") }
+    }
+}

@@ -1,0 +1,199 @@
+//! A small service under test: it reads, waits, watches, and panics.
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use prost::Message as _;
+use prost_types::{
+    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
+};
+use service::{Action, Actions, Caller, Deadline, Server, Settings, errors};
+use tokio::sync::Semaphore;
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    client::GrpcService,
+    server::NamedService,
+};
+use tonic_prost::ProstCodec;
+
+pub const READ: &str = "/test.v1.Desk/Read";
+pub const WAIT: &str = "/test.v1.Desk/Wait";
+pub const PANIC: &str = "/test.v1.Desk/Panic";
+pub const WATCH: &str = "/test.v1.Desk/Watch";
+pub const UNDECLARED: &str = "/test.v1.Desk/Undeclared";
+pub const REMAINING: &str = "/test.v1.Desk/Remaining";
+
+/// The service. Callers of `Wait` add a permit to `entered` and take one of `released`.
+#[derive(Clone)]
+pub struct Desk {
+    pub entered: Arc<Semaphore>,
+    pub released: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub fn new() -> Self {
+        Self { entered: Arc::new(Semaphore::new(0)), released: Arc::new(Semaphore::new(0)) }
+    }
+
+    pub fn server(&self, settings: &Settings) -> Server {
+        let actions = Actions::new().declare(
+            Self::NAME,
+            &[
+                ("Read", Action::ReadPersonal),
+                ("Wait", Action::ReadReference),
+                ("Panic", Action::ReadReference),
+                ("Watch", Action::ReadReference),
+                ("Remaining", Action::ReadReference),
+            ],
+        );
+        Server::new(settings).with_descriptors(descriptors()).service(self.clone(), actions)
+    }
+
+    /// Waits until a call of `Wait` is in its handler.
+    pub async fn somebody_waits(&self) {
+        self.entered.acquire().await.unwrap().forget();
+    }
+
+    async fn read(request: Request<String>) -> Result<Response<String>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let division = request.get_ref().parse().map_err(|_| {
+            errors::invalid_argument(vec![service::Violation::new("division", "DIVISION_INVALID", "is none", "无效")])
+        })?;
+        caller.may_here(&division)?;
+        Ok(Response::new(caller.actor()))
+    }
+
+    async fn wait(self) -> Result<Response<String>, Status> {
+        self.entered.add_permits(1);
+        self.released.acquire().await.unwrap().forget();
+        Ok(Response::new("done".to_owned()))
+    }
+
+    async fn watch(self) -> Result<Response<Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>>, Status> {
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        sender.send(Ok("first".to_owned())).await.unwrap();
+        // The stream never ends by itself: its sender is kept.
+        let endless = ReceiverStream::new(receiver).chain(tokio_stream::pending());
+        Ok(Response::new(Box::pin(endless)))
+    }
+}
+
+impl NamedService for Desk {
+    const NAME: &'static str = "test.v1.Desk";
+}
+
+impl tower::Service<http::Request<Body>> for Desk {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let desk = self.clone();
+        Box::pin(async move {
+            let path = request.uri().path().to_owned();
+            let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default());
+            Ok(match path.as_str() {
+                WATCH => {
+                    let watch = tower::service_fn(move |_: Request<String>| desk.clone().watch());
+                    grpc.server_streaming(watch, request).await
+                }
+                _ => {
+                    let unary = tower::service_fn(move |request: Request<String>| {
+                        let (desk, path) = (desk.clone(), path.clone());
+                        async move {
+                            match path.as_str() {
+                                READ => Self::read(request).await,
+                                WAIT => desk.wait().await,
+                                PANIC => panic!("a handler's fault, on purpose"),
+                                REMAINING => {
+                                    let left = Deadline::of(&request).remaining().unwrap();
+                                    Ok(Response::new(left.as_millis().to_string()))
+                                }
+                                _ => Ok(Response::new("nobody should see this".to_owned())),
+                            }
+                        }
+                    });
+                    grpc.unary(unary, request).await
+                }
+            })
+        })
+    }
+}
+
+/// Calls a unary method.
+pub async fn call<C>(channel: C, method: &'static str, request: Request<String>) -> Result<String, Status>
+where
+    C: GrpcService<Body>,
+    C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    C::Error: std::fmt::Debug,
+{
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static(method);
+    let response = grpc.unary(request, path, ProstCodec::<String, String>::default()).await?;
+    Ok(response.into_inner())
+}
+
+/// Calls the watching method.
+pub async fn watch<C>(channel: C, request: Request<String>) -> Result<tonic::Streaming<String>, Status>
+where
+    C: GrpcService<Body>,
+    C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    C::Error: std::fmt::Debug,
+{
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static(WATCH);
+    let response = grpc.server_streaming(request, path, ProstCodec::<String, String>::default()).await?;
+    Ok(response.into_inner())
+}
+
+/// A request with this text.
+pub fn text(text: &str) -> Request<String> {
+    Request::new(text.to_owned())
+}
+
+/// The reason that a status gives to programs.
+pub fn reason(status: &Status) -> String {
+    use tonic_types::StatusExt as _;
+    status.get_details_error_info().unwrap().reason
+}
+
+fn descriptors() -> &'static [u8] {
+    let method = |name: &str| MethodDescriptorProto {
+        name: Some(name.to_owned()),
+        input_type: Some(".test.v1.Text".to_owned()),
+        output_type: Some(".test.v1.Text".to_owned()),
+        server_streaming: Some(name == "Watch"),
+        ..Default::default()
+    };
+    let set = FileDescriptorSet {
+        file: vec![FileDescriptorProto {
+            name: Some("test/v1/desk.proto".to_owned()),
+            package: Some("test.v1".to_owned()),
+            message_type: vec![prost_types::DescriptorProto { name: Some("Text".to_owned()), ..Default::default() }],
+            service: vec![ServiceDescriptorProto {
+                name: Some("Desk".to_owned()),
+                method: ["Read", "Wait", "Panic", "Watch", "Undeclared", "Remaining"].map(method).to_vec(),
+                ..Default::default()
+            }],
+            syntax: Some("proto3".to_owned()),
+            ..Default::default()
+        }],
+    };
+    Box::leak(set.encode_to_vec().into_boxed_slice())
+}
