@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use calamine::Reader;
 use civic::{IdNumber, LocalDay, Set, Term};
 use registry::survey::{
-    Limits, Sheet, TownVillages,
+    Column, Limits, Sheet, TownVillages,
     row::{self, Candidate, Identity},
     workbook,
 };
@@ -172,5 +173,58 @@ fn every_sheet_bears_its_date() {
         .unwrap();
     for (file, sheet) in workbooks() {
         assert_eq!(sheet.as_of(), as_of, "{file}");
+    }
+}
+
+/// What another reader of workbooks finds in the rows from a number on, cell by cell, without merged ranges.
+fn as_calamine_reads(path: &Path) -> BTreeMap<(u32, u32), String> {
+    let mut book: calamine::Xlsx<_> = calamine::open_workbook(path).unwrap();
+    let range = book.worksheet_range_at(0).unwrap().unwrap();
+    let (top, left) = range.start().unwrap();
+    let mut cells = BTreeMap::new();
+    for (row, column, value) in range.used_cells() {
+        cells.insert(
+            (row as u32 + top + 1, column as u32 + left),
+            value.to_string(),
+        );
+    }
+    cells
+}
+
+#[test]
+fn another_reader_finds_the_same_in_every_cell() {
+    for (file, sheet) in workbooks() {
+        let cells = as_calamine_reads(&county().join("survey").join(&file));
+        // The header may have a second row, and wraps in some files.
+        let column_of = |column: Column| {
+            let found = cells.iter().find(|((row, _), text)| {
+                (sheet.header_row()..=sheet.header_row() + 1).contains(row)
+                    && Column::under(text) == Some(column)
+            });
+            found.map(|((_, place), _)| *place).unwrap()
+        };
+        let places = Column::ALL.map(|column| (column, column_of(column)));
+        for row in sheet.rows() {
+            for (column, place) in places {
+                match cells.get(&(row.number(), place)) {
+                    Some(text) => {
+                        let same = text.trim().is_empty() && row.text(column).is_empty()
+                            || *text == row.text(column);
+                        assert!(
+                            same,
+                            "row {} of {file}, column {}",
+                            row.number(),
+                            column.header()
+                        );
+                    }
+                    // What a merged range gave; only villages are merged in these files.
+                    None => assert!(
+                        row.text(column).is_empty() || column == Column::Village,
+                        "row {}",
+                        row.number()
+                    ),
+                }
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What stands in a cell of a survey sheet, and how its writing is smoothed before it is understood.
 
+use std::borrow::Cow;
+
 use civic::LocalDay;
 
 /// The value of one cell.
@@ -17,7 +19,7 @@ pub enum CellValue<'a> {
 impl CellValue<'_> {
     /// The cell as text: a whole number by its digits, a blank as the empty text.
     #[must_use]
-    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+    pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Blank => "".into(),
             Self::Text(text) => (*text).into(),
@@ -37,6 +39,37 @@ pub(super) fn half_width(c: char) -> char {
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
         _ => c,
     }
+}
+
+/// The text with its `_x000D_` and the like turned into the characters for which sheets write them.
+pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains("_x") {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("_x") {
+        plain.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let character = escape
+            .get(2..7)
+            .and_then(|code| code.strip_suffix('_'))
+            .filter(|code| code.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|code| u32::from_str_radix(code, 16).ok())
+            .and_then(char::from_u32);
+        match character {
+            Some(character) => {
+                plain.push(character);
+                rest = &escape[7..];
+            }
+            None => {
+                plain.push_str("_x");
+                rest = &escape[2..];
+            }
+        }
+    }
+    plain.push_str(rest);
+    plain.into()
 }
 
 /// The first whole date in a text, such as `填表日期：2024年9月20日` or `2024-9-20`.
@@ -121,6 +154,20 @@ mod tests {
             "2024年9月20",
         ] {
             assert_eq!(date_within(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn escaped_characters_are_what_they_stand_for() {
+        for (text, plain) in [
+            ("张_x000D_\n三", "张\r\n三"),
+            ("_x005F_x000D_", "_x000D_"),
+            ("_x00D_", "_x00D_"),
+            ("_xD800_", "_xD800_"),
+            ("_x张三李四", "_x张三李四"),
+            ("_x000", "_x000"),
+        ] {
+            assert_eq!(unescaped(text), plain);
         }
     }
 

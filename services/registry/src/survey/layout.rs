@@ -4,7 +4,7 @@ use civic::LocalDay;
 
 use super::{
     Column, WorkbookError,
-    cells::{date_within, is_blank},
+    cells::{date_within, is_blank, unescaped},
     headers::is_contact_group,
     merges::Merge,
     workbook::{Limits, RowHead, Sheet, Stored},
@@ -67,6 +67,7 @@ impl<'l> Layout<'l> {
 
     /// Keeps a text for cells to point to.
     pub(super) fn keep(&mut self, text: &str) -> Result<Stored, WorkbookError> {
+        let text = &*unescaped(text);
         if text.chars().all(is_blank) {
             return Ok(Stored::Blank);
         }

@@ -15,6 +15,7 @@ pub mod error;
 pub mod headers;
 pub mod row;
 pub mod villages;
+pub mod wording;
 pub mod workbook;
 
 pub use error::WorkbookError;

@@ -1,5 +1,7 @@
 //! Reading a workbook from its parts: which sheet comes first, the texts that cells share, and then row by row.
 
+use std::collections::HashSet;
+
 use civic::LocalDay;
 use quick_xml::events::BytesStart;
 
@@ -215,16 +217,17 @@ fn date_formats(container: &Container<'_>, part: &str) -> Result<Vec<bool>, Work
         return Ok(Vec::new());
     };
     let mut markup = Markup::of(part);
-    let mut of_office = Vec::new();
+    let mut of_office = HashSet::new();
     let mut formats = Vec::new();
     let mut in_cell_formats = false;
     loop {
         match markup.next()? {
             Node::Open(element) => match element.local_name().as_ref() {
-                b"numFmt" if of_office.len() < MOST_FORMATS => {
-                    if attribute(&element, "formatCode").is_some_and(|code| shows_a_date(&code)) {
-                        of_office.extend(number(&element, "numFmtId"));
-                    }
+                b"numFmt"
+                    if attribute(&element, "formatCode")
+                        .is_some_and(|code| shows_a_date(&code)) =>
+                {
+                    of_office.extend(number(&element, "numFmtId"));
                 }
                 b"cellXfs" => in_cell_formats = true,
                 b"xf" if in_cell_formats && formats.len() < MOST_FORMATS => {
@@ -454,7 +457,7 @@ fn raw_cell(
             let place: usize = value.trim().parse().map_err(|_| WorkbookError::Damaged)?;
             match *shared.get(place).ok_or(WorkbookError::Damaged)? {
                 Stored::Blank => return Ok(None),
-                stored => (stored, None),
+                stored @ (Stored::Text { .. } | Stored::Number(_)) => (stored, None),
             }
         }
         Kind::Text if value.chars().all(is_blank) => return Ok(None),
