@@ -17,8 +17,8 @@ use crate::{
     survey::{Column, wording},
 };
 
-/// The most elders of one summary: what a survey takes in again, with its headings.
-pub const MOST_ELDERS: usize = 199_990;
+/// The most elders of one summary, which is a town's; put together in memory, this many take some 100 MiB.
+pub const MOST_ELDERS: usize = 50_000;
 
 /// An elder as the summary lists one. Personal.
 #[derive(Clone)]
