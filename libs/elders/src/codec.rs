@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 use civic::{ConsentGiver, ElderId, HandicapGrade, LocalDay, VillageCode};
 use eventlog::{DecodeError, RawEvent};
-use prost::{Message, Name};
+use prost::Message;
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use uuid::Uuid;
 use vault::Sealed;
 
 use crate::{
     event::{
-        Capability, Circumstance, Consent, Event, IdentityCorrected, Merge, ProfileUpdated, Registered, Residence,
-        Source, Spoken,
+        Capability, Circumstance, Consent, Event, IdentityCorrected, Merge, ProfileUpdated,
+        Registered, Residence, Source, Spoken,
     },
     terms::{WireTerm, set_from_wire, wire_set},
 };
@@ -20,71 +20,85 @@ use crate::{
 #[must_use]
 pub fn encode(event: &Event) -> RawEvent {
     match event {
-        Event::Registered(registered) => raw(&write_registered(registered)),
-        Event::IdentityCorrected(corrected) => raw(&pb::IdentityCorrected {
-            identity: Some(corrected.identity.to_proto()),
+        Event::Registered(registered) => RawEvent::of(&write_registered(registered)),
+        Event::IdentityCorrected(corrected) => RawEvent::of(&pb::IdentityCorrected {
+            identity: Some((&corrected.identity).into()),
             identity_claim: corrected.identity_claim.clone(),
             birth_date: Some(write_day(corrected.birth_date)),
             sex: corrected.sex.wire(),
             reason: corrected.reason.clone(),
         }),
-        Event::Relocated(residence, on) => raw(&pb::ElderRelocated {
+        Event::Relocated(residence, on) => RawEvent::of(&pb::ElderRelocated {
             on: Some(write_day(*on)),
             division_code: residence.village.as_str().to_owned(),
-            home: residence.home.as_ref().map(Sealed::to_proto),
+            home: residence.home.as_ref().map(pb_sealed),
         }),
-        Event::ProfileUpdated(update) => raw(&pb::ProfileUpdated {
+        Event::ProfileUpdated(update) => RawEvent::of(&pb::ProfileUpdated {
             on: update.on.map(write_day),
-            categories: update.categories.map(|set| pb::CategorySet { values: wire_set(set) }),
-            assistance: update.assistance.map(|set| pb::AssistanceSet { values: wire_set(set) }),
-            wanted_services: update.wanted_services.map(|set| pb::ServiceSet { values: wire_set(set) }),
-            remarks: update.remarks.as_ref().map(Sealed::to_proto),
+            categories: update.categories.map(|set| pb::CategorySet {
+                values: wire_set(set),
+            }),
+            assistance: update.assistance.map(|set| pb::AssistanceSet {
+                values: wire_set(set),
+            }),
+            wanted_services: update.wanted_services.map(|set| pb::ServiceSet {
+                values: wire_set(set),
+            }),
+            remarks: update.remarks.as_ref().map(pb_sealed),
         }),
-        Event::CapabilityAssessed(capability, items) => raw(&pb::CapabilityAssessed {
+        Event::CapabilityAssessed(capability, items) => RawEvent::of(&pb::CapabilityAssessed {
             capability: Some(write_capability(capability)),
-            items: items.as_ref().map(Sealed::to_proto),
+            items: items.as_ref().map(pb_sealed),
         }),
-        Event::HandicapRecorded { grade, on } => raw(&pb::HandicapRecorded {
+        Event::HandicapRecorded { grade, on } => RawEvent::of(&pb::HandicapRecorded {
             grade: write_grade(*grade),
             on: on.map(write_day),
         }),
-        Event::ObservationRecorded { observation, on } => raw(&pb::ObservationRecorded {
+        Event::ObservationRecorded { observation, on } => RawEvent::of(&pb::ObservationRecorded {
             observation: observation.wire(),
             on: on.map(write_day),
         }),
-        Event::ObservationEnded { observation, on } => raw(&pb::ObservationEnded {
+        Event::ObservationEnded { observation, on } => RawEvent::of(&pb::ObservationEnded {
             observation: observation.wire(),
             on: Some(write_day(*on)),
         }),
-        Event::CircumstanceRecorded(circumstance) => raw(&pb::CircumstanceRecorded {
+        Event::CircumstanceRecorded(circumstance) => RawEvent::of(&pb::CircumstanceRecorded {
             circumstance: Some(write_circumstance(circumstance)),
         }),
-        Event::CircumstanceEnded { id, last_day } => raw(&pb::CircumstanceEnded {
+        Event::CircumstanceEnded { id, last_day } => RawEvent::of(&pb::CircumstanceEnded {
             circumstance_id: id.to_string(),
             last_day: Some(write_day(*last_day)),
         }),
-        Event::ContactsSet(contacts) => raw(&pb::ContactsSet { contacts: Some(contacts.to_proto()) }),
-        Event::ConsentGranted(spoken) => raw(&pb::ConsentGranted {
+        Event::ContactsSet(contacts) => RawEvent::of(&pb::ContactsSet {
+            contacts: Some(contacts.into()),
+        }),
+        Event::ConsentGranted(spoken) => RawEvent::of(&pb::ConsentGranted {
             by: write_giver(spoken.by),
             at_unix_micros: spoken.at.map(|at| at.timestamp_micros()),
         }),
-        Event::ConsentRefused(spoken) => raw(&pb::ConsentRefused {
+        Event::ConsentRefused(spoken) => RawEvent::of(&pb::ConsentRefused {
             by: write_giver(spoken.by),
             at_unix_micros: spoken.at.map(|at| at.timestamp_micros()),
         }),
-        Event::ConsentWithdrawn(spoken) => raw(&pb::ConsentWithdrawn {
+        Event::ConsentWithdrawn(spoken) => RawEvent::of(&pb::ConsentWithdrawn {
             by: write_giver(spoken.by),
             at_unix_micros: spoken.at.map(|at| at.timestamp_micros()),
         }),
-        Event::Died { on } => raw(&pb::ElderDied { on: Some(write_day(*on)) }),
-        Event::MovedOut { on } => raw(&pb::ElderMovedOut { on: Some(write_day(*on)) }),
-        Event::Reinstated { on, reason } => raw(&pb::ElderReinstated {
+        Event::Died { on } => RawEvent::of(&pb::ElderDied {
+            on: Some(write_day(*on)),
+        }),
+        Event::MovedOut { on } => RawEvent::of(&pb::ElderMovedOut {
+            on: Some(write_day(*on)),
+        }),
+        Event::Reinstated { on, reason } => RawEvent::of(&pb::ElderReinstated {
             on: Some(write_day(*on)),
             reason: reason.clone(),
         }),
-        Event::Merged(merge) => raw(&write_merged(merge)),
-        Event::Unmerged(merge) => raw(&write_unmerged(merge)),
-        Event::Erased { reason } => raw(&pb::ElderErased { reason: reason.clone() }),
+        Event::Merged(merge) => RawEvent::of(&write_merged(merge)),
+        Event::Unmerged(merge) => RawEvent::of(&write_unmerged(merge)),
+        Event::Erased { reason } => RawEvent::of(&pb::ElderErased {
+            reason: reason.clone(),
+        }),
     }
 }
 
@@ -102,7 +116,8 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
         "IdentityCorrected" => {
             let message: pb::IdentityCorrected = read(raw)?;
             Event::IdentityCorrected(IdentityCorrected {
-                identity: sealed(message.identity, "identity")?.ok_or_else(|| malformed("identity"))?,
+                identity: sealed(message.identity, "identity")?
+                    .ok_or_else(|| malformed("identity"))?,
                 identity_claim: message.identity_claim,
                 birth_date: required_day(message.birth_date, "birth_date")?,
                 sex: term(message.sex, "sex")?,
@@ -112,7 +127,10 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
         "ElderRelocated" => {
             let message: pb::ElderRelocated = read(raw)?;
             Event::Relocated(
-                Residence { village: village(&message.division_code)?, home: sealed(message.home, "home")? },
+                Residence {
+                    village: village(&message.division_code)?,
+                    home: sealed(message.home, "home")?,
+                },
                 required_day(message.on, "on")?,
             )
         }
@@ -120,8 +138,14 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
             let message: pb::ProfileUpdated = read(raw)?;
             Event::ProfileUpdated(ProfileUpdated {
                 on: day(message.on, "on")?,
-                categories: message.categories.map(|set| term_set(&set.values, "categories")).transpose()?,
-                assistance: message.assistance.map(|set| term_set(&set.values, "assistance")).transpose()?,
+                categories: message
+                    .categories
+                    .map(|set| term_set(&set.values, "categories"))
+                    .transpose()?,
+                assistance: message
+                    .assistance
+                    .map(|set| term_set(&set.values, "assistance"))
+                    .transpose()?,
                 wanted_services: message
                     .wanted_services
                     .map(|set| term_set(&set.values, "wanted_services"))
@@ -131,11 +155,17 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
         }
         "CapabilityAssessed" => {
             let message: pb::CapabilityAssessed = read(raw)?;
-            Event::CapabilityAssessed(read_capability(message.capability)?, sealed(message.items, "items")?)
+            Event::CapabilityAssessed(
+                read_capability(message.capability)?,
+                sealed(message.items, "items")?,
+            )
         }
         "HandicapRecorded" => {
             let message: pb::HandicapRecorded = read(raw)?;
-            Event::HandicapRecorded { grade: read_grade(message.grade)?, on: day(message.on, "on")? }
+            Event::HandicapRecorded {
+                grade: read_grade(message.grade)?,
+                on: day(message.on, "on")?,
+            }
         }
         "ObservationRecorded" => {
             let message: pb::ObservationRecorded = read(raw)?;
@@ -153,7 +183,9 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
         }
         "CircumstanceRecorded" => {
             let message: pb::CircumstanceRecorded = read(raw)?;
-            let circumstance = message.circumstance.ok_or_else(|| malformed("circumstance"))?;
+            let circumstance = message
+                .circumstance
+                .ok_or_else(|| malformed("circumstance"))?;
             Event::CircumstanceRecorded(read_circumstance(circumstance)?)
         }
         "CircumstanceEnded" => {
@@ -165,7 +197,9 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
         }
         "ContactsSet" => {
             let message: pb::ContactsSet = read(raw)?;
-            Event::ContactsSet(sealed(message.contacts, "contacts")?.ok_or_else(|| malformed("contacts"))?)
+            Event::ContactsSet(
+                sealed(message.contacts, "contacts")?.ok_or_else(|| malformed("contacts"))?,
+            )
         }
         "ConsentGranted" => {
             let message: pb::ConsentGranted = read(raw)?;
@@ -179,15 +213,24 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
             let message: pb::ConsentWithdrawn = read(raw)?;
             Event::ConsentWithdrawn(read_spoken(message.by, message.at_unix_micros)?)
         }
-        "ElderDied" => Event::Died { on: required_day(read::<pb::ElderDied>(raw)?.on, "on")? },
-        "ElderMovedOut" => Event::MovedOut { on: required_day(read::<pb::ElderMovedOut>(raw)?.on, "on")? },
+        "ElderDied" => Event::Died {
+            on: required_day(read::<pb::ElderDied>(raw)?.on, "on")?,
+        },
+        "ElderMovedOut" => Event::MovedOut {
+            on: required_day(read::<pb::ElderMovedOut>(raw)?.on, "on")?,
+        },
         "ElderReinstated" => {
             let message: pb::ElderReinstated = read(raw)?;
-            Event::Reinstated { on: required_day(message.on, "on")?, reason: message.reason }
+            Event::Reinstated {
+                on: required_day(message.on, "on")?,
+                reason: message.reason,
+            }
         }
         "EldersMerged" => Event::Merged(read_merged(read(raw)?)?),
         "EldersUnmerged" => Event::Unmerged(read_unmerged(read(raw)?)?),
-        "ElderErased" => Event::Erased { reason: read::<pb::ElderErased>(raw)?.reason },
+        "ElderErased" => Event::Erased {
+            reason: read::<pb::ElderErased>(raw)?.reason,
+        },
         _ => return Err(DecodeError::unknown(raw)),
     })
 }
@@ -250,7 +293,12 @@ pub fn write_day(day: LocalDay) -> types::Date {
 /// The day of a protobuf date; none where a field is out of range.
 #[must_use]
 pub fn read_day(date: types::Date) -> Option<LocalDay> {
-    LocalDay::from_ymd(date.year, u32::try_from(date.month).ok()?, u32::try_from(date.day).ok()?).ok()
+    LocalDay::from_ymd(
+        date.year,
+        u32::try_from(date.month).ok()?,
+        u32::try_from(date.day).ok()?,
+    )
+    .ok()
 }
 
 /// A circumstance as a protobuf message.
@@ -282,27 +330,34 @@ fn write_registered(registered: &Registered) -> pb::ElderRegistered {
             Source::Survey => pb::RegistrationSource::Survey,
         }
         .into(),
-        identity: Some(registered.identity.to_proto()),
+        identity: Some((&registered.identity).into()),
         identity_claim: registered.identity_claim.clone(),
         birth_date: Some(write_day(registered.birth_date)),
         sex: registered.sex.wire(),
         division_code: registered.residence.village.as_str().to_owned(),
-        home: registered.residence.home.as_ref().map(Sealed::to_proto),
+        home: registered.residence.home.as_ref().map(pb_sealed),
         categories: wire_set(registered.categories),
         assistance: wire_set(registered.assistance),
         capability: Some(write_capability(&registered.capability)),
         observations: wire_set(registered.observations),
         handicap_grade: write_grade(registered.handicap_grade),
-        circumstances: registered.circumstances.iter().map(write_circumstance).collect(),
-        contacts: registered.contacts.as_ref().map(Sealed::to_proto),
+        circumstances: registered
+            .circumstances
+            .iter()
+            .map(write_circumstance)
+            .collect(),
+        contacts: registered.contacts.as_ref().map(pb_sealed),
         consent: Some(pb::Consent {
             state: registered.consent.state.wire(),
             by: write_giver(registered.consent.spoken.by),
             at_unix_micros: registered.consent.spoken.at.map(|at| at.timestamp_micros()),
         }),
         wanted_services: wire_set(registered.wanted_services),
-        remarks: registered.remarks.as_ref().map(Sealed::to_proto),
-        import_id: registered.import.map(|import| import.to_string()).unwrap_or_default(),
+        remarks: registered.remarks.as_ref().map(pb_sealed),
+        import_id: registered
+            .import
+            .map(|import| import.to_string())
+            .unwrap_or_default(),
     }
 }
 
@@ -319,13 +374,20 @@ fn read_registered(message: pb::ElderRegistered) -> Result<Registered, DecodeErr
         identity_claim: message.identity_claim,
         birth_date: required_day(message.birth_date, "birth_date")?,
         sex: term(message.sex, "sex")?,
-        residence: Residence { village: village(&message.division_code)?, home: sealed(message.home, "home")? },
+        residence: Residence {
+            village: village(&message.division_code)?,
+            home: sealed(message.home, "home")?,
+        },
         categories: term_set(&message.categories, "categories")?,
         assistance: term_set(&message.assistance, "assistance")?,
         capability: read_capability(message.capability)?,
         observations: term_set(&message.observations, "observations")?,
         handicap_grade: read_grade(message.handicap_grade)?,
-        circumstances: message.circumstances.into_iter().map(read_circumstance).collect::<Result<_, _>>()?,
+        circumstances: message
+            .circumstances
+            .into_iter()
+            .map(read_circumstance)
+            .collect::<Result<_, _>>()?,
         contacts: sealed(message.contacts, "contacts")?,
         consent: Consent {
             state: term(consent.state, "consent.state")?,
@@ -333,7 +395,9 @@ fn read_registered(message: pb::ElderRegistered) -> Result<Registered, DecodeErr
         },
         wanted_services: term_set(&message.wanted_services, "wanted_services")?,
         remarks: sealed(message.remarks, "remarks")?,
-        import: (!message.import_id.is_empty()).then(|| uuid(&message.import_id, "import_id")).transpose()?,
+        import: (!message.import_id.is_empty())
+            .then(|| uuid(&message.import_id, "import_id"))
+            .transpose()?,
     })
 }
 
@@ -357,9 +421,15 @@ fn read_capability(message: Option<types::Capability>) -> Result<Capability, Dec
 
 fn read_spoken(by: i32, at_unix_micros: Option<i64>) -> Result<Spoken, DecodeError> {
     let at = at_unix_micros
-        .map(|micros| DateTime::<Utc>::from_timestamp_micros(micros).ok_or_else(|| malformed("at_unix_micros")))
+        .map(|micros| {
+            DateTime::<Utc>::from_timestamp_micros(micros)
+                .ok_or_else(|| malformed("at_unix_micros"))
+        })
         .transpose()?;
-    Ok(Spoken { by: ConsentGiver::from_wire(by), at })
+    Ok(Spoken {
+        by: ConsentGiver::from_wire(by),
+        at,
+    })
 }
 
 fn write_giver(by: Option<ConsentGiver>) -> i32 {
@@ -373,13 +443,15 @@ fn write_grade(grade: Option<HandicapGrade>) -> i32 {
 fn read_grade(grade: i32) -> Result<Option<HandicapGrade>, DecodeError> {
     match u8::try_from(grade) {
         Ok(0) => Ok(None),
-        Ok(number) => HandicapGrade::try_from(number).map(Some).map_err(|_none| malformed("handicap_grade")),
+        Ok(number) => HandicapGrade::try_from(number)
+            .map(Some)
+            .map_err(|_none| malformed("handicap_grade")),
         Err(_) => Err(malformed("handicap_grade")),
     }
 }
 
-fn raw<M: Message + Name>(message: &M) -> RawEvent {
-    RawEvent { event_type: M::full_name(), data: message.encode_to_vec().into() }
+fn pb_sealed<T>(sealed: &Sealed<T>) -> types::Sealed {
+    sealed.into()
 }
 
 fn read<M: Message + Default>(raw: &RawEvent) -> Result<M, DecodeError> {
@@ -390,20 +462,29 @@ fn malformed(field: &'static str) -> DecodeError {
     DecodeError::malformed(field)
 }
 
-fn sealed<T>(message: Option<types::Sealed>, field: &'static str) -> Result<Option<Sealed<T>>, DecodeError> {
-    message.map(|envelope| Sealed::try_from(envelope).map_err(|_envelope| malformed(field))).transpose()
+fn sealed<T>(
+    message: Option<types::Sealed>,
+    field: &'static str,
+) -> Result<Option<Sealed<T>>, DecodeError> {
+    message
+        .map(|envelope| Sealed::try_from(envelope).map_err(|_envelope| malformed(field)))
+        .transpose()
 }
 
 fn term<T: WireTerm>(number: i32, field: &'static str) -> Result<T, DecodeError> {
     T::from_wire(number).ok_or_else(|| malformed(field))
 }
 
-fn term_set<T: WireTerm>(numbers: &[i32], field: &'static str) -> Result<civic::Set<T>, DecodeError> {
+fn term_set<T: WireTerm>(
+    numbers: &[i32],
+    field: &'static str,
+) -> Result<civic::Set<T>, DecodeError> {
     set_from_wire(numbers).map_err(|_index| malformed(field))
 }
 
 fn day(date: Option<types::Date>, field: &'static str) -> Result<Option<LocalDay>, DecodeError> {
-    date.map(|date| read_day(date).ok_or_else(|| malformed(field))).transpose()
+    date.map(|date| read_day(date).ok_or_else(|| malformed(field)))
+        .transpose()
 }
 
 fn required_day(date: Option<types::Date>, field: &'static str) -> Result<LocalDay, DecodeError> {

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use civic::{
-    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState, ElderId, HandicapGrade, LocalDay, Observation, ServiceKind, Set, Sex,
-    VillageCode,
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState, ElderId,
+    HandicapGrade, LocalDay, Observation, ServiceKind, Set, Sex, VillageCode,
 };
 use proto::eldercare::registry::v1 as pb;
 use serde::{Deserialize, Serialize};
@@ -226,7 +226,11 @@ impl Capability {
     /// Nobody assessed yet.
     #[must_use]
     pub fn unassessed() -> Self {
-        Self { level: CapabilityLevel::Unassessed, assessed_on: None, source: String::new() }
+        Self {
+            level: CapabilityLevel::Unassessed,
+            assessed_on: None,
+            source: String::new(),
+        }
     }
 }
 
@@ -273,7 +277,10 @@ impl Consent {
     /// Nobody asked yet.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { state: ConsentState::Unknown, spoken: Spoken { by: None, at: None } }
+        Self {
+            state: ConsentState::Unknown,
+            spoken: Spoken { by: None, at: None },
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 //! A fact holds from its own day on; of two facts the one with the later day
 //! prevails, whenever it was recorded (rule: section 2, "Change").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use civic::{
-    Age, Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, ElderId, ElderStatus, HandicapGrade,
-    LocalDay, Observation, ServiceKind, Set, Sex, Timeline, VillageCode,
+    Age, Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, ElderId,
+    ElderStatus, HandicapGrade, LocalDay, Observation, ServiceKind, Set, Sex, Timeline,
+    VillageCode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -189,12 +190,17 @@ impl Facts {
                 }
             }
             Event::CapabilityAssessed(capability, _) => {
-                self.capability.record(capability.assessed_on, capability.clone());
+                self.capability
+                    .record(capability.assessed_on, capability.clone());
             }
             Event::HandicapRecorded { grade, on } => self.handicap_grade.record(*on, *grade),
             Event::ObservationRecorded { observation, on } => self.observe(*observation, *on, true),
-            Event::ObservationEnded { observation, on } => self.observe(*observation, Some(*on), false),
-            Event::CircumstanceRecorded(circumstance) => self.circumstances.push(circumstance.clone()),
+            Event::ObservationEnded { observation, on } => {
+                self.observe(*observation, Some(*on), false)
+            }
+            Event::CircumstanceRecorded(circumstance) => {
+                self.circumstances.push(circumstance.clone())
+            }
             Event::CircumstanceEnded { id, last_day } => {
                 for circumstance in self.circumstances.iter_mut().filter(|one| one.id == *id) {
                     circumstance.last_day = Some(*last_day);
@@ -270,10 +276,13 @@ impl Facts {
         let today = self.on(day);
         let lives = today.status == ElderStatus::Active && !today.merged;
         // Without a category nobody is in scope at any age.
-        let birthday =
-            (lives && !today.categories.is_empty()).then(|| Age::next_birthday_after(self.birth_date, day));
+        let birthday = (lives && !today.categories.is_empty())
+            .then(|| Age::next_birthday_after(self.birth_date, day));
         let circumstances = self.circumstances.iter().flat_map(|circumstance| {
-            [Some(circumstance.first_day), circumstance.last_day.map(LocalDay::next)]
+            [
+                Some(circumstance.first_day),
+                circumstance.last_day.map(LocalDay::next),
+            ]
         });
         let timelines = [
             self.status.changes_after(day),
@@ -287,8 +296,35 @@ impl Facts {
             .into_iter()
             .chain(circumstances.flatten().filter(|changes| *changes > day))
             .chain(timelines.into_iter().flatten())
-            .chain(self.observations.values().filter_map(|holds| holds.changes_after(day)))
+            .chain(
+                self.observations
+                    .values()
+                    .filter_map(|holds| holds.changes_after(day)),
+            )
             .min()
+    }
+
+    /// The days on which a recorded fact begins to hold, wherever it ends: between two of them nothing changes but
+    /// age and circumstances.
+    #[must_use]
+    pub fn turning_days(&self) -> BTreeSet<LocalDay> {
+        fn days<T>(timeline: &Timeline<T>) -> impl Iterator<Item = LocalDay> {
+            timeline.iter().filter_map(|(from, _)| from)
+        }
+        days(&self.status)
+            .chain(days(&self.residence))
+            .chain(days(&self.categories))
+            .chain(days(&self.assistance))
+            .chain(days(&self.capability))
+            .chain(self.observations.values().flat_map(days))
+            .chain(days(&self.handicap_grade))
+            .chain(
+                self.consent
+                    .iter()
+                    .filter_map(|(from, _)| from)
+                    .map(LocalDay::of),
+            )
+            .collect()
     }
 
     /// Birth date.
@@ -318,5 +354,7 @@ impl Facts {
 
 /// The value that holds then.
 fn holding<T, K: Ord + Copy>(timeline: &Timeline<T, K>, when: K) -> &T {
-    timeline.at(when).expect("every timeline of a file begins with a value since ever")
+    timeline
+        .at(when)
+        .expect("every timeline of a file begins with a value since ever")
 }

@@ -52,7 +52,9 @@ impl File {
     pub fn evolve(self, event: &Event) -> Self {
         match (self, event) {
             (Self::Erased, _) => Self::Erased,
-            (_, Event::Registered(registered)) => Self::Open(Box::new(Elder::registered(registered))),
+            (_, Event::Registered(registered)) => {
+                Self::Open(Box::new(Elder::registered(registered)))
+            }
             (_, Event::Erased { .. }) => Self::Erased,
             (Self::Open(mut elder), event) => {
                 elder.apply(event);
@@ -101,7 +103,9 @@ impl Elder {
                 }
             }
             Event::ContactsSet(contacts) => self.contacts = Some(contacts.clone()),
-            Event::Merged(merge) if merge.merged == self.id => self.merged_into = Some(merge.surviving),
+            Event::Merged(merge) if merge.merged == self.id => {
+                self.merged_into = Some(merge.surviving)
+            }
             Event::Merged(merge) => self.absorbed.push(merge.merged),
             Event::Unmerged(merge) if merge.merged == self.id => self.merged_into = None,
             Event::Unmerged(merge) => self.absorbed.retain(|absorbed| *absorbed != merge.merged),

@@ -7,6 +7,7 @@
 //! - [`codec`]: events become wire bytes and back, here and nowhere else.
 //! - [`file`]: the file as its events leave it.
 //! - [`facts`]: what holds of the elder on a day.
+//! - [`purpose`]: what each sealed field of a file is sealed for.
 //! - [`terms`]: the words of the domain as protobuf enums, and back.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -15,7 +16,10 @@ pub mod codec;
 pub mod event;
 pub mod facts;
 pub mod file;
+pub mod purpose;
 pub mod terms;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use event::Event;
 pub use facts::{Facts, FactsOnDay, OutOfScope};

@@ -1,8 +1,8 @@
 //! The words of the domain as protobuf enums, and back.
 
 use civic::{
-    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState, ElderStatus, Observation,
-    ServiceKind, Set, Sex, Term, VisitMode,
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState,
+    ElderStatus, Observation, ServiceKind, Set, Sex, Term, VisitMode,
 };
 use proto::eldercare::r#type::v1 as pb;
 
@@ -26,7 +26,11 @@ pub fn wire_set<T: WireTerm>(set: Set<T>) -> Vec<i32> {
 /// # Errors
 /// The index of the first number that is no known word.
 pub fn set_from_wire<T: WireTerm>(numbers: &[i32]) -> Result<Set<T>, usize> {
-    numbers.iter().enumerate().map(|(index, number)| T::from_wire(*number).ok_or(index)).collect()
+    numbers
+        .iter()
+        .enumerate()
+        .map(|(index, number)| T::from_wire(*number).ok_or(index))
+        .collect()
 }
 
 macro_rules! wire_terms {

@@ -39,6 +39,20 @@ pub enum DecodeError {
     Malformed(String),
 }
 
+impl DecodeError {
+    /// The event's type is none that the reader knows.
+    #[must_use]
+    pub fn unknown(raw: &RawEvent) -> Self {
+        Self::UnknownType(raw.event_type.clone())
+    }
+
+    /// This field, or the whole message, is not what the type says.
+    #[must_use]
+    pub fn malformed(field: &str) -> Self {
+        Self::Malformed(field.to_owned())
+    }
+}
+
 /// A request that an aggregate has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownRequest {
