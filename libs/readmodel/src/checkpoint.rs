@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 
 use crate::failure::Error;
@@ -35,10 +36,12 @@ pub async fn migrate(pool: &PgPool) -> Result<(), Error> {
     // A table of its own: services keep their migrations in the usual one.
     migrator.dangerous_set_table_name("readmodel.migration");
     // A connection of its own: after a failure the migrator leaves its advisory lock behind, and closing frees it.
-    let mut conn = connect(pool).await?;
-    migrator.run(&mut conn).await?;
-    conn.close().await?;
-    Ok(())
+    let alone = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(pool.connect_options().as_ref().clone());
+    let outcome = migrator.run(&alone).await;
+    alone.close().await;
+    Ok(outcome?)
 }
 
 /// A connection outside the pool, made so that the death of either end is noticed in seconds.

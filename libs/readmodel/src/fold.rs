@@ -278,13 +278,20 @@ impl<P: Projection, C: DerefMut<Target = PgConnection> + Send> Fold<'_, P, C> {
         Ok(())
     }
 
-    /// Notices a connection (and with it a lead) that was lost while nothing happened.
-    pub(crate) async fn ping(&mut self) -> Result<(), Error> {
+    /// Notices, while nothing happens, that the connection (and with it the lead) was lost or the tables were replaced.
+    pub(crate) async fn check(&mut self) -> Result<(), Error> {
         let limit = Duration::from_secs(10);
-        tokio::time::timeout(limit, self.conn.ping())
-            .await
-            .map_err(|_| Error::TooSlow(limit))??;
-        Ok(())
+        let found =
+            tokio::time::timeout(limit, checkpoint::read(&mut self.conn, &self.schema)).await;
+        let found = found.map_err(|_| Error::TooSlow(limit))??;
+        let mine = &self.checkpoint;
+        if found.is_some_and(|found| {
+            found.generation == mine.generation && found.sequence == mine.sequence
+        }) {
+            Ok(())
+        } else {
+            Err(Error::Superseded)
+        }
     }
 }
 

@@ -180,6 +180,9 @@ fn is_reaction(request: Uuid, reactor: &str, event: &Position) -> bool {
     request.as_bytes()[..8] == reaction_request_id(reactor, event, 0).as_bytes()[..8]
 }
 
+/// No batch of a reactor was ever larger, whatever its settings were at the time.
+const OVERLAP: usize = 1_000;
+
 /// Where a reactor without a checkpoint goes on.
 pub(crate) struct Answered {
     own: Arc<dyn EventLog>,
@@ -194,7 +197,7 @@ impl Answered {
     /// answered yet. Those that have been are recognised by their request ids.
     pub(crate) async fn start(&self, batch: usize) -> Result<u64, Error> {
         let answered = last_answered(self.own.as_ref(), self.reactor, &self.source).await?;
-        Ok(answered.saturating_sub(batch as u64))
+        Ok(answered.saturating_sub(batch.max(OVERLAP) as u64))
     }
 }
 

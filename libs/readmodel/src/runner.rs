@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::checkpoint::{self, Lead};
+use crate::checkpoint::{self, Checkpoint, Lead};
 use crate::failure::Error;
 use crate::feed::{Feed, Limit};
 use crate::fold::{Caution, Fold};
@@ -115,23 +115,21 @@ impl<P: Projection> Runner<P> {
                 backoff = delays.build();
             }
             let pause = backoff.next().unwrap_or(Duration::from_secs(3));
-            if shutdown
-                .run_until_cancelled(tokio::time::sleep(pause))
-                .await
-                .is_none()
-            {
-                return;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
     /// Leads until something fails or `shutdown`.
     async fn lead(&self, run: &mut Run<P>, shutdown: &CancellationToken) -> Result<(), Error> {
-        let Some(conn) = shutdown.run_until_cancelled(self.prepare(run)).await else {
-            return Ok(());
+        let conn = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            conn = self.prepare(run) => conn?,
         };
         let mut fold = Fold::open(
-            conn?,
+            conn,
             &mut run.projection,
             self.name,
             self.settings.transaction_limit,
@@ -162,7 +160,7 @@ impl<P: Projection> Runner<P> {
                 }
                 batch = feed.next(limit) => batch?,
                 _ = heartbeat.tick() => {
-                    fold.ping().await?;
+                    fold.check().await?;
                     continue;
                 }
             };
@@ -183,10 +181,12 @@ impl<P: Projection> Runner<P> {
     async fn prepare(&self, run: &mut Run<P>) -> Result<PgConnection, Error> {
         checkpoint::migrate(&self.pool).await?;
         let mut conn = checkpoint::connect(&self.pool).await?;
-        // While replicas of the version before are still serving and following, the new one is built beside theirs.
-        let found = checkpoint::read(&mut conn, self.name).await?;
-        if found.is_some_and(|found| found.version < run.projection.version()) {
-            self.rebuild(run).await?;
+        if let Some(found) = checkpoint::read(&mut conn, self.name).await? {
+            self.not_newer(&found, run)?;
+            // While replicas of the version before are still serving and following, the new one is built beside theirs.
+            if found.version < run.projection.version() {
+                self.rebuild(run).await?;
+            }
         }
         checkpoint::lead(&mut conn, self.name, Lead::Live, self.settings.standby_poll).await?;
         match checkpoint::read(&mut conn, self.name).await? {
@@ -210,15 +210,11 @@ impl<P: Projection> Runner<P> {
                     stream: found.stream,
                 });
             }
-            Some(found) if found.version > run.projection.version() => {
-                return Err(Error::Newer {
-                    projection: self.name.to_owned(),
-                    found: found.version,
-                    known: run.projection.version(),
-                });
-            }
             // Under the lead, so that two programs that differ without a new version don't rebuild each other's in turn.
-            Some(found) if !found.is_of(&run.projection) => self.rebuild(run).await?,
+            Some(found) if !found.is_of(&run.projection) => {
+                self.not_newer(&found, run)?;
+                self.rebuild(run).await?;
+            }
             // An interrupted first fill goes on in bulk.
             Some(found)
                 if found.sequence == 0
@@ -230,6 +226,19 @@ impl<P: Projection> Runner<P> {
             Some(_) => {}
         }
         Ok(conn)
+    }
+
+    /// A program never takes back what a newer one has built; to go back on purpose, an operator rebuilds with it.
+    fn not_newer(&self, found: &Checkpoint, run: &Run<P>) -> Result<(), Error> {
+        let known = run.projection.version();
+        if found.version > known {
+            return Err(Error::Newer {
+                projection: self.name.to_owned(),
+                found: found.version,
+                known,
+            });
+        }
+        Ok(())
     }
 
     async fn rebuild(&self, run: &mut Run<P>) -> Result<(), Error> {

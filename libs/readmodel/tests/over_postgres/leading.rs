@@ -1,0 +1,121 @@
+//! One runner among replicas leads, and another takes over when it dies.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eventlog::MemoryLog;
+use readmodel::{Follower, Runner};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::{Ledger, Writer, pool, soon};
+
+struct Replica {
+    follower: Follower,
+    running: JoinHandle<()>,
+}
+
+fn replica(pool: &PgPool, writer: &Writer) -> Replica {
+    let runner = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
+    Replica {
+        follower: runner.follower(),
+        running: tokio::spawn(runner.run(CancellationToken::new())),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_takes_over_within_two_seconds_of_the_leaders_death() {
+    let url = backing_services::testing::fresh_database().await;
+    let (one, two) = (pool(&url).await, pool(&url).await);
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let first = replica(&one, &writer);
+    first
+        .follower
+        .wait_for(&writer.add(1).await, soon())
+        .await
+        .unwrap();
+    let second = replica(&two, &writer);
+    // The standby's callers read their writes too.
+    second
+        .follower
+        .wait_for(&writer.add(1).await, soon())
+        .await
+        .unwrap();
+    assert!(first.follower.leading() && !second.follower.leading());
+
+    first.running.abort();
+    let died = Instant::now();
+    second
+        .follower
+        .wait_for(&writer.add(2).await, soon())
+        .await
+        .unwrap();
+    println!("taken over after {:?}", died.elapsed());
+    assert!(died.elapsed() < Duration::from_secs(2));
+    assert!(second.follower.leading());
+    writer.assert_told(&two).await;
+    second.running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_connection_is_cut_loses_the_lead_and_nothing_else() {
+    let url = backing_services::testing::fresh_database().await;
+    let (one, two) = (pool(&url).await, pool(&url).await);
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let replicas = [replica(&one, &writer), replica(&two, &writer)];
+    replicas[0]
+        .follower
+        .wait_for(&writer.add(1).await, soon())
+        .await
+        .unwrap();
+    for _ in 0..10 {
+        let cut: Vec<bool> = sqlx::query_scalar(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks \
+             WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .fetch_all(&one)
+        .await
+        .unwrap();
+        assert!(cut.len() <= 1, "at most one leads");
+        let start = Instant::now();
+        let end = writer.add_many(20, 5).await;
+        for replica in &replicas {
+            replica.follower.wait_for(&end, soon()).await.unwrap();
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+    writer.assert_told(&one).await;
+    for replica in replicas {
+        replica.running.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_superseded_runner_changes_nothing_and_starts_over() {
+    let pool = pool(&backing_services::testing::fresh_database().await).await;
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let replica = replica(&pool, &writer);
+    replica
+        .follower
+        .wait_for(&writer.add_many(50, 5).await, soon())
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        sqlx::query("UPDATE readmodel.checkpoint SET generation = generation + 1")
+            .execute(&pool)
+            .await
+            .unwrap();
+        replica
+            .follower
+            .wait_for(&writer.add_many(50, 5).await, soon())
+            .await
+            .unwrap();
+    }
+    writer.assert_told(&pool).await;
+    replica.running.abort();
+}
