@@ -167,14 +167,16 @@ impl<A: Aggregate> Repository<A> {
     /// # Errors
     ///
     /// [`ExecuteError`]; what the closure returns as an error counts as a refusal.
-    pub async fn execute_with<R, F>(
+    pub async fn execute_with<R, F, D>(
         &self,
         id: &str,
         context: &CommandContext,
-        mut decide: F,
+        mut decide: D,
     ) -> Result<Committed<A>, ExecuteError<R>>
     where
-        F: AsyncFnMut(&Loaded<A>) -> Result<Vec<A::Event>, R>,
+        // Not `AsyncFnMut`: a future with such a closure in it can't be sent to another thread yet, as servers must.
+        D: FnMut(Arc<Loaded<A>>) -> F,
+        F: Future<Output = Result<Vec<A::Event>, R>>,
     {
         let mut execution = Execution::begin(self, id, context).await?;
         loop {
@@ -182,7 +184,7 @@ impl<A: Aggregate> Repository<A> {
                 ControlFlow::Break(repeated) => return Ok(repeated),
                 ControlFlow::Continue(attempt) => attempt,
             };
-            let decided = decide(&held).await.map_err(ExecuteError::Refused);
+            let decided = decide(held.loaded()).await.map_err(ExecuteError::Refused);
             if let Some(committed) = execution.conclude_one(unit, held, decided).await? {
                 return Ok(committed);
             }
@@ -196,8 +198,8 @@ impl<A: Aggregate> Repository<A> {
     /// records what it decides; it may be called again, with newer states:
     ///
     /// ```ignore
-    /// elders.transact(id, &context, async |unit, elder| {
-    ///     let claim = unit.load(&claims, &hash).await?;
+    /// elders.transact(id, &context, |unit, elder| async move {
+    ///     let claim = unit.load(claims, hash).await?;
     ///     let claimed = claim.state.decide(&claim_it).map_err(ExecuteError::Refused)?;
     ///     let registered = elder.state.decide(&register).map_err(ExecuteError::Refused)?;
     ///     unit.record(claim, claimed);
@@ -213,23 +215,24 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// [`ExecuteError`]. The closure's [`ExecuteError::Refused`] is given only when all aggregates that it looked at
     /// are confirmed to be the newest; its other errors are given at once.
-    pub async fn transact<R, F>(
+    pub async fn transact<'command, R, F, D>(
         &self,
         id: &str,
-        context: &CommandContext,
-        mut decide: F,
+        context: &'command CommandContext,
+        mut decide: D,
     ) -> Result<Committed<A>, ExecuteError<R>>
     where
-        F: AsyncFnMut(&mut UnitOfWork<'_>, Held<A>) -> Result<(), ExecuteError<R>>,
+        D: FnMut(UnitOfWork<'command>, Held<A>) -> F,
+        F: Future<Output = Result<(), ExecuteError<R>>>,
     {
         let mut execution = Execution::begin(self, id, context).await?;
         loop {
-            let (mut unit, held) = match execution.attempt().await? {
+            let (unit, held) = match execution.attempt().await? {
                 ControlFlow::Break(repeated) => return Ok(repeated),
                 ControlFlow::Continue(attempt) => attempt,
             };
             let first = held.outcome();
-            let decided = decide(&mut unit, held).await;
+            let decided = decide(unit.clone(), held).await;
             if let Some(committed) = execution.conclude(unit, first, decided).await? {
                 return Ok(committed);
             }
@@ -307,8 +310,8 @@ fn cache<A: Aggregate>(aggregates: u64) -> moka::sync::Cache<Subject, Arc<Loaded
 }
 
 /// One request on its way through attempts to an answer.
-struct Execution<'command, A: Aggregate> {
-    repository: &'command Repository<A>,
+struct Execution<'command, 'repository, A: Aggregate> {
+    repository: &'repository Repository<A>,
     subject: Subject,
     context: &'command CommandContext,
     pauses: ExponentialBackoff,
@@ -317,9 +320,9 @@ struct Execution<'command, A: Aggregate> {
     _turn: Turn,
 }
 
-impl<'command, A: Aggregate> Execution<'command, A> {
+impl<'command, 'repository, A: Aggregate> Execution<'command, 'repository, A> {
     async fn begin(
-        repository: &'command Repository<A>,
+        repository: &'repository Repository<A>,
         id: &str,
         context: &'command CommandContext,
     ) -> Result<Self, LoadError> {
@@ -357,14 +360,14 @@ impl<'command, A: Aggregate> Execution<'command, A> {
                 changed: true,
             }));
         }
-        let mut unit = UnitOfWork::new(self.context);
+        let unit = UnitOfWork::new(self.context);
         let held = unit.hold(self.repository, self.subject.clone(), known);
         Ok(ControlFlow::Continue((unit, held)))
     }
 
     async fn conclude_one<R>(
         &mut self,
-        mut unit: UnitOfWork<'_>,
+        unit: UnitOfWork<'_>,
         held: Held<A>,
         decided: Result<Vec<A::Event>, ExecuteError<R>>,
     ) -> Result<Option<Committed<A>>, ExecuteError<R>> {
@@ -404,7 +407,7 @@ impl<'command, A: Aggregate> Execution<'command, A> {
 
     async fn write<R>(
         &mut self,
-        mut unit: UnitOfWork<'_>,
+        unit: UnitOfWork<'_>,
         first: &Outcome<A>,
     ) -> Result<Option<Committed<A>>, ExecuteError<R>> {
         let log = Arc::clone(&self.repository.log);

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     ops::Deref,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -17,11 +17,17 @@ use crate::{
     subject::Subject,
 };
 
-/// The aggregates that one decision looks at, and what it decides about each.
+/// The aggregates that one decision looks at, and what it decides about each. Clones share it.
+#[derive(Clone)]
 pub struct UnitOfWork<'command> {
     context: &'command CommandContext,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
     /// Every aggregate that was looked at: a refusal rests on all of them.
-    looked_at: Vec<Box<dyn LookedAt>>,
+    looked_at: Vec<Arc<dyn LookedAt>>,
     writes: Vec<Write>,
 }
 
@@ -132,9 +138,16 @@ impl<'command> UnitOfWork<'command> {
     pub(crate) fn new(context: &'command CommandContext) -> Self {
         Self {
             context,
-            looked_at: Vec::new(),
-            writes: Vec::new(),
+            inner: Arc::default(),
         }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn looked_at(&self) -> Vec<Arc<dyn LookedAt>> {
+        self.inner().looked_at.clone()
     }
 
     /// The request that is decided.
@@ -148,12 +161,16 @@ impl<'command> UnitOfWork<'command> {
     ///
     /// [`LoadError`]; [`LoadError::Twice`] when this decision has loaded it before.
     pub async fn load<A: Aggregate>(
-        &mut self,
+        &self,
         repository: &Repository<A>,
         id: &str,
     ) -> Result<Held<A>, LoadError> {
         let subject = Repository::<A>::subject(id)?;
-        if self.looked_at.iter().any(|look| *look.subject() == subject) {
+        if self
+            .looked_at()
+            .iter()
+            .any(|look| *look.subject() == subject)
+        {
             return Err(LoadError::Twice { subject });
         }
         let known = repository.known(&subject).await?;
@@ -161,7 +178,7 @@ impl<'command> UnitOfWork<'command> {
     }
 
     pub(crate) fn hold<A: Aggregate>(
-        &mut self,
+        &self,
         repository: &Repository<A>,
         subject: Subject,
         known: Known<A>,
@@ -174,7 +191,7 @@ impl<'command> UnitOfWork<'command> {
                 after: Arc::default(),
             },
         };
-        self.looked_at.push(Box::new(Look {
+        self.inner().looked_at.push(Arc::new(Look {
             repository: repository.clone(),
             subject,
             known,
@@ -183,7 +200,7 @@ impl<'command> UnitOfWork<'command> {
     }
 
     /// Records what was decided about an aggregate. Without events nothing is written about it.
-    pub fn record<A: Aggregate>(&mut self, held: Held<A>, events: Vec<A::Event>) {
+    pub fn record<A: Aggregate>(&self, held: Held<A>, events: Vec<A::Event>) {
         if events.is_empty() {
             return;
         }
@@ -207,29 +224,30 @@ impl<'command> UnitOfWork<'command> {
             held.repository.remember(&held.subject, Arc::clone(&after));
             held.outcome.after.get_or_init(|| after);
         };
-        self.writes.push(Write {
+        self.inner().writes.push(Write {
             record,
             remember: Box::new(remember),
         });
     }
 
     pub(crate) fn writes_nothing(&self) -> bool {
-        self.writes.is_empty()
+        self.inner().writes.is_empty()
     }
 
     pub(crate) fn writes(&self, subject: &Subject) -> bool {
-        self.writes
+        self.inner()
+            .writes
             .iter()
             .any(|write| write.record.subject == *subject)
     }
 
     /// Writes all that was recorded, `last` last.
     pub(crate) async fn write(
-        &mut self,
+        &self,
         log: &dyn EventLog,
         last: &Subject,
     ) -> Result<(), AppendError> {
-        let mut writes = std::mem::take(&mut self.writes);
+        let mut writes = std::mem::take(&mut self.inner().writes);
         writes.sort_by_key(|write| write.record.subject == *last);
         let (mut records, remember): (Vec<_>, Vec<_>) = writes
             .into_iter()
@@ -250,7 +268,7 @@ impl<'command> UnitOfWork<'command> {
     /// Whether everything that was looked at is still as it was; what has moved is read for the next attempt.
     pub(crate) async fn still_stands(&self) -> Result<bool, LoadError> {
         let mut stands = true;
-        for look in &self.looked_at {
+        for look in self.looked_at() {
             stands &= look.still_stands().await?;
         }
         Ok(stands)
@@ -258,7 +276,7 @@ impl<'command> UnitOfWork<'command> {
 
     /// Reads what is newer about everything that was looked at.
     pub(crate) async fn catch_up(&self) -> Result<(), LoadError> {
-        for look in &self.looked_at {
+        for look in self.looked_at() {
             look.catch_up().await?;
         }
         Ok(())
@@ -267,7 +285,8 @@ impl<'command> UnitOfWork<'command> {
 
 impl fmt::Debug for UnitOfWork<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subjects: Vec<_> = self.looked_at.iter().map(|look| look.subject()).collect();
+        let looked_at = self.looked_at();
+        let subjects: Vec<_> = looked_at.iter().map(|look| look.subject()).collect();
         formatter
             .debug_struct("UnitOfWork")
             .field("looked_at", &subjects)

@@ -213,3 +213,187 @@ fn percent_decoded(name: &HeaderName, text: &str) -> Result<String, String> {
     }
     String::from_utf8(decoded).map_err(|_| broken())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    fn instants() -> impl Strategy<Value = DateTime<Utc>> {
+        // The years 1 to 9999.
+        (-62_135_596_800_i64..253_402_300_800, 0..1_000_000_000_u32).prop_map(
+            |(seconds, nanoseconds)| DateTime::from_timestamp(seconds, nanoseconds).unwrap(),
+        )
+    }
+
+    fn uuids() -> impl Strategy<Value = Uuid> {
+        any::<u128>().prop_map(Uuid::from_u128)
+    }
+
+    fn any_metadata() -> impl Strategy<Value = Metadata> {
+        let positions =
+            ("[A-Z_-]{1,20}", any::<u64>()).prop_map(|(stream, at)| Position::new(stream, at));
+        let who = (
+            uuids(),
+            instants(),
+            any::<String>(),
+            uuids(),
+            any::<[u8; 16]>(),
+            uuids(),
+        );
+        let why = (
+            option::of(uuids()),
+            option::of(any::<String>()),
+            option::of(any::<String>()),
+            option::of(positions),
+        );
+        (who, why).prop_map(
+            |(
+                (id, time, actor, request_id, request_digest, correlation_id),
+                (causation_id, division, traceparent, answers),
+            )| {
+                Metadata {
+                    id,
+                    time,
+                    actor,
+                    request_id,
+                    request_digest,
+                    correlation_id,
+                    causation_id,
+                    division,
+                    traceparent,
+                    answers,
+                }
+            },
+        )
+    }
+
+    fn records() -> impl Strategy<Value = NewRecord> {
+        let events =
+            (any::<String>(), vec(any::<u8>(), 0..200)).prop_map(|(event_type, data)| RawEvent {
+                event_type,
+                data: data.into(),
+            });
+        (
+            "[a-z]{1,9}",
+            "[a-z]{1,9}",
+            "[A-Za-z0-9_-]{1,36}",
+            any_metadata(),
+            vec(events, 1..5),
+        )
+            .prop_map(|(context, aggregate, id, metadata, events)| NewRecord {
+                subject: Subject::new(&context, &aggregate, &id).unwrap(),
+                expected: 0,
+                metadata,
+                events,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_is_read_as_it_was_written(new in records(), sequence in 1_u64..) {
+            let (headers, body) = encode(&new);
+            let read = decode(sequence, new.subject.as_str(), Some(&headers), body);
+            let written = Record { sequence, subject: new.subject, metadata: new.metadata, events: new.events };
+            prop_assert_eq!(read, Ok(written));
+        }
+
+        #[test]
+        fn whatever_lies_in_the_log_is_read_or_refused(
+            body in vec(any::<u8>(), 0..200),
+            subject in any::<String>(),
+            headers in vec(("ce-[a-z]{1,12}", "[^\r\n]*"), 0..20),
+        ) {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(name.as_str(), value.as_str());
+            }
+            let delivered = deliver(1, &subject, Some(&map), body.into());
+            prop_assert!(delivered.sequence() == 1);
+        }
+
+        #[test]
+        fn a_record_with_one_damaged_part_is_read_or_refused(
+            new in records(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            header in prop::sample::select(vec![
+                "ce-id", "ce-time", "ce-actor", "ce-requestid", "ce-correlationid", "ce-causationid", "ce-division",
+            ]),
+            value in "[^\r\n]{0,40}",
+        ) {
+            let (mut headers, body) = encode(&new);
+            let mut damaged = body.to_vec();
+            let at = at.index(damaged.len());
+            damaged[at] = byte;
+            // Neither panics; whether it is still a record depends on what was hit.
+            let _ = decode(1, new.subject.as_str(), Some(&headers), damaged.into());
+            headers.insert(header, value.as_str());
+            let _ = decode(1, new.subject.as_str(), Some(&headers), body);
+        }
+    }
+
+    #[test]
+    fn a_record_without_its_headers_is_refused() {
+        let body = pb::Record {
+            events: vec![pb::Event::default()],
+            request_digest: vec![0; 16].into(),
+            answers: String::new(),
+        };
+        let subject = "eldercare.registry.elder.1";
+        let body = Bytes::from(body.encode_to_vec());
+        assert_eq!(
+            decode(1, subject, None, body.clone()),
+            Err("it has no headers".to_owned())
+        );
+        let refused = decode(1, subject, Some(&HeaderMap::new()), body);
+        assert_eq!(refused, Err("its header ce-time is missing".to_owned()));
+    }
+
+    #[test]
+    fn the_headers_are_cloudevents_attributes() {
+        let metadata = Metadata {
+            id: Uuid::from_u128(1),
+            time: DateTime::from_timestamp(1_730_390_400, 0).unwrap(),
+            actor: "officer 7".to_owned(),
+            request_id: Uuid::from_u128(2),
+            request_digest: [0; 16],
+            correlation_id: Uuid::from_u128(3),
+            causation_id: None,
+            division: Some("310101".to_owned()),
+            traceparent: None,
+            answers: None,
+        };
+        let (headers, _) = encode(&NewRecord {
+            subject: Subject::new("registry", "elder", "4").unwrap(),
+            expected: 0,
+            metadata,
+            events: vec![RawEvent {
+                event_type: "eldercare.registry.v1.ElderRegistered".to_owned(),
+                data: Bytes::new(),
+            }],
+        });
+        let mut lines: Vec<_> = headers
+            .iter()
+            .map(|(name, values)| format!("{name}: {}", values[0]))
+            .collect();
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "ce-actor: officer%207",
+                "ce-correlationid: 00000000-0000-0000-0000-000000000003",
+                "ce-division: 310101",
+                "ce-id: 00000000-0000-0000-0000-000000000001",
+                "ce-requestid: 00000000-0000-0000-0000-000000000002",
+                "ce-source: /eldercare/registry",
+                "ce-specversion: 1.0",
+                "ce-subject: elder/4",
+                "ce-time: 2024-10-31T16:00:00Z",
+                "ce-type: eldercare.registry.v1.ElderRegistered",
+                "content-type: application/protobuf",
+            ]
+        );
+    }
+}
