@@ -18,7 +18,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
 use crate::{
-    KeyStore, PersonId, PutError, StoreError, StoredKey,
+    Entry, KeyStore, PersonId, PutError, StoreError, StoredKey,
     gatherer::{Gatherer, put_single},
 };
 
@@ -27,6 +27,19 @@ const AT_ONCE: usize = 1_000;
 
 /// How long one read may take before the store counts as unavailable.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The last token of a divider's subject, where a person's id stands for a key.
+const DIVIDER: &str = "divider";
+
+/// Bytes of one message of a divider, far below what any server takes.
+const PIECE: usize = 256 * 1024;
+
+/// Messages of a divider. Together they exceed a file of the server (8 MiB at the most), so that a new file begins among
+/// them.
+const PIECES: usize = 33;
+
+/// What a divider ends with.
+const COMPLETE: Bytes = Bytes::from_static(b"complete");
 
 /// Whether concurrent writes are carried in atomic batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -167,26 +180,31 @@ impl JetStreamKeyStore {
         format!("{}.{person}", self.settings.subjects)
     }
 
-    fn stored(
-        &self,
-        subject: &str,
-        sequence: u64,
-        wrapped: Bytes,
-    ) -> Result<StoredKey, StoreError> {
-        let person = subject
+    fn divider(&self) -> String {
+        format!("{}.{DIVIDER}", self.settings.subjects)
+    }
+
+    fn entry(&self, subject: &str, sequence: u64, payload: Bytes) -> Result<Entry, StoreError> {
+        let token = subject
             .strip_prefix(self.settings.subjects.as_str())
             .and_then(|rest| rest.strip_prefix('.'))
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(|| StoreError::new("reading keys", "a subject names no person"))?;
-        Ok(StoredKey {
+            .unwrap_or_default();
+        if token == DIVIDER {
+            let complete = payload == COMPLETE;
+            return Ok(Entry::Divider { sequence, complete });
+        }
+        let person = token
+            .parse()
+            .map_err(|_malformed| StoreError::new("reading keys", "a subject names no person"))?;
+        Ok(Entry::Key(StoredKey {
             person,
             sequence,
-            wrapped,
-        })
+            wrapped: payload,
+        }))
     }
 
     /// Several messages by one direct get.
-    async fn direct(&self, request: &serde_json::Value) -> Result<Vec<StoredKey>, StoreError> {
+    async fn direct(&self, request: &serde_json::Value) -> Result<Vec<Entry>, StoreError> {
         let failed = |error: async_nats::Error| StoreError::new("reading keys", error);
         let client = self.context.client();
         let inbox = client.new_inbox();
@@ -199,22 +217,22 @@ impl JetStreamKeyStore {
             .publish_with_reply(subject, inbox, request.to_string().into())
             .await
             .map_err(|error| failed(error.into()))?;
-        let mut keys = Vec::new();
+        let mut entries = Vec::new();
         loop {
             let message = tokio::time::timeout(PATIENCE, answers.next())
                 .await
                 .map_err(|elapsed| failed(elapsed.into()))?
                 .ok_or_else(|| failed("the connection was closed".into()))?;
             match message.status.map(|status| status.as_u16()) {
-                None => keys.push(self.direct_answer(message)?),
+                None => entries.push(self.direct_answer(message)?),
                 // All sent; or there is nothing.
-                Some(204 | 404) => return Ok(keys),
+                Some(204 | 404) => return Ok(entries),
                 Some(status) => return Err(failed(format!("the server answered {status}").into())),
             }
         }
     }
 
-    fn direct_answer(&self, message: Message) -> Result<StoredKey, StoreError> {
+    fn direct_answer(&self, message: Message) -> Result<Entry, StoreError> {
         let value = |name| {
             message
                 .headers
@@ -229,7 +247,7 @@ impl JetStreamKeyStore {
                 "an answer without subject or sequence",
             ));
         };
-        self.stored(subject.as_str(), sequence, message.payload.clone())
+        self.entry(subject.as_str(), sequence, message.payload.clone())
     }
 
     /// From the leader: unlike a direct get, never from a replica that lags behind.
@@ -285,7 +303,12 @@ impl KeyStore for JetStreamKeyStore {
         let mut keys = Vec::with_capacity(persons.len());
         for persons in persons.chunks(AT_ONCE) {
             let subjects: Vec<_> = persons.iter().map(|person| self.subject(*person)).collect();
-            keys.extend(self.direct(&json!({ "multi_last": subjects })).await?);
+            for entry in self.direct(&json!({ "multi_last": subjects })).await? {
+                match entry {
+                    Entry::Key(stored) => keys.push(stored),
+                    Entry::Divider { .. } => {}
+                }
+            }
         }
         // A replica that lags behind may not know a new key yet, and "no key"
         // means "erased": so it is the leader that says so.
@@ -304,13 +327,57 @@ impl KeyStore for JetStreamKeyStore {
         Ok(keys)
     }
 
-    async fn scan(&self, after: u64, limit: usize) -> Result<Vec<StoredKey>, StoreError> {
-        self.direct(&json!({
-            "seq": after.saturating_add(1),
-            "next_by_subj": format!("{}.*", self.settings.subjects),
-            "batch": limit,
-        }))
-        .await
+    async fn scan(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let next = after.saturating_add(1);
+        let all = format!("{}.*", self.settings.subjects);
+        let page = self
+            .direct(&json!({ "seq": next, "next_by_subj": &all, "batch": limit }))
+            .await?;
+        if !page.is_empty() {
+            return Ok(page);
+        }
+        // A replica that lags behind may see its end too early: the leader says whether this is the end.
+        match self
+            .stream
+            .raw_message_builder()
+            .sequence(next)
+            .next_by_subject(all)
+            .send()
+            .await
+        {
+            Ok(message) => Ok(vec![self.entry(
+                &message.subject,
+                message.sequence,
+                message.payload,
+            )?]),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(Vec::new()),
+            Err(error) => Err(StoreError::new("reading keys", error)),
+        }
+    }
+
+    async fn divide(&self) -> Result<(), StoreError> {
+        let failed = |error| StoreError::new("dividing the keys", error);
+        let piece = Bytes::from(vec![0; PIECE]);
+        let mut pieces = Vec::with_capacity(PIECES);
+        for _ in 0..PIECES {
+            let sent = self.context.publish(self.divider(), piece.clone()).await;
+            pieces.push(sent.map_err(failed)?);
+        }
+        for piece in pieces {
+            piece.await.map_err(failed)?;
+        }
+        let end = self.context.publish(self.divider(), COMPLETE).await;
+        end.map_err(failed)?.await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn drop_before(&self, sequence: u64) -> Result<(), StoreError> {
+        self.stream
+            .purge()
+            .sequence(sequence)
+            .await
+            .map_err(|error| StoreError::new("dropping old keys", error))?;
+        Ok(())
     }
 
     async fn destroy(&self, sequence: u64) -> Result<(), StoreError> {

@@ -36,7 +36,20 @@ pub trait KeyStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// Where the store does not answer.
-    async fn scan(&self, after: u64, limit: usize) -> Result<Vec<StoredKey>, StoreError>;
+    async fn scan(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError>;
+
+    /// Sees to it that what is written from now on shares no file with what was written before: writes a divider.
+    ///
+    /// # Errors
+    /// Where the store does not answer; the divider may be incomplete then.
+    async fn divide(&self) -> Result<(), StoreError>;
+
+    /// Drops all messages before a sequence. A file that held only such messages is removed; in one that also holds
+    /// the sequence itself, bytes may stay behind: [`KeyStore::divide`] first.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    async fn drop_before(&self, sequence: u64) -> Result<(), StoreError>;
 
     /// Destroys one message so that its bytes are gone from the store's files; what is gone already is no error.
     ///
@@ -60,6 +73,30 @@ pub struct StoredKey {
     pub sequence: u64,
     /// The encoded `eldercare.type.v1.WrappedKey`.
     pub wrapped: Bytes,
+}
+
+/// What a store is read as, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A key.
+    Key(StoredKey),
+    /// Part of a divider.
+    Divider {
+        /// Its sequence in the store.
+        sequence: u64,
+        /// Whether the divider ends here: what follows shares no file with what came before it.
+        complete: bool,
+    },
+}
+
+impl Entry {
+    /// Its sequence in the store.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Key(stored) => stored.sequence,
+            Self::Divider { sequence, .. } => *sequence,
+        }
+    }
 }
 
 /// The store did not answer, or not as it should.

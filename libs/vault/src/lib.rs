@@ -34,7 +34,7 @@ pub use configuration::{ConfigError, KeysConfig, Mode, SecretKey};
 pub use data_key::{DataKey, OpenError, WrongKeyLength};
 pub use jetstream::{Gather, JetStreamKeyStore, KeyStream, OpenStoreError};
 pub use key_ring::{KeyEncryptionKey, KeyRing, UnwrapError};
-pub use key_store::{KeyStore, PutError, StoreError, StoredKey};
+pub use key_store::{Entry, KeyStore, PutError, StoreError, StoredKey};
 pub use memory::MemoryKeyStore;
 pub use rotation::{RotationError, RotationProgress};
 pub use sealed::{EnvelopeError, Sealed};

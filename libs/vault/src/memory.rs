@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{KeyStore, PersonId, PutError, StoreError, StoredKey};
+use crate::{Entry, KeyStore, PersonId, PutError, StoreError, StoredKey};
 
 /// Keys that last as long as the process; behaves as the store on JetStream does.
 #[derive(Debug, Default)]
@@ -19,7 +19,8 @@ pub struct MemoryKeyStore {
 #[derive(Debug, Default)]
 struct Messages {
     last_sequence: u64,
-    by_sequence: BTreeMap<u64, (PersonId, Bytes)>,
+    /// `None` stands for a divider.
+    by_sequence: BTreeMap<u64, Option<(PersonId, Bytes)>>,
 }
 
 impl MemoryKeyStore {
@@ -41,17 +42,25 @@ impl MemoryKeyStore {
 }
 
 impl Messages {
-    fn last(&self, person: PersonId) -> Option<StoredKey> {
-        let (sequence, (_, wrapped)) = self
-            .by_sequence
-            .iter()
-            .rev()
-            .find(|(_, (owner, _))| *owner == person)?;
-        Some(StoredKey {
-            person,
-            sequence: *sequence,
-            wrapped: wrapped.clone(),
+    fn write(&mut self, message: Option<(PersonId, Bytes)>) -> u64 {
+        self.last_sequence += 1;
+        self.by_sequence.insert(self.last_sequence, message);
+        self.last_sequence
+    }
+
+    fn keys(&self) -> impl DoubleEndedIterator<Item = StoredKey> {
+        self.by_sequence.iter().filter_map(|(sequence, message)| {
+            let (person, wrapped) = message.clone()?;
+            Some(StoredKey {
+                person,
+                sequence: *sequence,
+                wrapped,
+            })
         })
+    }
+
+    fn last(&self, person: PersonId) -> Option<StoredKey> {
+        self.keys().rev().find(|stored| stored.person == person)
     }
 }
 
@@ -62,10 +71,7 @@ impl KeyStore for MemoryKeyStore {
         if messages.last(person).map_or(0, |last| last.sequence) != expected {
             return Err(PutError::Conflict);
         }
-        messages.last_sequence += 1;
-        let sequence = messages.last_sequence;
-        messages.by_sequence.insert(sequence, (person, wrapped));
-        Ok(sequence)
+        Ok(messages.write(Some((person, wrapped))))
     }
 
     async fn last(&self, person: PersonId) -> Result<Option<StoredKey>, StoreError> {
@@ -74,35 +80,43 @@ impl KeyStore for MemoryKeyStore {
 
     async fn last_of(&self, persons: &[PersonId]) -> Result<Vec<StoredKey>, StoreError> {
         let messages = self.asked().await;
-        let mut last = BTreeMap::new();
-        for (sequence, (person, wrapped)) in &messages.by_sequence {
-            last.insert(*person, (*sequence, wrapped));
-        }
+        let mut last: BTreeMap<_, _> = messages
+            .keys()
+            .map(|stored| (stored.person, stored))
+            .collect();
         Ok(persons
             .iter()
-            .filter_map(|person| {
-                let (sequence, wrapped) = last.remove(person)?;
-                Some(StoredKey {
-                    person: *person,
-                    sequence,
-                    wrapped: wrapped.clone(),
-                })
-            })
+            .filter_map(|person| last.remove(person))
             .collect())
     }
 
-    async fn scan(&self, after: u64, limit: usize) -> Result<Vec<StoredKey>, StoreError> {
-        Ok(self
-            .lock()
-            .by_sequence
-            .range(after.saturating_add(1)..)
-            .take(limit)
-            .map(|(sequence, (person, wrapped))| StoredKey {
-                person: *person,
+    async fn scan(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let entry = |(sequence, message): (&u64, &Option<(PersonId, Bytes)>)| match message.clone()
+        {
+            None => Entry::Divider {
                 sequence: *sequence,
-                wrapped: wrapped.clone(),
-            })
-            .collect())
+                complete: true,
+            },
+            Some((person, wrapped)) => Entry::Key(StoredKey {
+                person,
+                sequence: *sequence,
+                wrapped,
+            }),
+        };
+        let messages = self.asked().await;
+        let following = messages.by_sequence.range(after.saturating_add(1)..);
+        Ok(following.take(limit).map(entry).collect())
+    }
+
+    async fn divide(&self) -> Result<(), StoreError> {
+        self.asked().await.write(None);
+        Ok(())
+    }
+
+    async fn drop_before(&self, sequence: u64) -> Result<(), StoreError> {
+        let mut messages = self.asked().await;
+        messages.by_sequence = messages.by_sequence.split_off(&sequence);
+        Ok(())
     }
 
     async fn destroy(&self, sequence: u64) -> Result<(), StoreError> {

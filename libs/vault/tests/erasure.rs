@@ -65,6 +65,8 @@ async fn an_erased_key_leaves_no_bytes(gather: Gather) {
         .await
         .unwrap();
     let old = wrapped(&keys, erased).await;
+    // Where the old wrappings end, and the new ones begin.
+    let last_old = wrapped(&keys, people[299]).await;
     assert_eq!(files_with(&nats, folder, &old).await, 1);
 
     // A rotation leaves nothing of the old wrapping.
@@ -76,6 +78,7 @@ async fn an_erased_key_leaves_no_bytes(gather: Gather) {
     let (new, kept) = (wrapped(&keys, erased).await, wrapped(&keys, other).await);
     assert_ne!(old, new);
     assert_eq!(files_with(&nats, folder, &old).await, 0);
+    assert_eq!(files_with(&nats, folder, &last_old).await, 0);
     assert_eq!(files_with(&nats, folder, &new).await, 1);
 
     // An erasure leaves nothing of the new one, and harms nobody else.

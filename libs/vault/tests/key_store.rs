@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use futures::future::join_all;
 use vault::{
-    JetStreamKeyStore, KeyStore, KeyStream, OpenStoreError, PersonId, PutError, StoredKey,
+    Entry, JetStreamKeyStore, KeyStore, KeyStream, OpenStoreError, PersonId, PutError, StoredKey,
 };
 
 over_every_store!(
@@ -19,6 +19,7 @@ over_every_store!(
     many_writers_at_once_each_get_their_answer,
     one_of_many_writers_for_a_person_wins,
     a_store_is_read_in_pages,
+    what_stands_before_a_divider_can_be_dropped,
 );
 
 type Store = Arc<dyn KeyStore>;
@@ -177,11 +178,32 @@ async fn a_store_is_read_in_pages(store: Store) {
     loop {
         let page = store.scan(after, 10).await.unwrap();
         let Some(last) = page.last() else { break };
-        after = last.sequence;
+        after = last.sequence();
         assert!(page.len() <= 10);
-        read.extend(page);
+        read.extend(page.into_iter().map(|entry| match entry {
+            Entry::Key(stored) => stored,
+            Entry::Divider { .. } => panic!("no divider was written"),
+        }));
     }
     assert_eq!(read, written);
+}
+
+async fn what_stands_before_a_divider_can_be_dropped(store: Store) {
+    let (before, after) = (PersonId::now_v7(), PersonId::now_v7());
+    store.put(before, 0, body("before")).await.unwrap();
+    store.divide().await.unwrap();
+    let kept = store.put(after, 0, body("after")).await.unwrap();
+    let entries = store.scan(0, 1_000).await.unwrap();
+    let complete: Vec<_> = entries
+        .iter()
+        .filter(|entry| matches!(entry, Entry::Divider { complete: true, .. }))
+        .map(Entry::sequence)
+        .collect();
+    assert_eq!(complete, [kept - 1]);
+    store.drop_before(kept).await.unwrap();
+    assert_eq!(store.last(before).await.unwrap(), None);
+    assert_eq!(store.last(after).await.unwrap().unwrap().sequence, kept);
+    assert_eq!(store.count().await.unwrap(), 1);
 }
 
 #[tokio::test]
