@@ -86,7 +86,11 @@ impl Actions {
     /// Declares methods of a service, by its full name: `("eldercare.registry.v1.RegistryService", &[("GetElder", Action::ReadPersonal)])`.
     #[must_use]
     pub fn declare(mut self, service: &str, methods: &[(&str, Action)]) -> Self {
-        self.0.extend(methods.iter().map(|(method, action)| (format!("{service}/{method}"), *action)));
+        self.0.extend(
+            methods
+                .iter()
+                .map(|(method, action)| (format!("{service}/{method}"), *action)),
+        );
         self
     }
 
@@ -126,7 +130,11 @@ pub(crate) struct Methods {
 
 const UNKNOWN: usize = usize::MAX;
 const UNKNOWN_OPEN: usize = usize::MAX - 1;
-const OPEN: [&str; 3] = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+const OPEN: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
 
 /// The table of actions does not fit the contracts.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +154,8 @@ impl Methods {
             for file in FileDescriptorSet::decode(*set)?.file {
                 for service in &file.service {
                     for method in &service.method {
-                        let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                        let name =
+                            format!("{}.{}/{}", file.package(), service.name(), method.name());
                         all.push((name, method.client_streaming() || method.server_streaming()));
                     }
                 }
@@ -154,10 +163,18 @@ impl Methods {
         }
         all.sort();
         all.dedup();
-        if let Some((name, _)) = actions.0.iter().find(|(name, _)| !all.iter().any(|(known, _)| known == name)) {
+        if let Some((name, _)) = actions
+            .0
+            .iter()
+            .find(|(name, _)| !all.iter().any(|(known, _)| known == name))
+        {
             return Err(ActionsError::Unknown(name.clone()));
         }
-        let declared: HashMap<&str, Action> = actions.0.iter().map(|(name, action)| (name.as_str(), *action)).collect();
+        let declared: HashMap<&str, Action> = actions
+            .0
+            .iter()
+            .map(|(name, action)| (name.as_str(), *action))
+            .collect();
         let all: Vec<Method> = all
             .into_iter()
             .enumerate()
@@ -166,7 +183,10 @@ impl Methods {
                 Method::new(name, number, streaming, action, false)
             })
             .collect();
-        let by_path = all.iter().map(|method| (format!("/{}", method.name), method.number)).collect();
+        let by_path = all
+            .iter()
+            .map(|method| (format!("/{}", method.name), method.number))
+            .collect();
         Ok(Self {
             by_path,
             unknown: Method::new("other/other".to_owned(), UNKNOWN, false, None, false),
@@ -180,8 +200,16 @@ impl Methods {
         if let Some(number) = self.by_path.get(path) {
             return &self.all[*number];
         }
-        let service = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-        if OPEN.contains(&service) { &self.unknown_open } else { &self.unknown }
+        let service = path
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        if OPEN.contains(&service) {
+            &self.unknown_open
+        } else {
+            &self.unknown
+        }
     }
 
     pub(crate) fn number(&self, number: usize) -> &Method {
@@ -199,15 +227,33 @@ impl Methods {
     pub(crate) fn undeclared<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a str> {
         self.all
             .iter()
-            .filter(move |method| method.action.is_none() && method.name.split('/').next() == Some(service))
+            .filter(move |method| {
+                method.action.is_none() && method.name.split('/').next() == Some(service)
+            })
             .map(|method| method.name.as_str())
     }
 }
 
 impl Method {
-    fn new(name: String, number: usize, streaming: bool, action: Option<Action>, open: bool) -> Self {
+    fn new(
+        name: String,
+        number: usize,
+        streaming: bool,
+        action: Option<Action>,
+        open: bool,
+    ) -> Self {
         let (service, method) = name.split_once('/').unwrap_or(("", &name));
-        let labels = [KeyValue::new("rpc.service", service.to_owned()), KeyValue::new("rpc.method", method.to_owned())];
-        Self { name, number, streaming, action, open, labels }
+        let labels = [
+            KeyValue::new("rpc.service", service.to_owned()),
+            KeyValue::new("rpc.method", method.to_owned()),
+        ];
+        Self {
+            name,
+            number,
+            streaming,
+            action,
+            open,
+            labels,
+        }
     }
 }

@@ -18,12 +18,19 @@ pub(crate) struct Admission {
 impl Admission {
     pub(crate) fn new(settings: &settings::Grpc) -> Self {
         let places = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self { calls: places(settings.max_calls), streams: places(settings.max_streams) }
+        Self {
+            calls: places(settings.max_calls),
+            streams: places(settings.max_streams),
+        }
     }
 
     /// A place for one call.
     pub(crate) fn admit(&self, streaming: bool) -> Result<OwnedSemaphorePermit, Status> {
-        let places = if streaming { &self.streams } else { &self.calls };
+        let places = if streaming {
+            &self.streams
+        } else {
+            &self.calls
+        };
         Arc::clone(places).try_acquire_owned().map_err(|_| {
             errors::resource_exhausted(
                 "OVERLOADED",

@@ -19,13 +19,9 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ed25519_dalek::pkcs8::{
-    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, spki::der::pem::LineEnding,
-};
+use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use http::{Extensions, HeaderMap, header::AUTHORIZATION};
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind, jwk};
-use rand::RngCore as _;
+use jsonwebtoken::{DecodingKey, Validation, errors::ErrorKind, jwk};
 use serde::{Deserialize, Serialize};
 use sm3::{Digest as _, Sm3};
 use tonic::{
@@ -76,13 +72,13 @@ pub struct Claims {
     /// What its calls are for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
-    /// Who issued the token; filled in by [`TokenIssuer`].
+    /// Who issued the token; filled in by [`TokenIssuer`](crate::TokenIssuer).
     #[serde(default)]
     pub iss: String,
-    /// For whom; filled in by [`TokenIssuer`].
+    /// For whom; filled in by [`TokenIssuer`](crate::TokenIssuer).
     #[serde(default)]
     pub aud: Audience,
-    /// Valid until, in seconds since 1970; filled in by [`TokenIssuer`] where it is 0.
+    /// Valid until, in seconds since 1970; filled in by [`TokenIssuer`](crate::TokenIssuer) where it is 0.
     pub exp: i64,
     /// Not valid before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,7 +185,9 @@ pub enum KeyError {
     #[error("key set {0}: {1}")]
     File(PathBuf, String),
     /// In production somebody must be able to call.
-    #[error("no key (`auth.keys`, `auth.jwks_file`) and no certificate (`auth.certificates`) is configured: nobody could call")]
+    #[error(
+        "no key (`auth.keys`, `auth.jwks_file`) and no certificate (`auth.certificates`) is configured: nobody could call"
+    )]
     NoKeys,
 }
 
@@ -210,7 +208,10 @@ pub struct Authenticator {
 impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticator")
-            .field("keys", &self.keys.iter().map(|key| &key.kid).collect::<Vec<_>>())
+            .field(
+                "keys",
+                &self.keys.iter().map(|key| &key.kid).collect::<Vec<_>>(),
+            )
             .field("certificates", &self.certificates.len())
             .finish_non_exhaustive()
     }
@@ -222,7 +223,11 @@ impl Authenticator {
     /// # Errors
     /// A key that can't be used, or none at all outside local mode.
     pub fn new(settings: &settings::Auth) -> Result<Self, KeyError> {
-        let mut public = settings.keys.iter().map(usable_key).collect::<Result<Vec<_>, _>>()?;
+        let mut public = settings
+            .keys
+            .iter()
+            .map(usable_key)
+            .collect::<Result<Vec<_>, _>>()?;
         if let Some(path) = &settings.jwks_file {
             public.extend(key_set(path)?);
         }
@@ -231,10 +236,19 @@ impl Authenticator {
             if keys.iter().any(|known| known.kid == kid) {
                 return Err(KeyError::Twice(kid));
             }
-            keys.push(Key { kid, key, validation: validation(alg, settings) });
+            keys.push(Key {
+                kid,
+                key,
+                validation: validation(alg, settings),
+            });
         }
-        let certificates = settings.certificates.iter().map(certificate).collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() && certificates.is_empty() && settings.mode == settings::Mode::Production {
+        let certificates = settings
+            .certificates
+            .iter()
+            .map(certificate)
+            .collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() && certificates.is_empty() && settings.mode == settings::Mode::Production
+        {
             return Err(KeyError::NoKeys);
         }
         Ok(Self {
@@ -297,14 +311,19 @@ impl Authenticator {
             invalid()
         })?;
         let identity = Arc::new(identity);
-        self.verified.insert(fingerprint, (Arc::clone(&identity), claims.exp));
+        self.verified
+            .insert(fingerprint, (Arc::clone(&identity), claims.exp));
         Ok(identity)
     }
 
     fn claims(&self, token: &str) -> Result<Claims, Status> {
         let refused = |error: jsonwebtoken::errors::Error| {
             tracing::debug!(%error, "a token was refused");
-            if matches!(error.kind(), ErrorKind::ExpiredSignature) { expired() } else { invalid() }
+            if matches!(error.kind(), ErrorKind::ExpiredSignature) {
+                expired()
+            } else {
+                invalid()
+            }
         };
         let header = jsonwebtoken::decode_header(token).map_err(refused)?;
         let key = match &header.kid {
@@ -315,23 +334,36 @@ impl Authenticator {
             tracing::debug!("a token names a key that is not known");
             invalid()
         })?;
-        Ok(jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation).map_err(refused)?.claims)
+        Ok(
+            jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation)
+                .map_err(refused)?
+                .claims,
+        )
     }
 
     fn of_certificate(&self, connection: &Extensions) -> Option<Arc<Identity>> {
         if self.certificates.is_empty() {
             return None;
         }
-        let certificates = connection.get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs()?;
+        let certificates = connection
+            .get::<TlsConnectInfo<TcpConnectInfo>>()?
+            .peer_certs()?;
         // The chain was verified in the handshake; the first certificate is the client's own.
         let names = names_of(certificates.first()?)?;
-        self.certificates.iter().find(|(name, _)| names.contains(name)).map(|(_, identity)| Arc::clone(identity))
+        self.certificates
+            .iter()
+            .find(|(name, _)| names.contains(name))
+            .map(|(_, identity)| Arc::clone(identity))
     }
 }
 
 /// The purpose that a call's headers state.
 pub(crate) fn purpose_of(headers: &HeaderMap) -> Option<Arc<str>> {
-    let value = headers.get(PURPOSE)?.to_str().ok().filter(|value| value.len() <= LONGEST_PURPOSE)?;
+    let value = headers
+        .get(PURPOSE)?
+        .to_str()
+        .ok()
+        .filter(|value| value.len() <= LONGEST_PURPOSE)?;
     let purpose = decode_percent(value)?;
     let purpose = purpose.trim();
     let clean = !purpose.is_empty() && !purpose.chars().any(char::is_control);
@@ -368,7 +400,13 @@ fn decode_percent(text: &str) -> Option<String> {
 
 fn names_of(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
-    Some(certificate.valid_uri_names().chain(certificate.valid_dns_names()).map(str::to_owned).collect())
+    Some(
+        certificate
+            .valid_uri_names()
+            .chain(certificate.valid_dns_names())
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 fn certificate(settings: &settings::Certificate) -> Result<(String, Arc<Identity>), KeyError> {
@@ -376,12 +414,21 @@ fn certificate(settings: &settings::Certificate) -> Result<(String, Arc<Identity
         divisions: settings.divisions.clone(),
         roles: settings.roles.clone(),
         purpose: settings.purpose.clone(),
-        ..Claims::new(settings.kind, settings.subject.clone(), settings.department.clone())
+        ..Claims::new(
+            settings.kind,
+            settings.subject.clone(),
+            settings.department.clone(),
+        )
     };
     // Callers by certificate have no token; what tells them apart is the name that they are known by.
-    let fingerprint = first_half(&Sm3::new().chain_update("certificate ").chain_update(&settings.name).finalize());
-    let identity =
-        Identity::of_claims(&claims, fingerprint).map_err(|_| KeyError::Unusable(settings.name.clone()))?;
+    let fingerprint = first_half(
+        &Sm3::new()
+            .chain_update("certificate ")
+            .chain_update(&settings.name)
+            .finalize(),
+    );
+    let identity = Identity::of_claims(&claims, fingerprint)
+        .map_err(|_| KeyError::Unusable(settings.name.clone()))?;
     Ok((settings.name.clone(), Arc::new(identity)))
 }
 
@@ -408,11 +455,13 @@ fn usable_key(public: &PublicKey) -> Result<(String, Algorithm, DecodingKey), Ke
     let unusable = |_| KeyError::Unusable(public.kid.clone());
     let key = match public.alg {
         Algorithm::EdDSA => {
-            let key = ed25519_dalek::VerifyingKey::from_public_key_pem(&public.pem).map_err(unusable)?;
+            let key =
+                ed25519_dalek::VerifyingKey::from_public_key_pem(&public.pem).map_err(unusable)?;
             DecodingKey::from_ed_der(key.as_bytes())
         }
         Algorithm::ES256 => {
-            let key = p256::ecdsa::VerifyingKey::from_public_key_pem(&public.pem).map_err(unusable)?;
+            let key =
+                p256::ecdsa::VerifyingKey::from_public_key_pem(&public.pem).map_err(unusable)?;
             DecodingKey::from_ec_der(key.to_encoded_point(false).as_bytes())
         }
     };
@@ -426,7 +475,11 @@ fn key_set(path: &PathBuf) -> Result<Vec<(String, Algorithm, DecodingKey)>, KeyE
     set.keys
         .iter()
         .map(|one| {
-            let kid = one.common.key_id.clone().ok_or_else(|| wrong(&"a key has no `kid`"))?;
+            let kid = one
+                .common
+                .key_id
+                .clone()
+                .ok_or_else(|| wrong(&"a key has no `kid`"))?;
             let alg = if let jwk::AlgorithmParameters::OctetKeyPair(pair) = &one.algorithm
                 && pair.curve == jwk::EllipticCurve::Ed25519
             {
@@ -436,7 +489,9 @@ fn key_set(path: &PathBuf) -> Result<Vec<(String, Algorithm, DecodingKey)>, KeyE
             {
                 Algorithm::ES256
             } else {
-                return Err(wrong(&format!("key `{kid}` is for neither EdDSA (Ed25519) nor ES256 (P-256)")));
+                return Err(wrong(&format!(
+                    "key `{kid}` is for neither EdDSA (Ed25519) nor ES256 (P-256)"
+                )));
             };
             let key = DecodingKey::from_jwk(one).map_err(|e| wrong(&e))?;
             Ok((kid, alg, key))
@@ -449,130 +504,9 @@ fn invalid() -> Status {
 }
 
 fn expired() -> Status {
-    unauthenticated("TOKEN_EXPIRED", "the token has expired: get a new one", "令牌已过期，请重新获取")
-}
-
-/// Signs tokens: for the local launcher and for tests. A department's own issuer does this elsewhere.
-pub struct TokenIssuer {
-    issuer: String,
-    audience: String,
-    key: SigningKey,
-    kid: String,
-}
-
-enum SigningKey {
-    Ed25519(ed25519_dalek::SigningKey),
-    P256(p256::ecdsa::SigningKey),
-}
-
-impl fmt::Debug for TokenIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenIssuer").field("kid", &self.kid).finish_non_exhaustive()
-    }
-}
-
-impl TokenIssuer {
-    /// How long a token is valid whose claims don't say.
-    pub const VALID_FOR: chrono::TimeDelta = chrono::TimeDelta::hours(12);
-
-    /// An issuer with a new Ed25519 key.
-    pub fn generate() -> Self {
-        let mut seed = [0; 32];
-        rand::rng().fill_bytes(&mut seed);
-        Self::with_key(SigningKey::Ed25519(ed25519_dalek::SigningKey::from_bytes(&seed)))
-    }
-
-    /// An issuer with a new P-256 key (ES256).
-    pub fn generate_es256() -> Self {
-        loop {
-            let mut seed = [0; 32];
-            rand::rng().fill_bytes(&mut seed);
-            // All but a vanishing share of numbers are keys.
-            if let Ok(key) = p256::ecdsa::SigningKey::from_slice(&seed) {
-                return Self::with_key(SigningKey::P256(key));
-            }
-        }
-    }
-
-    /// An issuer with a key kept as PEM ([`Self::private_pem`]).
-    ///
-    /// # Errors
-    /// If it is no Ed25519 key.
-    pub fn from_private_pem(pem: &str) -> Result<Self, KeyError> {
-        let key = ed25519_dalek::SigningKey::from_pkcs8_pem(pem)
-            .map_err(|_| KeyError::Unusable("private key".to_owned()))?;
-        Ok(Self::with_key(SigningKey::Ed25519(key)))
-    }
-
-    fn with_key(key: SigningKey) -> Self {
-        let auth = settings::Auth::default();
-        let mut issuer = Self { issuer: auth.issuer, audience: auth.audience, key, kid: String::new() };
-        let digest = Sm3::digest(issuer.public_pem());
-        issuer.kid = URL_SAFE_NO_PAD.encode(&digest[..9]);
-        issuer
-    }
-
-    /// Sets what the tokens bear as `iss` and `aud`.
-    #[must_use]
-    pub fn named(mut self, issuer: impl Into<String>, audience: impl Into<String>) -> Self {
-        self.issuer = issuer.into();
-        self.audience = audience.into();
-        self
-    }
-
-    /// Signs a token; `iss`, `aud`, `iat` are filled in where they are empty, and `exp` where it is 0.
-    pub fn issue(&self, claims: &Claims) -> String {
-        let now = chrono::Utc::now();
-        let mut claims = claims.clone();
-        if claims.iss.is_empty() {
-            claims.iss.clone_from(&self.issuer);
-        }
-        if claims.aud == Audience::default() {
-            claims.aud = Audience::One(self.audience.clone());
-        }
-        if claims.exp == 0 {
-            claims.exp = (now + Self::VALID_FOR).timestamp();
-        }
-        claims.iat.get_or_insert(now.timestamp());
-        let (alg, der) = match &self.key {
-            SigningKey::Ed25519(key) => (Algorithm::EdDSA, key.to_pkcs8_der()),
-            SigningKey::P256(key) => (Algorithm::ES256, p256::pkcs8::EncodePrivateKey::to_pkcs8_der(key)),
-        };
-        let der = der.expect("a key of ours can be written");
-        let key = match alg {
-            Algorithm::EdDSA => EncodingKey::from_ed_der(der.as_bytes()),
-            Algorithm::ES256 => EncodingKey::from_ec_der(der.as_bytes()),
-        };
-        let mut header = Header::new(alg.into());
-        header.kid = Some(self.kid.clone());
-        jsonwebtoken::encode(&header, &claims, &key).expect("claims of ours can be signed")
-    }
-
-    /// The public key, as `auth.keys` takes it.
-    pub fn public_key(&self) -> PublicKey {
-        let alg = match &self.key {
-            SigningKey::Ed25519(_) => Algorithm::EdDSA,
-            SigningKey::P256(_) => Algorithm::ES256,
-        };
-        PublicKey { kid: self.kid.clone(), alg, pem: self.public_pem() }
-    }
-
-    /// The private key as PEM, to be kept; `None` for a P-256 key, which is not kept.
-    pub fn private_pem(&self) -> Option<settings::Secret> {
-        match &self.key {
-            SigningKey::Ed25519(key) => {
-                let pem = key.to_pkcs8_pem(LineEnding::LF).expect("a key of ours can be written");
-                Some(settings::Secret::new(pem.as_str()))
-            }
-            SigningKey::P256(_) => None,
-        }
-    }
-
-    fn public_pem(&self) -> String {
-        match &self.key {
-            SigningKey::Ed25519(key) => key.verifying_key().to_public_key_pem(LineEnding::LF),
-            SigningKey::P256(key) => key.verifying_key().to_public_key_pem(LineEnding::LF),
-        }
-        .expect("a key of ours can be written")
-    }
+    unauthenticated(
+        "TOKEN_EXPIRED",
+        "the token has expired: get a new one",
+        "令牌已过期，请重新获取",
+    )
 }

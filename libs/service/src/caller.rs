@@ -59,7 +59,10 @@ pub struct Identity {
 
 impl Identity {
     /// Reads what a token claims.
-    pub(crate) fn of_claims(claims: &Claims, token_fingerprint: [u8; 16]) -> Result<Self, ClaimsError> {
+    pub(crate) fn of_claims(
+        claims: &Claims,
+        token_fingerprint: [u8; 16],
+    ) -> Result<Self, ClaimsError> {
         let mut divisions = Vec::with_capacity(claims.divisions.len());
         let mut everywhere = false;
         for division in &claims.divisions {
@@ -80,7 +83,11 @@ impl Identity {
             divisions,
             everywhere,
             roles: claims.roles.clone(),
-            purpose: claims.purpose.as_deref().filter(|purpose| !purpose.trim().is_empty()).map(Arc::from),
+            purpose: claims
+                .purpose
+                .as_deref()
+                .filter(|purpose| !purpose.trim().is_empty())
+                .map(Arc::from),
             token_fingerprint,
         })
     }
@@ -122,7 +129,11 @@ impl Caller {
     /// without it can bring about.
     pub fn from_request<T>(request: &Request<T>) -> Result<Self, Status> {
         request.extensions().get::<Self>().cloned().ok_or_else(|| {
-            crate::errors::unauthenticated("TOKEN_MISSING", "the call has no known caller", "请求没有可识别的调用方")
+            crate::errors::unauthenticated(
+                "TOKEN_MISSING",
+                "the call has no known caller",
+                "请求没有可识别的调用方",
+            )
         })
     }
 
@@ -158,22 +169,38 @@ impl Caller {
 
     /// Whether the caller may do what this method does in `division`; for picking from a list.
     pub fn reaches(&self, division: &DivisionCode) -> bool {
-        self.permits.permit(&self.identity, self.purpose.as_ref(), self.asked, Some(*division))
+        self.permits.permit(
+            &self.identity,
+            self.purpose.as_ref(),
+            self.asked,
+            Some(*division),
+        )
     }
 
     /// Makes `request` to another service in the name of this caller, with its purpose.
     pub fn accompany<T>(&self, request: &mut Request<T>) {
         let metadata = request.metadata_mut();
-        if let Some(Ok(bearer)) = self.token.as_ref().map(|token| format!("Bearer {token}").parse()) {
+        if let Some(Ok(bearer)) = self
+            .token
+            .as_ref()
+            .map(|token| format!("Bearer {token}").parse())
+        {
             metadata.insert("authorization", bearer);
         }
-        if let Some(Ok(purpose)) = self.purpose.as_ref().map(|purpose| crate::auth::encode_purpose(purpose).parse()) {
+        if let Some(Ok(purpose)) = self
+            .purpose
+            .as_ref()
+            .map(|purpose| crate::auth::encode_purpose(purpose).parse())
+        {
             metadata.insert(crate::auth::PURPOSE, purpose);
         }
     }
 
     fn check(&self, asked: Asked, division: Option<DivisionCode>) -> Result<(), Status> {
-        if self.permits.permit(&self.identity, self.purpose.as_ref(), asked, division) {
+        if self
+            .permits
+            .permit(&self.identity, self.purpose.as_ref(), asked, division)
+        {
             return Ok(());
         }
         Err(self.refused(asked, division))
@@ -181,14 +208,20 @@ impl Caller {
 
     /// Says which of the two it is: not this action, or not this place.
     pub(crate) fn refused(&self, asked: Asked, division: Option<DivisionCode>) -> Status {
-        if self.kind == Kind::Officer && self.purpose.is_none() && self.would_with_a_purpose(asked, division) {
+        if self.kind == Kind::Officer
+            && self.purpose.is_none()
+            && self.would_with_a_purpose(asked, division)
+        {
             return permission_denied(
                 "PURPOSE_REQUIRED",
                 "reading a person's data needs a purpose: give it as eldercare-purpose",
                 "读取个人数据须说明用途，请在 eldercare-purpose 中填写",
             );
         }
-        if self.permits.permit_somewhere(&self.identity, self.purpose.as_ref(), asked) {
+        if self
+            .permits
+            .permit_somewhere(&self.identity, self.purpose.as_ref(), asked)
+        {
             let refusal = Refusal::new(
                 Code::PermissionDenied,
                 "DIVISION_OUT_OF_REACH",
@@ -209,7 +242,11 @@ impl Caller {
 
     fn would_with_a_purpose(&self, asked: Asked, division: Option<DivisionCode>) -> bool {
         let some = Arc::from("-");
-        self.permits.permit(&self.identity, Some(&some), asked, division)
-            || division.is_none() && self.permits.permit_somewhere(&self.identity, Some(&some), asked)
+        self.permits
+            .permit(&self.identity, Some(&some), asked, division)
+            || division.is_none()
+                && self
+                    .permits
+                    .permit_somewhere(&self.identity, Some(&some), asked)
     }
 }

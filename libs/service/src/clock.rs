@@ -22,7 +22,10 @@ enum Face {
     /// Real time.
     System,
     /// A time of our own, which can be moved forward.
-    Set { hands: watch::Sender<Hands>, ticking: bool },
+    Set {
+        hands: watch::Sender<Hands>,
+        ticking: bool,
+    },
 }
 
 /// The clock showed `shown` at `since` of the machine's steady time.
@@ -68,8 +71,14 @@ impl Clock {
     }
 
     fn set(as_of: DateTime<Utc>, ticking: bool) -> Self {
-        let hands = Hands { shown: as_of, since: Instant::now() };
-        Self(Arc::new(Face::Set { hands: watch::Sender::new(hands), ticking }))
+        let hands = Hands {
+            shown: as_of,
+            since: Instant::now(),
+        };
+        Self(Arc::new(Face::Set {
+            hands: watch::Sender::new(hands),
+            ticking,
+        }))
     }
 
     /// The time now.
@@ -105,7 +114,10 @@ impl Clock {
                 hands.send_if_modified(|hands| {
                     let earlier = instant <= hands.read(*ticking);
                     if !earlier {
-                        *hands = Hands { shown: instant, since: Instant::now() };
+                        *hands = Hands {
+                            shown: instant,
+                            since: Instant::now(),
+                        };
                     }
                     !earlier
                 });
@@ -157,7 +169,9 @@ impl Hands {
             return self.shown;
         }
         let passed = TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::MAX);
-        self.shown.checked_add_signed(passed).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        self.shown
+            .checked_add_signed(passed)
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 
@@ -229,7 +243,10 @@ mod tests {
         let clock = Clock::starting_at(noon());
         clock.sleep(TimeDelta::milliseconds(20)).await;
         let shown = clock.now() - noon();
-        assert!(shown >= TimeDelta::milliseconds(20) && shown < TimeDelta::minutes(5), "{shown}");
+        assert!(
+            shown >= TimeDelta::milliseconds(20) && shown < TimeDelta::minutes(5),
+            "{shown}"
+        );
         clock.advance_to(noon() + TimeDelta::days(1)).unwrap();
         clock.sleep(TimeDelta::milliseconds(20)).await;
         assert!(clock.now() > noon() + TimeDelta::days(1));
@@ -239,7 +256,10 @@ mod tests {
     fn a_clock_is_set_in_local_mode_only() {
         let mut settings = settings::Settings::default();
         settings.clock.as_of = Some(noon().fixed_offset());
-        assert_eq!(Clock::from_settings(&settings).unwrap_err(), ClockError::NotLocal);
+        assert_eq!(
+            Clock::from_settings(&settings).unwrap_err(),
+            ClockError::NotLocal
+        );
         settings.auth.mode = settings::Mode::Local;
         assert!(Clock::from_settings(&settings).unwrap().is_settable());
     }

@@ -2,8 +2,8 @@
 //!
 //! The file is named by `--config` or `ELDERCARE_CONFIG`. A key `section.key` of the file is
 //! `ELDERCARE_SECTION__KEY` in the environment; deeper keys have more double underscores
-//! (`ELDERCARE_GRPC__TLS__KEY`). There, `true`, `false` and whole numbers are what they look like,
-//! `[…]` and `{…}` are a list and a table in TOML, everything else is a string as it stands. An unknown key is an error that names it.
+//! (`ELDERCARE_GRPC__TLS__KEY`). There,
+//! `[…]` and `{…}` are a list and a table in TOML. An unknown key is an error that names it.
 //! `--print-config` prints what is in force, with secrets masked. The keys are listed in
 //! [`crate::settings`].
 
@@ -25,10 +25,20 @@ use crate::settings::Settings;
 
 /// The services of the system. A file may hold the sections of all of them, so that one file can
 /// configure the whole; each service reads its own.
-pub const SERVICES: [&str; 6] = ["registry", "tiering", "visits", "alerts", "claims", "sharing"];
+pub const SERVICES: [&str; 6] = [
+    "registry", "tiering", "visits", "alerts", "claims", "sharing",
+];
 
 const COMMON: [&str; 9] = [
-    "auth", "clock", "grpc", "nats", "peers", "postgres", "shutdown", "telemetry", "vault",
+    "auth",
+    "clock",
+    "grpc",
+    "nats",
+    "peers",
+    "postgres",
+    "shutdown",
+    "telemetry",
+    "vault",
 ];
 
 /// A service's own section of the configuration.
@@ -100,12 +110,16 @@ impl<S: Section> Config<S> {
     /// # Errors
     /// Only if the service's own section can't be written as TOML.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        let mut text = toml::to_string(&self.common).map_err(|e| ConfigError::Unprintable(e.to_string()))?;
+        let mut text =
+            toml::to_string(&self.common).map_err(|e| ConfigError::Unprintable(e.to_string()))?;
         if !S::NAME.is_empty() {
-            let own = toml::Table::try_from(&self.own).map_err(|e| ConfigError::Unprintable(e.to_string()))?;
+            let own = toml::Table::try_from(&self.own)
+                .map_err(|e| ConfigError::Unprintable(e.to_string()))?;
             let own = toml::Table::from_iter([(S::NAME.to_owned(), toml::Value::Table(own))]);
             text.push('\n');
-            text.push_str(&toml::to_string(&own).map_err(|e| ConfigError::Unprintable(e.to_string()))?);
+            text.push_str(
+                &toml::to_string(&own).map_err(|e| ConfigError::Unprintable(e.to_string()))?,
+            );
         }
         Ok(text)
     }
@@ -154,7 +168,8 @@ impl Loader {
         let mut figment = Figment::new();
         if let Some(path) = file {
             // Read here, since a missing file would otherwise count as an empty one.
-            let text = std::fs::read_to_string(path).map_err(|e| ConfigError::File(path.to_owned(), e))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|e| ConfigError::File(path.to_owned(), e))?;
             figment = figment.merge(NamedToml(path.to_owned(), text));
         }
         Ok(Self(figment.merge(Environment::of(environment))))
@@ -167,7 +182,7 @@ impl Loader {
     pub fn load<S: Section>(&self) -> Result<Config<S>, ConfigError> {
         self.refuse_unknown_sections(S::NAME)?;
         Ok(Config {
-            common: self.0.extract().map_err(Box::new)?,
+            common: self.0.extract_lossy().map_err(Box::new)?,
             own: self.section()?,
         })
     }
@@ -180,7 +195,7 @@ impl Loader {
         if S::NAME.is_empty() || !self.0.contains(S::NAME) {
             return Ok(S::default());
         }
-        Ok(self.0.extract_inner(S::NAME).map_err(Box::new)?)
+        Ok(self.0.extract_inner_lossy(S::NAME).map_err(Box::new)?)
     }
 
     fn refuse_unknown_sections(&self, own: &str) -> Result<(), ConfigError> {
@@ -189,7 +204,12 @@ impl Loader {
         match all.keys().find(|key| !known(key)) {
             Some(key) => Err(ConfigError::UnknownSection(
                 key.clone(),
-                COMMON.iter().chain(&SERVICES).copied().collect::<Vec<_>>().join(", "),
+                COMMON
+                    .iter()
+                    .chain(&SERVICES)
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join(", "),
             )),
             None => Ok(()),
         }
@@ -217,7 +237,10 @@ impl Environment {
         let mut dict = Dict::new();
         for (name, value) in variables {
             // A name with no double underscore is no key: ELDERCARE_CONFIG, or another program's.
-            let Some(path) = name.strip_prefix("ELDERCARE_").filter(|path| path.contains("__")) else {
+            let Some(path) = name
+                .strip_prefix("ELDERCARE_")
+                .filter(|path| path.contains("__"))
+            else {
                 continue;
             };
             let keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
@@ -244,7 +267,9 @@ fn insert(dict: &mut Dict, keys: &[String], value: Value) {
             dict.insert(last.clone(), value);
         }
         [first, rest @ ..] => {
-            let entry = dict.entry(first.clone()).or_insert_with(|| Value::from(Dict::new()));
+            let entry = dict
+                .entry(first.clone())
+                .or_insert_with(|| Value::from(Dict::new()));
             if let Value::Dict(_, inner) = entry {
                 insert(inner, rest, value);
             }
@@ -253,17 +278,13 @@ fn insert(dict: &mut Dict, keys: &[String], value: Value) {
 }
 
 fn typed(text: String) -> Value {
-    let number = text.parse::<i64>();
-    match (text.as_str(), number) {
-        ("true", _) => Value::from(true),
-        ("false", _) => Value::from(false),
-        // `007` is no number: a password must stay as it was written.
-        (_, Ok(number)) if number.to_string() == text => Value::from(number),
-        _ if text.starts_with(['[', '{']) => {
-            text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {})
-        }
-        _ => Value::from(text),
+    if text.starts_with(['[', '{']) {
+        return text
+            .parse()
+            .unwrap_or_else(|never: std::convert::Infallible| match never {});
     }
+    // A string stays one, also if it is a password of digits; where a key asks for a number, it becomes one later.
+    Value::from(text)
 }
 
 /// Durations in configuration: `250ms`, `30s`, `5m`, `2h`, `1d`. For `#[serde(with = "…")]`.
@@ -272,8 +293,13 @@ pub mod duration {
 
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    const UNITS: [(&str, u128); 5] =
-        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    const UNITS: [(&str, u128); 5] = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ];
 
     /// Writes a duration in the largest unit that gives a whole number.
     ///
@@ -289,7 +315,11 @@ pub mod duration {
     /// If there is no number or no unit.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no duration: write 250ms, 30s, 5m, 2h or 1d")))
+        parse(&text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "`{text}` is no duration: write 250ms, 30s, 5m, 2h or 1d"
+            ))
+        })
     }
 
     /// A duration as it is written in configuration.
@@ -300,7 +330,7 @@ pub mod duration {
         }
         let (unit, size) = UNITS
             .into_iter()
-            .find(|(_, size)| millis % size == 0)
+            .find(|(_, size)| millis.is_multiple_of(*size))
             .unwrap_or(("ms", 1));
         format!("{}{unit}", millis / size)
     }
@@ -310,7 +340,10 @@ pub mod duration {
         let split = text.find(|c: char| !c.is_ascii_digit())?;
         let (number, unit) = text.split_at(split);
         let (_, size) = UNITS.into_iter().find(|(name, _)| *name == unit.trim())?;
-        let millis = number.parse::<u64>().ok()?.checked_mul(u64::try_from(size).ok()?)?;
+        let millis = number
+            .parse::<u64>()
+            .ok()?
+            .checked_mul(u64::try_from(size).ok()?)?;
         Some(Duration::from_millis(millis))
     }
 }

@@ -25,8 +25,13 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(stream: TcpStream, lifetime: Duration) -> Self {
         let now = Instant::now();
-        let end = now.checked_add(lifetime).unwrap_or(now + Duration::from_secs(86_400 * 365));
-        Self { stream, end: Box::pin(tokio::time::sleep_until(end)) }
+        let end = now
+            .checked_add(lifetime)
+            .unwrap_or(now + Duration::from_secs(86_400 * 365));
+        Self {
+            stream,
+            end: Box::pin(tokio::time::sleep_until(end)),
+        }
     }
 }
 
@@ -39,16 +44,28 @@ impl Connected for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Ready(read) => Poll::Ready(read),
-            Poll::Pending => self.end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => self
+                .end
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(io::ErrorKind::TimedOut.into())),
         }
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

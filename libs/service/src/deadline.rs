@@ -18,7 +18,11 @@ impl Deadline {
 
     /// The deadline of a call.
     pub fn of<T>(request: &Request<T>) -> Self {
-        request.extensions().get::<Self>().copied().unwrap_or(Self::NONE)
+        request
+            .extensions()
+            .get::<Self>()
+            .copied()
+            .unwrap_or(Self::NONE)
     }
 
     /// In `span` from now.
@@ -33,13 +37,15 @@ impl Deadline {
 
     /// How long is left, if there is a deadline; zero once it has passed.
     pub fn remaining(self) -> Option<Duration> {
-        self.0.map(|instant| instant.saturating_duration_since(Instant::now()))
+        self.0
+            .map(|instant| instant.saturating_duration_since(Instant::now()))
     }
 
     /// How long to wait for something before answering, with `most` where there is no nearer deadline.
     /// A little less than what is left, so that the answer still arrives in time.
     pub fn wait_at_most(self, most: Duration) -> Duration {
-        self.remaining().map_or(most, |left| most.min(left.mul_f32(0.9)))
+        self.remaining()
+            .map_or(most, |left| most.min(left.mul_f32(0.9)))
     }
 
     /// Gives a call to another service the same deadline.
@@ -51,7 +57,9 @@ impl Deadline {
 
     /// What the headers and our own bounds give.
     pub(crate) fn of_call(headers: &HeaderMap, streaming: bool, settings: &settings::Grpc) -> Self {
-        let asked = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+        let asked = headers
+            .get("grpc-timeout")
+            .and_then(|value| parse(value.to_str().ok()?));
         match (asked, streaming) {
             (Some(asked), true) => Self::after(asked),
             (None, true) => Self::NONE,
@@ -97,13 +105,21 @@ mod tests {
     #[test]
     fn unary_calls_are_bounded_and_streams_only_by_their_callers() {
         let settings = settings::Grpc::default();
-        let headers = |timeout: &str| HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), timeout.parse().unwrap())]);
+        let headers = |timeout: &str| {
+            HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-timeout"),
+                timeout.parse().unwrap(),
+            )])
+        };
         // Rounded up to seconds, for a moment passes.
         let left = |headers: &HeaderMap, streaming| {
             let left = Deadline::of_call(headers, streaming, &settings).remaining()?;
             Some(Duration::from_secs(left.as_millis().div_ceil(1000) as u64))
         };
-        assert_eq!(left(&HeaderMap::new(), false), Some(settings.default_deadline));
+        assert_eq!(
+            left(&HeaderMap::new(), false),
+            Some(settings.default_deadline)
+        );
         assert_eq!(left(&headers("3S"), false), Some(Duration::from_secs(3)));
         assert_eq!(left(&headers("1H"), false), Some(settings.max_deadline));
         assert_eq!(left(&HeaderMap::new(), true), None);

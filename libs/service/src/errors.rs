@@ -44,7 +44,12 @@ impl Violation {
         en: impl Into<Text>,
         zh: impl Into<Text>,
     ) -> Self {
-        Self { field: field.into(), reason: reason.into(), en: en.into(), zh: zh.into() }
+        Self {
+            field: field.into(),
+            reason: reason.into(),
+            en: en.into(),
+            zh: zh.into(),
+        }
     }
 }
 
@@ -92,7 +97,11 @@ impl Refusal {
 
     /// Names the fields that are wrong; the first sixteen are told.
     pub fn violations(mut self, violations: &[Violation]) -> Self {
-        let fields: Vec<FieldViolation> = violations.iter().take(MOST_VIOLATIONS).map(field_violation).collect();
+        let fields: Vec<FieldViolation> = violations
+            .iter()
+            .take(MOST_VIOLATIONS)
+            .map(field_violation)
+            .collect();
         self.details.push(BadRequest::new(fields).into());
         self
     }
@@ -105,20 +114,23 @@ impl Refusal {
 
     /// Names what the refusal is about, as (`elder`, its id).
     pub fn about(mut self, kind: &str, name: impl Into<String>) -> Self {
-        self.details.push(ResourceInfo::new(kind, name, "", self.en.clone()).into());
+        self.details
+            .push(ResourceInfo::new(kind, name, "", self.en.clone()).into());
         self
     }
 
     /// Names the rule that stands against it, and what would have to change first.
     pub fn precondition(mut self, subject: impl Into<String>) -> Self {
         let violation = PreconditionViolation::new(self.reason.clone(), subject, self.en.clone());
-        self.details.push(PreconditionFailure::new(vec![violation]).into());
+        self.details
+            .push(PreconditionFailure::new(vec![violation]).into());
         self
     }
 
     /// Gives the id under which the log tells more.
     pub fn reference(mut self, reference: Uuid) -> Self {
-        self.details.push(RequestInfo::new(reference.to_string(), "").into());
+        self.details
+            .push(RequestInfo::new(reference.to_string(), "").into());
         self
     }
 }
@@ -150,26 +162,42 @@ pub fn invalid_argument(violations: Vec<Violation>) -> Status {
         _ => Cow::Borrowed("INVALID_REQUEST"),
     };
     let (en, zh) = match violations.first() {
-        Some(first) if violations.len() == 1 => {
-            (format!("{}: {}", first.field, first.en), format!("{}：{}", first.field, first.zh))
-        }
+        Some(first) if violations.len() == 1 => (
+            format!("{}: {}", first.field, first.en),
+            format!("{}：{}", first.field, first.zh),
+        ),
         Some(_) | None => (
             format!("{} fields are wrong", violations.len()),
             format!("有 {} 个字段不符合要求", violations.len()),
         ),
     };
-    Refusal::new(Code::InvalidArgument, reason, en, zh).violations(&violations).into()
+    Refusal::new(Code::InvalidArgument, reason, en, zh)
+        .violations(&violations)
+        .into()
 }
 
 /// FAILED_PRECONDITION: refused by the rules as things stand.
-pub fn failed_precondition(reason: &'static str, en: impl Into<Text>, zh: impl Into<Text>) -> Status {
-    Refusal::new(Code::FailedPrecondition, reason, en, zh).precondition("").into()
+pub fn failed_precondition(
+    reason: &'static str,
+    en: impl Into<Text>,
+    zh: impl Into<Text>,
+) -> Status {
+    Refusal::new(Code::FailedPrecondition, reason, en, zh)
+        .precondition("")
+        .into()
 }
 
 /// NOT_FOUND: there is no such thing, or none that the caller may know of.
-pub fn not_found(kind: &'static str, name: impl Into<String>, en: impl Into<Text>, zh: impl Into<Text>) -> Status {
+pub fn not_found(
+    kind: &'static str,
+    name: impl Into<String>,
+    en: impl Into<Text>,
+    zh: impl Into<Text>,
+) -> Status {
     let reason = format!("{}_NOT_FOUND", kind.to_ascii_uppercase());
-    Refusal::new(Code::NotFound, reason, en, zh).about(kind, name).into()
+    Refusal::new(Code::NotFound, reason, en, zh)
+        .about(kind, name)
+        .into()
 }
 
 /// ALREADY_EXISTS: what was to be created is there.
@@ -180,12 +208,16 @@ pub fn already_exists(
     en: impl Into<Text>,
     zh: impl Into<Text>,
 ) -> Status {
-    Refusal::new(Code::AlreadyExists, reason, en, zh).about(kind, name).into()
+    Refusal::new(Code::AlreadyExists, reason, en, zh)
+        .about(kind, name)
+        .into()
 }
 
 /// ABORTED: others were faster again and again, or the etag is stale. Read again and retry.
 pub fn aborted(reason: &'static str, en: impl Into<Text>, zh: impl Into<Text>) -> Status {
-    Refusal::new(Code::Aborted, reason, en, zh).retry_after(soon()).into()
+    Refusal::new(Code::Aborted, reason, en, zh)
+        .retry_after(soon())
+        .into()
 }
 
 /// ABORTED: the `etag` given is not the present one.
@@ -225,7 +257,9 @@ pub fn resource_exhausted(
     zh: impl Into<Text>,
     retry_after: Duration,
 ) -> Status {
-    Refusal::new(Code::ResourceExhausted, reason, en, zh).retry_after(retry_after).into()
+    Refusal::new(Code::ResourceExhausted, reason, en, zh)
+        .retry_after(retry_after)
+        .into()
 }
 
 /// UNAVAILABLE: log, database or a peer is out of reach. The outcome may be unknown: a retry with the
@@ -293,7 +327,11 @@ mod tests {
 
     #[test]
     fn a_refusal_speaks_to_programs_and_to_people_in_both_languages() {
-        let status = failed_precondition("CONSENT_REQUIRED", "no consent to home visits", "未获入户同意");
+        let status = failed_precondition(
+            "CONSENT_REQUIRED",
+            "no consent to home visits",
+            "未获入户同意",
+        );
         assert_eq!(status.code(), Code::FailedPrecondition);
         assert_eq!(status.message(), "no consent to home visits");
         let details = status.get_error_details_vec();
@@ -306,7 +344,10 @@ mod tests {
                 reasons.push((info.reason, info.domain));
             }
         }
-        assert_eq!(reasons, [("CONSENT_REQUIRED".to_owned(), "eldercare".to_owned())]);
+        assert_eq!(
+            reasons,
+            [("CONSENT_REQUIRED".to_owned(), "eldercare".to_owned())]
+        );
         assert_eq!(
             spoken,
             [
@@ -320,12 +361,27 @@ mod tests {
     fn each_wrong_field_is_named() {
         let status = invalid_argument(vec![
             Violation::new("name", "REQUIRED", "is missing", "缺少"),
-            Violation::new("contacts[1].phone", "PHONE_INVALID", "is no phone number", "号码无效"),
+            Violation::new(
+                "contacts[1].phone",
+                "PHONE_INVALID",
+                "is no phone number",
+                "号码无效",
+            ),
         ]);
         let bad = status.get_details_bad_request().unwrap();
-        let fields: Vec<_> = bad.field_violations.iter().map(|v| (v.field.as_str(), v.reason.as_str())).collect();
-        assert_eq!(fields, [("name", "REQUIRED"), ("contacts[1].phone", "PHONE_INVALID")]);
-        assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_REQUEST");
+        let fields: Vec<_> = bad
+            .field_violations
+            .iter()
+            .map(|v| (v.field.as_str(), v.reason.as_str()))
+            .collect();
+        assert_eq!(
+            fields,
+            [("name", "REQUIRED"), ("contacts[1].phone", "PHONE_INVALID")]
+        );
+        assert_eq!(
+            status.get_details_error_info().unwrap().reason,
+            "INVALID_REQUEST"
+        );
     }
 
     #[test]
@@ -339,7 +395,9 @@ mod tests {
 
     #[test]
     fn a_refusal_with_very_many_violations_still_fits_the_headers() {
-        let many = (0..500).map(|i| Violation::new(format!("rows[{i}]"), "REQUIRED", "is missing", "缺少")).collect();
+        let many = (0..500)
+            .map(|i| Violation::new(format!("rows[{i}]"), "REQUIRED", "is missing", "缺少"))
+            .collect();
         assert!(invalid_argument(many).details().len() < 4096);
     }
 }

@@ -26,7 +26,8 @@ use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    action::Method, admission::Admission, deadline::Deadline, errors, gate::Gate, settings, telemetry,
+    action::Method, admission::Admission, deadline::Deadline, errors, gate::Gate, settings,
+    telemetry,
 };
 
 /// What all calls of a server share.
@@ -59,7 +60,8 @@ impl Figures {
                 .with_unit("s")
                 .with_description("Calls by method and code, from arrival to the end of the answer")
                 .with_boundaries(vec![
-                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+                    30.0, 60.0,
                 ])
                 .build(),
             shed: meter
@@ -82,7 +84,10 @@ impl<S> Layer<S> for FrameLayer {
     type Service = Framed<S>;
 
     fn layer(&self, inner: S) -> Framed<S> {
-        Framed { inner, around: Arc::clone(&self.0) }
+        Framed {
+            inner,
+            around: Arc::clone(&self.0),
+        }
     }
 }
 
@@ -95,7 +100,10 @@ pub(crate) struct Framed<S> {
 
 impl<S> Service<Request<Body>> for Framed<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -126,7 +134,9 @@ where
 
         if method.open {
             let draining = around.draining.clone();
-            return Box::pin(answer(inner, request, Deadline::NONE, draining, ending).instrument(span));
+            return Box::pin(
+                answer(inner, request, Deadline::NONE, draining, ending).instrument(span),
+            );
         }
         let deadline = Deadline::of_call(request.headers(), method.streaming, &around.settings);
         match prepare(&around, method, &mut request, deadline, &span) {
@@ -151,7 +161,9 @@ fn prepare(
         .admit(method.streaming)
         .inspect_err(|_| around.figures.shed.add(1, &method.labels))?;
     request.extensions_mut().insert(deadline);
-    let caller = around.gate.enter(method, request.headers(), request.extensions())?;
+    let caller = around
+        .gate
+        .enter(method, request.headers(), request.extensions())?;
     span.record("caller.department", caller.department.as_str());
     request.extensions_mut().insert(caller);
     Ok(place)
@@ -179,7 +191,9 @@ where
     match outcome {
         Ok(Ok(response)) => Ok(ending.accompany(response, deadline, cut)),
         Ok(Err(never)) => match never {},
-        Err(_panic) => Ok(ending.refuse(&errors::internal(&"a handler panicked; its message stands above"))),
+        Err(_panic) => Ok(ending.refuse(&errors::internal(
+            &"a handler panicked; its message stands above",
+        ))),
     }
 }
 
@@ -202,8 +216,19 @@ struct Ending {
 
 impl Ending {
     fn new(around: Arc<Surroundings>, method: usize, span: Span) -> Self {
-        let ending = Self { around, method, began: std::time::Instant::now(), span, code: None, place: None };
-        ending.around.figures.at_work.add(1, &ending.method().labels);
+        let ending = Self {
+            around,
+            method,
+            began: std::time::Instant::now(),
+            span,
+            code: None,
+            place: None,
+        };
+        ending
+            .around
+            .figures
+            .at_work
+            .add(1, &ending.method().labels);
         ending
     }
 
@@ -218,7 +243,12 @@ impl Ending {
     }
 
     /// The handler's answer, with this ending at its end.
-    fn accompany(mut self, response: Response<Body>, deadline: Deadline, cut: CancellationToken) -> Response<Body> {
+    fn accompany(
+        mut self,
+        response: Response<Body>,
+        deadline: Deadline,
+        cut: CancellationToken,
+    ) -> Response<Body> {
         self.note(response.headers());
         let unary = !self.method().streaming;
         response.map(|inner| {
@@ -226,8 +256,16 @@ impl Ending {
                 return Body::empty();
             }
             // The one message of a unary answer is there already: nothing is left to wait for.
-            let limits = if unary { None } else { Some(Limits::new(deadline, cut)) };
-            Body::new(Accompanied { inner, ending: Some(self), limits })
+            let limits = if unary {
+                None
+            } else {
+                Some(Limits::new(deadline, cut))
+            };
+            Body::new(Accompanied {
+                inner,
+                ending: Some(self),
+                limits,
+            })
         })
     }
 
@@ -244,8 +282,16 @@ impl Drop for Ending {
         let code = self.code.unwrap_or(Code::Cancelled);
         self.span.record("rpc.grpc.status_code", code as i32);
         let [service, method] = self.method().labels.clone();
-        let labels = [service, method, KeyValue::new("rpc.grpc.status_code", i64::from(code as i32))];
-        let seconds = self.began.elapsed().max(Duration::from_nanos(1)).as_secs_f64();
+        let labels = [
+            service,
+            method,
+            KeyValue::new("rpc.grpc.status_code", i64::from(code as i32)),
+        ];
+        let seconds = self
+            .began
+            .elapsed()
+            .max(Duration::from_nanos(1))
+            .as_secs_f64();
         self.around.figures.duration.record(seconds, &labels);
         self.around.figures.at_work.add(-1, &self.method().labels);
         if matches!(code, Code::Internal | Code::Unknown | Code::DataLoss) {
@@ -265,7 +311,9 @@ struct Limits {
 impl Limits {
     fn new(deadline: Deadline, cut: CancellationToken) -> Self {
         Self {
-            deadline: deadline.instant().map(|instant| Box::pin(tokio::time::sleep_until(instant))),
+            deadline: deadline
+                .instant()
+                .map(|instant| Box::pin(tokio::time::sleep_until(instant))),
             cut: Box::pin(cut.cancelled_owned()),
         }
     }
@@ -294,7 +342,10 @@ impl http_body::Body for Accompanied {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.project();
         let Some(ending) = this.ending else {
             return Poll::Ready(None);
@@ -320,7 +371,8 @@ impl http_body::Body for Accompanied {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let Some(Poll::Ready(status)) = this.limits.as_mut().map(|limits| limits.poll(cx)) else {
+                let Some(Poll::Ready(status)) = this.limits.as_mut().map(|limits| limits.poll(cx))
+                else {
                     return Poll::Pending;
                 };
                 ending.code = Some(status.code());

@@ -41,12 +41,20 @@ impl Gate {
     ///
     /// # Errors
     /// Keys, policies or actions that can't be used.
-    pub fn new(settings: &Settings, descriptors: &[&[u8]], actions: &Actions) -> Result<Self, GateError> {
+    pub fn new(
+        settings: &Settings,
+        descriptors: &[&[u8]],
+        actions: &Actions,
+    ) -> Result<Self, GateError> {
         let methods = Arc::new(Methods::new(descriptors, actions)?);
         let policy_file = settings.auth.policy_file.as_deref();
         Ok(Self {
             authenticator: Authenticator::new(&settings.auth)?,
-            permits: Arc::new(Permits::load(policy_file, Arc::clone(&methods), settings.is_local())?),
+            permits: Arc::new(Permits::load(
+                policy_file,
+                Arc::clone(&methods),
+                settings.is_local(),
+            )?),
             methods,
         })
     }
@@ -69,8 +77,17 @@ impl Gate {
         }
         let purpose = purpose_of(headers).or_else(|| identity.purpose.clone());
         let asked = Asked::Method(method.number);
-        let caller = Caller { identity, purpose, asked, permits: Arc::clone(&self.permits), token };
-        if self.permits.permit_somewhere(&caller.identity, caller.purpose.as_ref(), asked) {
+        let caller = Caller {
+            identity,
+            purpose,
+            asked,
+            permits: Arc::clone(&self.permits),
+            token,
+        };
+        if self
+            .permits
+            .permit_somewhere(&caller.identity, caller.purpose.as_ref(), asked)
+        {
             Ok(caller)
         } else {
             Err(caller.refused(asked, None))

@@ -14,9 +14,7 @@
 use std::ops::RangeInclusive;
 
 use civic::DivisionCode;
-use prost::Message;
 use prost_types::FieldMask;
-use sm3::{Digest as _, Sm3};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -46,8 +44,19 @@ impl Checks {
     }
 
     /// Notes a violation by a field.
-    pub fn refuse(&mut self, field: &str, reason: &'static str, en: impl Into<Text>, zh: impl Into<Text>) {
-        self.violations.push(Violation::new(format!("{}{field}", self.prefix), reason, en, zh));
+    pub fn refuse(
+        &mut self,
+        field: &str,
+        reason: &'static str,
+        en: impl Into<Text>,
+        zh: impl Into<Text>,
+    ) {
+        self.violations.push(Violation::new(
+            format!("{}{field}", self.prefix),
+            reason,
+            en,
+            zh,
+        ));
     }
 
     /// Notes a violation found elsewhere.
@@ -57,25 +66,55 @@ impl Checks {
     }
 
     /// Notes a violation unless `holds`.
-    pub fn that(&mut self, holds: bool, field: &str, reason: &'static str, en: impl Into<Text>, zh: impl Into<Text>) {
+    pub fn that(
+        &mut self,
+        holds: bool,
+        field: &str,
+        reason: &'static str,
+        en: impl Into<Text>,
+        zh: impl Into<Text>,
+    ) {
         if !holds {
             self.refuse(field, reason, en, zh);
         }
     }
 
     /// A string of a number of characters, without control characters; with a least of 1, a blank one is missing.
-    pub fn string(&mut self, field: &str, value: &str, characters: RangeInclusive<usize>) -> Option<String> {
+    pub fn string(
+        &mut self,
+        field: &str,
+        value: &str,
+        characters: RangeInclusive<usize>,
+    ) -> Option<String> {
         let count = value.chars().count();
         if *characters.start() > 0 && value.trim().is_empty() {
             self.refuse(field, "REQUIRED", "is required", "不能为空");
         } else if count < *characters.start() {
             let least = characters.start();
-            self.refuse(field, "TOO_SHORT", format!("needs at least {least} characters"), format!("至少 {least} 个字符"));
+            self.refuse(
+                field,
+                "TOO_SHORT",
+                format!("needs at least {least} characters"),
+                format!("至少 {least} 个字符"),
+            );
         } else if count > *characters.end() {
             let most = characters.end();
-            self.refuse(field, "TOO_LONG", format!("may have {most} characters at most"), format!("最多 {most} 个字符"));
-        } else if value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-            self.refuse(field, "CONTROL_CHARACTERS", "has control characters", "含有控制字符");
+            self.refuse(
+                field,
+                "TOO_LONG",
+                format!("may have {most} characters at most"),
+                format!("最多 {most} 个字符"),
+            );
+        } else if value
+            .chars()
+            .any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+        {
+            self.refuse(
+                field,
+                "CONTROL_CHARACTERS",
+                "has control characters",
+                "含有控制字符",
+            );
         } else {
             return Some(value.to_owned());
         }
@@ -83,7 +122,12 @@ impl Checks {
     }
 
     /// The number of elements of a list.
-    pub fn count(&mut self, field: &str, count: usize, bounds: RangeInclusive<usize>) -> Option<usize> {
+    pub fn count(
+        &mut self,
+        field: &str,
+        count: usize,
+        bounds: RangeInclusive<usize>,
+    ) -> Option<usize> {
         if bounds.contains(&count) {
             return Some(count);
         }
@@ -149,7 +193,13 @@ impl Checks {
             self.refuse(field, "REQUIRED", "is required", "不能为空");
             return None;
         }
-        self.parsed(field, E::try_from(value), "VALUE_UNKNOWN", "is none of the known values", "取值无法识别")
+        self.parsed(
+            field,
+            E::try_from(value),
+            "VALUE_UNKNOWN",
+            "is none of the known values",
+            "取值无法识别",
+        )
     }
 
     /// A UUID.
@@ -185,6 +235,21 @@ impl Checks {
         )
     }
 
+    /// The position that an answer must not lie before (`min_position`), as `REGISTRY:4711`. Inner `None` if none is given.
+    pub fn position(&mut self, field: &str, value: &str) -> Option<Option<eventlog::Position>> {
+        if value.is_empty() {
+            return Some(None);
+        }
+        self.parsed(
+            field,
+            value.parse(),
+            "POSITION_INVALID",
+            "is none that a command answered with",
+            "不是命令返回的位置",
+        )
+        .map(Some)
+    }
+
     /// The `etag` of an update: the version that the caller saw. Inner `None` if it gave none.
     pub fn etag(&mut self, value: &str) -> Option<Option<u64>> {
         if value.is_empty() {
@@ -192,16 +257,31 @@ impl Checks {
         }
         let version = version_of_etag(value);
         if version.is_none() {
-            self.refuse("etag", "ETAG_INVALID", "is none that this service gave", "不是本服务给出的标识");
+            self.refuse(
+                "etag",
+                "ETAG_INVALID",
+                "is none that this service gave",
+                "不是本服务给出的标识",
+            );
         }
         version.map(Some)
     }
 
     /// The paths of an update's field mask, each one of `allowed` and given once. `*` alone is all of them.
-    pub fn field_mask(&mut self, field: &str, mask: Option<&FieldMask>, allowed: &[&'static str]) -> Option<Vec<&'static str>> {
+    pub fn field_mask(
+        &mut self,
+        field: &str,
+        mask: Option<&FieldMask>,
+        allowed: &[&'static str],
+    ) -> Option<Vec<&'static str>> {
         let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
         if paths.is_empty() {
-            self.refuse(field, "REQUIRED", "must name the fields to change", "须指明要修改的字段");
+            self.refuse(
+                field,
+                "REQUIRED",
+                "must name the fields to change",
+                "须指明要修改的字段",
+            );
             return None;
         }
         if matches!(paths, [all] if all == "*") {
@@ -241,7 +321,11 @@ impl Checks {
     /// # Errors
     /// INVALID_ARGUMENT naming each wrong field.
     pub fn finish(self) -> Result<(), Status> {
-        if self.violations.is_empty() { Ok(()) } else { Err(invalid_argument(self.violations)) }
+        if self.violations.is_empty() {
+            Ok(())
+        } else {
+            Err(invalid_argument(self.violations))
+        }
     }
 
     /// The checked values, if nothing is wrong.
@@ -250,7 +334,9 @@ impl Checks {
     /// INVALID_ARGUMENT naming each wrong field.
     pub fn all<V: Checked>(self, values: V) -> Result<V::Values, Status> {
         self.finish()?;
-        Ok(values.values().expect("a value is missing only where a violation was noted"))
+        Ok(values
+            .values()
+            .expect("a value is missing only where a violation was noted"))
     }
 }
 
@@ -303,14 +389,6 @@ pub fn version_of_etag(etag: &str) -> Option<u64> {
     (format!("{version:x}") == digits).then_some(version)
 }
 
-/// What is remembered of a request with its id: the same id with another body is refused.
-///
-/// Two encodings of one request give one digest if the client encodes fields in the same order, as
-/// all generated clients do; it is taken from the message as we encode it, so unknown fields don't count.
-pub fn request_digest(request: &impl Message) -> [u8; 16] {
-    first_half(&Sm3::digest(request.encode_to_vec()))
-}
-
 /// The first 16 bytes of a digest of 32.
 pub(crate) fn first_half(digest: &[u8]) -> [u8; 16] {
     let mut half = [0; 16];
@@ -332,8 +410,15 @@ mod tests {
         let division = checks.division("division", "3703");
         let status = checks.all((request_id, name, division)).unwrap_err();
         let bad = status.get_details_bad_request().unwrap();
-        let fields: Vec<_> = bad.field_violations.iter().map(|v| (v.field.as_str(), v.reason.as_str())).collect();
-        assert_eq!(fields, [("request_id", "UUID_INVALID"), ("elder.name", "REQUIRED")]);
+        let fields: Vec<_> = bad
+            .field_violations
+            .iter()
+            .map(|v| (v.field.as_str(), v.reason.as_str()))
+            .collect();
+        assert_eq!(
+            fields,
+            [("request_id", "UUID_INVALID"), ("elder.name", "REQUIRED")]
+        );
     }
 
     #[test]
@@ -341,18 +426,32 @@ mod tests {
         let mut checks = Checks::new();
         let name = checks.string("name", "王 秀英", 1..=4);
         let count = checks.number("count", 3, 1..=3);
-        assert_eq!(checks.all((name, count)).unwrap(), ("王 秀英".to_owned(), 3));
+        assert_eq!(
+            checks.all((name, count)).unwrap(),
+            ("王 秀英".to_owned(), 3)
+        );
     }
 
     #[test]
     fn a_field_mask_names_known_fields_once() {
-        let mask = |paths: &[&str]| FieldMask { paths: paths.iter().map(|&p| p.to_owned()).collect() };
+        let mask = |paths: &[&str]| FieldMask {
+            paths: paths.iter().map(|&p| p.to_owned()).collect(),
+        };
         let mut checks = Checks::new();
         let allowed = &["name", "address"];
-        assert_eq!(checks.field_mask("update_mask", Some(&mask(&["*"])), allowed), Some(vec!["name", "address"]));
-        assert_eq!(checks.field_mask("update_mask", Some(&mask(&["name", "name"])), allowed), Some(vec!["name"]));
+        assert_eq!(
+            checks.field_mask("update_mask", Some(&mask(&["*"])), allowed),
+            Some(vec!["name", "address"])
+        );
+        assert_eq!(
+            checks.field_mask("update_mask", Some(&mask(&["name", "name"])), allowed),
+            Some(vec!["name"])
+        );
         assert!(checks.is_clean());
-        assert_eq!(checks.field_mask("update_mask", Some(&mask(&["id_number"])), allowed), None);
+        assert_eq!(
+            checks.field_mask("update_mask", Some(&mask(&["id_number"])), allowed),
+            None
+        );
         assert_eq!(checks.field_mask("update_mask", None, allowed), None);
         assert_eq!(checks.into_violations().len(), 2);
     }

@@ -19,7 +19,10 @@ pub struct PageBounds {
 
 impl Default for PageBounds {
     fn default() -> Self {
-        Self { default: 50, most: 1000 }
+        Self {
+            default: 50,
+            most: 1000,
+        }
     }
 }
 
@@ -41,7 +44,11 @@ pub struct Page {
 impl List {
     /// The list that a method gives for a filter.
     pub fn new(method: &str, filter: &[u8]) -> Self {
-        let digest = Sm3::new().chain_update(method).chain_update([0]).chain_update(filter).finalize();
+        let digest = Sm3::new()
+            .chain_update(method)
+            .chain_update([0])
+            .chain_update(filter)
+            .finalize();
         Self(first_half(&digest))
     }
 
@@ -49,12 +56,30 @@ impl List {
     ///
     /// # Errors
     /// A violation of `page_size` (negative) or `page_token` (of another list, or altered).
-    pub fn page(&self, page_size: i32, page_token: &str, bounds: PageBounds) -> Result<Page, Violation> {
+    pub fn page(
+        &self,
+        page_size: i32,
+        page_token: &str,
+        bounds: PageBounds,
+    ) -> Result<Page, Violation> {
         let asked = u32::try_from(page_size).map_err(|_| {
-            Violation::new("page_size", "PAGE_SIZE_INVALID", "must not be negative", "不能为负数")
+            Violation::new(
+                "page_size",
+                "PAGE_SIZE_INVALID",
+                "must not be negative",
+                "不能为负数",
+            )
         })?;
-        let size = if asked == 0 { bounds.default } else { asked.min(bounds.most) };
-        let after = if page_token.is_empty() { None } else { Some(self.open(page_token)?) };
+        let size = if asked == 0 {
+            bounds.default
+        } else {
+            asked.min(bounds.most)
+        };
+        let after = if page_token.is_empty() {
+            None
+        } else {
+            Some(self.open(page_token)?)
+        };
         Ok(Page { size, after })
     }
 
@@ -68,7 +93,9 @@ impl List {
     }
 
     fn open(&self, token: &str) -> Result<Vec<u8>, Violation> {
-        let bytes = (token.len() <= LONGEST_TOKEN).then(|| URL_SAFE_NO_PAD.decode(token).ok()).flatten();
+        let bytes = (token.len() <= LONGEST_TOKEN)
+            .then(|| URL_SAFE_NO_PAD.decode(token).ok())
+            .flatten();
         bytes
             .as_deref()
             .and_then(|bytes| bytes.split_at_checked(16))
@@ -85,7 +112,12 @@ impl List {
     }
 
     fn seal(&self, cursor: &[u8]) -> [u8; 16] {
-        first_half(&Sm3::new().chain_update(self.0).chain_update(cursor).finalize())
+        first_half(
+            &Sm3::new()
+                .chain_update(self.0)
+                .chain_update(cursor)
+                .finalize(),
+        )
     }
 }
 
@@ -93,13 +125,22 @@ impl List {
 mod tests {
     use super::*;
 
-    const BOUNDS: PageBounds = PageBounds { default: 50, most: 100 };
+    const BOUNDS: PageBounds = PageBounds {
+        default: 50,
+        most: 100,
+    };
 
     #[test]
     fn a_token_leads_to_the_next_page_of_the_same_list() {
         let list = List::new("ListElders", b"370303");
         let token = list.token(b"0192-last");
-        assert_eq!(list.page(10, &token, BOUNDS).unwrap(), Page { size: 10, after: Some(b"0192-last".to_vec()) });
+        assert_eq!(
+            list.page(10, &token, BOUNDS).unwrap(),
+            Page {
+                size: 10,
+                after: Some(b"0192-last".to_vec())
+            }
+        );
     }
 
     #[test]
@@ -107,11 +148,20 @@ mod tests {
         let list = List::new("ListElders", b"370303");
         let token = list.token(b"0192-last");
         let other = List::new("ListElders", b"370304");
-        assert_eq!(other.page(10, &token, BOUNDS).unwrap_err().field, "page_token");
+        assert_eq!(
+            other.page(10, &token, BOUNDS).unwrap_err().field,
+            "page_token"
+        );
         let mut altered = token.clone();
-        altered.replace_range(token.len() - 1.., if token.ends_with('A') { "Q" } else { "A" });
+        altered.replace_range(
+            token.len() - 1..,
+            if token.ends_with('A') { "Q" } else { "A" },
+        );
         for token in [altered.as_str(), "x", "***", &"A".repeat(5000)] {
-            assert_eq!(list.page(10, token, BOUNDS).unwrap_err().reason, "PAGE_TOKEN_INVALID");
+            assert_eq!(
+                list.page(10, token, BOUNDS).unwrap_err().reason,
+                "PAGE_TOKEN_INVALID"
+            );
         }
     }
 

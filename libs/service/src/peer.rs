@@ -40,7 +40,10 @@ pub enum PeerError {
 /// # Errors
 /// If `peers` has no usable address for it.
 pub fn channel(settings: &Settings, name: &str) -> Result<PeerChannel, PeerError> {
-    let address = settings.peers.get(name).ok_or_else(|| PeerError::Unknown(name.to_owned()))?;
+    let address = settings
+        .peers
+        .get(name)
+        .ok_or_else(|| PeerError::Unknown(name.to_owned()))?;
     let channel = Endpoint::from_shared(address.clone())
         .map_err(|error| PeerError::Address(name.to_owned(), error))?
         .connect_timeout(Duration::from_secs(5))
@@ -60,18 +63,26 @@ pub struct Credentials(Arc<Source>);
 enum Source {
     None,
     Fixed(Secret),
-    File { path: PathBuf, last: Mutex<Option<(Instant, Secret)>> },
+    File {
+        path: PathBuf,
+        last: Mutex<Option<(Instant, Secret)>>,
+    },
 }
 
 impl Credentials {
     /// The credentials of the settings.
     pub fn new(settings: &Settings) -> Self {
         let auth = &settings.auth;
-        Self(Arc::new(match (&auth.service_token, &auth.service_token_file) {
-            (Some(token), _) => Source::Fixed(token.clone()),
-            (None, Some(path)) => Source::File { path: path.clone(), last: Mutex::new(None) },
-            (None, None) => Source::None,
-        }))
+        Self(Arc::new(
+            match (&auth.service_token, &auth.service_token_file) {
+                (Some(token), _) => Source::Fixed(token.clone()),
+                (None, Some(path)) => Source::File {
+                    path: path.clone(),
+                    last: Mutex::new(None),
+                },
+                (None, None) => Source::None,
+            },
+        ))
     }
 
     fn bearer(&self) -> Option<MetadataValue<Ascii>> {
@@ -83,7 +94,10 @@ impl Credentials {
                 match &*last {
                     Some((read, token)) if read.elapsed() < FRESH => token.clone(),
                     Some(_) | None => match std::fs::read_to_string(path) {
-                        Ok(text) => last.insert((Instant::now(), Secret::new(text.trim()))).1.clone(),
+                        Ok(text) => last
+                            .insert((Instant::now(), Secret::new(text.trim())))
+                            .1
+                            .clone(),
                         Err(error) => {
                             tracing::error!(path = %path.display(), %error, "auth.service_token_file can't be read");
                             return None;

@@ -12,8 +12,8 @@ use std::{
 };
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
-    RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
+    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use civic::DivisionCode;
 
@@ -86,26 +86,40 @@ struct Types {
 
 impl Permits {
     /// Loads the policies of a file, or the built-in ones, for a service with these methods.
-    pub(crate) fn load(file: Option<&Path>, methods: Arc<Methods>, local: bool) -> Result<Self, PolicyError> {
+    pub(crate) fn load(
+        file: Option<&Path>,
+        methods: Arc<Methods>,
+        local: bool,
+    ) -> Result<Self, PolicyError> {
         match file {
             None => Self::new(DEFAULT_POLICIES, methods, local),
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|e| PolicyError::File(path.to_owned(), e))?;
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| PolicyError::File(path.to_owned(), e))?;
                 Self::new(&text, methods, local)
             }
         }
     }
 
-    pub(crate) fn new(policies: &str, methods: Arc<Methods>, local: bool) -> Result<Self, PolicyError> {
+    pub(crate) fn new(
+        policies: &str,
+        methods: Arc<Methods>,
+        local: bool,
+    ) -> Result<Self, PolicyError> {
         let (schema, _) = Schema::from_cedarschema_str(&schema_text(&methods))
             .map_err(|e| PolicyError::Invalid(told_with_help(&e)))?;
-        let policies = PolicySet::from_str(policies).map_err(|e| PolicyError::Syntax(told_with_help(&e)))?;
+        let policies =
+            PolicySet::from_str(policies).map_err(|e| PolicyError::Syntax(told_with_help(&e)))?;
         let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         if !result.validation_passed() {
-            let errors: Vec<String> = result.validation_errors().map(ToString::to_string).collect();
+            let errors: Vec<String> = result
+                .validation_errors()
+                .map(ToString::to_string)
+                .collect();
             return Err(PolicyError::Invalid(errors.join("; ")));
         }
-        let name = |name: &str| EntityTypeName::from_str(name).expect("the schema's names are names");
+        let name =
+            |name: &str| EntityTypeName::from_str(name).expect("the schema's names are names");
         Ok(Self {
             policies,
             authorizer: Authorizer::new(),
@@ -133,29 +147,55 @@ impl Permits {
         asked: Asked,
         division: Option<DivisionCode>,
     ) -> bool {
-        let question =
-            Question { caller: caller.token_fingerprint, purpose: purpose.cloned(), asked, division };
+        let question = Question {
+            caller: caller.token_fingerprint,
+            purpose: purpose.cloned(),
+            asked,
+            division,
+        };
         if let Some(answer) = self.answers.get(&question) {
             return answer;
         }
-        let answer = self.decide(caller, purpose.map_or("", |purpose| &**purpose), asked, division);
+        let answer = self.decide(
+            caller,
+            purpose.map_or("", |purpose| &**purpose),
+            asked,
+            division,
+        );
         self.answers.insert(question, answer);
         answer
     }
 
     /// Whether there is any place at all where the caller may do this. A handler that knew no more
     /// than that would still give nothing to those who may not do it anywhere.
-    pub(crate) fn permit_somewhere(&self, caller: &Identity, purpose: Option<&Arc<str>>, asked: Asked) -> bool {
+    pub(crate) fn permit_somewhere(
+        &self,
+        caller: &Identity,
+        purpose: Option<&Arc<str>>,
+        asked: Asked,
+    ) -> bool {
         self.permit(caller, purpose, asked, None)
-            || caller.divisions.iter().any(|division| self.permit(caller, purpose, asked, Some(*division)))
+            || caller
+                .divisions
+                .iter()
+                .any(|division| self.permit(caller, purpose, asked, Some(*division)))
     }
 
-    fn decide(&self, caller: &Identity, purpose: &str, asked: Asked, division: Option<DivisionCode>) -> bool {
+    fn decide(
+        &self,
+        caller: &Identity,
+        purpose: &str,
+        asked: Asked,
+        division: Option<DivisionCode>,
+    ) -> bool {
         // A fault here is ours (names and attributes are all checked), and refuses.
-        self.request(caller, purpose, asked, division).is_some_and(|(request, entities)| {
-            let response = self.authorizer.is_authorized(&request, &self.policies, &entities);
-            response.decision() == Decision::Allow
-        })
+        self.request(caller, purpose, asked, division)
+            .is_some_and(|(request, entities)| {
+                let response = self
+                    .authorizer
+                    .is_authorized(&request, &self.policies, &entities);
+                response.decision() == Decision::Allow
+            })
     }
 
     fn request(
@@ -166,22 +206,36 @@ impl Permits {
         division: Option<DivisionCode>,
     ) -> Option<(Request, Entities)> {
         let mut entities = HashMap::new();
-        let principal = uid(&self.types.caller, &format!("{}:{}", caller.kind.name(), caller.subject));
+        let principal = uid(
+            &self.types.caller,
+            &format!("{}:{}", caller.kind.name(), caller.subject),
+        );
         let mut parents = HashSet::from([uid(&self.types.department, &caller.department)]);
         parents.extend(caller.roles.iter().map(|role| uid(&self.types.role, role)));
-        let mut own: Vec<EntityUid> =
-            caller.divisions.iter().map(|division| self.place(*division, &mut entities)).collect();
+        let mut own: Vec<EntityUid> = caller
+            .divisions
+            .iter()
+            .map(|division| self.place(*division, &mut entities))
+            .collect();
         if caller.everywhere {
             own.push(uid(&self.types.division, EVERYWHERE));
         }
         let attributes = HashMap::from([
-            ("kind".to_owned(), RestrictedExpression::new_string(caller.kind.name().to_owned())),
+            (
+                "kind".to_owned(),
+                RestrictedExpression::new_string(caller.kind.name().to_owned()),
+            ),
             (
                 "divisions".to_owned(),
-                RestrictedExpression::new_set(own.into_iter().map(RestrictedExpression::new_entity_uid)),
+                RestrictedExpression::new_set(
+                    own.into_iter().map(RestrictedExpression::new_entity_uid),
+                ),
             ),
         ]);
-        entities.insert(principal.clone(), Entity::new(principal.clone(), attributes, parents).ok()?);
+        entities.insert(
+            principal.clone(),
+            Entity::new(principal.clone(), attributes, parents).ok()?,
+        );
 
         let group = |action: Action| uid(&self.types.action, action.name());
         let action = match asked {
@@ -190,7 +244,10 @@ impl Permits {
                 let method = self.methods.number(number);
                 let action = uid(&self.types.action, &method.name);
                 let parents = HashSet::from([group(method.action?)]);
-                entities.insert(action.clone(), Entity::new_no_attrs(action.clone(), parents));
+                entities.insert(
+                    action.clone(),
+                    Entity::new_no_attrs(action.clone(), parents),
+                );
                 action
             }
         };
@@ -199,20 +256,36 @@ impl Permits {
             None => uid(&self.types.division, EVERYWHERE),
         };
         let context = Context::from_pairs([
-            ("purpose".to_owned(), RestrictedExpression::new_string(purpose.to_owned())),
-            ("local".to_owned(), RestrictedExpression::new_bool(self.local)),
+            (
+                "purpose".to_owned(),
+                RestrictedExpression::new_string(purpose.to_owned()),
+            ),
+            (
+                "local".to_owned(),
+                RestrictedExpression::new_bool(self.local),
+            ),
         ])
         .ok()?;
         let request = Request::new(principal, action, resource, context, None).ok()?;
-        Some((request, Entities::from_entities(entities.into_values(), None).ok()?))
+        Some((
+            request,
+            Entities::from_entities(entities.into_values(), None).ok()?,
+        ))
     }
 
     /// A division, with those that it lies in.
-    fn place(&self, division: DivisionCode, entities: &mut HashMap<EntityUid, Entity>) -> EntityUid {
+    fn place(
+        &self,
+        division: DivisionCode,
+        entities: &mut HashMap<EntityUid, Entity>,
+    ) -> EntityUid {
         for code in division.upwards() {
             let place = uid(&self.types.division, code.as_str());
             let around = code.parent();
-            let around = uid(&self.types.division, around.as_ref().map_or(EVERYWHERE, DivisionCode::as_str));
+            let around = uid(
+                &self.types.division,
+                around.as_ref().map_or(EVERYWHERE, DivisionCode::as_str),
+            );
             entities
                 .entry(place.clone())
                 .or_insert_with(|| Entity::new_no_attrs(place, HashSet::from([around])));
@@ -228,7 +301,10 @@ fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
 fn schema_text(methods: &Methods) -> String {
     let mut text = SCHEMA.to_owned();
     for method in methods.iter() {
-        let groups = method.action.map(|action| format!(" in [\"{action}\"]")).unwrap_or_default();
+        let groups = method
+            .action
+            .map(|action| format!(" in [\"{action}\"]"))
+            .unwrap_or_default();
         let Method { name, .. } = method;
         writeln!(
             text,
@@ -287,7 +363,10 @@ mod tests {
         assert!(may(&clerk, Action::ReadPersonal, "370303105"));
         assert!(may(&clerk, Action::Write, "370303105201"));
         assert!(!may(&clerk, Action::Write, "370303106201"));
-        assert!(!may(&clerk, Action::ReadStatistics, "370303"), "a county is more than one of its towns");
+        assert!(
+            !may(&clerk, Action::ReadStatistics, "370303"),
+            "a county is more than one of its towns"
+        );
         assert!(!may(&clerk, Action::Erase, "370303105201"));
         let everywhere = officer("civil_affairs", &["clerk"], &["*"]);
         assert!(may(&everywhere, Action::Write, "110101"));
@@ -312,7 +391,11 @@ mod tests {
 
     #[test]
     fn officers_never_hold_keys_and_the_clock_stands_outside_local_mode() {
-        let all = officer("civil_affairs", &["service", "simulator", "administrator"], &["*"]);
+        let all = officer(
+            "civil_affairs",
+            &["service", "simulator", "administrator"],
+            &["*"],
+        );
         assert!(!may(&all, Action::Unseal, "370303"));
         assert!(!may(&all, Action::Simulate, "370303"));
     }
@@ -320,7 +403,13 @@ mod tests {
     #[test]
     fn a_policy_that_speaks_of_what_there_is_not_is_refused_at_load() {
         let unknown_action = r#"permit (principal, action == Action::"read_minds", resource);"#;
-        assert!(matches!(permits(unknown_action), Err(PolicyError::Invalid(_))));
-        assert!(matches!(permits("permit everything;"), Err(PolicyError::Syntax(_))));
+        assert!(matches!(
+            permits(unknown_action),
+            Err(PolicyError::Invalid(_))
+        ));
+        assert!(matches!(
+            permits("permit everything;"),
+            Err(PolicyError::Syntax(_))
+        ));
     }
 }

@@ -140,11 +140,20 @@ mod tests {
     #[test]
     fn an_address_is_shown_without_user_and_password() {
         for (address, shown) in [
-            ("postgres://u:p@db:5432/registry", "postgres://***@db:5432/registry"),
-            ("nats://a:b@n1:4222,nats://a:b@n2:4222", "nats://***@n1:4222,nats://***@n2:4222"),
+            (
+                "postgres://u:p@db:5432/registry",
+                "postgres://***@db:5432/registry",
+            ),
+            (
+                "nats://a:b@n1:4222,nats://a:b@n2:4222",
+                "nats://***@n1:4222,nats://***@n2:4222",
+            ),
             ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
             ("u:p@host", "***@host"),
-            ("postgres://db/x?password=hunter2", "postgres://db/x?password=***"),
+            (
+                "postgres://db/x?password=hunter2",
+                "postgres://db/x?password=***",
+            ),
         ] {
             assert_eq!(Address::new(address).to_string(), shown);
         }

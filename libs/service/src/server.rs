@@ -19,10 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{
     server::NamedService,
     service::{Routes, RoutesBuilder},
-    transport::{
-        Certificate, Identity, ServerTlsConfig,
-        server::TcpIncoming,
-    },
+    transport::{Certificate, Identity, ServerTlsConfig, server::TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -51,7 +48,9 @@ pub struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("services", &self.names).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("services", &self.names)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,8 +98,11 @@ impl Server {
     #[must_use]
     pub fn service<S>(mut self, service: S, actions: Actions) -> Self
     where
-        S: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = std::convert::Infallible>
-            + NamedService
+        S: tower::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+                Error = std::convert::Infallible,
+            > + NamedService
             + Clone
             + Send
             + Sync
@@ -125,7 +127,14 @@ impl Server {
     /// # Errors
     /// Keys, policies, actions or TLS files that can't be used, or an address that is taken.
     pub async fn bind(self) -> Result<Bound, ServeError> {
-        let Self { settings, mut routes, names, actions, descriptors, ready_when } = self;
+        let Self {
+            settings,
+            mut routes,
+            names,
+            actions,
+            descriptors,
+            ready_when,
+        } = self;
         let gate = Gate::new(&settings, &descriptors, &actions)?;
         for method in names.iter().flat_map(|name| gate.methods.undeclared(name)) {
             tracing::warn!(method, "no action is declared: nobody may call it");
@@ -137,14 +146,29 @@ impl Server {
         }
         let readiness = Readiness { health, names };
         readiness.set(false).await;
-        readiness.health.set_service_status("liveness", ServingStatus::Serving).await;
+        readiness
+            .health
+            .set_service_status("liveness", ServingStatus::Serving)
+            .await;
 
         let tls = settings.grpc.tls.as_ref().map(tls).transpose()?;
         let listen = settings.grpc.listen;
-        let incoming =
-            TcpIncoming::bind(listen).map_err(|error| ServeError::Bind(listen, error))?.with_nodelay(Some(true));
-        let address = incoming.local_addr().map_err(|error| ServeError::Bind(listen, error))?;
-        Ok(Bound { settings, routes: routes.routes(), gate, readiness, tls, incoming, address, ready_when })
+        let incoming = TcpIncoming::bind(listen)
+            .map_err(|error| ServeError::Bind(listen, error))?
+            .with_nodelay(Some(true));
+        let address = incoming
+            .local_addr()
+            .map_err(|error| ServeError::Bind(listen, error))?;
+        Ok(Bound {
+            settings,
+            routes: routes.routes(),
+            gate,
+            readiness,
+            tls,
+            incoming,
+            address,
+            ready_when,
+        })
     }
 }
 
@@ -157,16 +181,30 @@ fn add_reflection(
         let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("grpc.health.v1.Health");
-        let builder = descriptors.iter().fold(builder, |builder, set| builder.register_encoded_file_descriptor_set(set));
-        names.iter().fold(builder, |builder, name| builder.with_service_name(*name))
+        let builder = descriptors.iter().fold(builder, |builder, set| {
+            builder.register_encoded_file_descriptor_set(set)
+        });
+        names
+            .iter()
+            .fold(builder, |builder, name| builder.with_service_name(*name))
     };
-    routes.add_service(builder().with_service_name("grpc.reflection.v1.ServerReflection").build_v1()?);
-    routes.add_service(builder().with_service_name("grpc.reflection.v1alpha.ServerReflection").build_v1alpha()?);
+    routes.add_service(
+        builder()
+            .with_service_name("grpc.reflection.v1.ServerReflection")
+            .build_v1()?,
+    );
+    routes.add_service(
+        builder()
+            .with_service_name("grpc.reflection.v1alpha.ServerReflection")
+            .build_v1alpha()?,
+    );
     Ok(())
 }
 
 fn tls(settings: &Tls) -> Result<ServerTlsConfig, ServeError> {
-    let read = |path: &Path| std::fs::read(path).map_err(|error| ServeError::TlsFile(path.to_owned(), error));
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| ServeError::TlsFile(path.to_owned(), error))
+    };
     let identity = Identity::from_pem(read(&settings.certificate)?, read(&settings.key)?);
     let mut tls = ServerTlsConfig::new().identity(identity);
     if let Some(authority) = &settings.client_ca {
@@ -187,7 +225,11 @@ pub struct Readiness {
 impl Readiness {
     /// Tells whether the service is ready.
     pub async fn set(&self, ready: bool) {
-        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if ready {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         for name in ["", "readiness"].iter().chain(&self.names) {
             self.health.set_service_status(name, status).await;
         }
@@ -208,7 +250,9 @@ pub struct Bound {
 
 impl fmt::Debug for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Bound")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -229,7 +273,16 @@ impl Bound {
     /// # Errors
     /// If the server fails.
     pub async fn serve(self, shutdown: &Shutdown) -> Result<(), ServeError> {
-        let Self { settings, routes, gate, readiness, tls, incoming, address, ready_when } = self;
+        let Self {
+            settings,
+            routes,
+            gate,
+            readiness,
+            tls,
+            incoming,
+            address,
+            ready_when,
+        } = self;
         let grpc = &settings.grpc;
         let cut = CancellationToken::new();
         // Whoever drops this future, abandons what runs: connections have tasks of their own.
@@ -243,7 +296,9 @@ impl Bound {
             figures: Figures::new(),
         };
         // Connections of instances that started together shall not all end together.
-        let age = grpc.max_connection_age.mul_f64(rand::rng().random_range(0.9..1.1));
+        let age = grpc
+            .max_connection_age
+            .mul_f64(rand::rng().random_range(0.9..1.1));
         let mut server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(grpc.keepalive_interval))
             .http2_keepalive_timeout(Some(grpc.keepalive_timeout))
@@ -254,7 +309,8 @@ impl Bound {
             server = server.tls_config(tls)?;
         }
         let lifetime = age.saturating_add(grpc.max_connection_age_grace);
-        let incoming = incoming.map(move |stream| stream.map(|stream| Connection::new(stream, lifetime)));
+        let incoming =
+            incoming.map(move |stream| stream.map(|stream| Connection::new(stream, lifetime)));
 
         let drain = async {
             shutdown.requested().cancelled().await;
@@ -263,8 +319,10 @@ impl Bound {
             tracing::info!(%address, "draining");
             shutdown.drain();
         };
-        let serving =
-            server.layer(FrameLayer(Arc::new(around))).add_routes(routes).serve_with_incoming_shutdown(incoming, drain);
+        let serving = server
+            .layer(FrameLayer(Arc::new(around)))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming, drain);
         let become_ready = async {
             if let Some(condition) = ready_when {
                 tokio::select! {

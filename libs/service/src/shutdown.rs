@@ -44,7 +44,10 @@ impl Shutdown {
         use tokio::signal::unix::{SignalKind, signal};
 
         let shutdown = Self::new(settings);
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
         let requested = shutdown.requested.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -102,7 +105,10 @@ pub struct Supervised {
 impl Supervised {
     /// Nothing runs yet.
     pub fn new(shutdown: &Shutdown) -> Self {
-        Self { tasks: JoinSet::new(), shutdown: shutdown.clone() }
+        Self {
+            tasks: JoinSet::new(),
+            shutdown: shutdown.clone(),
+        }
     }
 
     /// Runs a task until [`Shutdown::stopped`]. If it fails, panics or ends before, the whole service goes down and
@@ -113,7 +119,12 @@ impl Supervised {
     {
         let guarded = std::panic::AssertUnwindSafe(task).catch_unwind();
         self.tasks.spawn(async move {
-            (name, guarded.await.unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked"))))
+            (
+                name,
+                guarded
+                    .await
+                    .unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked"))),
+            )
         });
     }
 
@@ -153,7 +164,9 @@ impl Supervised {
             }
         });
         if ended.await.is_err() {
-            failure.get_or_insert(anyhow::anyhow!("some tasks did not end within {grace:?} and were cut off"));
+            failure.get_or_insert(anyhow::anyhow!(
+                "some tasks did not end within {grace:?} and were cut off"
+            ));
         }
         match failure {
             None => Ok(()),
@@ -162,7 +175,9 @@ impl Supervised {
     }
 }
 
-fn early(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Error {
+fn early(
+    ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>,
+) -> anyhow::Error {
     match ended {
         Ok((name, Ok(()))) => anyhow::anyhow!("{name} ended though nobody asked it to"),
         Ok((name, Err(error))) => error.context(format!("{name} failed")),
@@ -175,7 +190,10 @@ mod tests {
     use super::*;
 
     fn at_once() -> Shutdown {
-        Shutdown::new(&settings::Shutdown { delay: Duration::ZERO, grace: Duration::from_secs(5) })
+        Shutdown::new(&settings::Shutdown {
+            delay: Duration::ZERO,
+            grace: Duration::from_secs(5),
+        })
     }
 
     async fn server(shutdown: Shutdown) -> Result<(), std::io::Error> {
@@ -189,7 +207,10 @@ mod tests {
         let mut tasks = Supervised::new(&shutdown);
         tasks.spawn("coverage", async { anyhow::bail!("the database is gone") });
         let error = tasks.run(server(shutdown.clone())).await.unwrap_err();
-        assert_eq!(format!("{error:#}"), "coverage failed: the database is gone");
+        assert_eq!(
+            format!("{error:#}"),
+            "coverage failed: the database is gone"
+        );
         assert!(shutdown.stopped().is_cancelled());
     }
 

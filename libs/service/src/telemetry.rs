@@ -22,7 +22,9 @@ use opentelemetry_sdk::{
 use tonic::metadata::{MetadataKey, MetadataMap};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::settings::{self, LogFormat};
 
@@ -62,7 +64,10 @@ impl Telemetry {
     pub fn start(settings: &settings::Telemetry, service: &str) -> Result<Self, TelemetryError> {
         let mut telemetry = Self::default();
         if let Some(endpoint) = &settings.otlp_endpoint {
-            let name = settings.service_name.clone().unwrap_or_else(|| service.to_owned());
+            let name = settings
+                .service_name
+                .clone()
+                .unwrap_or_else(|| service.to_owned());
             let resource = Resource::builder()
                 .with_service_name(name)
                 .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -100,8 +105,12 @@ impl Telemetry {
     pub async fn flush(self) {
         // The exporters wait for their own threads, so not on a thread of the runtime.
         let sent = tokio::task::spawn_blocking(move || {
-            let traces = self.traces.map(|traces| traces.shutdown_with_timeout(LAST_EXPORT));
-            let metrics = self.metrics.map(|metrics| metrics.shutdown_with_timeout(LAST_EXPORT));
+            let traces = self
+                .traces
+                .map(|traces| traces.shutdown_with_timeout(LAST_EXPORT));
+            let metrics = self
+                .metrics
+                .map(|metrics| metrics.shutdown_with_timeout(LAST_EXPORT));
             traces.into_iter().chain(metrics).find_map(Result::err)
         });
         if let Ok(Ok(Some(error))) = tokio::time::timeout(2 * LAST_EXPORT, sent).await {
@@ -110,19 +119,40 @@ impl Telemetry {
     }
 }
 
-fn traces(endpoint: &str, ratio: f64, resource: Resource) -> Result<SdkTracerProvider, TelemetryError> {
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+fn traces(
+    endpoint: &str,
+    ratio: f64,
+    resource: Resource,
+) -> Result<SdkTracerProvider, TelemetryError> {
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()?;
     Ok(SdkTracerProvider::builder()
         .with_resource(resource)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
+            ratio,
+        ))))
         .with_batch_exporter(exporter)
         .build())
 }
 
-fn metrics(endpoint: &str, interval: Duration, resource: Resource) -> Result<SdkMeterProvider, TelemetryError> {
-    let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
-    let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
-    Ok(SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build())
+fn metrics(
+    endpoint: &str,
+    interval: Duration,
+    resource: Resource,
+) -> Result<SdkMeterProvider, TelemetryError> {
+    let exporter = MetricExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()?;
+    let reader = PeriodicReader::builder(exporter)
+        .with_interval(interval)
+        .build();
+    Ok(SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_reader(reader)
+        .build())
 }
 
 /// The present span as W3C `traceparent`, to be kept with a record; `None` where nothing is traced.
@@ -134,7 +164,9 @@ pub fn traceparent() -> Option<String> {
 
 /// Makes `span` the child of a span elsewhere, known by its `traceparent`. Call it before the span is entered.
 pub fn follow(span: &Span, traceparent: &str) {
-    let carried = Carried { traceparent: Some(traceparent.to_owned()) };
+    let carried = Carried {
+        traceparent: Some(traceparent.to_owned()),
+    };
     follow_carrier(span, &carried);
 }
 
@@ -150,7 +182,8 @@ pub fn span_of(what: &str, traceparent: Option<&str>) -> Span {
 
 /// Takes the present trace along on a call to another service.
 pub fn inject(metadata: &mut MetadataMap) {
-    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut Outgoing(metadata));
+    TraceContextPropagator::new()
+        .inject_context(&Span::current().context(), &mut Outgoing(metadata));
 }
 
 /// Makes `span` the child of the caller's.
@@ -161,7 +194,8 @@ pub(crate) fn follow_headers(span: &Span, headers: &HeaderMap) {
 }
 
 fn follow_carrier(span: &Span, carrier: &dyn Extractor) {
-    let context = TraceContextPropagator::new().extract_with_context(&opentelemetry::Context::new(), carrier);
+    let context =
+        TraceContextPropagator::new().extract_with_context(&opentelemetry::Context::new(), carrier);
     if context.span().span_context().is_valid() {
         // Fails only where nothing is traced.
         let _ = span.set_parent(context);
@@ -183,7 +217,11 @@ impl Injector for Carried {
 
 impl Extractor for Carried {
     fn get(&self, key: &str) -> Option<&str> {
-        if key == "traceparent" { self.traceparent.as_deref() } else { None }
+        if key == "traceparent" {
+            self.traceparent.as_deref()
+        } else {
+            None
+        }
     }
 
     fn keys(&self) -> Vec<&str> {

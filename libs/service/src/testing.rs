@@ -11,10 +11,11 @@ use tonic::{
 };
 
 use crate::{
-    auth::{Claims, TokenIssuer},
+    auth::Claims,
     server::{ServeError, Server},
     settings::{Mode, Settings},
     shutdown::Shutdown,
+    token_issuer::TokenIssuer,
 };
 
 /// Settings that trust `issuer`, listen on a free port of this machine, and go down at once. Local mode.
@@ -29,9 +30,21 @@ pub fn settings(issuer: &TokenIssuer) -> Settings {
 /// An officer of civil affairs with every role, for all divisions and with a purpose: whom nothing stops that stops
 /// no officer.
 pub fn anybody() -> Claims {
-    ["viewer", "clerk", "supervisor", "administrator", "privacy_officer", "simulator"]
-        .into_iter()
-        .fold(Claims::officer("test-officer", "civil_affairs").division("*").purpose("test"), Claims::role)
+    [
+        "viewer",
+        "clerk",
+        "supervisor",
+        "administrator",
+        "privacy_officer",
+        "simulator",
+    ]
+    .into_iter()
+    .fold(
+        Claims::officer("test-officer", "civil_affairs")
+            .division("*")
+            .purpose("test"),
+        Claims::role,
+    )
 }
 
 /// A server under test.
@@ -57,19 +70,33 @@ impl Running {
             let shutdown = shutdown.clone();
             async move { bound.serve(&shutdown).await }
         });
-        Ok(Self { address, shutdown, served })
+        Ok(Self {
+            address,
+            shutdown,
+            served,
+        })
     }
 
     /// A channel to it, without a caller.
     pub fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.address)).expect("an address is a URI").connect_lazy()
+        Endpoint::from_shared(format!("http://{}", self.address))
+            .expect("an address is a URI")
+            .connect_lazy()
     }
 
     /// A channel to it for the bearer of a token.
-    pub fn channel_of(&self, token: &str) -> InterceptedService<Channel, impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + use<>> {
+    pub fn channel_of(
+        &self,
+        token: &str,
+    ) -> InterceptedService<
+        Channel,
+        impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + use<>,
+    > {
         let bearer: MetadataValue<_> = format!("Bearer {token}").parse().expect("a token is ASCII");
         InterceptedService::new(self.channel(), move |mut request: Request<()>| {
-            request.metadata_mut().insert("authorization", bearer.clone());
+            request
+                .metadata_mut()
+                .insert("authorization", bearer.clone());
             Ok(request)
         })
     }

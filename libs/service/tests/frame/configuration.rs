@@ -1,10 +1,13 @@
 //! Settings: the environment prevails over the file, the file over defaults; what is unknown is refused, what is secret is masked.
-#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 use std::{io::Write as _, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use service::{Config, Secret, Section, config::{ConfigError, Loader}, settings::LogFormat};
+use service::{
+    Config, Secret, Section,
+    config::{ConfigError, Loader},
+    settings::LogFormat,
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,7 +18,10 @@ struct Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { snapshots_kept: 3, stamp: Secret::new("none") }
+        Self {
+            snapshots_kept: 3,
+            stamp: Secret::new("none"),
+        }
     }
 }
 
@@ -26,7 +32,9 @@ impl Section for Registry {
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config<Registry>, ConfigError> {
     let mut toml = tempfile::NamedTempFile::new().unwrap();
     toml.write_all(file.as_bytes()).unwrap();
-    let environment = environment.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    let environment = environment
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()));
     Loader::new(Some(toml.path()), environment)?.load()
 }
 
@@ -47,7 +55,13 @@ fn the_environment_prevails_over_the_file_and_the_file_over_defaults() {
         ("ELDERCARE_GRPC__TLS__CERTIFICATE", "/etc/tls/tls.crt"),
         ("ELDERCARE_GRPC__TLS__KEY", "/etc/tls/tls.key"),
         ("ELDERCARE_REGISTRY__STAMP", "007"),
-        ("ELDERCARE_AUTH__KEYS", r#"[{kid="a", alg="EdDSA", pem="-"}]"#),
+        ("ELDERCARE_REGISTRY__SNAPSHOTS_KEPT", "5"),
+        ("ELDERCARE_TELEMETRY__SAMPLE_RATIO", "0.10"),
+        ("ELDERCARE_GRPC__REFLECTION", "false"),
+        (
+            "ELDERCARE_AUTH__KEYS",
+            r#"[{kid="a", alg="EdDSA", pem="-"}]"#,
+        ),
         ("ELDERCARE_CONFIG", "/elsewhere.toml"),
         ("HOME", "/root"),
     ];
@@ -55,10 +69,15 @@ fn the_environment_prevails_over_the_file_and_the_file_over_defaults() {
     assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:9000");
     assert_eq!(config.grpc.max_calls, 64);
     assert_eq!(config.grpc.default_deadline, Duration::from_millis(1500));
-    assert_eq!(config.grpc.tls.as_ref().unwrap().key.to_str(), Some("/etc/tls/tls.key"));
+    assert_eq!(
+        config.grpc.tls.as_ref().unwrap().key.to_str(),
+        Some("/etc/tls/tls.key")
+    );
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
     assert_eq!(config.auth.keys[0].kid, "a");
     assert_eq!(config.nats.replicas, 1);
+    assert!(!config.grpc.reflection);
+    assert!((config.telemetry.sample_ratio - 0.1).abs() < 1e-6);
     assert_eq!(config.own.snapshots_kept, 5);
     assert_eq!(config.own.stamp.expose(), "007");
 }

@@ -1,6 +1,4 @@
 //! A small service under test: it reads, waits, watches, and panics.
-#![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 use std::{
     convert::Infallible,
@@ -16,34 +14,32 @@ use prost_types::{
 use service::{Action, Actions, Caller, Deadline, Server, Settings, errors};
 use tokio::sync::Semaphore;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
-use tonic::{
-    Request, Response, Status,
-    body::Body,
-    client::GrpcService,
-    server::NamedService,
-};
+use tonic::{Request, Response, Status, body::Body, client::GrpcService, server::NamedService};
 use tonic_prost::ProstCodec;
 
-pub const READ: &str = "/test.v1.Desk/Read";
-pub const WAIT: &str = "/test.v1.Desk/Wait";
-pub const PANIC: &str = "/test.v1.Desk/Panic";
-pub const WATCH: &str = "/test.v1.Desk/Watch";
-pub const UNDECLARED: &str = "/test.v1.Desk/Undeclared";
-pub const REMAINING: &str = "/test.v1.Desk/Remaining";
+pub(crate) const READ: &str = "/test.v1.Desk/Read";
+pub(crate) const WAIT: &str = "/test.v1.Desk/Wait";
+pub(crate) const PANIC: &str = "/test.v1.Desk/Panic";
+pub(crate) const WATCH: &str = "/test.v1.Desk/Watch";
+pub(crate) const UNDECLARED: &str = "/test.v1.Desk/Undeclared";
+pub(crate) const REMAINING: &str = "/test.v1.Desk/Remaining";
 
 /// The service. Callers of `Wait` add a permit to `entered` and take one of `released`.
 #[derive(Clone)]
-pub struct Desk {
-    pub entered: Arc<Semaphore>,
-    pub released: Arc<Semaphore>,
+pub(crate) struct Desk {
+    pub(crate) entered: Arc<Semaphore>,
+    pub(crate) released: Arc<Semaphore>,
 }
 
 impl Desk {
-    pub fn new() -> Self {
-        Self { entered: Arc::new(Semaphore::new(0)), released: Arc::new(Semaphore::new(0)) }
+    pub(crate) fn new() -> Self {
+        Self {
+            entered: Arc::new(Semaphore::new(0)),
+            released: Arc::new(Semaphore::new(0)),
+        }
     }
 
-    pub fn server(&self, settings: &Settings) -> Server {
+    pub(crate) fn server(&self, settings: &Settings) -> Server {
         let actions = Actions::new().declare(
             Self::NAME,
             &[
@@ -54,18 +50,25 @@ impl Desk {
                 ("Remaining", Action::ReadReference),
             ],
         );
-        Server::new(settings).with_descriptors(descriptors()).service(self.clone(), actions)
+        Server::new(settings)
+            .with_descriptors(descriptors())
+            .service(self.clone(), actions)
     }
 
     /// Waits until a call of `Wait` is in its handler.
-    pub async fn somebody_waits(&self) {
+    pub(crate) async fn somebody_waits(&self) {
         self.entered.acquire().await.unwrap().forget();
     }
 
     async fn read(request: Request<String>) -> Result<Response<String>, Status> {
         let caller = Caller::from_request(&request)?;
         let division = request.get_ref().parse().map_err(|_| {
-            errors::invalid_argument(vec![service::Violation::new("division", "DIVISION_INVALID", "is none", "无效")])
+            errors::invalid_argument(vec![service::Violation::new(
+                "division",
+                "DIVISION_INVALID",
+                "is none",
+                "无效",
+            )])
         })?;
         caller.may_here(&division)?;
         Ok(Response::new(caller.actor()))
@@ -77,7 +80,9 @@ impl Desk {
         Ok(Response::new("done".to_owned()))
     }
 
-    async fn watch(self) -> Result<Response<Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>>, Status> {
+    async fn watch(
+        self,
+    ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>>, Status> {
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         sender.send(Ok("first".to_owned())).await.unwrap();
         // The stream never ends by itself: its sender is kept.
@@ -133,42 +138,55 @@ impl tower::Service<http::Request<Body>> for Desk {
 }
 
 /// Calls a unary method.
-pub async fn call<C>(channel: C, method: &'static str, request: Request<String>) -> Result<String, Status>
+pub(crate) async fn call<C>(
+    channel: C,
+    method: &'static str,
+    request: Request<String>,
+) -> Result<String, Status>
 where
     C: GrpcService<Body>,
     C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    <C::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    <C::ResponseBody as http_body::Body>::Error:
+        Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     C::Error: std::fmt::Debug,
 {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static(method);
-    let response = grpc.unary(request, path, ProstCodec::<String, String>::default()).await?;
+    let response = grpc
+        .unary(request, path, ProstCodec::<String, String>::default())
+        .await?;
     Ok(response.into_inner())
 }
 
 /// Calls the watching method.
-pub async fn watch<C>(channel: C, request: Request<String>) -> Result<tonic::Streaming<String>, Status>
+pub(crate) async fn watch<C>(
+    channel: C,
+    request: Request<String>,
+) -> Result<tonic::Streaming<String>, Status>
 where
     C: GrpcService<Body>,
     C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    <C::ResponseBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    <C::ResponseBody as http_body::Body>::Error:
+        Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     C::Error: std::fmt::Debug,
 {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static(WATCH);
-    let response = grpc.server_streaming(request, path, ProstCodec::<String, String>::default()).await?;
+    let response = grpc
+        .server_streaming(request, path, ProstCodec::<String, String>::default())
+        .await?;
     Ok(response.into_inner())
 }
 
 /// A request with this text.
-pub fn text(text: &str) -> Request<String> {
+pub(crate) fn text(text: &str) -> Request<String> {
     Request::new(text.to_owned())
 }
 
 /// The reason that a status gives to programs.
-pub fn reason(status: &Status) -> String {
+pub(crate) fn reason(status: &Status) -> String {
     use tonic_types::StatusExt as _;
     status.get_details_error_info().unwrap().reason
 }
@@ -185,10 +203,15 @@ fn descriptors() -> &'static [u8] {
         file: vec![FileDescriptorProto {
             name: Some("test/v1/desk.proto".to_owned()),
             package: Some("test.v1".to_owned()),
-            message_type: vec![prost_types::DescriptorProto { name: Some("Text".to_owned()), ..Default::default() }],
+            message_type: vec![prost_types::DescriptorProto {
+                name: Some("Text".to_owned()),
+                ..Default::default()
+            }],
             service: vec![ServiceDescriptorProto {
                 name: Some("Desk".to_owned()),
-                method: ["Read", "Wait", "Panic", "Watch", "Undeclared", "Remaining"].map(method).to_vec(),
+                method: ["Read", "Wait", "Panic", "Watch", "Undeclared", "Remaining"]
+                    .map(method)
+                    .to_vec(),
                 ..Default::default()
             }],
             syntax: Some("proto3".to_owned()),

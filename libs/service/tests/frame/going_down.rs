@@ -1,21 +1,29 @@
 //! Going down: not ready at once, calls in flight finish, streams end, and what does not end is cut off.
-#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
-
-mod support;
 
 use std::time::Duration;
 
-use service::{Claims, TokenIssuer, testing::{Running, settings}};
-use support::{Desk, WAIT, call, reason, text, watch};
+use crate::support::{Desk, WAIT, call, reason, text, watch};
+use service::{
+    Claims, TokenIssuer,
+    testing::{Running, settings},
+};
 use tonic::Code;
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 fn token(issuer: &TokenIssuer) -> String {
-    issuer.issue(&Claims::officer("li", "civil_affairs").role("clerk").division("370303"))
+    issuer.issue(
+        &Claims::officer("li", "civil_affairs")
+            .role("clerk")
+            .division("370303"),
+    )
 }
 
 fn about(service: &str) -> HealthCheckRequest {
-    HealthCheckRequest { service: service.to_owned() }
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
 }
 
 #[tokio::test]
@@ -23,21 +31,40 @@ async fn a_call_in_flight_finishes_and_readiness_ends_before_it() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings).await.unwrap();
+    let running = Running::start(desk.server(&settings), &settings)
+        .await
+        .unwrap();
     let mut health = HealthClient::new(running.channel());
     let mut readiness = health.watch(about("readiness")).await.unwrap().into_inner();
     while readiness.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
-    assert_eq!(health.check(about("test.v1.Desk")).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    assert_eq!(
+        health
+            .check(about("test.v1.Desk"))
+            .await
+            .unwrap()
+            .into_inner()
+            .status(),
+        ServingStatus::Serving
+    );
 
     let in_flight = tokio::spawn(call(running.channel_of(&token(&issuer)), WAIT, text("")));
     desk.somebody_waits().await;
     let address = running.address;
     let stopping = tokio::spawn(running.stop());
-    assert_eq!(readiness.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(
+        readiness.message().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
     // The watch of health ends with the drain; nothing else is waited for but the call.
     while let Ok(Some(_)) = readiness.message().await {}
-    assert!(!stopping.is_finished(), "it went down over a call in flight");
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is closed meanwhile");
+    assert!(
+        !stopping.is_finished(),
+        "it went down over a call in flight"
+    );
+    assert!(
+        tokio::net::TcpStream::connect(address).await.is_err(),
+        "the port is closed meanwhile"
+    );
 
     desk.released.add_permits(1);
     assert_eq!(in_flight.await.unwrap().unwrap(), "done");
@@ -50,7 +77,9 @@ async fn what_does_not_end_within_the_grace_is_cut_off() {
     let mut settings = settings(&issuer);
     settings.shutdown.grace = Duration::from_millis(50);
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings).await.unwrap();
+    let running = Running::start(desk.server(&settings), &settings)
+        .await
+        .unwrap();
     let channel = running.channel_of(&token(&issuer));
     let mut stream = watch(channel.clone(), text("")).await.unwrap();
     assert_eq!(stream.message().await.unwrap().unwrap(), "first");
@@ -58,8 +87,14 @@ async fn what_does_not_end_within_the_grace_is_cut_off() {
     desk.somebody_waits().await;
     let stopping = running.stop();
     let status = stuck.await.unwrap().unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
-    assert_eq!(stream.message().await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unavailable, "SHUTTING_DOWN")
+    );
+    assert_eq!(
+        stream.message().await.unwrap_err().code(),
+        Code::Unavailable
+    );
     stopping.await.unwrap();
 }
 
@@ -73,11 +108,25 @@ async fn a_service_is_ready_only_when_its_condition_holds() {
     });
     let running = Running::start(server, &settings).await.unwrap();
     let mut health = HealthClient::new(running.channel());
-    assert_eq!(health.check(about("liveness")).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    assert_eq!(
+        health
+            .check(about("liveness"))
+            .await
+            .unwrap()
+            .into_inner()
+            .status(),
+        ServingStatus::Serving
+    );
     let mut readiness = health.watch(about("")).await.unwrap().into_inner();
-    assert_eq!(readiness.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert_eq!(
+        readiness.message().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
     caught_up.send(()).unwrap();
-    assert_eq!(readiness.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    assert_eq!(
+        readiness.message().await.unwrap().unwrap().status(),
+        ServingStatus::Serving
+    );
     drop(readiness);
     running.stop().await.unwrap();
 }
@@ -88,9 +137,16 @@ async fn connections_end_at_their_age() {
     let mut settings = settings(&issuer);
     settings.grpc.max_connection_age = Duration::from_millis(20);
     settings.grpc.max_connection_age_grace = Duration::from_millis(20);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
-    let mut stream = watch(running.channel_of(&token(&issuer)), text("")).await.unwrap();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let mut stream = watch(running.channel_of(&token(&issuer)), text(""))
+        .await
+        .unwrap();
     assert_eq!(stream.message().await.unwrap().unwrap(), "first");
-    assert!(stream.message().await.is_err(), "the stream outlived its connection");
+    assert!(
+        stream.message().await.is_err(),
+        "the stream outlived its connection"
+    );
     running.stop().await.unwrap();
 }

@@ -1,35 +1,46 @@
 //! Who is let in: a caller with a valid token, for methods that are declared, in divisions that it works for.
-#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
-mod support;
-
+use crate::support::{Desk, READ, UNDECLARED, WAIT, call, reason, text};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
-use service::{Claims, TokenIssuer, testing::{Running, anybody, settings}};
-use support::{Desk, READ, UNDECLARED, WAIT, call, reason, text};
+use service::{
+    Claims, TokenIssuer,
+    testing::{Running, anybody, settings},
+};
 use tonic::{Code, Status};
 
 async fn refused(issuer: &TokenIssuer, token: &str) -> Status {
     let settings = settings(issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
-    let status = call(running.channel_of(token), READ, text("370303")).await.unwrap_err();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let status = call(running.channel_of(token), READ, text("370303"))
+        .await
+        .unwrap_err();
     running.stop().await.unwrap();
     status
 }
 
 fn assert_unknown(status: &Status, expected: &str) {
-    assert_eq!((status.code(), reason(status).as_str()), (Code::Unauthenticated, expected));
+    assert_eq!(
+        (status.code(), reason(status).as_str()),
+        (Code::Unauthenticated, expected)
+    );
 }
 
 #[tokio::test]
 async fn a_caller_with_a_token_is_known_to_the_handler() {
     for issuer in [TokenIssuer::generate(), TokenIssuer::generate_es256()] {
         let settings = settings(&issuer);
-        let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
+        let running = Running::start(Desk::new().server(&settings), &settings)
+            .await
+            .unwrap();
         let channel = running.channel_of(&issuer.issue(&anybody()));
         // Twice: the second time the token is remembered.
         for _ in 0..2 {
-            let actor = call(channel.clone(), READ, text("370303105201")).await.unwrap();
+            let actor = call(channel.clone(), READ, text("370303105201"))
+                .await
+                .unwrap();
             assert_eq!(actor, "officer:test-officer");
         }
         drop(channel);
@@ -41,8 +52,12 @@ async fn a_caller_with_a_token_is_known_to_the_handler() {
 async fn a_call_without_a_token_is_refused() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
-    let status = call(running.channel(), READ, text("370303")).await.unwrap_err();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let status = call(running.channel(), READ, text("370303"))
+        .await
+        .unwrap_err();
     assert_unknown(&status, "TOKEN_MISSING");
     running.stop().await.unwrap();
 }
@@ -52,13 +67,20 @@ async fn tokens_for_others_or_from_others_or_of_yesterday_are_refused() {
     let issuer = TokenIssuer::generate();
     let stranger = TokenIssuer::generate();
     let for_others = TokenIssuer::from_private_pem(issuer.private_pem().unwrap().expose()).unwrap();
-    let from_others = TokenIssuer::from_private_pem(issuer.private_pem().unwrap().expose()).unwrap();
+    let from_others =
+        TokenIssuer::from_private_pem(issuer.private_pem().unwrap().expose()).unwrap();
     let yesterday = anybody().valid_for(TimeDelta::days(-1));
     let mut tomorrow = anybody();
     tomorrow.nbf = Some((chrono::Utc::now() + TimeDelta::days(1)).timestamp());
     for (token, expected) in [
-        (for_others.named("eldercare", "weather").issue(&anybody()), "TOKEN_INVALID"),
-        (from_others.named("somebody", "eldercare").issue(&anybody()), "TOKEN_INVALID"),
+        (
+            for_others.named("eldercare", "weather").issue(&anybody()),
+            "TOKEN_INVALID",
+        ),
+        (
+            from_others.named("somebody", "eldercare").issue(&anybody()),
+            "TOKEN_INVALID",
+        ),
         (stranger.issue(&anybody()), "TOKEN_INVALID"),
         (issuer.issue(&yesterday), "TOKEN_EXPIRED"),
         (issuer.issue(&tomorrow), "TOKEN_INVALID"),
@@ -67,7 +89,10 @@ async fn tokens_for_others_or_from_others_or_of_yesterday_are_refused() {
         ("x".repeat(20_000), "TOKEN_INVALID"),
     ] {
         // The longest token does not even fit the headers that some servers accept.
-        assert_unknown(&refused(&issuer, &token[..token.len().min(9_000)]).await, expected);
+        assert_unknown(
+            &refused(&issuer, &token[..token.len().min(9_000)]).await,
+            expected,
+        );
     }
 }
 
@@ -78,7 +103,12 @@ async fn tokens_that_choose_their_own_algorithm_are_refused() {
     let claims = good.split('.').nth(1).unwrap();
     let public = issuer.public_key();
 
-    let header = |alg: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","typ":"JWT","kid":"{}"}}"#, public.kid));
+    let header = |alg: &str| {
+        URL_SAFE_NO_PAD.encode(format!(
+            r#"{{"alg":"{alg}","typ":"JWT","kid":"{}"}}"#,
+            public.kid
+        ))
+    };
     let unsigned = format!("{}.{claims}.", header("none"));
     assert_unknown(&refused(&issuer, &unsigned).await, "TOKEN_INVALID");
 
@@ -101,11 +131,20 @@ async fn tokens_that_choose_their_own_algorithm_are_refused() {
 async fn a_method_without_a_declared_action_is_refused_to_everybody() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
     let channel = running.channel_of(&issuer.issue(&anybody()));
-    for method in [UNDECLARED, "/test.v1.Desk/NoSuchMethod", "/no.such.Service/Method"] {
+    for method in [
+        UNDECLARED,
+        "/test.v1.Desk/NoSuchMethod",
+        "/no.such.Service/Method",
+    ] {
         let status = call(channel.clone(), method, text("")).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "METHOD_NOT_DECLARED"));
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::PermissionDenied, "METHOD_NOT_DECLARED")
+        );
     }
     drop(channel);
     running.stop().await.unwrap();
@@ -115,9 +154,19 @@ async fn a_method_without_a_declared_action_is_refused_to_everybody() {
 async fn callers_reach_their_divisions_and_roles_and_no_further() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
-    let clerk = || Claims::officer("li", "civil_affairs").role("clerk").division("370303").purpose("home visits");
-    let health = Claims::officer("wang", "health").role("viewer").division("370303").purpose("home visits");
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let clerk = || {
+        Claims::officer("li", "civil_affairs")
+            .role("clerk")
+            .division("370303")
+            .purpose("home visits")
+    };
+    let health = Claims::officer("wang", "health")
+        .role("viewer")
+        .division("370303")
+        .purpose("home visits");
     let mut silent = clerk();
     silent.purpose = None;
     for (claims, division, expected) in [
@@ -126,7 +175,13 @@ async fn callers_reach_their_divisions_and_roles_and_no_further() {
         (clerk(), "37", Some("DIVISION_OUT_OF_REACH")),
         (health, "370303", Some("ACTION_NOT_PERMITTED")),
         (silent, "370303", Some("PURPOSE_REQUIRED")),
-        (Claims::system("tiering", "platform").role("service").division("*"), "370303", None),
+        (
+            Claims::system("tiering", "platform")
+                .role("service")
+                .division("*"),
+            "370303",
+            None,
+        ),
     ] {
         let channel = running.channel_of(&issuer.issue(&claims));
         let outcome = call(channel, READ, text(division)).await;
@@ -143,10 +198,17 @@ async fn callers_reach_their_divisions_and_roles_and_no_further() {
 async fn a_call_may_state_its_purpose_in_chinese() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
-    let claims = Claims::officer("li", "civil_affairs").role("clerk").division("370303");
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let claims = Claims::officer("li", "civil_affairs")
+        .role("clerk")
+        .division("370303");
     let mut request = text("370303");
-    request.metadata_mut().insert("eldercare-purpose", "%E5%85%A5%E6%88%B7%E6%8E%A2%E8%AE%BF".parse().unwrap());
+    request.metadata_mut().insert(
+        "eldercare-purpose",
+        "%E5%85%A5%E6%88%B7%E6%8E%A2%E8%AE%BF".parse().unwrap(),
+    );
     let channel = running.channel_of(&issuer.issue(&claims));
     call(channel, READ, request).await.unwrap();
     running.stop().await.unwrap();
@@ -167,7 +229,9 @@ async fn reference_data_is_open_to_every_known_caller() {
     let settings = settings(&issuer);
     let desk = Desk::new();
     desk.released.add_permits(1);
-    let running = Running::start(desk.server(&settings), &settings).await.unwrap();
+    let running = Running::start(desk.server(&settings), &settings)
+        .await
+        .unwrap();
     let channel = running.channel_of(&issuer.issue(&Claims::officer("zhao", "fire_service")));
     assert_eq!(call(channel, WAIT, text("")).await.unwrap(), "done");
     running.stop().await.unwrap();

@@ -1,11 +1,12 @@
 //! TLS: the server shows its certificate, and a client may be known by its own.
-#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
-mod support;
-
+use crate::support::{Desk, READ, call, reason, text};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use service::{Kind, TokenIssuer, settings::{Certificate, Tls}, testing::{Running, settings}};
-use support::{Desk, READ, call, reason, text};
+use service::{
+    Kind, TokenIssuer,
+    settings::{Certificate, Tls},
+    testing::{Running, settings},
+};
 use tonic::{
     Code,
     transport::{Certificate as Pem, ClientTlsConfig, Endpoint, Identity},
@@ -24,15 +25,25 @@ fn issue(authority: &CertifiedIssuer<'static, KeyPair>, name: SanType) -> (Strin
     let mut params = CertificateParams::default();
     params.subject_alt_names = vec![name];
     let key = KeyPair::generate().unwrap();
-    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+    (
+        params.signed_by(&key, authority).unwrap().pem(),
+        key.serialize_pem(),
+    )
 }
 
 #[tokio::test]
 async fn a_system_is_known_by_its_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let authority = authority();
-    let (certificate, key) = issue(&authority, SanType::DnsName("localhost".try_into().unwrap()));
-    for (name, content) in [("tls.crt", &certificate), ("tls.key", &key), ("ca.crt", &authority.pem())] {
+    let (certificate, key) = issue(
+        &authority,
+        SanType::DnsName("localhost".try_into().unwrap()),
+    );
+    for (name, content) in [
+        ("tls.crt", &certificate),
+        ("tls.key", &key),
+        ("ca.crt", &authority.pem()),
+    ] {
         std::fs::write(folder.path().join(name), content).unwrap();
     }
     let mut settings = settings(&TokenIssuer::generate());
@@ -51,23 +62,42 @@ async fn a_system_is_known_by_its_certificate() {
         roles: vec!["service".to_owned()],
         purpose: None,
     }];
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
     let channel = |identity: Option<(String, String)>| {
-        let tls = ClientTlsConfig::new().ca_certificate(Pem::from_pem(authority.pem())).domain_name("localhost");
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Pem::from_pem(authority.pem()))
+            .domain_name("localhost");
         let tls = match identity {
             Some((certificate, key)) => tls.identity(Identity::from_pem(certificate, key)),
             None => tls,
         };
         let address = format!("https://{}", running.address);
-        Endpoint::from_shared(address).unwrap().tls_config(tls).unwrap().connect_lazy()
+        Endpoint::from_shared(address)
+            .unwrap()
+            .tls_config(tls)
+            .unwrap()
+            .connect_lazy()
     };
     let uri = |name: &str| SanType::URI(name.try_into().unwrap());
 
     let known = channel(Some(issue(&authority, uri(NAME))));
-    assert_eq!(call(known, READ, text("370303")).await.unwrap(), "system:tiering");
-    for stranger in [None, Some(issue(&authority, uri("spiffe://eldercare/stranger")))] {
-        let status = call(channel(stranger), READ, text("370303")).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "TOKEN_MISSING"));
+    assert_eq!(
+        call(known, READ, text("370303")).await.unwrap(),
+        "system:tiering"
+    );
+    for stranger in [
+        None,
+        Some(issue(&authority, uri("spiffe://eldercare/stranger"))),
+    ] {
+        let status = call(channel(stranger), READ, text("370303"))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unauthenticated, "TOKEN_MISSING")
+        );
     }
     running.stop().await.unwrap();
 }

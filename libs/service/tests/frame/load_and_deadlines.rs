@@ -1,17 +1,21 @@
 //! Too many calls, calls that take too long, and handlers that fail: each gets its answer, and the others go on.
-#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
-
-mod support;
 
 use std::time::Duration;
 
-use service::{Claims, TokenIssuer, testing::{Running, settings}};
-use support::{Desk, PANIC, REMAINING, WAIT, call, reason, text, watch};
+use crate::support::{Desk, PANIC, REMAINING, WAIT, call, reason, text, watch};
+use service::{
+    Claims, TokenIssuer,
+    testing::{Running, settings},
+};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
 fn token(issuer: &TokenIssuer) -> String {
-    issuer.issue(&Claims::officer("li", "civil_affairs").role("clerk").division("370303"))
+    issuer.issue(
+        &Claims::officer("li", "civil_affairs")
+            .role("clerk")
+            .division("370303"),
+    )
 }
 
 #[tokio::test]
@@ -20,18 +24,32 @@ async fn calls_beyond_the_limit_are_shed_with_advice_to_come_again() {
     let mut settings = settings(&issuer);
     settings.grpc.max_calls = 1;
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings).await.unwrap();
+    let running = Running::start(desk.server(&settings), &settings)
+        .await
+        .unwrap();
     let channel = running.channel_of(&token(&issuer));
 
     let first = tokio::spawn(call(channel.clone(), WAIT, text("")));
     desk.somebody_waits().await;
     let status = call(channel.clone(), WAIT, text("")).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "OVERLOADED"));
-    assert!(status.get_details_retry_info().unwrap().retry_delay.unwrap() > Duration::ZERO);
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::ResourceExhausted, "OVERLOADED")
+    );
+    assert!(
+        status
+            .get_details_retry_info()
+            .unwrap()
+            .retry_delay
+            .unwrap()
+            > Duration::ZERO
+    );
 
     // Health answers all the same, and streams have places of their own.
     let mut health = tonic_health::pb::health_client::HealthClient::new(running.channel());
-    let check = tonic_health::pb::HealthCheckRequest { service: "liveness".to_owned() };
+    let check = tonic_health::pb::HealthCheckRequest {
+        service: "liveness".to_owned(),
+    };
     assert_eq!(health.check(check).await.unwrap().into_inner().status, 1);
     let mut stream = watch(channel.clone(), text("")).await.unwrap();
     assert_eq!(stream.message().await.unwrap().unwrap(), "first");
@@ -39,7 +57,11 @@ async fn calls_beyond_the_limit_are_shed_with_advice_to_come_again() {
 
     desk.released.add_permits(2);
     assert_eq!(first.await.unwrap().unwrap(), "done");
-    assert_eq!(call(channel, WAIT, text("")).await.unwrap(), "done", "the place is free again");
+    assert_eq!(
+        call(channel, WAIT, text("")).await.unwrap(),
+        "done",
+        "the place is free again"
+    );
     running.stop().await.unwrap();
 }
 
@@ -48,14 +70,23 @@ async fn a_call_that_takes_too_long_is_told_so() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.grpc.default_deadline = Duration::from_millis(30);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
     let channel = running.channel_of(&token(&issuer));
     let status = call(channel.clone(), WAIT, text("")).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+    );
 
     let mut patient = text("");
     patient.set_timeout(Duration::from_secs(20));
-    let left: u64 = call(channel, REMAINING, patient).await.unwrap().parse().unwrap();
+    let left: u64 = call(channel, REMAINING, patient)
+        .await
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((15_000..=20_000).contains(&left), "{left} ms are left");
     running.stop().await.unwrap();
 }
@@ -65,10 +96,14 @@ async fn the_caller_cannot_ask_for_more_than_the_most() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.grpc.max_deadline = Duration::from_millis(30);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
     let mut patient = text("");
     patient.set_timeout(Duration::from_secs(20));
-    let status = call(running.channel_of(&token(&issuer)), WAIT, patient).await.unwrap_err();
+    let status = call(running.channel_of(&token(&issuer)), WAIT, patient)
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     running.stop().await.unwrap();
 }
@@ -78,11 +113,17 @@ async fn a_stream_ends_at_its_callers_deadline_and_not_at_ours() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.grpc.default_deadline = Duration::from_millis(1);
-    let running = Running::start(Desk::new().server(&settings), &settings).await.unwrap();
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
     // Set by hand, so that the client itself has no deadline and the server's end is seen.
     let mut request = text("");
-    request.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
-    let mut stream = watch(running.channel_of(&token(&issuer)), request).await.unwrap();
+    request
+        .metadata_mut()
+        .insert("grpc-timeout", "200m".parse().unwrap());
+    let mut stream = watch(running.channel_of(&token(&issuer)), request)
+        .await
+        .unwrap();
     assert_eq!(stream.message().await.unwrap().unwrap(), "first");
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
@@ -94,13 +135,21 @@ async fn a_handler_that_panics_harms_no_other_call() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings).await.unwrap();
+    let running = Running::start(desk.server(&settings), &settings)
+        .await
+        .unwrap();
     let channel = running.channel_of(&token(&issuer));
     let other = tokio::spawn(call(channel.clone(), WAIT, text("")));
     desk.somebody_waits().await;
     let status = call(channel, PANIC, text("")).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Internal, "INTERNAL"));
-    assert!(!status.message().contains("purpose"), "the panic's text stays inside");
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Internal, "INTERNAL")
+    );
+    assert!(
+        !status.message().contains("purpose"),
+        "the panic's text stays inside"
+    );
     desk.released.add_permits(1);
     assert_eq!(other.await.unwrap().unwrap(), "done");
     running.stop().await.unwrap();
