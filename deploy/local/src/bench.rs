@@ -1,0 +1,187 @@
+//! `bench`: how fast the system is on this machine, each figure beside what the machine can do at most in the same run.
+
+use std::{collections::BTreeMap, pin::Pin};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::output::{Progress, Report, number, table};
+
+/// What a bench measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measured {
+    /// The bench.
+    pub name: String,
+    /// The figure.
+    pub figure: f64,
+    /// Its unit, such as `commands/s`.
+    pub unit: String,
+    /// The raw limit in the same run and unit; null where there is none.
+    pub limit: Option<f64>,
+    /// Figure by limit.
+    pub ratio: Option<f64>,
+    /// The median of single latencies, in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// Of a hundred latencies 99 are at most this, in milliseconds.
+    pub p99_ms: Option<f64>,
+    /// The most memory that this process held, in bytes.
+    pub peak_rss_bytes: Option<u64>,
+    /// What it ran with.
+    pub settings: BTreeMap<String, Value>,
+}
+
+/// Where benches work, and how they tell how far they are.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The programs of the servers.
+    pub tools: backing_services::Tools,
+    /// An empty folder, gone afterwards.
+    pub folder: std::path::PathBuf,
+    /// Progress on standard error.
+    pub progress: Progress,
+}
+
+/// A running bench. One bench may measure several settings.
+pub type Running<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Measured>>> + 'a>>;
+
+/// A bench: its name, what it measures, and the work.
+#[derive(Clone, Copy)]
+pub struct Bench {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// What it measures, in a line.
+    pub about: &'static str,
+    /// Runs it.
+    pub run: for<'a> fn(&'a Ground) -> Running<'a>,
+}
+
+impl std::fmt::Debug for Bench {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bench")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All benches, in the order in which `all` runs them.
+pub const BENCHES: &[Bench] = &[];
+
+/// What `bench` prints.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Results(pub Vec<Measured>);
+
+/// The benches of these names.
+///
+/// # Errors
+/// A name that none has.
+pub fn named(names: &[String]) -> anyhow::Result<Vec<Bench>> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(BENCHES.to_vec());
+    }
+    let find = |name: &String| {
+        let known = || {
+            BENCHES
+                .iter()
+                .map(|bench| bench.name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let found = BENCHES.iter().find(|bench| bench.name == name);
+        found.copied().ok_or_else(|| {
+            anyhow::anyhow!("there is no bench `{name}`; there are: all, {}", known())
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Runs benches one after the other, each in a folder of its own.
+///
+/// # Errors
+/// The first that fails.
+pub async fn run(
+    benches: &[Bench],
+    tools: &backing_services::Tools,
+    progress: Progress,
+) -> anyhow::Result<Results> {
+    let mut measured = Vec::new();
+    for bench in benches {
+        progress.say(&format!("{}: {}", bench.name, bench.about));
+        let folder = tempfile::Builder::new()
+            .prefix("eldercare-bench-")
+            .tempdir()?;
+        let ground = Ground {
+            tools: tools.clone(),
+            folder: folder.path().to_owned(),
+            progress,
+        };
+        measured.extend((bench.run)(&ground).await?);
+    }
+    Ok(Results(measured))
+}
+
+impl Report for Results {
+    fn text(&self) -> String {
+        let mut rows = table([
+            "bench", "figure", "unit", "limit", "ratio", "p50 ms", "p99 ms", "peak MiB", "settings",
+        ]);
+        let fixed = |value: Option<f64>, digits: usize| {
+            value
+                .map(|value| format!("{value:.digits$}"))
+                .unwrap_or_default()
+        };
+        for one in &self.0 {
+            let settings: Vec<_> = one
+                .settings
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            rows.add_row([
+                one.name.clone().into(),
+                number(fixed(Some(one.figure), 1)),
+                one.unit.clone().into(),
+                number(fixed(one.limit, 1)),
+                number(fixed(one.ratio, 2)),
+                number(fixed(one.p50_ms, 2)),
+                number(fixed(one.p99_ms, 2)),
+                number(
+                    one.peak_rss_bytes
+                        .map(|bytes| (bytes >> 20).to_string())
+                        .unwrap_or_default(),
+                ),
+                settings.join("\n").into(),
+            ]);
+        }
+        rows.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_bench_is_refused_by_name() {
+        let told = named(&["nonsense".to_owned()]).unwrap_err().to_string();
+        assert!(told.contains("nonsense"), "{told}");
+        assert_eq!(named(&["all".to_owned()]).unwrap().len(), BENCHES.len());
+    }
+
+    #[test]
+    fn figures_that_do_not_apply_are_null() {
+        let measured = Measured {
+            name: "append".to_owned(),
+            figure: 2.0,
+            unit: "commands/s".to_owned(),
+            limit: Some(4.0),
+            ratio: Some(0.5),
+            p50_ms: None,
+            p99_ms: None,
+            peak_rss_bytes: None,
+            settings: BTreeMap::new(),
+        };
+        let json = serde_json::to_value(Results(vec![measured])).unwrap();
+        assert_eq!(json[0]["p50_ms"], Value::Null);
+        assert_eq!(json[0]["ratio"], 0.5);
+    }
+}

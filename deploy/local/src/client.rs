@@ -1,0 +1,231 @@
+//! Calls to the system's gRPC APIs in the operator's name, and its refusals in words.
+
+use std::{fmt::Write as _, time::Duration};
+
+use anyhow::Context as _;
+use backon::{ExponentialBuilder, Retryable as _};
+use proto::eldercare::{
+    registry::v1::registry_service_client::RegistryServiceClient,
+    simulation::v1::{
+        AdvanceClockRequest, GetClockRequest, simulation_service_client::SimulationServiceClient,
+    },
+    tiering::v1::tiering_service_client::TieringServiceClient,
+};
+use tonic::{
+    Code, Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Endpoint,
+};
+use tonic_types::StatusExt as _;
+
+use crate::{connection::Connection, simulation::CLOCK_IS_PAST, wire};
+
+/// The largest answer that is taken: pages of a thousand files are a few megabytes.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// How long a unary call may take.
+const CALL: Duration = Duration::from_secs(60);
+
+/// The channel that generated clients work on.
+pub type Channel = InterceptedService<tonic::transport::Channel, Credentials>;
+
+/// What each call shows: the operator's token, and what it is for.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    bearer: MetadataValue<Ascii>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request
+            .metadata_mut()
+            .insert("authorization", self.bearer.clone());
+        request.metadata_mut().insert(
+            "eldercare-purpose",
+            MetadataValue::from_static("operation by the launcher"),
+        );
+        Ok(request)
+    }
+}
+
+/// A caller of the system. Cheap to clone; all clones share one connection.
+#[derive(Debug, Clone)]
+pub struct Client(Channel);
+
+impl Client {
+    /// A caller with the token of a connection. It connects with its first call.
+    ///
+    /// # Errors
+    /// Where the address or the token is none.
+    pub fn new(connection: &Connection) -> anyhow::Result<Self> {
+        let channel = Endpoint::from_shared(connection.endpoint.clone())
+            .with_context(|| format!("`{}` is no address of a system", connection.endpoint))?
+            .connect_timeout(Duration::from_secs(5))
+            .http2_adaptive_window(true)
+            .tcp_nodelay(true)
+            .connect_lazy();
+        let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", connection.token.expose())
+            .parse()
+            .map_err(|_| anyhow::anyhow!("the token holds characters that no token has"))?;
+        bearer.set_sensitive(true);
+        Ok(Self(InterceptedService::new(
+            channel,
+            Credentials { bearer },
+        )))
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> RegistryServiceClient<Channel> {
+        RegistryServiceClient::new(self.0.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Tiering.
+    pub fn tiering(&self) -> TieringServiceClient<Channel> {
+        TieringServiceClient::new(self.0.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// The simulated clock.
+    pub fn simulation(&self) -> SimulationServiceClient<Channel> {
+        SimulationServiceClient::new(self.0.clone())
+    }
+
+    /// What the system's clock says.
+    ///
+    /// # Errors
+    /// The call's.
+    pub async fn now(&self) -> anyhow::Result<chrono::DateTime<chrono::Utc>> {
+        let answer = call(GetClockRequest {}, async |request| {
+            self.simulation().get_clock(request).await
+        })
+        .await?;
+        answer
+            .now
+            .and_then(wire::from_timestamp)
+            .context("the system's clock shows no time")
+    }
+
+    /// Moves the system's clock, and waits until all that falls due up to then is done. A clock that is past it already
+    /// stays.
+    ///
+    /// # Errors
+    /// The call's.
+    pub async fn advance_to(&self, instant: chrono::DateTime<chrono::Utc>) -> anyhow::Result<()> {
+        let request = AdvanceClockRequest {
+            to: Some(wire::timestamp(instant)),
+        };
+        match try_call(request, async |request| {
+            self.simulation().advance_clock(request).await
+        })
+        .await
+        {
+            Ok(_) => Ok(()),
+            Err(status) if reason(&status) == CLOCK_IS_PAST => Ok(()),
+            Err(status) => Err(in_words(&status)),
+        }
+    }
+}
+
+/// Makes a unary call, and makes it again while the system is too busy, not there, or not yet where the request wants
+/// it. Requests bear a request id, so a call that was made twice acts once.
+///
+/// # Errors
+/// The refusal, in words.
+pub async fn call<T, A>(
+    message: T,
+    make: impl AsyncFn(Request<T>) -> Result<tonic::Response<A>, Status>,
+) -> anyhow::Result<A>
+where
+    T: Clone,
+{
+    try_call(message, make)
+        .await
+        .map_err(|status| in_words(&status))
+}
+
+/// As [`call`], with the refusal as it came.
+///
+/// # Errors
+/// The refusal.
+pub async fn try_call<T, A>(
+    message: T,
+    make: impl AsyncFn(Request<T>) -> Result<tonic::Response<A>, Status>,
+) -> Result<A, Status>
+where
+    T: Clone,
+{
+    let attempt = async || {
+        let mut request = Request::new(message.clone());
+        request.set_timeout(CALL);
+        make(request).await.map(tonic::Response::into_inner)
+    };
+    let policy = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_secs(2))
+        .with_max_times(8)
+        .with_jitter();
+    attempt
+        .retry(policy)
+        .when(|status| is_passing(status.code()))
+        .await
+}
+
+/// Whether the same call may succeed later.
+fn is_passing(code: Code) -> bool {
+    match code {
+        Code::ResourceExhausted | Code::Unavailable | Code::Aborted | Code::DeadlineExceeded => {
+            true
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => false,
+    }
+}
+
+/// A refusal as a person reads it: reason, English, Chinese, and the fields concerned.
+pub fn in_words(status: &Status) -> anyhow::Error {
+    anyhow::anyhow!(words(status))
+}
+
+/// The reason of a refusal, or the name of its code where it gives none.
+pub fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info();
+    info.map_or_else(|| format!("{:?}", status.code()), |info| info.reason)
+}
+
+fn words(status: &Status) -> String {
+    let mut text = format!("{}: {}", reason(status), status.message());
+    let chinese = status
+        .get_error_details_vec()
+        .into_iter()
+        .find_map(|detail| {
+            if let tonic_types::ErrorDetail::LocalizedMessage(message) = detail
+                && message.locale.starts_with("zh")
+            {
+                Some(message.message)
+            } else {
+                None
+            }
+        });
+    if let Some(chinese) = chinese {
+        let _ = write!(text, " / {chinese}");
+    }
+    for violation in status
+        .get_details_bad_request()
+        .map(|bad| bad.field_violations)
+        .unwrap_or_default()
+    {
+        let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
+    }
+    text
+}

@@ -1,0 +1,372 @@
+//! A county's data set in the format of the sample county: its dates, divisions, survey workbooks, residents and changes.
+
+mod changes;
+mod fields;
+mod residents;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+};
+
+use civic::LocalDay;
+use proto::eldercare::r#type::v1 as types;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+pub use changes::{Change, ChangeKind};
+use fields::Fields;
+pub use fields::Problem;
+pub use residents::Resident;
+
+/// The name space of the request ids that loading derives from a data set's lines, so that loading twice acts once.
+const LOADING: Uuid = Uuid::from_u128(0x6c0f_8f0e_51b4_5d0b_9d3c_3d0c_2f5a_9e41);
+
+/// A folder with a county's data set.
+#[derive(Debug, Clone)]
+pub struct County {
+    folder: PathBuf,
+    /// The dates that belong to the set.
+    pub set: Set,
+}
+
+/// `set.json`: what belongs to the set as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Set {
+    /// The county's code.
+    pub county: String,
+    /// The county's name.
+    pub county_name: String,
+    /// The survey's as-of date.
+    pub import_as_of: LocalDay,
+    /// The day on which the simulated clock starts.
+    pub facts_hold_from: LocalDay,
+    /// The days for which tiers are expected.
+    pub tier_dates: Vec<LocalDay>,
+}
+
+/// A survey workbook of one town.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurveyFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its name without the folder.
+    pub name: String,
+    /// The town's code, with which the name begins.
+    pub town_code: String,
+}
+
+/// One line of a file, and the id of the request that it becomes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line<T> {
+    /// The line's number, from 1.
+    pub number: u64,
+    /// The same for the same line of the same file of the same county: loading it again changes nothing.
+    pub request_id: Uuid,
+    /// What the line says.
+    pub what: T,
+}
+
+impl County {
+    /// Reads `set.json` of the folder.
+    ///
+    /// # Errors
+    /// [`Problem`] where it is missing or can't be understood.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, Problem> {
+        let folder = folder.into();
+        let file = "set.json";
+        let text = read(&folder.join(file), file)?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|error| not_json(file, None, &error))?;
+        let values = value
+            .as_object()
+            .ok_or_else(|| Problem::with_file(file, "is no JSON object"))?;
+        let fields = Fields::of_file(file, values);
+        let set = Set {
+            county: fields.text("county")?.to_owned(),
+            county_name: fields
+                .optional_text("county_name")?
+                .unwrap_or_default()
+                .to_owned(),
+            import_as_of: fields.day("import_as_of")?,
+            facts_hold_from: fields.day("facts_hold_from")?,
+            tier_dates: fields.days("tier_dates")?,
+        };
+        if fields
+            .optional_text("time_zone")?
+            .is_some_and(|zone| zone != "Asia/Shanghai")
+        {
+            return Err(fields.problem("time_zone", "is not Asia/Shanghai"));
+        }
+        Ok(Self { folder, set })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the set has that file, named as in its README.
+    pub fn has(&self, file: &str) -> bool {
+        self.folder.join(file).exists()
+    }
+
+    /// All files of the set except `set.json` and its README, named as in that, in alphabetical order.
+    ///
+    /// # Errors
+    /// [`Problem`] where a folder can't be read.
+    pub fn files(&self) -> Result<Vec<String>, Problem> {
+        let mut found = Vec::new();
+        collect(&self.folder, "", &mut found)?;
+        found.retain(|file| file != "set.json" && file != "README.md");
+        found.sort();
+        Ok(found)
+    }
+
+    /// The id of the request that something of this set becomes.
+    pub fn request_id(&self, file: &str, line: u64, text: &[u8]) -> Uuid {
+        let mut name = format!("{}/{file}/{line}/", self.set.county).into_bytes();
+        name.extend_from_slice(text);
+        Uuid::new_v5(&LOADING, &name)
+    }
+
+    /// The county's divisions, and the id of the request that brings them in.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first row that can't be understood.
+    pub fn divisions(&self) -> Result<Line<Vec<types::Division>>, Problem> {
+        let file = "divisions.csv";
+        let path = self.folder.join(file);
+        let text = read(&path, file)?;
+        Ok(Line {
+            number: 0,
+            request_id: self.request_id(file, 0, text.as_bytes()),
+            what: parse_divisions(file, &text)?,
+        })
+    }
+
+    /// The survey workbooks by file name.
+    ///
+    /// # Errors
+    /// [`Problem`] where the folder can't be read, or a name doesn't begin with a town's code.
+    pub fn surveys(&self) -> Result<Vec<SurveyFile>, Problem> {
+        let folder = "survey";
+        if !self.has(folder) {
+            return Ok(Vec::new());
+        }
+        let mut names = Vec::new();
+        collect(&self.folder.join(folder), "", &mut names)?;
+        names.retain(|name| name.to_lowercase().ends_with(".xlsx"));
+        names.sort();
+        names
+            .into_iter()
+            .map(|name| SurveyFile::at(self.folder.join(folder).join(name)))
+            .collect()
+    }
+
+    /// The further elders, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] where the file can't be opened; each line has its own.
+    pub fn residents(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Line<Resident>, Problem>> + use<>, Problem> {
+        self.lines("residents.ndjson", Resident::read)
+    }
+
+    /// The changes, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] where the file can't be opened; each line has its own.
+    pub fn changes(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Line<Change>, Problem>> + use<>, Problem> {
+        self.lines("changes.ndjson", Change::read)
+    }
+
+    /// What is expected of a part, as JSON; `None` where the set expects nothing of it.
+    ///
+    /// # Errors
+    /// [`Problem`] where the file is there and can't be read.
+    pub fn expected(&self, name: &str) -> Result<Option<Value>, Problem> {
+        let file = format!("expected/{name}");
+        if !self.has(&file) {
+            return Ok(None);
+        }
+        let text = read(&self.folder.join(&file), &file)?;
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| not_json(&file, None, &error))
+    }
+
+    fn lines<T, F>(
+        &self,
+        file: &'static str,
+        parse: F,
+    ) -> Result<impl Iterator<Item = Result<Line<T>, Problem>> + use<T, F>, Problem>
+    where
+        F: Fn(&Fields<'_>) -> Result<T, Problem>,
+    {
+        let path = self.folder.join(file);
+        let reader = match fs::File::open(&path) {
+            Ok(opened) => Some(BufReader::new(opened)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Problem::with_file(file, error.to_string())),
+        };
+        let county = self.clone();
+        let lines = reader
+            .into_iter()
+            .flat_map(|reader| reader.lines().zip(1..));
+        Ok(lines.filter_map(move |(text, number)| {
+            let text = match text {
+                Ok(text) if text.trim().is_empty() => return None,
+                Ok(text) => text,
+                Err(error) => {
+                    return Some(Err(Problem::with_line(file, number, error.to_string())));
+                }
+            };
+            let line = || {
+                let value: Value = serde_json::from_str(&text)
+                    .map_err(|error| not_json(file, Some(number), &error))?;
+                let values: &Map<String, Value> = value
+                    .as_object()
+                    .ok_or_else(|| Problem::with_line(file, number, "is no JSON object"))?;
+                let what = parse(&Fields::of_line(file, number, values))?;
+                Ok(Line {
+                    number,
+                    request_id: county.request_id(file, number, text.as_bytes()),
+                    what,
+                })
+            };
+            Some(line())
+        }))
+    }
+}
+
+impl SurveyFile {
+    /// A workbook whose name begins with the code of the town that it surveys.
+    ///
+    /// # Errors
+    /// [`Problem`] where it doesn't.
+    pub fn at(path: impl Into<PathBuf>) -> Result<Self, Problem> {
+        let path = path.into();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let town_code: String = name.chars().take_while(char::is_ascii_digit).collect();
+        if town_code.len() != 9 {
+            return Err(Problem::with_file(
+                &name,
+                "its name doesn't begin with the 9 digits of a town's code",
+            ));
+        }
+        Ok(Self {
+            path,
+            name,
+            town_code,
+        })
+    }
+}
+
+/// Reads a table of divisions: code, name, level and parent.
+///
+/// # Errors
+/// [`Problem`] for the first row that can't be understood.
+pub fn parse_divisions(file: &str, text: &str) -> Result<Vec<types::Division>, Problem> {
+    let mut reader =
+        csv::ReaderBuilder::new().from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let headers = reader
+        .headers()
+        .map_err(|error| not_csv(file, &error))?
+        .clone();
+    if let Some(missing) = ["code", "name", "level"]
+        .iter()
+        .find(|name| !headers.iter().any(|header| header == **name))
+    {
+        return Err(Problem::with_line(
+            file,
+            1,
+            format!("has no column `{missing}`"),
+        ));
+    }
+    let mut divisions = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| not_csv(file, &error))?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let cells = headers.iter().zip(row.iter());
+        let values = cells
+            .map(|(header, cell)| (header.to_owned(), Value::from(cell.trim())))
+            .collect();
+        let fields = Fields::of_line(file, line, &values);
+        let level = match fields.text("level")? {
+            "province" => types::DivisionLevel::Province,
+            "city" => types::DivisionLevel::City,
+            "county" => types::DivisionLevel::County,
+            "town" => types::DivisionLevel::Town,
+            "village" => types::DivisionLevel::Village,
+            _ => {
+                return Err(fields.problem(
+                    "level",
+                    "is none of province, city, county, town and village",
+                ));
+            }
+        };
+        divisions.push(types::Division {
+            code: fields.text("code")?.to_owned(),
+            name: fields.text("name")?.to_owned(),
+            level: level as i32,
+            parent: fields
+                .optional_text("parent")?
+                .unwrap_or_default()
+                .to_owned(),
+        });
+    }
+    Ok(divisions)
+}
+
+fn read(path: &Path, file: &str) -> Result<String, Problem> {
+    fs::read_to_string(path).map_err(|error| Problem::with_file(file, error.to_string()))
+}
+
+fn collect(folder: &Path, below: &str, found: &mut Vec<String>) -> Result<(), Problem> {
+    let wrong = |error: std::io::Error| {
+        Problem::with_file(&folder.display().to_string(), error.to_string())
+    };
+    for entry in fs::read_dir(folder).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            collect(&entry.path(), &format!("{name}/"), found)?;
+        } else {
+            found.push(name);
+        }
+    }
+    Ok(())
+}
+
+/// Serde's own texts may repeat a value.
+fn not_json(file: &str, line: Option<u64>, error: &serde_json::Error) -> Problem {
+    let line = line.unwrap_or(u64::try_from(error.line()).unwrap_or_default());
+    Problem::with_line(
+        file,
+        line,
+        format!("is no JSON, from column {} on", error.column()),
+    )
+}
+
+fn not_csv(file: &str, error: &csv::Error) -> Problem {
+    let line = error.position().map(csv::Position::line);
+    Problem {
+        line,
+        ..Problem::with_file(
+            file,
+            "is no table of comma-separated values in UTF-8 with equally long rows",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

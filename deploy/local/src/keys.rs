@@ -1,0 +1,220 @@
+//! The keys of an installation on one machine: made at random at its first start, and kept where its owner alone can read.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use rand::RngCore as _;
+use serde::{Deserialize, Serialize};
+use service::{Secret, TokenIssuer, settings};
+
+/// The keys that a data folder's system works with.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The key-encryption key that new data keys are wrapped under, by its name in `keks`.
+    pub kek_id: String,
+    /// The next one: a running system knows it already, so that keys can be rotated under it.
+    pub next_kek_id: String,
+    /// All key-encryption keys by name, Base64.
+    keks: BTreeMap<String, String>,
+    /// The key of lookups by ID number, Base64.
+    index_key: String,
+    /// The key that signs tokens, PEM.
+    token_key: String,
+}
+
+/// Without the keys.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("kek_id", &self.kek_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// The keys of a data folder; new ones where it has none yet.
+    ///
+    /// # Errors
+    /// Where the file can't be read, understood or written.
+    pub fn of(folder: &Path) -> anyhow::Result<Self> {
+        let path = file(folder);
+        if path.exists() {
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            // The parser's own message would repeat the line, and the line holds a key.
+            return toml::from_str(&text).map_err(|_| {
+                anyhow::anyhow!(
+                    "{} is not as this program wrote it: restore it",
+                    path.display()
+                )
+            });
+        }
+        let token_key = TokenIssuer::generate()
+            .private_pem()
+            .expect("Ed25519 keys can be written");
+        let keys = Self {
+            kek_id: "kek_1".to_owned(),
+            next_kek_id: "kek_2".to_owned(),
+            keks: BTreeMap::from([
+                ("kek_1".to_owned(), random_key()),
+                ("kek_2".to_owned(), random_key()),
+            ]),
+            index_key: random_key(),
+            token_key: token_key.expose().to_owned(),
+        };
+        keys.write(folder)?;
+        Ok(keys)
+    }
+
+    /// Makes the next key-encryption key the current one, with a new next one. The old one stays until
+    /// [`Keys::forget_old`].
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        let mut keys = self.clone();
+        let number = |id: &str| {
+            id.trim_start_matches("kek_")
+                .parse::<u64>()
+                .unwrap_or_default()
+        };
+        let highest = self
+            .keks
+            .keys()
+            .map(|id| number(id))
+            .max()
+            .unwrap_or_default();
+        keys.kek_id = std::mem::replace(&mut keys.next_kek_id, format!("kek_{}", highest + 1));
+        keys.keks.insert(keys.next_kek_id.clone(), random_key());
+        keys
+    }
+
+    /// Drops the key-encryption keys that are neither current nor next.
+    #[must_use]
+    pub fn forget_old(&self) -> Self {
+        let mut keys = self.clone();
+        keys.keks
+            .retain(|id, _| *id == self.kek_id || *id == self.next_kek_id);
+        keys
+    }
+
+    /// Writes the keys to their file, whole or not at all.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let text = toml::to_string(self).context("write keys")?;
+        let head = "# Whoever has this file can read the personal data of this folder; without it nobody can. Back it up apart.\n";
+        write_private(&file(folder), format!("{head}{text}").as_bytes())
+    }
+
+    /// The section `vault` of the settings.
+    pub fn vault(&self) -> settings::Vault {
+        let key = |id: &str| self.keks.get(id).map(Secret::new);
+        let others = self.keks.iter().filter(|(id, _)| **id != self.kek_id);
+        settings::Vault {
+            kek: key(&self.kek_id),
+            kek_id: self.kek_id.clone(),
+            previous_keks: others
+                .map(|(id, key)| (id.clone(), Secret::new(key)))
+                .collect(),
+            index_key: Some(Secret::new(&self.index_key)),
+            index_key_id: "index_1".to_owned(),
+            ..settings::Vault::default()
+        }
+    }
+
+    /// The issuer of this installation's tokens.
+    ///
+    /// # Errors
+    /// Where the key is none.
+    pub fn token_issuer(&self) -> anyhow::Result<TokenIssuer> {
+        TokenIssuer::from_private_pem(&self.token_key).context("the key that signs tokens")
+    }
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("keys.toml")
+}
+
+fn random_key() -> String {
+    let mut key = [0; 32];
+    rand::rng().fill_bytes(&mut key);
+    BASE64.encode(key)
+}
+
+/// Writes a file that its owner alone can read, whole or not at all.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let doing = || format!("write {}", path.display());
+    let unfinished = path.with_extension("unfinished");
+    // What an earlier start left behind could be open to others.
+    if unfinished.exists() {
+        fs::remove_file(&unfinished).with_context(doing)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .with_context(doing)?;
+    file.write_all(content).with_context(doing)?;
+    file.sync_all().with_context(doing)?;
+    fs::rename(&unfinished, path).with_context(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_at_random_and_for_their_owner_alone() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let keys = Keys::of(one.path()).unwrap();
+        assert_eq!(Keys::of(one.path()).unwrap().keks, keys.keks);
+        assert_ne!(
+            Keys::of(other.path()).unwrap().keks["kek_1"],
+            keys.keks["kek_1"]
+        );
+        let mode = fs::metadata(file(one.path())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!format!("{keys:?}").contains(&keys.keks["kek_1"]));
+    }
+
+    #[test]
+    fn the_next_key_takes_over_and_the_old_one_is_forgotten_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::of(folder.path()).unwrap();
+        let turned = keys.turned();
+        assert_eq!(
+            (turned.kek_id.as_str(), turned.next_kek_id.as_str()),
+            ("kek_2", "kek_3")
+        );
+        assert_eq!(turned.vault().previous_keks.len(), 2);
+        let after = turned.forget_old();
+        assert_eq!(after.keks.keys().collect::<Vec<_>>(), ["kek_2", "kek_3"]);
+        assert_eq!(after.keks["kek_2"], keys.keks["kek_2"]);
+    }
+
+    #[test]
+    fn a_broken_file_of_keys_is_told_without_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(file(folder.path()), "kek_id = \"SECRET").unwrap();
+        let told = format!("{:#}", Keys::of(folder.path()).unwrap_err());
+        assert!(
+            told.contains("keys.toml") && !told.contains("SECRET"),
+            "{told}"
+        );
+    }
+}

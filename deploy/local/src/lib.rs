@@ -1,0 +1,19 @@
+//! The whole elder-care platform on one machine, and the operator's commands.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+
+pub mod bench;
+pub mod cli;
+pub mod client;
+pub mod connection;
+pub mod county;
+pub mod elder;
+pub mod export;
+pub mod import;
+pub mod keys;
+pub mod load;
+pub mod output;
+pub mod replay;
+pub mod simulation;
+pub mod tier;
+pub mod wire;
+pub mod words;

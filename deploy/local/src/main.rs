@@ -1,0 +1,2 @@
+//! The program `eldercare`.
+fn main() {}

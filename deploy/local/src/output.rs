@@ -1,0 +1,154 @@
+//! What the commands print: tables for people on a terminal, one JSON document for machines, and progress beside it.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use comfy_table::{Attribute, Cell, CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// How a command prints its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Output {
+    /// Tables for people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+}
+
+/// A result that can be printed either way.
+pub trait Report: Serialize {
+    /// The result as a person reads it.
+    fn text(&self) -> String;
+}
+
+impl Output {
+    /// Prints a result on standard output.
+    ///
+    /// # Errors
+    /// Where standard output can't be written, as when the reader has gone.
+    pub fn print(self, report: &impl Report) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        match self {
+            Self::Table => out.write_all(report.text().as_bytes())?,
+            Self::Json => serde_json::to_writer_pretty(&mut out, report)?,
+        }
+        out.write_all(b"\n")?;
+        out.flush()?;
+        Ok(())
+    }
+}
+
+/// An empty table with these headings.
+pub fn table<const N: usize>(headings: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(headings.map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
+    table
+}
+
+/// A cell with a number.
+pub fn number(value: impl ToString) -> Cell {
+    Cell::new(value).set_alignment(CellAlignment::Right)
+}
+
+/// A cell with a share of a whole, in percent.
+pub fn percent(part: u64, whole: u64) -> Cell {
+    if whole == 0 {
+        return number("");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share to look at")]
+    let share = part as f64 * 100.0 / whole as f64;
+    number(format!("{share:.1}%"))
+}
+
+/// Tells on standard error how far long work is: a bar on a terminal, and a line when it is done otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    quiet: bool,
+}
+
+impl Progress {
+    /// Progress on standard error.
+    pub fn shown() -> Self {
+        Self { quiet: false }
+    }
+
+    /// No progress at all.
+    pub fn hidden() -> Self {
+        Self { quiet: true }
+    }
+
+    /// Says something that stays.
+    pub fn say(self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Begins a step of so many items; 0 where nobody knows how many.
+    pub fn begin(self, what: impl Into<String>, items: u64) -> Step {
+        let what = what.into();
+        let bar = if self.quiet || !std::io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else if items == 0 {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        } else {
+            let style = "  {msg:44} {bar:24} {pos}/{len} {per_sec}";
+            let style = ProgressStyle::with_template(style).expect("the template is well-formed");
+            ProgressBar::new(items).with_style(style)
+        };
+        bar.set_message(what.clone());
+        Step {
+            bar,
+            what,
+            quiet: self.quiet,
+            since: Instant::now(),
+        }
+    }
+}
+
+/// A step of long work. It ends with [`Step::done`]; dropped before, it leaves no trace.
+#[derive(Debug)]
+pub struct Step {
+    bar: ProgressBar,
+    what: String,
+    quiet: bool,
+    since: Instant,
+}
+
+impl Step {
+    /// So many more items are done.
+    pub fn advance(&self, items: u64) {
+        self.bar.inc(items);
+    }
+
+    /// So many items are done, of so many.
+    pub fn at(&self, done: u64, of: u64) {
+        self.bar.set_length(of);
+        self.bar.set_position(done);
+    }
+
+    /// The step is done.
+    pub fn done(self, result: &str) {
+        self.bar.finish_and_clear();
+        if !self.quiet {
+            let seconds = self.since.elapsed().as_secs_f64();
+            let separator = if result.is_empty() { "" } else { ": " };
+            eprintln!("  {}{separator}{result} ({seconds:.1} s)", self.what);
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !self.bar.is_finished() {
+            self.bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Plays a data set on a simulated clock through the system's APIs, and compares what comes out with what is expected.
+
+pub mod compare;
+mod elders;
+pub mod figures;
+mod play_changes;
+pub mod report;
+pub mod timeline;
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use civic::LocalDay;
+use serde_json::Value;
+
+use crate::{
+    client::Client,
+    county::County,
+    load::{self, FailedLine, Imported, Reached},
+    output::Progress,
+};
+use elders::Directory;
+use timeline::{Happening, Moment};
+
+/// What came out of playing a data set.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// The survey workbooks.
+    pub imported: Vec<Imported>,
+    /// How many residents were registered.
+    pub residents: u64,
+    /// How many changes were played.
+    pub changes: u64,
+    /// Lines that the system refused.
+    pub failed: Vec<FailedLine>,
+    /// The survey, as `expected/survey.json` has it.
+    pub survey: Value,
+    /// The registry after survey and residents and before the changes, as `expected/registry.json` has it.
+    pub registry: Option<Value>,
+    /// The elders by status at the end of a day.
+    pub statuses: BTreeMap<LocalDay, Value>,
+    /// The tiers at the end of a day, as `expected/tiers-<date>.json` has them.
+    pub tiers: BTreeMap<LocalDay, Value>,
+}
+
+/// Something that is read from the system when the clock comes to its instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reading {
+    /// The registry as a whole.
+    Registry,
+    /// The elders by status.
+    Statuses(LocalDay),
+    /// The tiers.
+    Tiers(LocalDay),
+}
+
+/// What comes next on the clock: what happens at an instant comes before what is read at it.
+#[derive(Debug)]
+enum Step {
+    Play(Happening),
+    Read(Reading),
+}
+
+/// How far a data set is played.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// Until this instant; `None`: to the end.
+    pub until: Option<DateTime<Utc>>,
+    /// Whether figures are read on the way.
+    pub reads: bool,
+}
+
+impl Extent {
+    /// Everything, with all figures.
+    pub fn whole() -> Self {
+        Self {
+            until: None,
+            reads: true,
+        }
+    }
+}
+
+/// Plays a data set: divisions, survey and residents at once, then everything dated in its order.
+///
+/// # Errors
+/// A data set that can't be read, or a system that doesn't answer. Lines that the system refuses are in the answer.
+pub async fn play(
+    client: &Client,
+    county: &County,
+    extent: Extent,
+    progress: Progress,
+) -> anyhow::Result<Played> {
+    let moments = timeline::read(county)?;
+    let mut stage = Stage {
+        client,
+        county,
+        reached: Reached::default(),
+        directory: Directory::default(),
+        names: HashMap::new(),
+    };
+    let mut played = Played::default();
+
+    let divisions = county.divisions()?;
+    load::divisions(
+        client,
+        divisions.request_id,
+        divisions.what,
+        &mut stage.reached,
+    )
+    .await?;
+    stage.names =
+        figures::division_names(client, &county.set.county, &stage.reached.min_position()).await?;
+    played.imported = load::surveys(client, county, &mut stage.reached, progress).await?;
+    played.survey = figures::survey(&played.imported);
+    (played.residents, played.failed) =
+        load::residents(client, county, &mut stage.reached, progress).await?;
+
+    let steps = steps(county, moments, extent);
+    let bar = progress.begin("时间线 playing what happened", steps.len() as u64);
+    for (at, step) in steps {
+        client.advance_to(at).await?;
+        match step {
+            Step::Play(happening) => stage.play(happening, &mut played).await?,
+            Step::Read(reading) => stage.read(reading, &mut played).await?,
+        }
+        bar.advance(1);
+    }
+    if let Some(until) = extent.until {
+        client.advance_to(until).await?;
+    }
+    bar.done(&format!("{} changes", played.changes));
+    Ok(played)
+}
+
+/// Everything dated and everything to be read, in the order of the clock.
+fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime<Utc>, Step)> {
+    let last_moment = |day: LocalDay| day.end() - TimeDelta::milliseconds(1);
+    let mut readings = Vec::new();
+    if extent.reads {
+        let first_change = moments.iter().find(|moment| match moment.what {
+            Happening::Change(_) => true,
+        });
+        let before_changes = first_change.map_or_else(
+            || last_moment(county.set.import_as_of),
+            |change| change.at - TimeDelta::milliseconds(1),
+        );
+        readings.push((before_changes, Reading::Registry));
+        for day in &county.set.tier_dates {
+            readings.push((last_moment(*day), Reading::Statuses(*day)));
+            readings.push((last_moment(*day), Reading::Tiers(*day)));
+        }
+    }
+    let mut steps: Vec<_> = moments
+        .into_iter()
+        .map(|moment| (moment.at, Step::Play(moment.what)))
+        .collect();
+    steps.extend(
+        readings
+            .into_iter()
+            .map(|(at, reading)| (at, Step::Read(reading))),
+    );
+    steps.retain(|(at, _)| extent.until.is_none_or(|until| *at <= until));
+    // Stable: what happens at one instant stays in its order, and before what is read then.
+    steps.sort_by_key(|(at, step)| {
+        (
+            *at,
+            match step {
+                Step::Play(_) => None,
+                Step::Read(reading) => Some(*reading),
+            },
+        )
+    });
+    steps
+}
+
+struct Stage<'a> {
+    client: &'a Client,
+    county: &'a County,
+    reached: Reached,
+    directory: Directory,
+    names: HashMap<String, String>,
+}
+
+impl Stage<'_> {
+    async fn play(&mut self, happening: Happening, played: &mut Played) -> anyhow::Result<()> {
+        match happening {
+            Happening::Change(change) => {
+                match play_changes::play(self.client, &mut self.directory, &change).await? {
+                    Ok(position) => {
+                        self.reached.see(&position);
+                        played.changes += 1;
+                    }
+                    Err(line) => played.failed.push(line),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, reading: Reading, played: &mut Played) -> anyhow::Result<()> {
+        let (client, county, min_position) = (
+            self.client,
+            &self.county.set.county,
+            self.reached.min_position(),
+        );
+        match reading {
+            Reading::Registry => {
+                let elders = elders::all(client, county, &min_position).await?;
+                elders.iter().for_each(|elder| self.directory.add(elder));
+                let statistics = figures::statistics(client, county, &min_position).await?;
+                played.registry = Some(figures::registry(&statistics, &elders, &self.names)?);
+            }
+            Reading::Statuses(day) => {
+                let statistics = figures::statistics(client, county, &min_position).await?;
+                played.statuses.insert(day, figures::statuses(&statistics));
+            }
+            Reading::Tiers(day) => {
+                let tiers = figures::tiers(
+                    client,
+                    county,
+                    day,
+                    &self.directory,
+                    &self.names,
+                    &min_position,
+                )
+                .await?;
+                played.tiers.insert(day, tiers);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> County {
+        County::open(concat!(env!("CARGO_MANIFEST_DIR"), "/data/anxi")).unwrap()
+    }
+
+    fn readings(extent: Extent) -> Vec<(String, Reading)> {
+        let county = sample();
+        let steps = steps(&county, timeline::read(&county).unwrap(), extent);
+        let reading = |(at, step): &(DateTime<Utc>, Step)| match step {
+            Step::Read(reading) => Some((at.to_rfc3339(), *reading)),
+            Step::Play(_) => None,
+        };
+        steps.iter().filter_map(reading).collect()
+    }
+
+    #[test]
+    fn the_registry_is_read_before_the_first_change_and_tiers_at_the_end_of_their_day() {
+        let day = |text: &str| text.parse::<LocalDay>().unwrap();
+        let found = readings(Extent::whole());
+        assert_eq!(
+            found[0],
+            (
+                "2024-09-22T02:16:38.999+00:00".to_owned(),
+                Reading::Registry
+            )
+        );
+        assert_eq!(
+            found[2],
+            (
+                "2024-10-01T15:59:59.999+00:00".to_owned(),
+                Reading::Tiers(day("2024-10-01"))
+            )
+        );
+        assert_eq!(found.last().unwrap().1, Reading::Tiers(day("2024-11-19")));
+        assert_eq!(found.len(), 7);
+    }
+
+    #[test]
+    fn what_happens_on_the_day_is_played_before_its_tiers_are_read() {
+        let county = sample();
+        let steps = steps(&county, timeline::read(&county).unwrap(), Extent::whole());
+        assert!(steps.is_sorted_by_key(|(at, _)| *at));
+        let until = "2024-10-15T00:00:00+08:00".parse().unwrap();
+        let extent = Extent {
+            until: Some(until),
+            reads: false,
+        };
+        let before = super::steps(&county, timeline::read(&county).unwrap(), extent);
+        assert!(!before.is_empty() && before.iter().all(|(at, _)| *at <= until));
+    }
+}

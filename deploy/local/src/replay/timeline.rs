@@ -1,0 +1,115 @@
+//! Everything dated that a data set holds, in the order in which it happened.
+
+use chrono::{DateTime, Utc};
+
+use crate::county::{Change, County, Line, Problem};
+
+/// Something that happens at an instant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moment {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The file's place in the README, which orders what happens at one instant.
+    place: usize,
+    /// What.
+    pub what: Happening,
+}
+
+/// What can happen: one kind of line for each dated file that the services in place understand. A file that a further
+/// service understands gets its kind here, its reader in `county`, and its player beside this.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    /// A line of `changes.ndjson`.
+    Change(Line<Change>),
+}
+
+impl Happening {
+    /// The file whose line it is, and the line's number.
+    pub fn origin(&self) -> (&'static str, u64) {
+        match self {
+            Self::Change(line) => ("changes.ndjson", line.number),
+        }
+    }
+
+    /// When it happens.
+    fn at(&self) -> DateTime<Utc> {
+        match self {
+            Self::Change(line) => line.what.recorded_at,
+        }
+    }
+}
+
+/// The dated files in the order of the README.
+const README_ORDER: [&str; 8] = [
+    "changes.ndjson",
+    "visits",
+    "confirmations.ndjson",
+    "signals.ndjson",
+    "away.ndjson",
+    "acknowledgements.ndjson",
+    "claims/orders.ndjson",
+    "claims/appeals.ndjson",
+];
+
+/// Reads all dated lines that can be played.
+///
+/// # Errors
+/// [`Problem`] for the first line that can't be understood.
+pub fn read(county: &County) -> Result<Vec<Moment>, Problem> {
+    let changes = county.changes()?.map(|line| line.map(Happening::Change));
+    Ok(in_order(changes.collect::<Result<_, _>>()?))
+}
+
+/// By instant; at one instant by the file's place in the README, and within a file by line.
+fn in_order(happenings: Vec<Happening>) -> Vec<Moment> {
+    let place = |file: &str| {
+        README_ORDER
+            .iter()
+            .position(|known| *known == file)
+            .unwrap_or(README_ORDER.len())
+    };
+    let moment = |what: Happening| Moment {
+        at: what.at(),
+        place: place(what.origin().0),
+        what,
+    };
+    let mut moments: Vec<_> = happenings.into_iter().map(moment).collect();
+    moments.sort_by_key(|moment| (moment.at, moment.place, moment.what.origin().1));
+    moments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::county::ChangeKind;
+
+    fn change(number: u64, at: &str) -> Happening {
+        Happening::Change(Line {
+            number,
+            request_id: uuid::Uuid::nil(),
+            what: Change {
+                change_id: format!("c{number}"),
+                recorded_at: at.parse().unwrap(),
+                id_number: String::new(),
+                kind: ChangeKind::Deceased {
+                    on: "2024-10-01".parse().unwrap(),
+                },
+            },
+        })
+    }
+
+    #[test]
+    fn lines_are_played_by_instant_and_at_one_instant_by_line() {
+        let moments = in_order(vec![
+            change(1, "2024-10-02T00:00:00Z"),
+            change(2, "2024-10-01T00:00:00Z"),
+            change(4, "2024-10-01T08:00:00+08:00"),
+            change(3, "2024-10-01T00:00:00Z"),
+        ]);
+        let lines: Vec<_> = moments
+            .iter()
+            .map(|moment| moment.what.origin().1)
+            .collect();
+        assert_eq!(lines, [2, 3, 4, 1]);
+    }
+}

@@ -1,0 +1,101 @@
+//! The gRPC face of the simulated clock, which this launcher alone serves.
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use proto::eldercare::simulation::v1::{
+    AdvanceClockRequest, AdvanceClockResponse, GetClockRequest, GetClockResponse,
+    simulation_service_server::{SERVICE_NAME, SimulationService},
+};
+use service::{Action, Actions, Caller, Clock, Refusal, Violation};
+use tonic::{Code, Request, Response, Status, async_trait};
+
+use crate::wire;
+
+/// The reason of a refusal to move the clock back.
+pub const CLOCK_IS_PAST: &str = "CLOCK_IS_PAST";
+
+/// Waits until all that falls due up to an instant is done.
+pub type Settled =
+    Arc<dyn Fn(DateTime<Utc>) -> BoxFuture<'static, Result<(), Status>> + Send + Sync>;
+
+/// The clock, and those who act when it moves.
+#[derive(Clone)]
+pub struct Simulation {
+    clock: Clock,
+    settled: Settled,
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Simulation {
+    /// Serves this clock. An answer to AdvanceClock waits for `settled`.
+    pub fn new(clock: Clock, settled: Settled) -> Self {
+        Self { clock, settled }
+    }
+
+    /// What the methods do, for the permission policies.
+    pub fn actions() -> Actions {
+        let methods = [
+            ("GetClock", Action::ReadReference),
+            ("AdvanceClock", Action::Simulate),
+        ];
+        Actions::new().declare(SERVICE_NAME, &methods)
+    }
+}
+
+#[async_trait]
+impl SimulationService for Simulation {
+    async fn get_clock(
+        &self,
+        request: Request<GetClockRequest>,
+    ) -> Result<Response<GetClockResponse>, Status> {
+        let _known = Caller::from_request(&request)?;
+        Ok(Response::new(GetClockResponse {
+            now: Some(wire::timestamp(self.clock.now())),
+        }))
+    }
+
+    async fn advance_clock(
+        &self,
+        request: Request<AdvanceClockRequest>,
+    ) -> Result<Response<AdvanceClockResponse>, Status> {
+        Caller::from_request(&request)?.may_everywhere()?;
+        let to = request.into_inner().to.and_then(wire::from_timestamp);
+        let to = to.ok_or_else(|| {
+            Violation::new("to", "REQUIRED", "must be an instant", "须为有效时间")
+        })?;
+        if to < self.clock.now() {
+            let refusal = Refusal::new(
+                Code::FailedPrecondition,
+                CLOCK_IS_PAST,
+                "the clock is past that instant, and never goes back",
+                "时钟已过该时间，不能回拨",
+            );
+            return Err(refusal.into());
+        }
+        let now = self.clock.advance_to(to).map_err(|_| {
+            let (en, zh) = (
+                "the clock is the real one: start with `--as-of`",
+                "当前使用真实时钟：请以 --as-of 启动",
+            );
+            Status::from(Refusal::new(
+                Code::FailedPrecondition,
+                "CLOCK_NOT_SETTABLE",
+                en,
+                zh,
+            ))
+        })?;
+        (self.settled)(now).await?;
+        Ok(Response::new(AdvanceClockResponse {
+            now: Some(wire::timestamp(now)),
+        }))
+    }
+}
