@@ -120,7 +120,7 @@ async fn a_stream_ends_at_its_callers_deadline_and_not_at_ours() {
     let mut request = text("");
     request
         .metadata_mut()
-        .insert("grpc-timeout", "200m".parse().unwrap());
+        .insert("grpc-timeout", "1500m".parse().unwrap());
     let mut stream = watch(running.channel_of(&token(&issuer)), request)
         .await
         .unwrap();
