@@ -45,9 +45,9 @@
 //! | `clock.as_of` | none | an instant at which the clock starts (RFC 3339); only in local mode |
 //! | `clock.stopped` | `false` | the clock stands still and moves by `AdvanceClock` alone |
 //! | `vault.algorithm` | `sm4-gcm` | how new data is sealed: `sm4-gcm` or `aes-256-gcm` |
-//! | `vault.kek`, `vault.kek_id` | none, `kek-1` | the key-encryption key and its name |
+//! | `vault.kek`, `vault.kek_id` | none, `kek_1` | the key-encryption key and its name |
 //! | `vault.previous_keks` | none | former keys by name, while keys are being rewrapped |
-//! | `vault.index_key`, `vault.index_key_id` | none, `index-1` | the key of lookups by ID number, and its name |
+//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name |
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |
 //! | `peers.<service>` | none | gRPC addresses of the other services (`peers.registry = "http://registry:7000"`) |
@@ -419,10 +419,10 @@ impl Default for Vault {
         Self {
             algorithm: "sm4-gcm".to_owned(),
             kek: None,
-            kek_id: "kek-1".to_owned(),
+            kek_id: "kek_1".to_owned(),
             previous_keks: BTreeMap::new(),
             index_key: None,
-            index_key_id: "index-1".to_owned(),
+            index_key_id: "index_1".to_owned(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Survey workbooks (汇总表, annex 3): a town's sheet is read, and each of its rows judged by the rules of the registry.
 //!
-//! Nothing here does I/O or reads a clock. Bytes become a [`workbook::Sheet`], its rows are judged one by one in
-//! [`row`], and what becomes of a judged row in the registry is decided elsewhere.
+//! Reading and judging do no I/O and read no clock: bytes become a [`workbook::Sheet`], its rows are judged one by one in
+//! [`row`]. What becomes of a judged row in the registry is decided in `import`, and in `resurvey` where a town is
+//! surveyed again.
 
 mod cells;
 mod container;
@@ -13,6 +14,8 @@ mod tokens;
 
 pub mod error;
 pub mod headers;
+pub(crate) mod import;
+mod resurvey;
 pub mod row;
 pub mod villages;
 pub mod wording;

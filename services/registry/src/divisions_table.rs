@@ -1,0 +1,79 @@
+//! The read model of divisions: every county's table, by code.
+
+use std::collections::BTreeMap;
+
+use civic::DivisionCode;
+use eventlog::{Aggregate as _, DecodeError, Record};
+use readmodel::{ApplyError, Parked};
+use sqlx::{PgConnection, PgPool, Row as _};
+
+use crate::{
+    division_range::DivisionRange,
+    divisions::{Division, Divisions, Published},
+};
+
+/// The table.
+pub(crate) const DDL: &str = "
+CREATE TABLE division (
+    code text COLLATE \"C\" PRIMARY KEY,
+    name text NOT NULL
+);
+";
+
+/// Applies the records of counties' tables, in their order; of each county the last one counts.
+pub(crate) async fn apply(
+    db: &mut PgConnection,
+    records: &[&Record],
+    parked: &mut Vec<Parked>,
+) -> Result<(), ApplyError> {
+    let mut counties: BTreeMap<DivisionCode, Vec<Division>> = BTreeMap::new();
+    for record in records {
+        let Ok(county) = record.subject.id().parse::<DivisionCode>() else {
+            parked.extend(record.events.iter().map(|event| Parked::malformed(record, event)));
+            continue;
+        };
+        for raw in &record.events {
+            match Divisions::decode(raw) {
+                Ok(Published(divisions)) => {
+                    counties.insert(county, divisions);
+                }
+                Err(DecodeError::UnknownType(_)) => parked.push(Parked::unknown_type(record, raw)),
+                Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
+            }
+        }
+    }
+    for (county, divisions) in counties {
+        let range = DivisionRange::of(&county);
+        sqlx::query("DELETE FROM division WHERE code >= $1 AND code < $2")
+            .bind(range.first())
+            .bind(range.beyond())
+            .execute(&mut *db)
+            .await?;
+        sqlx::query("INSERT INTO division (code, name) SELECT * FROM unnest($1::text[], $2::text[])")
+            .bind(divisions.iter().map(|division| division.code.to_string()).collect::<Vec<_>>())
+            .bind(divisions.iter().map(|division| division.name.as_str()).collect::<Vec<_>>())
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The known divisions of a subtree, or all, in the order of their codes.
+pub(crate) async fn list(pool: &PgPool, division: Option<&DivisionCode>) -> Result<Vec<Division>, sqlx::Error> {
+    let range = division.map(DivisionRange::of);
+    let rows = sqlx::query(
+        "SELECT code, name FROM registry_elders.division \
+         WHERE $1::text IS NULL OR code >= $1 AND code < $2 ORDER BY code",
+    )
+    .bind(range.as_ref().map(DivisionRange::first))
+    .bind(range.as_ref().map(DivisionRange::beyond))
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let code: &str = row.try_get(0)?;
+            let code = code.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            Ok(Division { code, name: row.try_get(1)? })
+        })
+        .collect()
+}

@@ -1,0 +1,187 @@
+//! The registry at work: the aggregates in the log, the keys, and the read model, as commands and queries use them.
+
+use std::{sync::Arc, time::Duration};
+
+use civic::{DivisionCode, ElderId};
+use elders::purpose;
+use eventlog::{EventLog, Loaded, Position, Repository};
+use moka::sync::Cache;
+use prost::Message;
+use proto::eldercare::registry::v1 as pb;
+use readmodel::{Follower, WaitError};
+use service::{Clock, errors};
+use sqlx::PgPool;
+use tonic::Status;
+use uuid::Uuid;
+use vault::{BlindIndex, DataKey, KeyError, Sealed, Vault};
+
+use crate::{
+    call::Call, divisions::Divisions, duplicate::Duplicate, elder, elder_files::ElderFiles, identity::Claim, refusals,
+};
+
+/// The domain of digests of ID numbers: claims are named by them.
+pub(crate) const ID_NUMBER: &str = "id_number";
+
+/// How long a query waits for the read model where its call has no nearer deadline.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a county's table may be out of date on another replica before it is looked at again.
+const TABLE_AGE: Duration = Duration::from_secs(10);
+
+/// The longest chain of merges that is followed.
+const LONGEST_CHAIN: usize = 16;
+
+/// What commands and queries work with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) elders: Repository<elder::File>,
+    pub(crate) claims: Repository<Claim>,
+    pub(crate) duplicates: Repository<Duplicate>,
+    pub(crate) counties: Repository<Divisions>,
+    pub(crate) vault: Vault,
+    pub(crate) index: BlindIndex,
+    pub(crate) pool: PgPool,
+    pub(crate) files: ElderFiles,
+    pub(crate) follower: Follower,
+    pub(crate) clock: Clock,
+    /// Counties' tables as seen a moment ago.
+    pub(crate) tables: Cache<DivisionCode, Arc<Loaded<Divisions>>>,
+}
+
+/// The parts that a [`Registry`] is made of.
+pub(crate) struct Parts {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) vault: Vault,
+    pub(crate) index: BlindIndex,
+    pub(crate) pool: PgPool,
+    pub(crate) follower: Follower,
+    pub(crate) clock: Clock,
+    /// How many elders' files are kept in memory.
+    pub(crate) remembered_files: u64,
+    /// How many claims are kept in memory.
+    pub(crate) remembered_claims: u64,
+}
+
+impl Registry {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { log, vault, index, pool, follower, clock, remembered_files, remembered_claims } = parts;
+        let files = ElderFiles::new(pool.clone());
+        Self {
+            elders: Repository::new(Arc::clone(&log))
+                .caching(remembered_files)
+                .with_snapshots(Arc::new(files.clone())),
+            claims: Repository::new(Arc::clone(&log)).caching(remembered_claims),
+            duplicates: Repository::new(Arc::clone(&log)).caching(1_000),
+            counties: Repository::new(Arc::clone(&log)).caching(100),
+            tables: Cache::builder().max_capacity(1_000).time_to_live(TABLE_AGE).build(),
+            log,
+            vault,
+            index,
+            pool,
+            files,
+            follower,
+            clock,
+        }
+    }
+
+    /// The file of an elder that takes this request: of a merged file the one that stands for it, unless the request
+    /// was answered by the file itself, before the merge.
+    pub(crate) async fn file_for(
+        &self,
+        elder: ElderId,
+        request: Uuid,
+    ) -> Result<(ElderId, Arc<Loaded<elder::File>>), Status> {
+        let mut id = elder;
+        for _ in 0..LONGEST_CHAIN {
+            let name = id.to_string();
+            let mut loaded = self.elders.load(&name).await.map_err(refusals::of_loading)?;
+            if loaded.is_new() {
+                // What is remembered as not being there may have come since, by another replica.
+                loaded = self.elders.load_newest(&name).await.map_err(refusals::of_loading)?;
+            }
+            match loaded.state.0.open().and_then(|elder| elder.merged_into) {
+                Some(surviving) if loaded.request(request).is_none() => id = surviving,
+                Some(_) | None => return Ok((id, loaded)),
+            }
+        }
+        Err(errors::internal(&"a chain of merges is too long"))
+    }
+
+    /// Lets a command on a file go on if its caller may work where the elder lives; tells the elder's division.
+    pub(crate) fn may_change(
+        &self,
+        call: &Call,
+        file: &Loaded<elder::File>,
+        request: Uuid,
+    ) -> Result<Option<String>, Status> {
+        match &file.state.0 {
+            elders::File::Open(elder) => {
+                let village = elder.facts.on(call.today()).residence.village;
+                call.caller.may_here(&village.division())?;
+                Ok(Some(village.to_string()))
+            }
+            elders::File::Absent => Err(refusals::elder_not_found()),
+            // An erased file lies nowhere. A request that it has answered gets that answer again.
+            elders::File::Erased if file.request(request).is_some() => Ok(None),
+            elders::File::Erased => {
+                call.caller.may_everywhere().or_else(|_| Err(refusals::of_elder(&elder::Refusal::Erased)))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The names of the claim to an ID number: the one to be used first, then those under former keys of the index.
+    pub(crate) fn claims_to(&self, id_number: &civic::IdNumber) -> Vec<String> {
+        self.index.digests(ID_NUMBER, id_number.as_str()).map(|digest| digest.subject_token()).collect()
+    }
+
+    /// The digest by which a request is known again. The request comes without its id.
+    pub(crate) fn digest(&self, method: &'static str, request: &impl Message) -> [u8; 16] {
+        self.index.request_digest(method, &request.encode_to_vec())
+    }
+
+    /// The key of an elder whose file is open.
+    pub(crate) async fn key(&self, elder: ElderId) -> Result<Arc<DataKey>, Status> {
+        self.vault.key(elder.as_uuid()).await.map_err(|error| match error {
+            // The erasure is in the log already, or about to be read there.
+            KeyError::Erased => refusals::of_elder(&elder::Refusal::Erased),
+            KeyError::Unavailable(away) => refusals::of_keys(away),
+        })
+    }
+
+    /// Waits until the read model holds what the caller has seen.
+    pub(crate) async fn reach(&self, call: &Call, position: Option<&Position>) -> Result<(), Status> {
+        let Some(position) = position else { return Ok(()) };
+        let wait = call.deadline.wait_at_most(PATIENCE);
+        self.follower.wait_for(position, tokio::time::Instant::now() + wait).await.map_err(|error| match error {
+            WaitError::TimedOut => errors::deadline_exceeded(),
+            WaitError::OtherStream => service::Violation::new(
+                "min_position",
+                "POSITION_INVALID",
+                "lies in a stream that this service does not follow",
+                "不属于本服务的日志",
+            )
+            .into(),
+        })
+    }
+}
+
+/// Seals what is new, and keeps the envelope where its content is the same: what did not change is not written again.
+pub(crate) fn seal_or_keep<T: Message + Default + PartialEq>(
+    key: &DataKey,
+    purpose: &'static str,
+    person: ElderId,
+    kept: Option<&Sealed<T>>,
+    content: &T,
+) -> Sealed<T> {
+    match kept {
+        Some(kept) if key.open(purpose, person.as_uuid(), kept).is_ok_and(|opened| opened == *content) => kept.clone(),
+        Some(_) | None => key.seal(purpose, person.as_uuid(), content),
+    }
+}
+
+/// The name and ID number in a file.
+pub(crate) fn open_identity(key: &DataKey, elder: &elders::Elder) -> Result<pb::Identity, Status> {
+    key.open(purpose::IDENTITY, elder.id.as_uuid(), &elder.identity).map_err(|error| errors::internal(&error))
+}

@@ -1,0 +1,88 @@
+//! The read model of the registry as one fold of its log: files with their facts, pairs that may be one person's, and divisions.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use eventlog::Record;
+use readmodel::{ApplyError, Parked, Phase, Projection};
+use sqlx::PgConnection;
+use vault::{BlindIndex, Vault};
+
+use crate::{divisions_table, duplicates_table, elders_table, elders_table::EldersTable};
+
+/// The projection's name, and that of its schema.
+pub const NAME: &str = "registry_elders";
+
+/// Raised whenever tables or fold change.
+const VERSION: u32 = 1;
+
+static TABLES: LazyLock<String> =
+    LazyLock::new(|| [elders_table::DDL, duplicates_table::DDL, divisions_table::DDL].concat());
+
+static INDEXES: LazyLock<String> = LazyLock::new(|| [elders_table::INDEXES, duplicates_table::INDEXES].concat());
+
+/// The projection.
+pub struct RegistryElders {
+    elders: EldersTable,
+}
+
+impl RegistryElders {
+    /// The projection, which opens names to digest them.
+    #[must_use]
+    pub fn new(vault: Vault, index: BlindIndex) -> Self {
+        Self { elders: EldersTable::new(vault, index) }
+    }
+}
+
+#[async_trait]
+impl Projection for RegistryElders {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn ddl(&self) -> &'static str {
+        &TABLES
+    }
+
+    fn post_load_ddl(&self) -> &'static str {
+        &INDEXES
+    }
+
+    async fn apply(
+        &mut self,
+        db: &mut PgConnection,
+        records: &[Record],
+        phase: Phase,
+    ) -> Result<Vec<Parked>, ApplyError> {
+        let (mut elders, mut duplicates, mut divisions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut parked = Vec::new();
+        for record in records {
+            match record.subject.aggregate() {
+                "elder" => elders.push(record),
+                "duplicate" => duplicates.push(record),
+                "divisions" => divisions.push(record),
+                // Claims are read from the log alone.
+                "identity" => {}
+                _ => parked.extend(
+                    record.events.iter().map(|event| Parked::because(record, event, "unknown kind of aggregate")),
+                ),
+            }
+        }
+        self.elders.apply(db, &elders, phase, &mut parked).await?;
+        if !duplicates.is_empty() {
+            duplicates_table::apply(db, &duplicates, &mut parked).await?;
+        }
+        if !divisions.is_empty() {
+            divisions_table::apply(db, &divisions, &mut parked).await?;
+        }
+        Ok(parked)
+    }
+
+    fn forget(&mut self) {
+        self.elders.forget();
+    }
+}
