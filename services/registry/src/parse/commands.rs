@@ -134,7 +134,7 @@ pub(crate) fn register(request: pb::RegisterElderRequest, now: Now) -> Result<Re
         derived_ids::circumstance(owner, place)
     });
     let contacts = fields::contacts(&mut checks, &request.contacts);
-    let consent = fields::consent(&mut checks, request.consent.as_ref(), now.instant);
+    let consent = fields::consent(&mut checks, request.consent.as_ref());
     let wanted_services = fields::words(&mut checks, "wanted_services", &request.wanted_services);
     let remarks = fields::remarks(&mut checks, "remarks", &request.remarks);
     let parsed = (|| {

@@ -334,17 +334,13 @@ fn contact(checks: &mut Checks, message: &types::Contact, place: i32) -> Option<
 }
 
 /// Consent as it stands; UNKNOWN where it is absent.
-pub(super) fn consent(
-    checks: &mut Checks,
-    consent: Option<&pb::HomeVisitConsent>,
-    now: DateTime<Utc>,
-) -> Option<Consent> {
+pub(super) fn consent(checks: &mut Checks, consent: Option<&pb::HomeVisitConsent>) -> Option<Consent> {
     let Some(message) = consent else { return Some(Consent::unknown()) };
     checks.within("consent", |checks| {
         let state = optional_word::<ConsentState>(checks, "state", message.state);
         let by = optional_word(checks, "by", message.by);
+        // It may lie ahead: who registers a county's elders for a day to come says what holds from then on.
         let at = instant(checks, "at", message.at);
-        not_after_now(checks, "at", at.flatten(), now);
         Some(match state?.unwrap_or(ConsentState::Unknown) {
             ConsentState::Unknown => Consent::unknown(),
             state @ (ConsentState::Granted | ConsentState::Refused) => {
