@@ -52,14 +52,14 @@ impl Bench {
 
     async fn on_the_shared_server(gather: Gather) -> Self {
         let context = format!("t{}", Uuid::new_v4().simple());
-        let client = client(&testing::nats().await.url()).await;
+        let client = client(testing::nats().await.url()).await;
         Self::open(client, StreamSettings::of(&context, gather), None).await
     }
 
     /// A server of its own, since two streams of one server can't have the same context.
     pub(crate) async fn groups_only_of(context: &str) -> Self {
         let server = testing::own_nats().await;
-        let client = client(&server.url()).await;
+        let client = client(server.url()).await;
         Self::open(
             client,
             StreamSettings::of(context, Gather::GroupsOnly),
@@ -70,7 +70,7 @@ impl Bench {
 
     pub(crate) async fn gathering_of(context: &str) -> Self {
         let server = testing::own_nats().await;
-        let client = client(&server.url()).await;
+        let client = client(server.url()).await;
         Self::open(
             client,
             StreamSettings::of(context, Gather::Always),
@@ -150,10 +150,10 @@ impl Bench {
 }
 
 /// A client that comes back quickly.
-pub(crate) async fn client(url: &str) -> Client {
+pub(crate) async fn client(servers: impl async_nats::ToServerAddrs) -> Client {
     ConnectOptions::new()
         .reconnect_delay_callback(|_| Duration::from_millis(50))
-        .connect(url)
+        .connect(servers)
         .await
         .unwrap()
 }
