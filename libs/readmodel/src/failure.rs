@@ -31,7 +31,10 @@ impl DatabaseError {
             .map(|code| code.into_owned())
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "sqlx may add errors at any time")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "sqlx may add errors at any time"
+    )]
     pub(crate) fn severity(&self) -> Severity {
         if let Some(code) = self.code() {
             return match code.get(..2).unwrap_or_default() {
@@ -66,7 +69,10 @@ impl From<sqlx::Error> for DatabaseError {
 }
 
 impl fmt::Display for DatabaseError {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "sqlx may add errors at any time")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "sqlx may add errors at any time"
+    )]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(error) = self
             .0

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 /// How often a standby's checkpoint is looked up while somebody waits for it.
-const POLL: Duration = Duration::from_millis(3);
+const POLL: Duration = Duration::from_millis(2);
 
 /// Why a read model was not waited for to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -155,9 +155,24 @@ impl Follower {
         });
     }
 
-    pub(crate) fn stand_by(&self) {
+    fn stand_by(&self) {
         self.0
             .tip
             .send_if_modified(|tip| std::mem::replace(&mut tip.leading, false));
+    }
+
+    /// Ends the lead when dropped: even if the runner's task is cut off, waiters don't wait for it to tell them.
+    pub(crate) fn leading_until_dropped(&self) -> Leading {
+        Leading(self.clone())
+    }
+}
+
+/// The time during which the runner of this process leads.
+#[derive(Debug)]
+pub(crate) struct Leading(Follower);
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.0.stand_by();
     }
 }

@@ -101,7 +101,6 @@ impl<P: Projection> Runner<P> {
         let mut complained: Option<Instant> = None;
         loop {
             let outcome = self.lead(&mut run, &shutdown).await;
-            self.follower.stand_by();
             let Err(error) = outcome else { return };
             self.metrics.failed();
             if complained.is_none_or(|last| last.elapsed() >= COMPLAINT) {
@@ -143,6 +142,7 @@ impl<P: Projection> Runner<P> {
         };
         let mut heartbeat = tokio::time::interval(self.settings.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let _leading = self.follower.leading_until_dropped();
         self.follower.lead(fold.sequence());
         tracing::info!(
             projection = self.name,

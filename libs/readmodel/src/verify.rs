@@ -96,8 +96,9 @@ pub async fn verify<P: Projection>(
         log: &log,
         settings: &settings,
     };
+    let mut begun = false;
     loop {
-        match attempt(&sides, &mut projection, &mut caution, &progress).await {
+        match attempt(&sides, &mut projection, &mut begun, &mut caution, &progress).await {
             Err(error) if caution.has_a_plan_for(&error) => {}
             outcome => return outcome,
         }
@@ -107,6 +108,7 @@ pub async fn verify<P: Projection>(
 async fn attempt<P: Projection>(
     sides: &Sides<'_>,
     projection: &mut P,
+    begun: &mut bool,
     caution: &mut Caution,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Differences, Error> {
@@ -115,16 +117,23 @@ async fn attempt<P: Projection>(
     let aside = verify_schema(name);
     let mut conn = lead_aside(sides, name).await?;
     let live = live(&mut conn, name, stream).await?;
-    checkpoint::create(&mut conn, projection, &aside, stream, 0, false).await?;
+    // What an earlier attempt of this same verification has filled is gone on with: so each record that can't be applied
+    // is met once. What another one left behind is not.
+    if !*begun {
+        checkpoint::create(&mut conn, projection, &aside, stream, 0, false).await?;
+        *begun = true;
+    }
 
     let mut fold = Fold::open(conn, projection, &aside, sides.settings.transaction_limit).await?;
-    let mut feed = Feed::open(Arc::clone(sides.log), 0);
-    let mut course = Course::new(sides, 0, progress);
+    let mut feed = Feed::open(Arc::clone(sides.log), fold.sequence());
+    let mut course = Course::new(sides, fold.sequence(), progress);
     // Never beyond the live version: what has been applied can't be taken back.
-    course
-        .fill(&mut fold, &mut feed, caution, Phase::Rebuild, live, live)
-        .await?;
-    course.finish(&mut fold).await?;
+    if !fold.loaded() {
+        course
+            .fill(&mut fold, &mut feed, caution, Phase::Rebuild, live, live)
+            .await?;
+        course.finish(&mut fold).await?;
+    }
     let live = self::live(fold.connection(), name, stream).await?;
     course
         .fill(&mut fold, &mut feed, caution, Phase::Live, live, live)

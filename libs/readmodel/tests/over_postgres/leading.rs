@@ -54,6 +54,12 @@ async fn a_standby_takes_over_within_two_seconds_of_the_leaders_death() {
     println!("taken over after {:?}", died.elapsed());
     assert!(died.elapsed() < Duration::from_secs(2));
     assert!(second.follower.leading());
+    // Whoever asks in the process whose runner died is told by the checkpoint.
+    first
+        .follower
+        .wait_for(&writer.add(3).await, soon())
+        .await
+        .unwrap();
     writer.assert_told(&two).await;
     second.running.abort();
 }
