@@ -57,26 +57,39 @@ impl Abstraction {
     pub fn of(mentions: &Mentions) -> Result<Self, TooMany> {
         let axes: Vec<Axis> = Variable::ALL
             .into_iter()
-            .map(|variable| Axis { variable, values: values(variable, mentions.of(variable)) })
+            .map(|variable| Axis {
+                variable,
+                values: values(variable, mentions.of(variable)),
+            })
             .collect();
         let abstraction = Self { axes };
-        match abstraction.len() {
-            count if count > MOST_ELDERS => Err(TooMany { count, most: MOST_ELDERS }),
+        match abstraction.count() {
+            count if count > MOST_ELDERS => Err(TooMany {
+                count,
+                most: MOST_ELDERS,
+            }),
             _ => Ok(abstraction),
         }
     }
 
     /// How many elders there are.
     #[must_use]
-    pub fn len(&self) -> u64 {
-        self.axes.iter().fold(1, |product, axis| product.saturating_mul(axis.values.len() as u64))
+    pub fn count(&self) -> u64 {
+        self.axes.iter().fold(1, |product, axis| {
+            product.saturating_mul(axis.values.len() as u64)
+        })
     }
 
     /// How many evaluations a condition takes.
     #[must_use]
     pub fn evaluations(&self, condition: &Condition) -> u64 {
-        let used = self.axes.iter().filter(|axis| condition.mentions().of(axis.variable).used);
-        used.fold(1, |product, axis| product.saturating_mul(axis.values.len() as u64))
+        let used = self
+            .axes
+            .iter()
+            .filter(|axis| condition.mentions().of(axis.variable).used);
+        used.fold(1, |product, axis| {
+            product.saturating_mul(axis.values.len() as u64)
+        })
     }
 
     /// Evaluates a condition for every value of its variables.
@@ -106,7 +119,10 @@ impl Abstraction {
 
     /// Goes through all elders until `visit` returns false. It is given where the elder stands.
     pub fn elders(&self, mut visit: impl FnMut(&Standpoint<'_>) -> bool) {
-        let mut standpoint = Standpoint { abstraction: self, steps: vec![0; self.axes.len()] };
+        let mut standpoint = Standpoint {
+            abstraction: self,
+            steps: vec![0; self.axes.len()],
+        };
         while visit(&standpoint) {
             if !standpoint.advance() {
                 return;
@@ -116,7 +132,10 @@ impl Abstraction {
 
     fn first(&self) -> FactsKey {
         self.axes.iter().fold(FactsKey::EMPTY, |key, axis| {
-            key.with(axis.variable, axis.values.first().copied().unwrap_or_default())
+            key.with(
+                axis.variable,
+                axis.values.first().copied().unwrap_or_default(),
+            )
         })
     }
 }
@@ -132,7 +151,12 @@ impl Standpoint<'_> {
     /// Whether a tabulated condition holds here.
     #[must_use]
     pub fn holds(&self, truth: &Truth) -> bool {
-        let place: usize = self.steps.iter().zip(&truth.strides).map(|(step, stride)| step * stride).sum();
+        let place: usize = self
+            .steps
+            .iter()
+            .zip(&truth.strides)
+            .map(|(step, stride)| step * stride)
+            .sum();
         truth.holds[place]
     }
 
@@ -140,14 +164,19 @@ impl Standpoint<'_> {
     #[must_use]
     pub fn key(&self) -> FactsKey {
         let axes = self.abstraction.axes.iter().zip(&self.steps);
-        axes.fold(FactsKey::EMPTY, |key, (axis, step)| key.with(axis.variable, axis.values[*step]))
+        axes.fold(FactsKey::EMPTY, |key, (axis, step)| {
+            key.with(axis.variable, axis.values[*step])
+        })
     }
 
     /// The elder's facts in words, as far as they were told apart.
     #[must_use]
     pub fn told(&self) -> String {
         told(self.key(), |variable| {
-            self.abstraction.axes.iter().any(|axis| axis.variable == variable && axis.values.len() > 1)
+            self.abstraction
+                .axes
+                .iter()
+                .any(|axis| axis.variable == variable && axis.values.len() > 1)
         })
     }
 
@@ -165,11 +194,14 @@ impl Standpoint<'_> {
 
 /// Some facts in words: `age 80, capability MILD`.
 pub fn told(key: FactsKey, wanted: impl Fn(Variable) -> bool) -> String {
-    let facts = Variable::ALL.into_iter().filter(|variable| wanted(*variable)).map(|variable| {
-        let value = key.told(variable);
-        let value = if value.is_empty() { "none" } else { &value };
-        format!("{} {value}", variable.name())
-    });
+    let facts = Variable::ALL
+        .into_iter()
+        .filter(|variable| wanted(*variable))
+        .map(|variable| {
+            let value = key.told(variable);
+            let value = if value.is_empty() { "none" } else { &value };
+            format!("{} {value}", variable.name())
+        });
     facts.collect::<Vec<_>>().join(", ")
 }
 
@@ -179,15 +211,26 @@ fn values(variable: Variable, mention: &Mention) -> Vec<u64> {
         Kind::Number => numbers(variable, mention),
         Kind::Word => {
             let (named, others) = parted(variable, mention.words);
-            named.into_iter().chain(others.into_iter().take(1)).map(|place| place as u64).collect()
+            named
+                .into_iter()
+                .chain(others.into_iter().take(1))
+                .map(|place| place as u64)
+                .collect()
         }
         Kind::Words => {
             let (named, others) = parted(variable, mention.words);
-            let counted = if mention.whole { others.len() } else { others.len().min(usize::from(mention.used)) };
+            let counted = if mention.whole {
+                others.len()
+            } else {
+                others.len().min(usize::from(mention.used))
+            };
             let mut sets = Vec::new();
             for some in 0..1_u64 << named.len() {
                 for count in 0..=counted {
-                    let chosen = named.iter().enumerate().filter(|(place, _)| some & (1 << place) != 0);
+                    let chosen = named
+                        .iter()
+                        .enumerate()
+                        .filter(|(place, _)| some & (1 << place) != 0);
                     let chosen = chosen.map(|(_, word)| word).chain(&others[..count]);
                     sets.push(chosen.fold(0_u64, |set, word| set | 1 << word));
                 }
@@ -206,16 +249,23 @@ fn values(variable: Variable, mention: &Mention) -> Vec<u64> {
 
 /// Numbers that stand for all of the variable's range.
 fn numbers(variable: Variable, mention: &Mention) -> Vec<u64> {
-    let (least, most) = match variable {
-        Variable::HandicapGrade => (0, 4),
-        _ => (u64::from(AGE_IN_SCOPE), u64::from(OLDEST)),
+    let (least, most) = if variable == Variable::Age {
+        (u64::from(AGE_IN_SCOPE), u64::from(OLDEST))
+    } else {
+        (0, 4)
     };
     if mention.whole {
         return (least..=most).collect();
     }
-    let named = mention.numbers.iter().filter_map(|number| u64::try_from(*number).ok());
+    let named = mention
+        .numbers
+        .iter()
+        .filter_map(|number| u64::try_from(*number).ok());
     let about = named.flat_map(|number| number.saturating_sub(1)..=number.saturating_add(1));
-    let mut numbers: Vec<u64> = about.filter(|number| (least..=most).contains(number)).chain([least, most]).collect();
+    let mut numbers: Vec<u64> = about
+        .filter(|number| (least..=most).contains(number))
+        .chain([least, most])
+        .collect();
     numbers.sort_unstable();
     numbers.dedup();
     if mention.used { numbers } else { vec![least] }
@@ -240,27 +290,34 @@ mod tests {
 
     #[test]
     fn what_nobody_asks_about_has_one_value() {
-        assert_eq!(abstraction(&["true"]).len(), 1);
+        assert_eq!(abstraction(&["true"]).count(), 1);
         // 60, 79, 80, 81, 130
-        assert_eq!(abstraction(&["age >= 80"]).len(), 5);
-        assert_eq!(abstraction(&["age in [60, 80]"]).len(), 6);
-        assert_eq!(abstraction(&["age + 1 > 80"]).len(), 71);
+        assert_eq!(abstraction(&["age >= 80"]).count(), 5);
+        assert_eq!(abstraction(&["age in [60, 80]"]).count(), 6);
+        assert_eq!(abstraction(&["age + 1 > 80"]).count(), 71);
     }
 
     #[test]
     fn words_that_are_not_named_stand_for_each_other() {
-        assert_eq!(abstraction(&["capability == \"MILD\""]).len(), 2);
+        assert_eq!(abstraction(&["capability == \"MILD\""]).count(), 2);
         // With and without dementia, with and without another one.
-        assert_eq!(abstraction(&["\"DEMENTIA\" in observations"]).len(), 4);
-        assert_eq!(abstraction(&["size(circumstances) == 0"]).len(), 2);
+        assert_eq!(abstraction(&["\"DEMENTIA\" in observations"]).count(), 4);
+        assert_eq!(abstraction(&["size(circumstances) == 0"]).count(), 2);
         // None to six of them.
-        assert_eq!(abstraction(&["size(circumstances) > 2"]).len(), 7);
-        assert_eq!(abstraction(&["circumstances.exists(c, c != \"ACCIDENT\")"]).len(), 12);
+        assert_eq!(abstraction(&["size(circumstances) > 2"]).count(), 7);
+        assert_eq!(
+            abstraction(&["circumstances.exists(c, c != \"ACCIDENT\")"]).count(),
+            12
+        );
     }
 
     #[test]
     fn everybody_in_the_abstraction_has_a_category() {
-        for conditions in [&["age > 70"][..], &["\"DISABLED\" in categories"], &["size(categories) > 1"]] {
+        for conditions in [
+            &["age > 70"][..],
+            &["\"DISABLED\" in categories"],
+            &["size(categories) > 1"],
+        ] {
             abstraction(conditions).elders(|elder| {
                 assert_ne!(elder.key().get(Variable::Categories), 0);
                 true
@@ -278,16 +335,23 @@ mod tests {
         ];
         let abstraction = abstraction(&texts);
         let conditions = texts.map(|text| Condition::compile(text).unwrap());
-        let truths = conditions.each_ref().map(|condition| abstraction.tabulate(condition).unwrap());
+        let truths = conditions
+            .each_ref()
+            .map(|condition| abstraction.tabulate(condition).unwrap());
         let mut visited = 0;
         abstraction.elders(|elder| {
             for (condition, truth) in conditions.iter().zip(&truths) {
-                assert_eq!(Ok(elder.holds(truth)), condition.holds(elder.key()), "{:?}", elder.key());
+                assert_eq!(
+                    Ok(elder.holds(truth)),
+                    condition.holds(elder.key()),
+                    "{:?}",
+                    elder.key()
+                );
             }
             visited += 1;
             true
         });
-        assert_eq!(visited, abstraction.len());
+        assert_eq!(visited, abstraction.count());
     }
 
     #[test]

@@ -113,9 +113,18 @@ impl Judge {
     /// A judge by this policy.
     #[must_use]
     pub fn new(policy: Arc<Policy>) -> Self {
-        let tiers = policy.tiers.iter().map(|tier| vec![Outcomes::new(); tier.rules.len()]).collect();
+        let tiers = policy
+            .tiers
+            .iter()
+            .map(|tier| vec![Outcomes::new(); tier.rules.len()])
+            .collect();
         let modes = vec![Outcomes::new(); policy.modes.len()];
-        Self { policy, verdicts: HashMap::new(), tiers, modes }
+        Self {
+            policy,
+            verdicts: HashMap::new(),
+            tiers,
+            modes,
+        }
     }
 
     /// The policy.
@@ -145,7 +154,12 @@ impl Judge {
 
     /// A verdict as an assignment.
     #[must_use]
-    pub fn assignment(&self, verdict: &Verdict, policy: PolicyRef, village: VillageCode) -> Assignment {
+    pub fn assignment(
+        &self,
+        verdict: &Verdict,
+        policy: PolicyRef,
+        village: VillageCode,
+    ) -> Assignment {
         let tier = self.tier(verdict);
         let reasons = tier.rules.iter().take(MOST_RULES).enumerate();
         Assignment {
@@ -174,17 +188,29 @@ impl Judge {
                 reasons | u64::from(outcome(outcomes, &rule.condition, key)) << bit
             });
             if reasons != 0 {
-                return Verdict { tier: place, reasons, modes };
+                return Verdict {
+                    tier: place,
+                    reasons,
+                    modes,
+                };
             }
         }
         // Not to be reached: no policy is published that leaves somebody without a tier. Were a word added to a list
         // since, the last tier is the one for everybody else.
         tracing::error!("a policy in force gives an elder no tier; the last tier is taken");
-        Verdict { tier: self.policy.tiers.len().saturating_sub(1), reasons: 0, modes }
+        Verdict {
+            tier: self.policy.tiers.len().saturating_sub(1),
+            reasons: 0,
+            modes,
+        }
     }
 }
 
-fn outcome(outcomes: &mut Outcomes, condition: &crate::condition::Condition, key: FactsKey) -> bool {
+fn outcome(
+    outcomes: &mut Outcomes,
+    condition: &crate::condition::Condition,
+    key: FactsKey,
+) -> bool {
     // No policy is published with a condition that fails for anybody.
     *outcomes
         .entry(key.masked(condition.mentions().mask()))

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use civic::{
-    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, Observation, Set, Sex, Term,
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, Observation, Set, Sex,
+    Term,
 };
 use elders::FactsOnDay;
 use elders::facts::AGE_IN_SCOPE;
@@ -79,7 +80,9 @@ impl Variable {
     /// The variable of a name in conditions.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|variable| variable.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|variable| variable.name() == name)
     }
 
     /// What it holds.
@@ -88,7 +91,9 @@ impl Variable {
         match self {
             Self::Age | Self::HandicapGrade => Kind::Number,
             Self::Capability | Self::Sex | Self::Consent => Kind::Word,
-            Self::Observations | Self::Categories | Self::Assistance | Self::Circumstances => Kind::Words,
+            Self::Observations | Self::Categories | Self::Assistance | Self::Circumstances => {
+                Kind::Words
+            }
         }
     }
 
@@ -152,11 +157,19 @@ impl FactsKey {
     pub fn of(facts: &FactsOnDay) -> Option<Self> {
         facts.in_scope().then(|| {
             Self::EMPTY
-                .with(Variable::Age, u64::from(facts.age.clamp(AGE_IN_SCOPE, OLDEST)))
-                .with(Variable::Capability, u64::from(facts.capability_level().index()))
+                .with(
+                    Variable::Age,
+                    u64::from(facts.age.clamp(AGE_IN_SCOPE, OLDEST)),
+                )
+                .with(
+                    Variable::Capability,
+                    u64::from(facts.capability_level().index()),
+                )
                 .with(
                     Variable::HandicapGrade,
-                    facts.handicap_grade.map_or(0, |grade| u64::from(grade.number())),
+                    facts
+                        .handicap_grade
+                        .map_or(0, |grade| u64::from(grade.number())),
                 )
                 .with(Variable::Observations, bits(facts.observations))
                 .with(Variable::Categories, bits(facts.categories))
@@ -201,7 +214,9 @@ impl FactsKey {
     pub fn words(self, variable: Variable) -> impl Iterator<Item = &'static str> {
         let value = self.get(variable);
         let words = variable.words().iter().enumerate();
-        words.filter(move |(place, _)| holds(variable, value, *place)).map(|(_, word)| *word)
+        words
+            .filter(move |(place, _)| holds(variable, value, *place))
+            .map(|(_, word)| *word)
     }
 
     /// A variable's value as people read it.

@@ -3,7 +3,13 @@
 //! - [`policy`]: a policy as data; [`condition`]: its conditions; [`publication`]: what it must fulfil, tried out on
 //!   everybody that it can tell apart ([`abstraction`]).
 //! - [`facts_key`]: what a policy may ask about an elder; [`evaluate`]: what it answers.
-//! - [`tier`], [`policy_book`]: the aggregates, one elder's tier and one division's policies.
+//! - [`tier`], [`policy_book`]: the aggregates, one elder's tier and one division's policies; [`codec`]: their bytes.
+//! - [`facts_table`], [`tiers_table`]: the read models of the registry's log and of our own; [`policies_in_force`]: which
+//!   policy holds where.
+//! - [`on_elder_facts`]: the evaluator (what it finds is decided and written in `tier_decisions`), which keeps [`today_table`] and tells its [`progress`].
+//! - [`tiers_queries`], [`explain`], [`simulate`], [`watch`]: the questions; [`tiering`]: who may ask them, and when they
+//!   are answered.
+//! - [`parse`], [`grpc`]: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -12,6 +18,35 @@ pub mod condition;
 pub mod evaluate;
 pub mod facts_key;
 pub mod policy;
-pub mod policy_book;
 pub mod publication;
+
+pub mod policy_book;
 pub mod tier;
+
+pub mod codec;
+
+pub mod facts_table;
+pub mod policies_in_force;
+pub mod tiers_table;
+
+pub mod on_elder_facts;
+pub mod progress;
+mod tier_decisions;
+pub mod today_table;
+
+pub mod explain;
+pub mod simulate;
+pub mod tiering;
+pub mod tiers_queries;
+pub mod watch;
+
+mod access;
+pub mod grpc;
+pub mod parse;
+
+pub mod app;
+mod connections;
+mod settings;
+
+pub use app::App;
+pub use settings::TieringSettings;

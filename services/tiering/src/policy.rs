@@ -117,7 +117,9 @@ impl Interval {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|interval| interval.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|interval| interval.name() == name)
     }
 }
 
@@ -135,8 +137,18 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(line: u32, reason: &'static str, en: impl Into<String>, zh: impl Into<String>) -> Self {
-        Self { line, reason, en: en.into(), zh: zh.into() }
+    pub(crate) fn new(
+        line: u32,
+        reason: &'static str,
+        en: impl Into<String>,
+        zh: impl Into<String>,
+    ) -> Self {
+        Self {
+            line,
+            reason,
+            en: en.into(),
+            zh: zh.into(),
+        }
     }
 }
 
@@ -165,7 +177,8 @@ impl Policy {
             },
             with_snippet: false,
         };
-        let draft: Draft = serde_saphyr::from_str_with_options(yaml, options).map_err(|error| vec![unparsable(&error)])?;
+        let draft: Draft = serde_saphyr::from_str_with_options(yaml, options)
+            .map_err(|error| vec![unparsable(&error)])?;
         let mut reading = Reading::default();
         let policy = reading.policy(draft);
         match (policy, reading.faults) {
@@ -180,8 +193,9 @@ impl Policy {
     /// The policy that the system ships.
     #[must_use]
     pub fn national() -> Arc<Self> {
-        static NATIONAL: LazyLock<Arc<Policy>> =
-            LazyLock::new(|| Arc::new(Policy::parse(NATIONAL_YAML).expect("the policy that we ship is well formed")));
+        static NATIONAL: LazyLock<Arc<Policy>> = LazyLock::new(|| {
+            Arc::new(Policy::parse(NATIONAL_YAML).expect("the policy that we ship is well formed"))
+        });
         Arc::clone(&NATIONAL)
     }
 
@@ -189,7 +203,9 @@ impl Policy {
     #[must_use]
     pub fn rule(&self, name: &str) -> Option<(usize, &Rule)> {
         let mut tiers = self.tiers.iter().enumerate();
-        tiers.find_map(|(place, tier)| Some((place, tier.rules.iter().find(|rule| rule.name == name)?)))
+        tiers.find_map(|(place, tier)| {
+            Some((place, tier.rules.iter().find(|rule| rule.name == name)?))
+        })
     }
 
     /// The place of a tier.
@@ -200,7 +216,11 @@ impl Policy {
 
     /// All conditions, with the lines on which they stand: those of the tiers' rules in their order, then those of the modes.
     pub fn conditions(&self) -> impl Iterator<Item = (u32, &Condition)> {
-        let rules = self.tiers.iter().flat_map(|tier| &tier.rules).map(|rule| (rule.line, &rule.condition));
+        let rules = self
+            .tiers
+            .iter()
+            .flat_map(|tier| &tier.rules)
+            .map(|rule| (rule.line, &rule.condition));
         rules.chain(self.modes.iter().map(|mode| (mode.line, &mode.condition)))
     }
 
@@ -216,8 +236,18 @@ impl Policy {
 }
 
 fn unparsable(error: &serde_saphyr::Error) -> Fault {
-    let line = error.location().map_or(1, |location| u32::try_from(location.line()).unwrap_or(u32::MAX)).max(1);
-    let told: String = error.to_string().chars().filter(|c| !c.is_control()).take(300).collect();
+    let line = error
+        .location()
+        .map_or(1, |location| {
+            u32::try_from(location.line()).unwrap_or(u32::MAX)
+        })
+        .max(1);
+    let told: String = error
+        .to_string()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect();
     Fault::new(
         line,
         "POLICY_UNPARSABLE",
@@ -275,8 +305,19 @@ impl Reading {
         let title = self.text(draft.title);
         self.count(line, "tiers", draft.tiers.value.len(), 1, MOST_TIERS);
         self.count(line, "modes", draft.modes.len(), 0, MOST_TIERS);
-        let tiers: Vec<_> = draft.tiers.value.into_iter().take(MOST_TIERS).map(|tier| self.tier(tier)).collect();
-        let modes: Vec<_> = draft.modes.into_iter().take(MOST_TIERS).map(|modes| self.modes(modes)).collect();
+        let tiers: Vec<_> = draft
+            .tiers
+            .value
+            .into_iter()
+            .take(MOST_TIERS)
+            .map(|tier| self.tier(tier))
+            .collect();
+        let modes: Vec<_> = draft
+            .modes
+            .into_iter()
+            .take(MOST_TIERS)
+            .map(|modes| self.modes(modes))
+            .collect();
         Some(Policy {
             title,
             tiers: tiers.into_iter().collect::<Option<_>>()?,
@@ -289,7 +330,12 @@ impl Reading {
         let at = line(&draft.tier);
         let name = self.name(draft.tier);
         if !self.tiers.insert(name.clone()) {
-            self.fault(at, "TIER_REPEATED", format!("the tier {name} stands twice"), format!("人群 {name} 重复"));
+            self.fault(
+                at,
+                "TIER_REPEATED",
+                format!("the tier {name} stands twice"),
+                format!("人群 {name} 重复"),
+            );
         }
         let interval = Interval::from_name(&draft.interval.value);
         if interval.is_none() {
@@ -302,7 +348,12 @@ impl Reading {
         }
         let title = self.text(draft.title);
         self.count(at, "rules", draft.rules.len(), 1, MOST_RULES);
-        let rules: Vec<_> = draft.rules.into_iter().take(MOST_RULES).map(|rule| self.rule(rule)).collect();
+        let rules: Vec<_> = draft
+            .rules
+            .into_iter()
+            .take(MOST_RULES)
+            .map(|rule| self.rule(rule))
+            .collect();
         Some(Tier {
             name,
             title,
@@ -316,10 +367,20 @@ impl Reading {
         let at = line(&draft.rule);
         let name = self.name(draft.rule);
         if !self.rules.insert(name.clone()) {
-            self.fault(at, "RULE_REPEATED", format!("the rule {name} stands twice"), format!("规则 {name} 重复"));
+            self.fault(
+                at,
+                "RULE_REPEATED",
+                format!("the rule {name} stands twice"),
+                format!("规则 {name} 重复"),
+            );
         }
         let source = self.text(draft.source);
-        Some(Rule { name, condition: self.condition(draft.when)?, source, line: at })
+        Some(Rule {
+            name,
+            condition: self.condition(draft.when)?,
+            source,
+            line: at,
+        })
     }
 
     fn modes(&mut self, draft: DraftModes) -> Option<ModeRule> {
@@ -339,7 +400,12 @@ impl Reading {
             }
         }
         let source = self.text(draft.source);
-        Some(ModeRule { modes, condition: self.condition(draft.when)?, source, line: at })
+        Some(ModeRule {
+            modes,
+            condition: self.condition(draft.when)?,
+            source,
+            line: at,
+        })
     }
 
     fn condition(&mut self, when: Spanned<String>) -> Option<Condition> {
@@ -358,7 +424,10 @@ impl Reading {
         let well_formed = text.len() <= LONGEST_NAME
             && text.starts_with(|c: char| c.is_ascii_uppercase())
             && text.split('_').all(|part| {
-                !part.is_empty() && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+                !part.is_empty()
+                    && part
+                        .bytes()
+                        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             });
         if !well_formed {
             self.fault(
@@ -372,7 +441,9 @@ impl Reading {
     }
 
     fn text(&mut self, text: Option<Spanned<String>>) -> String {
-        let Some(text) = text else { return String::new() };
+        let Some(text) = text else {
+            return String::new();
+        };
         if text.value.len() > LONGEST_TEXT {
             self.fault(
                 line(&text),
@@ -395,11 +466,19 @@ impl Reading {
         }
     }
 
-    fn fault(&mut self, line: u32, reason: &'static str, en: impl Into<String>, zh: impl Into<String>) {
+    fn fault(
+        &mut self,
+        line: u32,
+        reason: &'static str,
+        en: impl Into<String>,
+        zh: impl Into<String>,
+    ) {
         self.faults.push(Fault::new(line, reason, en, zh));
     }
 }
 
 fn line<T>(spanned: &Spanned<T>) -> u32 {
-    u32::try_from(spanned.referenced.line()).unwrap_or(u32::MAX).max(1)
+    u32::try_from(spanned.referenced.line())
+        .unwrap_or(u32::MAX)
+        .max(1)
 }

@@ -55,7 +55,11 @@ impl Decider for PolicyBook {
     type Refusal = Infallible;
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
-        let Command::Publish { jurisdiction, yaml, on } = command;
+        let Command::Publish {
+            jurisdiction,
+            yaml,
+            on,
+        } = command;
         // The policy in force published again is the same version.
         if self.version > 0 && self.yaml == *yaml {
             return Ok(vec![]);
@@ -70,7 +74,10 @@ impl Decider for PolicyBook {
 
     fn evolve(self, event: &Event) -> Self {
         let Event::Published { version, yaml, .. } = event;
-        Self { version: *version, yaml: yaml.clone() }
+        Self {
+            version: *version,
+            yaml: yaml.clone(),
+        }
     }
 }
 
@@ -85,16 +92,27 @@ mod tests {
     }
 
     fn publish(yaml: &str, on: &str) -> Command {
-        Command::Publish { jurisdiction: county(), yaml: yaml.to_owned(), on: on.parse().unwrap() }
+        Command::Publish {
+            jurisdiction: county(),
+            yaml: yaml.to_owned(),
+            on: on.parse().unwrap(),
+        }
     }
 
     fn published(version: u64, yaml: &str, on: &str) -> Event {
-        Event::Published { jurisdiction: county(), version, yaml: yaml.to_owned(), on: on.parse().unwrap() }
+        Event::Published {
+            jurisdiction: county(),
+            version,
+            yaml: yaml.to_owned(),
+            on: on.parse().unwrap(),
+        }
     }
 
     #[test]
     fn versions_count_from_one() {
-        given_nothing::<PolicyBook>().when(publish("a", "2024-10-01")).then([published(1, "a", "2024-10-01")]);
+        given_nothing::<PolicyBook>()
+            .when(publish("a", "2024-10-01"))
+            .then([published(1, "a", "2024-10-01")]);
         given::<PolicyBook>([published(1, "a", "2024-10-01")])
             .when(publish("b", "2024-11-01"))
             .then([published(2, "b", "2024-11-01")]);
@@ -102,9 +120,14 @@ mod tests {
 
     #[test]
     fn the_policy_in_force_published_again_changes_nothing() {
-        given::<PolicyBook>([published(1, "a", "2024-10-01")]).when(publish("a", "2024-11-01")).then_nothing();
-        given::<PolicyBook>([published(1, "a", "2024-10-01"), published(2, "b", "2024-11-01")])
-            .when(publish("a", "2024-12-01"))
-            .then([published(3, "a", "2024-12-01")]);
+        given::<PolicyBook>([published(1, "a", "2024-10-01")])
+            .when(publish("a", "2024-11-01"))
+            .then_nothing();
+        given::<PolicyBook>([
+            published(1, "a", "2024-10-01"),
+            published(2, "b", "2024-11-01"),
+        ])
+        .when(publish("a", "2024-12-01"))
+        .then([published(3, "a", "2024-12-01")]);
     }
 }

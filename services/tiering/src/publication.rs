@@ -101,26 +101,45 @@ fn compare_names(policy: &Policy, above: &Policy, faults: &mut Faults) {
     }
 }
 
-fn try_everybody(policy: &Policy, above: Option<&Policy>, faults: &mut Faults) -> Result<(), Fault> {
+fn try_everybody(
+    policy: &Policy,
+    above: Option<&Policy>,
+    faults: &mut Faults,
+) -> Result<(), Fault> {
     let mut mentions = policy.mentions();
     if let Some(above) = above {
         mentions.extend(&above.mentions());
     }
-    let abstraction = Abstraction::of(&mentions).map_err(|too_many| too_complex(policy, too_many.count, too_many.most))?;
-    let conditions = || policy.conditions().chain(above.into_iter().flat_map(Policy::conditions));
-    let evaluations = conditions().fold(0_u64, |sum, (_, one)| sum.saturating_add(abstraction.evaluations(one)));
+    let abstraction = Abstraction::of(&mentions)
+        .map_err(|too_many| too_complex(policy, too_many.count, too_many.most))?;
+    let conditions = || {
+        policy
+            .conditions()
+            .chain(above.into_iter().flat_map(Policy::conditions))
+    };
+    let evaluations = conditions().fold(0_u64, |sum, (_, one)| {
+        sum.saturating_add(abstraction.evaluations(one))
+    });
     if evaluations > MOST_EVALUATIONS {
         return Err(too_complex(policy, evaluations, MOST_EVALUATIONS));
     }
-    let Some(own) = Tabulated::of(policy, &abstraction, faults) else { return Ok(()) };
+    let Some(own) = Tabulated::of(policy, &abstraction, faults) else {
+        return Ok(());
+    };
     let above = above.and_then(|above| Some((above, Tabulated::of(above, &abstraction, faults)?)));
 
-    let rules: Vec<RuleAbove<'_>> = above.iter().flat_map(|(above, truths)| rules_above(policy, &own, above, truths)).collect();
+    let rules: Vec<RuleAbove<'_>> = above
+        .iter()
+        .flat_map(|(above, truths)| rules_above(policy, &own, above, truths))
+        .collect();
     abstraction.elders(|elder| {
         let Some(tier) = own.tier(elder) else {
             faults.add(policy.line, "NO_TIER", || {
                 let example = elder.told();
-                (format!("an elder gets no tier: {example}"), format!("有老年人不属于任何人群：{example}"))
+                (
+                    format!("an elder gets no tier: {example}"),
+                    format!("有老年人不属于任何人群：{example}"),
+                )
             });
             return false;
         };
@@ -136,7 +155,9 @@ fn too_complex(policy: &Policy, count: u64, most: u64) -> Fault {
     Fault::new(
         policy.line,
         "POLICY_TOO_COMPLEX",
-        format!("the conditions tell apart {count} cases; {most} at most can be checked: use fewer facts or compare with fewer numbers"),
+        format!(
+            "the conditions tell apart {count} cases; {most} at most can be checked: use fewer facts or compare with fewer numbers"
+        ),
         format!("政策条件区分的情形有 {count} 种，最多可核验 {most} 种，请减少条件中的事项或数值"),
     )
 }
@@ -151,7 +172,8 @@ impl Tabulated {
     /// None where a condition can't be computed for somebody; the faults then say which.
     fn of(policy: &Policy, abstraction: &Abstraction, faults: &mut Faults) -> Option<Self> {
         let mut defined = true;
-        let mut tabulate = |line: u32, condition: &Condition| match abstraction.tabulate(condition) {
+        let mut tabulate = |line: u32, condition: &Condition| match abstraction.tabulate(condition)
+        {
             Ok(truth) => Some(truth),
             Err(Undefined(key)) => {
                 defined = false;
@@ -166,20 +188,32 @@ impl Tabulated {
             }
         };
         let tiers = policy.tiers.iter();
-        let tiers = tiers.map(|tier| tier.rules.iter().filter_map(|rule| tabulate(rule.line, &rule.condition)).collect());
+        let tiers = tiers.map(|tier| {
+            tier.rules
+                .iter()
+                .filter_map(|rule| tabulate(rule.line, &rule.condition))
+                .collect()
+        });
         let tiers = tiers.collect();
-        let modes = policy.modes.iter().filter_map(|mode| Some((mode.modes, tabulate(mode.line, &mode.condition)?)));
+        let modes = policy
+            .modes
+            .iter()
+            .filter_map(|mode| Some((mode.modes, tabulate(mode.line, &mode.condition)?)));
         let modes = modes.collect();
         defined.then_some(Self { tiers, modes })
     }
 
     fn tier(&self, elder: &Standpoint<'_>) -> Option<usize> {
-        self.tiers.iter().position(|rules| rules.iter().any(|rule| elder.holds(rule)))
+        self.tiers
+            .iter()
+            .position(|rules| rules.iter().any(|rule| elder.holds(rule)))
     }
 
     fn modes(&self, elder: &Standpoint<'_>) -> Set<VisitMode> {
         let rules = self.modes.iter().filter(|(_, truth)| elder.holds(truth));
-        rules.fold(VisitMode::Home.into(), |modes, (more, _)| modes.union(*more))
+        rules.fold(VisitMode::Home.into(), |modes, (more, _)| {
+            modes.union(*more)
+        })
     }
 }
 
@@ -197,12 +231,24 @@ fn rules_above<'a>(
     above: &'a Policy,
     truths: &'a Tabulated,
 ) -> impl Iterator<Item = RuleAbove<'a>> {
-    let rules = above.tiers.iter().zip(&truths.tiers).flat_map(|(tier, truths)| tier.rules.iter().zip(truths));
+    let rules = above
+        .tiers
+        .iter()
+        .zip(&truths.tiers)
+        .flat_map(|(tier, truths)| tier.rules.iter().zip(truths));
     rules.filter_map(|(rule, truth)| {
         let tier = policy.rule(&rule.name)?.0;
-        let place = policy.tiers[tier].rules.iter().position(|own| own.name == rule.name)?;
+        let place = policy.tiers[tier]
+            .rules
+            .iter()
+            .position(|own| own.name == rule.name)?;
         let line = policy.tiers[tier].rules[place].line;
-        Some(RuleAbove { above: truth, own: &own.tiers[tier][place], name: &rule.name, line })
+        Some(RuleAbove {
+            above: truth,
+            own: &own.tiers[tier][place],
+            name: &rule.name,
+            line,
+        })
     })
 }
 
@@ -226,7 +272,9 @@ fn compare(
         }
     }
     // The policy above was checked when it was published: everybody has a tier.
-    let Some(tier_above) = truths.tier(elder) else { return };
+    let Some(tier_above) = truths.tier(elder) else {
+        return;
+    };
     let (given, least) = (&policy.tiers[tier], &above.tiers[tier_above]);
     if given.interval > least.interval {
         faults.add(given.line, "INTERVAL_LENGTHENED", || {
@@ -248,13 +296,17 @@ fn compare(
     }
     let allowed = truths.modes(elder);
     if !own.modes(elder).is_subset(&allowed) {
-        let wider = |(modes, truth): &(Set<VisitMode>, Truth)| !modes.is_subset(&allowed) && elder.holds(truth);
+        let wider = |(modes, truth): &(Set<VisitMode>, Truth)| {
+            !modes.is_subset(&allowed) && elder.holds(truth)
+        };
         let place = own.modes.iter().position(wider);
         let line = place.map_or(policy.line, |place| policy.modes[place].line);
         faults.add(line, "MODES_WIDENED", || {
             let example = elder.told();
             (
-                format!("modes are allowed that the policy above does not allow for an elder: {example}"),
+                format!(
+                    "modes are allowed that the policy above does not allow for an elder: {example}"
+                ),
                 format!("允许了上级政策对此类老年人不允许的探访方式：{example}"),
             )
         });

@@ -78,16 +78,30 @@ impl Decider for Tier {
     type Refusal = Infallible;
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
-        let Command::Evaluate { elder, assignment, on } = command;
+        let Command::Evaluate {
+            elder,
+            assignment,
+            on,
+        } = command;
         let (elder, on) = (*elder, *on);
         Ok(match (self, assignment) {
             (Self::None, None) => vec![],
             (Self::None, Some(assignment)) => {
-                vec![Event::Assigned { elder, assignment: Box::new(assignment.clone()), on }]
+                vec![Event::Assigned {
+                    elder,
+                    assignment: Box::new(assignment.clone()),
+                    on,
+                }]
             }
-            (Self::Given(before, _), Some(assignment)) if before.means_the_same(assignment) => vec![],
+            (Self::Given(before, _), Some(assignment)) if before.means_the_same(assignment) => {
+                vec![]
+            }
             (Self::Given(..), Some(assignment)) => {
-                vec![Event::Changed { elder, assignment: Box::new(assignment.clone()), on }]
+                vec![Event::Changed {
+                    elder,
+                    assignment: Box::new(assignment.clone()),
+                    on,
+                }]
             }
             (Self::Given(..), None) => vec![Event::Ended { elder, on }],
         })
@@ -125,21 +139,36 @@ mod tests {
             reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
             interval: Interval::Weekly,
             modes: Set::from(VisitMode::Home),
-            policy: PolicyRef { jurisdiction: Jurisdiction::National, version: 1 },
+            policy: PolicyRef {
+                jurisdiction: Jurisdiction::National,
+                version: 1,
+            },
             village: "350524100001".parse().unwrap(),
         }
     }
 
     fn evaluate(assignment: Option<Assignment>, on: &str) -> Command {
-        Command::Evaluate { elder: ELDER, assignment, on: day(on) }
+        Command::Evaluate {
+            elder: ELDER,
+            assignment,
+            on: day(on),
+        }
     }
 
     fn assigned(assignment: Assignment, on: &str) -> Event {
-        Event::Assigned { elder: ELDER, assignment: Box::new(assignment), on: day(on) }
+        Event::Assigned {
+            elder: ELDER,
+            assignment: Box::new(assignment),
+            on: day(on),
+        }
     }
 
     fn changed(assignment: Assignment, on: &str) -> Event {
-        Event::Changed { elder: ELDER, assignment: Box::new(assignment), on: day(on) }
+        Event::Changed {
+            elder: ELDER,
+            assignment: Box::new(assignment),
+            on: day(on),
+        }
     }
 
     #[test]
@@ -147,19 +176,27 @@ mod tests {
         given_nothing::<Tier>()
             .when(evaluate(Some(priority(&["AGE_80"])), "2024-10-01"))
             .then([assigned(priority(&["AGE_80"]), "2024-10-01")]);
-        given_nothing::<Tier>().when(evaluate(None, "2024-10-01")).then_nothing();
+        given_nothing::<Tier>()
+            .when(evaluate(None, "2024-10-01"))
+            .then_nothing();
     }
 
     #[test]
     fn another_reason_changes_the_tier() {
         given::<Tier>([assigned(priority(&["AGE_80"]), "2024-10-01")])
-            .when(evaluate(Some(priority(&["AGE_80", "DEMENTIA"])), "2024-10-05"))
+            .when(evaluate(
+                Some(priority(&["AGE_80", "DEMENTIA"])),
+                "2024-10-05",
+            ))
             .then([changed(priority(&["AGE_80", "DEMENTIA"]), "2024-10-05")]);
     }
 
     #[test]
     fn other_modes_change_the_tier() {
-        let by_phone = Assignment { modes: [VisitMode::Home, VisitMode::Phone].into(), ..priority(&["AGE_80"]) };
+        let by_phone = Assignment {
+            modes: [VisitMode::Home, VisitMode::Phone].into(),
+            ..priority(&["AGE_80"])
+        };
         given::<Tier>([assigned(priority(&["AGE_80"]), "2024-10-01")])
             .when(evaluate(Some(by_phone.clone()), "2024-10-05"))
             .then([changed(by_phone, "2024-10-05")]);
@@ -169,7 +206,10 @@ mod tests {
     fn a_move_or_a_new_version_alone_changes_nothing() {
         let elsewhere = Assignment {
             village: "350524102001".parse().unwrap(),
-            policy: PolicyRef { jurisdiction: Jurisdiction::National, version: 2 },
+            policy: PolicyRef {
+                jurisdiction: Jurisdiction::National,
+                version: 2,
+            },
             ..priority(&["AGE_80"])
         };
         given::<Tier>([assigned(priority(&["AGE_80"]), "2024-10-01")])
@@ -179,7 +219,10 @@ mod tests {
 
     #[test]
     fn out_of_scope_the_tier_ends_and_may_begin_again() {
-        let ended = Event::Ended { elder: ELDER, on: day("2024-11-01") };
+        let ended = Event::Ended {
+            elder: ELDER,
+            on: day("2024-11-01"),
+        };
         given::<Tier>([assigned(priority(&["AGE_80"]), "2024-10-01")])
             .when(evaluate(None, "2024-11-01"))
             .then([ended.clone()]);

@@ -4,15 +4,28 @@ use super::*;
 
 fn elder(age: u64, capability: &str, categories: &[&str], observations: &[&str]) -> FactsKey {
     let bits = |variable: Variable, words: &[&str]| {
-        let places = words.iter().map(|word| variable.words().iter().position(|known| known == word).unwrap());
+        let places = words.iter().map(|word| {
+            variable
+                .words()
+                .iter()
+                .position(|known| known == word)
+                .unwrap()
+        });
         places.fold(0, |bits, place| bits | 1 << place)
     };
-    let level = Variable::Capability.words().iter().position(|word| *word == capability).unwrap();
+    let level = Variable::Capability
+        .words()
+        .iter()
+        .position(|word| *word == capability)
+        .unwrap();
     FactsKey::EMPTY
         .with(Variable::Age, age)
         .with(Variable::Capability, level as u64)
         .with(Variable::Categories, bits(Variable::Categories, categories))
-        .with(Variable::Observations, bits(Variable::Observations, observations))
+        .with(
+            Variable::Observations,
+            bits(Variable::Observations, observations),
+        )
 }
 
 fn holds(text: &str, key: FactsKey) -> bool {
@@ -62,7 +75,10 @@ fn what_policies_do_not_know_is_refused() {
     refused("capability.startsWith(\"S\")", "UNKNOWN_FUNCTION");
     refused("now() > 5", "UNKNOWN_FUNCTION");
     refused("observations.map(o, o == \"DEMENTIA\")", "UNKNOWN_FUNCTION");
-    refused("observations.filter(o, o == \"DEMENTIA\") == []", "UNKNOWN_FUNCTION");
+    refused(
+        "observations.filter(o, o == \"DEMENTIA\") == []",
+        "UNKNOWN_FUNCTION",
+    );
     refused("age.years > 5", "CONDITION_UNSUPPORTED");
     refused("has(age.years)", "CONDITION_UNSUPPORTED");
     refused("observations[0] == \"DEMENTIA\"", "CONDITION_UNSUPPORTED");
@@ -103,10 +119,25 @@ fn a_condition_is_true_or_false() {
 
 #[test]
 fn text_that_is_no_condition_is_refused() {
-    for text in ["", "age >=", "age >= 80 &&", "(age", "age age", "\u{0}", "年龄 >= 80", "\"", "@result", "a.b.c(", "80岁"] {
+    for text in [
+        "",
+        "age >=",
+        "age >= 80 &&",
+        "(age",
+        "age age",
+        "\u{0}",
+        "年龄 >= 80",
+        "\"",
+        "@result",
+        "a.b.c(",
+        "80岁",
+    ] {
         assert!(Condition::compile(text).is_err(), "{text}");
     }
-    assert_eq!(refused("age >= >= 80", "CONDITION_UNPARSABLE"), ConditionFault::Unparsable(8));
+    assert_eq!(
+        refused("age >= >= 80", "CONDITION_UNPARSABLE"),
+        ConditionFault::Unparsable(8)
+    );
 }
 
 #[test]
@@ -124,7 +155,8 @@ fn hostile_text_is_refused_at_once() {
         refused(text, "CONDITION_TOO_DEEP");
     }
     refused(&"age > 1 && ".repeat(400), "CONDITION_TOO_LONG");
-    let loops = "categories.exists(a, categories.exists(b, categories.exists(c, a == b && b == c)))";
+    let loops =
+        "categories.exists(a, categories.exists(b, categories.exists(c, a == b && b == c)))";
     refused(loops, "CONDITION_TOO_DEEP");
     // Long, but plain.
     let long = vec!["age > 1"; 180].join(" && ");
@@ -149,10 +181,31 @@ fn a_condition_tells_what_it_looks_at() {
     assert_eq!(age.of(Variable::Age).numbers, [65, 80].into());
     assert!(!age.of(Variable::Age).whole && !age.of(Variable::Sex).used);
     assert!(mentions("age % 5 == 0").of(Variable::Age).whole);
-    assert!(!mentions("size(categories) > 0 || 0 == size(categories)").of(Variable::Categories).whole);
-    assert!(mentions("size(categories) >= 0").of(Variable::Categories).whole);
-    assert!(mentions("0 > size(categories)").of(Variable::Categories).whole);
-    assert_eq!(mentions("\"DEMENTIA\" in observations").of(Variable::Observations).words, 0b100);
+    assert!(
+        !mentions("size(categories) > 0 || 0 == size(categories)")
+            .of(Variable::Categories)
+            .whole
+    );
+    assert!(
+        mentions("size(categories) >= 0")
+            .of(Variable::Categories)
+            .whole
+    );
+    assert!(
+        mentions("0 > size(categories)")
+            .of(Variable::Categories)
+            .whole
+    );
+    assert_eq!(
+        mentions("\"DEMENTIA\" in observations")
+            .of(Variable::Observations)
+            .words,
+        0b100
+    );
     // A name that a macro binds is no variable.
-    assert!(!mentions("categories.exists(age, age == \"DISABLED\")").of(Variable::Age).used);
+    assert!(
+        !mentions("categories.exists(age, age == \"DISABLED\")")
+            .of(Variable::Age)
+            .used
+    );
 }

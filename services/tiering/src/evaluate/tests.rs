@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use civic::{
-    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, ElderId, HandicapGrade, LocalDay,
-    Observation, Sex,
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, ElderId, HandicapGrade,
+    LocalDay, Observation, Sex,
 };
-use elders::event::{Capability, Circumstance, Consent, Event, Registered, Residence, Source, Spoken};
+use elders::event::{
+    Capability, Circumstance, Consent, Event, Registered, Residence, Source, Spoken,
+};
 use elders::{Facts, FactsOnDay, purpose, testing};
 use serde_json::Value;
 use uuid::Uuid;
@@ -22,11 +24,17 @@ fn registered() -> Registered {
     Registered {
         elder: testing::ELDER,
         source: Source::Survey,
-        identity: testing::sealed(purpose::IDENTITY, &proto::eldercare::registry::v1::Identity::default()),
+        identity: testing::sealed(
+            purpose::IDENTITY,
+            &proto::eldercare::registry::v1::Identity::default(),
+        ),
         identity_claim: "k1-00ff".to_owned(),
         birth_date: day("1954-03-01"),
         sex: Sex::Female,
-        residence: Residence { village: "350524100001".parse().unwrap(), home: None },
+        residence: Residence {
+            village: "350524100001".parse().unwrap(),
+            home: None,
+        },
         categories: Category::LivingAlone.into(),
         assistance: Set::new(),
         capability: assessed(CapabilityLevel::Intact, None),
@@ -42,7 +50,11 @@ fn registered() -> Registered {
 }
 
 fn assessed(level: CapabilityLevel, on: Option<&str>) -> Capability {
-    Capability { level, assessed_on: on.map(day), source: "SURVEY".to_owned() }
+    Capability {
+        level,
+        assessed_on: on.map(day),
+        source: "SURVEY".to_owned(),
+    }
 }
 
 fn circumstance(first: &str, last: Option<&str>) -> Circumstance {
@@ -57,9 +69,17 @@ fn circumstance(first: &str, last: Option<&str>) -> Circumstance {
 fn judged(facts: &FactsOnDay) -> Option<(String, Vec<String>, Interval, Vec<&'static str>)> {
     let mut judge = Judge::new(Policy::national());
     let verdict = judge.verdict(FactsKey::of(facts)?);
-    let national = PolicyRef { jurisdiction: Jurisdiction::National, version: 1 };
+    let national = PolicyRef {
+        jurisdiction: Jurisdiction::National,
+        version: 1,
+    };
     let assignment = judge.assignment(&verdict, national, *facts.village());
-    Some((assignment.tier, assignment.reasons, assignment.interval, assignment.modes.names().collect()))
+    Some((
+        assignment.tier,
+        assignment.reasons,
+        assignment.interval,
+        assignment.modes.names().collect(),
+    ))
 }
 
 #[track_caller]
@@ -68,7 +88,17 @@ fn check(change: impl FnOnce(&mut Registered), tier: &str, reasons: &[&str], by_
     change(&mut elder);
     let facts = Facts::registered(&elder).on(day("2024-10-01"));
     let (given, why, interval, modes) = judged(&facts).expect("in scope");
-    assert_eq!((given.as_str(), why.as_slice()), (tier, reasons.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice()));
+    assert_eq!(
+        (given.as_str(), why.as_slice()),
+        (
+            tier,
+            reasons
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .as_slice()
+        )
+    );
     assert_eq!(interval == Interval::Weekly, tier == "PRIORITY");
     let all = ["HOME", "PHONE", "ONLINE", "ENCOUNTER"];
     assert_eq!(modes, if by_phone { &all[..] } else { &all[..1] });
@@ -82,24 +112,78 @@ fn unassessed(elder: &mut Registered, observation: Observation) {
 #[test]
 fn each_rule_gives_its_tier() {
     check(|_| {}, "GENERAL", &["HEALTHY"], true);
-    check(|elder| elder.birth_date = day("1944-10-01"), "PRIORITY", &["AGE_80"], true);
-    check(|elder| elder.birth_date = day("1944-10-02"), "GENERAL", &["HEALTHY"], true);
-    check(|elder| elder.handicap_grade = Some(HandicapGrade::First), "PRIORITY", &["HANDICAP_1_2"], false);
-    check(|elder| elder.handicap_grade = Some(HandicapGrade::Second), "PRIORITY", &["HANDICAP_1_2"], false);
-    check(|elder| elder.handicap_grade = Some(HandicapGrade::Third), "GENERAL", &["HEALTHY"], true);
-    check(|elder| elder.categories = Category::SeverelyHandicapped.into(), "PRIORITY", &["HANDICAP_1_2"], false);
+    check(
+        |elder| elder.birth_date = day("1944-10-01"),
+        "PRIORITY",
+        &["AGE_80"],
+        true,
+    );
+    check(
+        |elder| elder.birth_date = day("1944-10-02"),
+        "GENERAL",
+        &["HEALTHY"],
+        true,
+    );
+    check(
+        |elder| elder.handicap_grade = Some(HandicapGrade::First),
+        "PRIORITY",
+        &["HANDICAP_1_2"],
+        false,
+    );
+    check(
+        |elder| elder.handicap_grade = Some(HandicapGrade::Second),
+        "PRIORITY",
+        &["HANDICAP_1_2"],
+        false,
+    );
+    check(
+        |elder| elder.handicap_grade = Some(HandicapGrade::Third),
+        "GENERAL",
+        &["HEALTHY"],
+        true,
+    );
+    check(
+        |elder| elder.categories = Category::SeverelyHandicapped.into(),
+        "PRIORITY",
+        &["HANDICAP_1_2"],
+        false,
+    );
     for (level, tier, reason) in [
         (CapabilityLevel::Total, "PRIORITY", "SEVERE_DISABILITY"),
         (CapabilityLevel::Severe, "PRIORITY", "SEVERE_DISABILITY"),
-        (CapabilityLevel::Moderate, "SECONDARY", "MODERATE_DISABILITY"),
+        (
+            CapabilityLevel::Moderate,
+            "SECONDARY",
+            "MODERATE_DISABILITY",
+        ),
         (CapabilityLevel::Mild, "GENERAL", "MILD_DISABILITY"),
         (CapabilityLevel::Unassessed, "GENERAL", "ASSESSMENT_DUE"),
     ] {
-        check(|elder| elder.capability = assessed(level, None), tier, &[reason], false);
+        check(
+            |elder| elder.capability = assessed(level, None),
+            tier,
+            &[reason],
+            false,
+        );
     }
-    check(|elder| unassessed(elder, Observation::Bedridden), "PRIORITY", &["BEDRIDDEN"], false);
-    check(|elder| unassessed(elder, Observation::Dementia), "PRIORITY", &["DEMENTIA"], false);
-    check(|elder| unassessed(elder, Observation::MobilityImpaired), "SECONDARY", &["MOBILITY_IMPAIRED"], false);
+    check(
+        |elder| unassessed(elder, Observation::Bedridden),
+        "PRIORITY",
+        &["BEDRIDDEN"],
+        false,
+    );
+    check(
+        |elder| unassessed(elder, Observation::Dementia),
+        "PRIORITY",
+        &["DEMENTIA"],
+        false,
+    );
+    check(
+        |elder| unassessed(elder, Observation::MobilityImpaired),
+        "SECONDARY",
+        &["MOBILITY_IMPAIRED"],
+        false,
+    );
 }
 
 #[test]
@@ -114,9 +198,24 @@ fn a_handicap_of_a_lower_grade_is_not_taken_for_a_severe_one() {
 
 #[test]
 fn an_assessment_prevails_over_what_was_seen() {
-    check(|elder| elder.observations = Observation::Bedridden.into(), "GENERAL", &["HEALTHY"], false);
-    check(|elder| elder.observations = Observation::MobilityImpaired.into(), "GENERAL", &["HEALTHY"], false);
-    check(|elder| elder.observations = Observation::Dementia.into(), "PRIORITY", &["DEMENTIA"], false);
+    check(
+        |elder| elder.observations = Observation::Bedridden.into(),
+        "GENERAL",
+        &["HEALTHY"],
+        false,
+    );
+    check(
+        |elder| elder.observations = Observation::MobilityImpaired.into(),
+        "GENERAL",
+        &["HEALTHY"],
+        false,
+    );
+    check(
+        |elder| elder.observations = Observation::Dementia.into(),
+        "PRIORITY",
+        &["DEMENTIA"],
+        false,
+    );
 }
 
 #[test]
@@ -127,12 +226,22 @@ fn all_reasons_of_the_tier_are_given_in_its_order() {
         elder.capability = assessed(CapabilityLevel::Total, None);
         elder.observations = Set::all();
     };
-    check(all, "PRIORITY", &["AGE_80", "HANDICAP_1_2", "SEVERE_DISABILITY", "DEMENTIA"], false);
+    check(
+        all,
+        "PRIORITY",
+        &["AGE_80", "HANDICAP_1_2", "SEVERE_DISABILITY", "DEMENTIA"],
+        false,
+    );
     let unassessed = |elder: &mut Registered| {
         all(elder);
         elder.capability = Capability::unassessed();
     };
-    check(unassessed, "PRIORITY", &["AGE_80", "HANDICAP_1_2", "BEDRIDDEN", "DEMENTIA"], false);
+    check(
+        unassessed,
+        "PRIORITY",
+        &["AGE_80", "HANDICAP_1_2", "BEDRIDDEN", "DEMENTIA"],
+        false,
+    );
 }
 
 #[test]
@@ -150,12 +259,23 @@ fn nothing_but_these_facts_matters() {
 fn elders_out_of_scope_have_no_tier() {
     let mut elder = registered();
     elder.birth_date = day("1964-10-02");
-    assert_eq!(judged(&Facts::registered(&elder).on(day("2024-10-01"))), None);
+    assert_eq!(
+        judged(&Facts::registered(&elder).on(day("2024-10-01"))),
+        None
+    );
     assert!(judged(&Facts::registered(&elder).on(day("2024-10-02"))).is_some());
     elder.categories = Set::new();
-    assert_eq!(judged(&Facts::registered(&elder).on(day("2024-10-02"))), None);
+    assert_eq!(
+        judged(&Facts::registered(&elder).on(day("2024-10-02"))),
+        None
+    );
     let mut facts = Facts::registered(&registered());
-    facts.apply(&Event::Died { on: day("2024-10-05") }, testing::ELDER);
+    facts.apply(
+        &Event::Died {
+            on: day("2024-10-05"),
+        },
+        testing::ELDER,
+    );
     assert!(judged(&facts.on(day("2024-10-04"))).is_some());
     assert_eq!(judged(&facts.on(day("2024-10-05"))), None);
 }
@@ -163,7 +283,10 @@ fn elders_out_of_scope_have_no_tier() {
 #[test]
 fn eighty_is_reached_on_the_birthday_and_on_28_february_in_a_common_year() {
     let reasons = |birth: &str, on: &str| {
-        let elder = Registered { birth_date: day(birth), ..registered() };
+        let elder = Registered {
+            birth_date: day(birth),
+            ..registered()
+        };
         judged(&Facts::registered(&elder).on(day(on))).unwrap().1
     };
     assert_eq!(reasons("1944-11-05", "2024-11-04"), ["HEALTHY"]);
@@ -172,15 +295,31 @@ fn eighty_is_reached_on_the_birthday_and_on_28_february_in_a_common_year() {
     assert_eq!(reasons("1944-02-29", "2024-02-29"), ["AGE_80"]);
     // The 81st falls on a day that the year lacks, which changes nothing here; one born on 29 February 1948 is 75 on 28
     // February 2023.
-    let elder = Registered { birth_date: day("1948-02-29"), ..registered() };
-    let key = |on: &str| FactsKey::of(&Facts::registered(&elder).on(day(on))).unwrap().get(crate::facts_key::Variable::Age);
+    let elder = Registered {
+        birth_date: day("1948-02-29"),
+        ..registered()
+    };
+    let key = |on: &str| {
+        FactsKey::of(&Facts::registered(&elder).on(day(on)))
+            .unwrap()
+            .get(crate::facts_key::Variable::Age)
+    };
     assert_eq!((key("2023-02-27"), key("2023-02-28")), (74, 75));
 }
 
 #[test]
 fn a_circumstance_rules_out_the_telephone_until_its_last_day() {
-    let elder = Registered { circumstances: vec![circumstance("2024-09-22", Some("2024-10-12"))], ..registered() };
-    let by_phone = |on: &str| judged(&Facts::registered(&elder).on(day(on))).unwrap().3.len() > 1;
+    let elder = Registered {
+        circumstances: vec![circumstance("2024-09-22", Some("2024-10-12"))],
+        ..registered()
+    };
+    let by_phone = |on: &str| {
+        judged(&Facts::registered(&elder).on(day(on)))
+            .unwrap()
+            .3
+            .len()
+            > 1
+    };
     let days = ["2024-09-21", "2024-09-22", "2024-10-12", "2024-10-13"];
     assert_eq!(days.map(by_phone), [true, false, false, true]);
 }
@@ -200,7 +339,12 @@ fn sample(file: &str) -> String {
 }
 
 fn words<T: civic::Term + std::str::FromStr<Err = civic::UnknownTerm>>(names: &Value) -> Set<T> {
-    names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().parse::<T>().unwrap()).collect()
+    names
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap().parse::<T>().unwrap())
+        .collect()
 }
 
 fn maybe_day(text: &Value) -> Option<LocalDay> {
@@ -212,11 +356,16 @@ fn surveyed() -> HashMap<String, Facts> {
     let registry: Value = serde_json::from_str(&sample("expected/registry.json")).unwrap();
     let elders = registry["survey_elders"].as_object().unwrap();
     let facts = elders.iter().map(|(id_number, told)| {
-        let grade = told["handicap_grade"].as_u64().map(|grade| HandicapGrade::try_from(u8::try_from(grade).unwrap()).unwrap());
+        let grade = told["handicap_grade"]
+            .as_u64()
+            .map(|grade| HandicapGrade::try_from(u8::try_from(grade).unwrap()).unwrap());
         let elder = Registered {
             birth_date: maybe_day(&told["birth_date"]).unwrap(),
             sex: told["sex"].as_str().unwrap().parse().unwrap(),
-            residence: Residence { village: told["division_code"].as_str().unwrap().parse().unwrap(), home: None },
+            residence: Residence {
+                village: told["division_code"].as_str().unwrap().parse().unwrap(),
+                home: None,
+            },
             categories: words(&told["categories"]),
             assistance: words(&told["assistance"]),
             capability: assessed(told["capability"].as_str().unwrap().parse().unwrap(), None),
@@ -239,17 +388,31 @@ fn change(told: &Value) -> Event {
         }
         "CIRCUMSTANCE" => Event::CircumstanceRecorded(Circumstance {
             id: Uuid::nil(),
-            kind: told["circumstance"]["kind"].as_str().unwrap().parse().unwrap(),
+            kind: told["circumstance"]["kind"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap(),
             first_day: maybe_day(&told["circumstance"]["first_day"]).unwrap(),
             last_day: maybe_day(&told["circumstance"]["last_day"]),
         }),
         "CONSENT" => Event::ConsentGranted(Spoken { by: None, at: None }),
         "RELOCATED" => {
             let village = told["division_code"].as_str().unwrap().parse().unwrap();
-            Event::Relocated(Residence { village, home: None }, maybe_day(&told["on"]).unwrap())
+            Event::Relocated(
+                Residence {
+                    village,
+                    home: None,
+                },
+                maybe_day(&told["on"]).unwrap(),
+            )
         }
-        "DECEASED" => Event::Died { on: maybe_day(&told["on"]).unwrap() },
-        "MOVED_OUT" => Event::MovedOut { on: maybe_day(&told["on"]).unwrap() },
+        "DECEASED" => Event::Died {
+            on: maybe_day(&told["on"]).unwrap(),
+        },
+        "MOVED_OUT" => Event::MovedOut {
+            on: maybe_day(&told["on"]).unwrap(),
+        },
         other => panic!("an unknown change {other}"),
     }
 }
@@ -264,7 +427,8 @@ fn the_sample_county_has_the_expected_tiers_on_all_three_dates() {
         }
     }
     for date in ["2024-10-01", "2024-10-31", "2024-11-19"] {
-        let expected: Value = serde_json::from_str(&sample(&format!("expected/tiers-{date}.json"))).unwrap();
+        let expected: Value =
+            serde_json::from_str(&sample(&format!("expected/tiers-{date}.json"))).unwrap();
         let expected = expected["elders"].as_object().unwrap();
         let mut in_scope = 0;
         for (id_number, facts) in &elders {
@@ -273,7 +437,11 @@ fn the_sample_county_has_the_expected_tiers_on_all_three_dates() {
             });
             in_scope += usize::from(found.is_some());
             // An ID number of a made person, in test data.
-            assert_eq!(found.as_ref(), expected.get(id_number), "{date} {id_number}");
+            assert_eq!(
+                found.as_ref(),
+                expected.get(id_number),
+                "{date} {id_number}"
+            );
         }
         assert_eq!(in_scope, expected.len(), "{date}");
     }
