@@ -20,11 +20,13 @@ pub(crate) struct Bench {
 
 enum KeptIn {
     Memory(MemoryLog),
-    JetStream {
-        client: Client,
-        settings: StreamSettings,
-        _server: Option<Nats>,
-    },
+    JetStream(Box<OnServer>),
+}
+
+struct OnServer {
+    client: Client,
+    settings: StreamSettings,
+    _server: Option<Nats>,
 }
 
 impl Bench {
@@ -86,11 +88,11 @@ impl Bench {
         Self {
             log: Arc::new(log),
             context: settings.context.clone(),
-            kept_in: KeptIn::JetStream {
+            kept_in: KeptIn::JetStream(Box::new(OnServer {
                 client,
                 settings,
                 _server: server,
-            },
+            })),
         }
     }
 
@@ -98,10 +100,8 @@ impl Bench {
     pub(crate) async fn opened_again(&self) -> Arc<dyn EventLog> {
         match &self.kept_in {
             KeptIn::Memory(memory) => Arc::new(memory.clone()),
-            KeptIn::JetStream {
-                client, settings, ..
-            } => Arc::new(
-                JetStreamLog::open(client.clone(), settings.clone())
+            KeptIn::JetStream(on) => Arc::new(
+                JetStreamLog::open(on.client.clone(), on.settings.clone())
                     .await
                     .unwrap(),
             ),
@@ -115,7 +115,7 @@ impl Bench {
                 memory.fail_next(fault);
                 true
             }
-            KeptIn::JetStream { .. } => false,
+            KeptIn::JetStream(_) => false,
         }
     }
 
@@ -123,8 +123,8 @@ impl Bench {
     pub(crate) async fn write_unreadable(&self, subject: &str, body: &'static [u8]) -> u64 {
         match &self.kept_in {
             KeptIn::Memory(memory) => memory.write_unreadable(subject, body),
-            KeptIn::JetStream { client, .. } => {
-                let server = async_nats::jetstream::new(client.clone());
+            KeptIn::JetStream(on) => {
+                let server = async_nats::jetstream::new(on.client.clone());
                 let published = server
                     .publish(subject.to_owned(), body.into())
                     .await
