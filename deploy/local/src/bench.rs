@@ -7,6 +7,22 @@ use serde_json::Value;
 
 use crate::output::{Progress, Report, number, table};
 
+mod append;
+mod bare;
+mod callers;
+mod decide;
+mod import;
+mod people;
+mod query;
+mod raw;
+mod rebuild;
+mod register;
+mod seed;
+pub mod service;
+mod stage;
+mod tier;
+mod visible;
+
 /// What a bench measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measured {
@@ -18,7 +34,7 @@ pub struct Measured {
     pub unit: String,
     /// The raw limit in the same run and unit; null where there is none.
     pub limit: Option<f64>,
-    /// Figure by limit.
+    /// How much of the limit the figure reaches: figure by limit, and the other way round where less is better.
     pub ratio: Option<f64>,
     /// The median of single latencies, in milliseconds.
     pub p50_ms: Option<f64>,
@@ -30,6 +46,52 @@ pub struct Measured {
     pub settings: BTreeMap<String, Value>,
 }
 
+impl Measured {
+    fn new(name: &str, figure: f64, unit: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            figure,
+            unit: unit.to_owned(),
+            limit: None,
+            ratio: None,
+            p50_ms: None,
+            p99_ms: None,
+            peak_rss_bytes: None,
+            settings: BTreeMap::new(),
+        }
+    }
+
+    /// The most that the machine could do.
+    fn limit(mut self, limit: f64) -> Self {
+        self.limit = Some(limit);
+        self.ratio = Some(self.figure / limit);
+        self
+    }
+
+    /// The least time that the machine needs.
+    fn limit_at_least(mut self, limit: f64) -> Self {
+        self.limit = Some(limit);
+        self.ratio = Some(limit / self.figure);
+        self
+    }
+
+    fn latencies(mut self, latencies: &callers::Latencies) -> Self {
+        self.p50_ms = Some(latencies.permille(500));
+        self.p99_ms = Some(latencies.permille(990));
+        self
+    }
+
+    fn peak(mut self, bytes: Option<u64>) -> Self {
+        self.peak_rss_bytes = bytes;
+        self
+    }
+
+    fn with(mut self, setting: &str, value: impl Into<Value>) -> Self {
+        self.settings.insert(setting.to_owned(), value.into());
+        self
+    }
+}
+
 /// Where benches work, and how they tell how far they are.
 #[derive(Debug, Clone)]
 pub struct Ground {
@@ -39,6 +101,22 @@ pub struct Ground {
     pub folder: std::path::PathBuf,
     /// Progress on standard error.
     pub progress: Progress,
+    /// How much of the work is done: less than 1 for a quick look, whose figures say little.
+    pub scale: f64,
+}
+
+impl Ground {
+    /// So many of something at this scale, at least enough for every caller to have some.
+    fn scaled(&self, full: usize) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a rough number"
+        )]
+        let scaled = (full as f64 * self.scale) as usize;
+        scaled.max(full.min(256))
+    }
 }
 
 /// A running bench. One bench may measure several settings.
@@ -64,7 +142,71 @@ impl std::fmt::Debug for Bench {
 }
 
 /// All benches, in the order in which `all` runs them.
-pub const BENCHES: &[Bench] = &[];
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "append",
+        about: "assessments recorded over gRPC, each durable before it is answered",
+        run: |ground| Box::pin(append::run(ground)),
+    },
+    Bench {
+        name: "register",
+        about: "elders registered over gRPC: key, sealed record, claim to the ID number",
+        run: |ground| Box::pin(register::run(ground)),
+    },
+    Bench {
+        name: "decide",
+        about: "assessments of elders with ten events far apart and in no memory",
+        run: |ground| Box::pin(decide::run(ground)),
+    },
+    Bench {
+        name: "import",
+        about: "380,000 rows of survey workbooks streamed in",
+        run: |ground| Box::pin(import::run(ground)),
+    },
+    Bench {
+        name: "rebuild",
+        about: "the registry's read model built anew from a million events",
+        run: |ground| Box::pin(rebuild::run(ground)),
+    },
+    Bench {
+        name: "visible",
+        about: "from sending a command to reading its effect, at rest",
+        run: |ground| Box::pin(visible::run(ground)),
+    },
+    Bench {
+        name: "query",
+        about: "files read by id, beside a bare gRPC server with the same SQL",
+        run: |ground| Box::pin(query::run(ground)),
+    },
+    Bench {
+        name: "tier",
+        about: "a draft policy tried on the 2,600,000 elders of a province",
+        run: |ground| Box::pin(tier::run(ground)),
+    },
+];
+
+/// The benches that there are, for those who name none.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct Known(Vec<BTreeMap<&'static str, &'static str>>);
+
+impl Known {
+    /// All benches.
+    pub fn all() -> Self {
+        let told = |bench: &Bench| BTreeMap::from([("name", bench.name), ("about", bench.about)]);
+        Self(BENCHES.iter().map(told).collect())
+    }
+}
+
+impl Report for Known {
+    fn text(&self) -> String {
+        let mut rows = table(["bench", "measures"]);
+        for bench in &self.0 {
+            rows.add_row([bench["name"], bench["about"]]);
+        }
+        rows.to_string()
+    }
+}
 
 /// What `bench` prints.
 #[derive(Debug, Serialize)]
@@ -102,6 +244,7 @@ pub fn named(names: &[String]) -> anyhow::Result<Vec<Bench>> {
 pub async fn run(
     benches: &[Bench],
     tools: &backing_services::Tools,
+    scale: f64,
     progress: Progress,
 ) -> anyhow::Result<Results> {
     let mut measured = Vec::new();
@@ -114,6 +257,7 @@ pub async fn run(
             tools: tools.clone(),
             folder: folder.path().to_owned(),
             progress,
+            scale,
         };
         measured.extend((bench.run)(&ground).await?);
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset};
 use civic::LocalDay;
 use clap::{Args, Parser, Subcommand};
 
-use crate::output::Output;
+use crate::{bench::service::Role, output::Output};
 
 /// The elder-care platform on one machine: its sample county, its services, and the operator's commands.
 #[derive(Debug, Parser)]
@@ -115,6 +115,9 @@ pub enum Command {
     RotateKeys,
     /// Measure how fast the system is on this machine, beside what the machine can do at most
     Bench(Bench),
+    /// The process that a bench measures
+    #[command(hide = true)]
+    BenchService(BenchService),
     /// Show streams, read models and how far they are behind, and parked events
     Status,
 }
@@ -276,9 +279,20 @@ pub struct Projections {
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// Which ones, or `all`
-    #[arg(required = true, value_name = "NAME")]
+    /// Which ones, or `all` [default: list them]
+    #[arg(value_name = "NAME")]
     pub names: Vec<String>,
+    /// Do only a part of the work, for a quick look; the figures then say little
+    #[arg(long, value_name = "PART", default_value_t = 1.0)]
+    pub scale: f64,
+}
+
+/// Arguments of `bench-service`; its configuration is the file that `--config` names.
+#[derive(Debug, Args)]
+pub struct BenchService {
+    /// What to be
+    #[arg(value_enum)]
+    pub role: Role,
 }
 
 fn instant(text: &str) -> Result<DateTime<FixedOffset>, String> {

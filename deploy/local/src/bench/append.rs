@@ -1,0 +1,113 @@
+//! `append`: assessments are recorded, each durable before it is answered, beside bare acknowledged publishes of the same bytes.
+
+use backing_services::Syncing;
+
+use super::{Ground, Measured, callers, people, raw, seed::Seeded, service::Role, stage::Stage};
+
+/// The elders whose files take the assessments in turn.
+const ELDERS: u64 = 100_000;
+
+/// How many callers there are, and how many bare publishes are on their way.
+pub(super) const CALLERS: usize = 64;
+
+pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
+    let default = measure(ground, Syncing::EveryTwoMinutes, 100_000, 200_000).await?;
+    let always = measure(ground, Syncing::Always, 60_000, 30_000).await?;
+    Ok(vec![default, always])
+}
+
+async fn measure(
+    ground: &Ground,
+    syncing: Syncing,
+    commands: usize,
+    publishes: usize,
+) -> anyhow::Result<Measured> {
+    let (name, interval) = match syncing {
+        Syncing::Always => ("always", "always"),
+        Syncing::EveryTwoMinutes => ("default", "2m"),
+    };
+    let stage = Stage::set(ground, name, syncing).await?;
+    let elders = seeded(ground, &stage, ELDERS).await?;
+    let served = stage.start(Role::Registry).await?;
+    let clients = served.clients()?;
+
+    let (warm, commands) = (ground.scaled(10_000), ground.scaled(commands));
+    // Elders are visited in turn, so that no two callers want the same one.
+    let requests: Vec<_> = (0..warm + commands)
+        .map(|number| {
+            people::assessment(
+                &elders[number % elders.len()],
+                (number / elders.len()) as u64,
+            )
+        })
+        .collect();
+    let requests = std::sync::Arc::new(requests);
+    let step = ground.progress.begin(
+        format!("RecordAssessment, sync_interval {interval}"),
+        commands as u64,
+    );
+    let before = served.processor_time();
+    let latencies = callers::drive(CALLERS, warm, commands, &step, move |caller, number| {
+        let (client, requests) = (
+            clients[caller % clients.len()].clone(),
+            std::sync::Arc::clone(&requests),
+        );
+        async move {
+            client
+                .registry()
+                .record_assessment(requests[number].clone())
+                .await?;
+            Ok(())
+        }
+    })
+    .await?;
+    step.done(&format!("{:.0}/s", latencies.rate()));
+    let processor = served
+        .processor_time()
+        .zip(before)
+        .map(|(after, before)| after - before);
+    let peak = served.peak_rss();
+
+    let samples = raw::samples(&stage, &[("REGISTRY", "eldercare.registry.elder.")]).await?;
+    let publishes = ground.scaled(publishes);
+    let step = ground
+        .progress
+        .begin("bare publishes of the same bytes", publishes as u64);
+    let limit = raw::publishes(&stage, &samples, CALLERS, publishes, &step).await?;
+    step.done(&format!("{:.0}/s", limit.rate()));
+    served.stop().await?;
+    let measured = Measured::new("append", latencies.rate(), "commands/s")
+        .limit(limit.rate())
+        .latencies(&latencies)
+        .peak(peak)
+        .with("sync_interval", interval)
+        .with("elders", elders.len())
+        .with("callers", CALLERS)
+        .with("commands", commands)
+        .with(
+            "service_processor_us",
+            per_command(processor, warm + commands),
+        )
+        .with("limit_p50_ms", limit.permille(500));
+    let measured = stage.note(measured);
+    stage.strike().await;
+    Ok(measured)
+}
+
+/// The first elders of the county in the log, as ids.
+pub(super) async fn seeded(
+    ground: &Ground,
+    stage: &Stage,
+    count: u64,
+) -> anyhow::Result<Vec<String>> {
+    let count = ground.scaled(usize::try_from(count)?) as u64;
+    Ok(Seeded::registered(stage, count, ground.progress)
+        .await?
+        .ids())
+}
+
+/// Microseconds of processor time for each command.
+pub(super) fn per_command(time: Option<std::time::Duration>, commands: usize) -> Option<u64> {
+    let micros = u64::try_from(time?.as_micros()).ok()?;
+    Some(micros / commands.max(1) as u64)
+}

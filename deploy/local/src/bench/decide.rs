@@ -1,0 +1,102 @@
+//! `decide`: assessments of elders whose ten events lie far apart in the log and are in no memory, also just after a restart.
+
+use backing_services::Syncing;
+
+use super::{
+    Ground, Measured,
+    append::{CALLERS, per_command},
+    callers, people, raw,
+    seed::Seeded,
+    service::Role,
+    stage::Stage,
+};
+
+/// The events of each elder.
+const EVENTS: u64 = 10;
+
+pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
+    let stage = Stage::set(ground, "decide", Syncing::EveryTwoMinutes).await?;
+    let (warm, commands) = (ground.scaled(500), ground.scaled(20_000));
+    // Each elder is decided about once, so that none is remembered.
+    let each = warm + commands;
+    let mut seeded = Seeded::registered(&stage, 2 * each as u64, ground.progress).await?;
+    for round in 1..EVENTS {
+        seeded.change(round, 2 * each, ground.progress).await?;
+    }
+    let (elders, events) = (seeded.ids(), seeded.events);
+    drop(seeded);
+    // The registry builds its read model first.
+    stage.start(Role::Registry).await?.stop().await?;
+
+    let mut results = Vec::new();
+    for (when, elders) in ["running", "just after a restart"]
+        .into_iter()
+        .zip(elders.chunks(each))
+    {
+        if when != "running" {
+            stage.restart_servers().await?;
+        }
+        let served = stage.start(Role::Registry).await?;
+        let clients = served.clients()?;
+        let requests: Vec<_> = elders
+            .iter()
+            .map(|elder| people::assessment(elder, 1))
+            .collect();
+        let requests = std::sync::Arc::new(requests);
+        let step = ground
+            .progress
+            .begin(format!("RecordAssessment, {when}"), commands as u64);
+        let before = served.processor_time();
+        // Just after a restart the first calls count too.
+        let (warm, measured) = if when == "running" {
+            (warm, commands)
+        } else {
+            (0, each)
+        };
+        let latencies = callers::drive(CALLERS, warm, measured, &step, move |caller, number| {
+            let (client, requests) = (
+                clients[caller % clients.len()].clone(),
+                std::sync::Arc::clone(&requests),
+            );
+            async move {
+                client
+                    .registry()
+                    .record_assessment(requests[number].clone())
+                    .await?;
+                Ok(())
+            }
+        })
+        .await?;
+        step.done(&format!("{:.0}/s", latencies.rate()));
+        let processor = served
+            .processor_time()
+            .zip(before)
+            .map(|(after, before)| after - before);
+        let peak = served.peak_rss();
+        let samples = raw::samples(&stage, &[("REGISTRY", "eldercare.registry.elder.")]).await?;
+        let publishes = ground.scaled(100_000);
+        let step = ground
+            .progress
+            .begin("bare publishes of the same bytes", publishes as u64);
+        let limit = raw::publishes(&stage, &samples, CALLERS, publishes, &step).await?;
+        step.done(&format!("{:.0}/s", limit.rate()));
+        served.stop().await?;
+        results.push(
+            stage.note(
+                Measured::new("decide", latencies.rate(), "commands/s")
+                    .limit(limit.rate())
+                    .latencies(&latencies)
+                    .peak(peak)
+                    .with("when", when)
+                    .with("events_each", EVENTS)
+                    .with("events_in_the_log", events)
+                    .with("callers", CALLERS)
+                    .with("commands", measured)
+                    .with("p999_ms", latencies.permille(999))
+                    .with("service_processor_us", per_command(processor, each)),
+            ),
+        );
+    }
+    stage.strike().await;
+    Ok(results)
+}

@@ -1,0 +1,251 @@
+//! What the servers can do at most, measured in the same run: the same bytes published bare, the same rows copied bare.
+
+use std::time::{Duration, Instant};
+
+use async_nats::{
+    HeaderMap,
+    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    jetstream::{self, stream},
+};
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::{
+    callers::{self, Latencies},
+    stage::Stage,
+};
+use crate::output::Step;
+
+/// The stream that raw messages go to.
+const STREAM: &str = "RAW";
+
+/// A subject's first token, as long as the log's own.
+const ROOT: &str = "eldercare";
+const RAW_ROOT: &str = "rawlimits";
+
+/// As long as the header that states the expected sequence: raw messages carry the same bytes and are not checked.
+const UNCHECKED: &str = "Raws-Expected-Last-Subject-Sequence";
+
+/// A message as a service wrote it.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    subject: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// The last messages that a service wrote to a stream on subjects that begin so.
+pub(super) async fn samples(
+    stage: &Stage,
+    streams: &[(&str, &str)],
+) -> anyhow::Result<Vec<Sample>> {
+    let server = jetstream::new(stage.nats_client().await?);
+    let mut samples = Vec::new();
+    for (name, prefix) in streams {
+        let stream = server.get_stream(name).await?;
+        let mut sequence = stream.cached_info().state.last_sequence;
+        let message = loop {
+            let message = stream.get_raw_message(sequence).await?;
+            if message.subject.starts_with(prefix) || sequence <= 1 {
+                break message;
+            }
+            sequence -= 1;
+        };
+        let mut headers = HeaderMap::new();
+        for (name, values) in message.headers.iter() {
+            let name = name.to_string();
+            let checked = name == NATS_EXPECTED_LAST_SUBJECT_SEQUENCE.to_string();
+            // Of what a batch adds, nothing is needed outside one.
+            if name.starts_with("Nats-") && !checked {
+                continue;
+            }
+            for value in values {
+                headers.append(if checked { UNCHECKED } else { &name }, value.as_str());
+            }
+        }
+        samples.push(Sample {
+            subject: message.subject.replacen(ROOT, RAW_ROOT, 1),
+            headers,
+            body: message.payload,
+        });
+    }
+    Ok(samples)
+}
+
+/// Publishes the samples in turn, each on a subject of its own and acknowledged, `in_flight` at a time.
+pub(super) async fn publishes(
+    stage: &Stage,
+    samples: &[Sample],
+    in_flight: usize,
+    count: usize,
+    step: &Step,
+) -> anyhow::Result<Latencies> {
+    let client = stage.nats_client().await?;
+    let server = jetstream::new(client);
+    let config = stream::Config {
+        name: STREAM.to_owned(),
+        subjects: vec![format!("{RAW_ROOT}.>")],
+        storage: stream::StorageType::File,
+        deny_delete: true,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        ..stream::Config::default()
+    };
+    server.get_or_create_stream(config).await?;
+    let samples: std::sync::Arc<[Sample]> = samples.into();
+    callers::drive(in_flight, count / 10, count, step, move |_, number| {
+        let (server, samples) = (server.clone(), std::sync::Arc::clone(&samples));
+        async move {
+            let sample = &samples[number % samples.len()];
+            // As many bytes as an id, and another subject for each message as for each elder.
+            let kept = sample.subject.len().saturating_sub(10);
+            let subject = format!(
+                "{}{number:010}",
+                sample.subject.get(..kept).unwrap_or(RAW_ROOT)
+            );
+            let publish =
+                server.publish_with_headers(subject, sample.headers.clone(), sample.body.clone());
+            publish.await?.await?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// How long it takes to copy rows into tables like those that hold them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copied {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    /// With the primary keys there from the start, as the projection has them, and the other indexes afterwards.
+    pub(super) keys_in_place: Duration,
+    /// With all keys and indexes afterwards.
+    pub(super) keys_afterwards: Duration,
+}
+
+/// Copies the rows of a schema's tables, with their keys, into empty ones.
+pub(super) async fn copy(stage: &Stage, schema: &str, step: &Step) -> anyhow::Result<Copied> {
+    let mut db = stage.database().await?;
+    sqlx::raw_sql(
+        "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET work_mem = '64MB'",
+    )
+    .execute(&mut db)
+    .await?;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 ORDER BY tablename",
+    )
+    .bind(schema)
+    .fetch_all(&mut db)
+    .await?;
+    let mut filled = Vec::new();
+    for table in tables {
+        let rows = dump(&mut db, schema, &table).await?;
+        filled.push((table, rows));
+    }
+    let mut copied = Copied {
+        rows: 0,
+        bytes: filled
+            .iter()
+            .flat_map(|(_, rows)| rows)
+            .map(|piece| piece.len() as u64)
+            .sum(),
+        keys_in_place: Duration::ZERO,
+        keys_afterwards: Duration::ZERO,
+    };
+    for in_place in [true, false] {
+        let since = Instant::now();
+        let mut tx = db.begin().await?;
+        sqlx::raw_sql("CREATE SCHEMA raw").execute(&mut *tx).await?;
+        let mut rows_copied = 0;
+        for (table, rows) in &filled {
+            let (keys, others) = indexes(&mut tx, schema, table).await?;
+            let make = format!(
+                "CREATE TABLE raw.\"{table}\" (LIKE \"{schema}\".\"{table}\" INCLUDING STORAGE)"
+            );
+            let before = if in_place {
+                [vec![make], keys.clone()].concat()
+            } else {
+                vec![make]
+            };
+            let after = if in_place {
+                others
+            } else {
+                [keys, others].concat()
+            };
+            run(&mut tx, &before).await?;
+            rows_copied += fill(&mut tx, table, rows).await?;
+            run(&mut tx, &after).await?;
+        }
+        tx.commit().await?;
+        let took = since.elapsed();
+        step.advance(1);
+        if in_place {
+            copied.keys_in_place = took;
+        } else {
+            copied.keys_afterwards = took;
+        }
+        copied.rows = rows_copied;
+        sqlx::raw_sql("DROP SCHEMA raw CASCADE")
+            .execute(&mut db)
+            .await?;
+    }
+    Ok(copied)
+}
+
+async fn run(db: &mut PgConnection, statements: &[String]) -> anyhow::Result<()> {
+    for statement in statements {
+        sqlx::raw_sql(AssertSqlSafe(statement.clone()))
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The statements that make the primary key and the other indexes of a table, for its copy.
+async fn indexes(
+    db: &mut PgConnection,
+    schema: &str,
+    table: &str,
+) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let found: Vec<(String, bool, String)> = sqlx::query_as(
+        "SELECT pg_get_indexdef(i.indexrelid), i.indisprimary, coalesce(pg_get_constraintdef(c.oid), '') \
+         FROM pg_index i LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.contype = 'p' \
+         WHERE i.indrelid = (quote_ident($1) || '.' || quote_ident($2))::regclass ORDER BY i.indexrelid",
+    )
+    .bind(schema)
+    .bind(table)
+    .fetch_all(db)
+    .await?;
+    let (mut keys, mut others) = (Vec::new(), Vec::new());
+    for (definition, primary, constraint) in found {
+        if primary {
+            keys.push(format!("ALTER TABLE raw.\"{table}\" ADD {constraint}"));
+        } else {
+            others.push(definition.replacen(&format!(" ON {schema}."), " ON raw.", 1));
+        }
+    }
+    Ok((keys, others))
+}
+
+/// The rows of a table in the binary form of COPY.
+async fn dump(db: &mut PgConnection, schema: &str, table: &str) -> anyhow::Result<Vec<Bytes>> {
+    let statement = format!("COPY \"{schema}\".\"{table}\" TO STDOUT (FORMAT binary)");
+    Ok(db.copy_out_raw(&statement).await?.try_collect().await?)
+}
+
+async fn fill(db: &mut PgConnection, table: &str, rows: &[Bytes]) -> anyhow::Result<u64> {
+    const PIECE: usize = 256 << 10;
+    let statement = format!("COPY raw.\"{table}\" FROM STDIN (FORMAT binary)");
+    let mut copy = db.copy_in_raw(&statement).await?;
+    let mut piece = Vec::with_capacity(2 * PIECE);
+    for row in rows {
+        piece.extend_from_slice(row);
+        if piece.len() >= PIECE {
+            copy.send(piece.as_slice()).await?;
+            piece.clear();
+        }
+    }
+    copy.send(piece.as_slice()).await?;
+    Ok(copy.finish().await?)
+}

@@ -1,0 +1,112 @@
+//! The process that a bench measures: one service alone, as in production, so that memory and time are its own.
+
+use std::{io::Read as _, path::Path, time::Instant};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use registry::RegistrySettings;
+use service::{Clock, Config, Section, Server, Shutdown, Supervised, Telemetry, config::Loader};
+use tiering::TieringSettings;
+
+use super::{bare, stage::peak_rss};
+
+/// What a process of a bench is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// The registry.
+    Registry,
+    /// Tiering.
+    Tiering,
+    /// A bare gRPC server with the query of GetElder and nothing else.
+    Bare,
+    /// Rebuilds the registry's read model, and ends.
+    Rebuild,
+}
+
+impl Role {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Tiering => "tiering",
+            Self::Bare => "bare",
+            Self::Rebuild => "rebuild",
+        }
+    }
+}
+
+/// Serves until standard input is closed. Says `ready` with its address once all that it catches up with is done.
+///
+/// # Errors
+/// Whatever keeps the service from starting or running.
+pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
+    let loader = Loader::from_process(Some(config))?;
+    match role {
+        Role::Registry => serve_registry(loader.load()?).await,
+        Role::Tiering => serve_tiering(loader.load()?).await,
+        Role::Rebuild => rebuild(loader.load()?).await,
+        Role::Bare => {
+            let settings = loader.load::<()>()?.common;
+            bare::serve(&settings, config, &closing(&settings)).await
+        }
+    }
+}
+
+async fn serve_registry(config: Config<RegistrySettings>) -> anyhow::Result<()> {
+    let (shutdown, clock) = begin(&config)?;
+    let mut app = registry::App::connect(&config, &config.own, clock).await?;
+    let bound = app.add_to(Server::new(&config)).bind().await?;
+    let mut tasks = Supervised::new(&shutdown);
+    app.run_background(&mut tasks, &shutdown);
+    let (address, ready) = (bound.address(), app.caught_up(shutdown.requested()));
+    tokio::spawn(async move {
+        ready.await;
+        println!("ready {address}");
+    });
+    tasks.run(bound.serve(&shutdown)).await
+}
+
+async fn serve_tiering(config: Config<TieringSettings>) -> anyhow::Result<()> {
+    let (shutdown, clock) = begin(&config)?;
+    let app = tiering::App::connect(&config, &config.own, clock).await?;
+    let bound = app.add_to(Server::new(&config), &shutdown).bind().await?;
+    let mut tasks = Supervised::new(&shutdown);
+    app.run_background(&mut tasks, &shutdown);
+    let (address, ready) = (bound.address(), app.settled(shutdown.requested()));
+    tokio::spawn(async move {
+        ready.await;
+        println!("ready {address}");
+    });
+    tasks.run(bound.serve(&shutdown)).await
+}
+
+/// Rebuilds as `eldercare rebuild` does, and says how many seconds it took and how much memory.
+async fn rebuild(config: Config<RegistrySettings>) -> anyhow::Result<()> {
+    let (_, clock) = begin(&config)?;
+    let app = registry::App::connect(&config, &config.own, clock).await?;
+    println!("ready");
+    let since = Instant::now();
+    readmodel::rebuild(&app.pool(), app.log(), app.projection(), |_| {}).await?;
+    println!("seconds {}", since.elapsed().as_secs_f64());
+    println!("peak {}", peak_rss("/proc/self/status").unwrap_or_default());
+    Ok(())
+}
+
+fn begin<S: Section>(config: &Config<S>) -> anyhow::Result<(Shutdown, Clock)> {
+    // Runs to the end of the process; nothing is exported.
+    let _telemetry = Telemetry::start(&config.telemetry, S::NAME)?;
+    let clock = Clock::from_settings(config).context("the clock")?;
+    Ok((closing(config), clock))
+}
+
+/// Goes down when standard input is closed, as it is when the bench ends, however it ends.
+fn closing(settings: &service::Settings) -> Shutdown {
+    let shutdown = Shutdown::new(&settings.shutdown);
+    std::thread::spawn({
+        let shutdown = shutdown.clone();
+        move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            shutdown.request();
+        }
+    });
+    shutdown
+}
