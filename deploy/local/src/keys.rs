@@ -40,6 +40,21 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
+    /// New keys at random.
+    pub fn generate() -> Self {
+        let token_key = TokenIssuer::generate()
+            .private_pem()
+            .expect("Ed25519 keys can be written");
+        let keks = ["kek_1", "kek_2"].map(|id| (id.to_owned(), random_key()));
+        Self {
+            kek_id: "kek_1".to_owned(),
+            next_kek_id: "kek_2".to_owned(),
+            keks: keks.into(),
+            index_key: random_key(),
+            token_key: token_key.expose().to_owned(),
+        }
+    }
+
     /// The keys of a data folder; new ones where it has none yet.
     ///
     /// # Errors
@@ -57,19 +72,7 @@ impl Keys {
                 )
             });
         }
-        let token_key = TokenIssuer::generate()
-            .private_pem()
-            .expect("Ed25519 keys can be written");
-        let keys = Self {
-            kek_id: "kek_1".to_owned(),
-            next_kek_id: "kek_2".to_owned(),
-            keks: BTreeMap::from([
-                ("kek_1".to_owned(), random_key()),
-                ("kek_2".to_owned(), random_key()),
-            ]),
-            index_key: random_key(),
-            token_key: token_key.expose().to_owned(),
-        };
+        let keys = Self::generate();
         keys.write(folder)?;
         Ok(keys)
     }

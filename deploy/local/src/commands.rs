@@ -1,0 +1,190 @@
+//! From arguments to commands: what each needs, what it prints, and how the program ends.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+
+use crate::{
+    bench,
+    cli::{Cli, Command, Common, Elder, Export, Import, Tier},
+    client::Client,
+    connection::{Connection, ConnectionFile},
+    demo, elder, export, import,
+    operations::{self, Workplace},
+    output::Progress,
+    sample, servers, tier, up,
+};
+
+/// Where a system keeps everything unless told otherwise.
+pub const DATA_DIR: &str = ".eldercare";
+
+/// How a command ended that did what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All is well.
+    Well,
+    /// It was done, and something is not as it should be: a difference, a rejected row.
+    NotWell,
+}
+
+impl Ending {
+    fn well_if(well: bool) -> Self {
+        if well { Self::Well } else { Self::NotWell }
+    }
+}
+
+/// Does what the command line says. A failure is told on standard error, in one message.
+pub async fn run(cli: Cli) -> ExitCode {
+    let interrupted = async {
+        // `up` has its own way to go down.
+        if matches!(cli.command, Command::Up(_)) {
+            std::future::pending::<()>().await;
+        }
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    // What a command started ends when it is dropped.
+    let done = tokio::select! {
+        done = execute(&cli) => done,
+        () = interrupted => Err(anyhow::anyhow!("interrupted / 已中断")),
+    };
+    match done {
+        Ok(Ending::Well) => ExitCode::SUCCESS,
+        Ok(Ending::NotWell) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
+    let common = &cli.common;
+    let output = common.output;
+    let progress = Progress::shown();
+    match &cli.command {
+        Command::Demo(arguments) => {
+            let county = sample::county(arguments.county.as_deref())?;
+            let summary = demo::demo(common, &county, progress).await?;
+            output.print(&summary)?;
+            Ok(Ending::well_if(summary.comparison.equal))
+        }
+        Command::Replay(arguments) => {
+            let outcome = demo::replay(common, &arguments.folder, progress).await?;
+            output.print(&outcome)?;
+            Ok(Ending::well_if(outcome.equal))
+        }
+        Command::Import(Import::Divisions { file }) => {
+            output.print(&import::divisions(&client(common)?, file).await?)?;
+            Ok(Ending::Well)
+        }
+        Command::Import(Import::Survey(arguments)) => {
+            let survey = import::survey(&client(common)?, arguments, progress).await?;
+            output.print(&survey)?;
+            Ok(Ending::well_if(!survey.failed))
+        }
+        Command::Export(Export::Summary { division, file, on }) => {
+            output.print(&export::summary(&client(common)?, division, *on, file).await?)?;
+            Ok(Ending::Well)
+        }
+        Command::Elder(what) => {
+            let client = client(common)?;
+            match what {
+                Elder::Show { whom, as_of } => {
+                    output
+                        .print(&elder::show(&client, whom, as_of.map(|at| at.to_utc())).await?)?;
+                }
+                Elder::History { whom } => output.print(&elder::history(&client, whom).await?)?,
+                Elder::Form { whom, file } => {
+                    output.print(&elder::form(&client, whom, file).await?)?
+                }
+            }
+            Ok(Ending::Well)
+        }
+        Command::Tier(what) => {
+            let client = client(common)?;
+            match what {
+                Tier::Explain { whom, on } => {
+                    output.print(&tier::explain(&client, whom, *on).await?)?
+                }
+                Tier::Simulate { file, division } => {
+                    output.print(&tier::simulate(&client, file, division, progress).await?)?;
+                }
+            }
+            Ok(Ending::Well)
+        }
+        Command::Bench(arguments) => {
+            if arguments.names.is_empty() {
+                output.print(&bench::Known::all())?;
+                return Ok(Ending::Well);
+            }
+            let benches = bench::named(&arguments.names)?;
+            let tools = servers::tools(common, None);
+            output.print(&bench::run(&benches, &tools, arguments.scale, progress).await?)?;
+            Ok(Ending::Well)
+        }
+        Command::BenchService(arguments) => {
+            let config = common.config.as_deref().context("--config is missing")?;
+            bench::service::serve(arguments.role, config).await?;
+            Ok(Ending::Well)
+        }
+        Command::Up(arguments) => {
+            up::up(common, arguments, progress).await?;
+            Ok(Ending::Well)
+        }
+        Command::Rebuild(arguments) => {
+            let (workplace, _) = workplace(common, progress).await?;
+            let rebuilt = operations::rebuild(&workplace, &arguments.names, progress).await;
+            workplace.close().await;
+            output.print(&rebuilt?)?;
+            Ok(Ending::Well)
+        }
+        Command::Verify(arguments) => {
+            let (workplace, _) = workplace(common, progress).await?;
+            let verified = operations::verify(&workplace, &arguments.names, progress).await;
+            workplace.close().await;
+            let verified = verified?;
+            output.print(&verified)?;
+            Ok(Ending::well_if(verified.equal))
+        }
+        Command::RotateKeys => {
+            let (workplace, folder) = workplace(common, progress).await?;
+            let rotated = operations::rotate_keys(&workplace, &folder, progress).await;
+            workplace.close().await;
+            output.print(&rotated?)?;
+            Ok(Ending::Well)
+        }
+        Command::Status => {
+            let (workplace, _) = workplace(common, progress).await?;
+            let status = operations::status(&workplace).await;
+            workplace.close().await;
+            output.print(&status?)?;
+            Ok(Ending::Well)
+        }
+    }
+}
+
+/// The servers of the data folder.
+async fn workplace(common: &Common, progress: Progress) -> anyhow::Result<(Workplace, PathBuf)> {
+    let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+    Ok((Workplace::open(common, &folder, progress).await?, folder))
+}
+
+/// A caller of the system that is named, or of the one that runs in the data folder.
+fn client(common: &Common) -> anyhow::Result<Client> {
+    if let (Some(endpoint), Some(token)) = (&common.endpoint, &common.token) {
+        return Client::new(&Connection {
+            endpoint: endpoint.clone(),
+            token: service::Secret::new(token),
+        });
+    }
+    let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+    let running = ConnectionFile::of_running(&folder)?.with_context(|| {
+        format!(
+            "no system runs in {}: start one with `eldercare up`, or name one with --endpoint and --token \
+             / {} 中没有运行中的系统：请先执行 eldercare up，或用 --endpoint 和 --token 指定",
+            folder.display(),
+            folder.display()
+        )
+    })?;
+    Client::new(&running.connection())
+}

@@ -1,0 +1,131 @@
+//! The two servers under a system: started in its data folder, for a moment, or found running there.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use anyhow::Context as _;
+use backing_services::{Nats, NatsOptions, Postgres, PostgresOptions, Syncing, Tools};
+
+use crate::{cli::Common, connection::ConnectionFile, data_folder::DataFolder, output::Progress};
+
+/// The services, each with a database of its own.
+pub const SERVICES: [&str; 2] = ["registry", "tiering"];
+
+/// NATS and PostgreSQL, and where they are.
+#[derive(Debug)]
+pub struct Servers {
+    /// The log's server.
+    pub nats_url: String,
+    /// The databases by service; passwords included.
+    pub databases: BTreeMap<String, String>,
+    /// Whether the log's server writes through before each acknowledgement.
+    pub sync_always: bool,
+    /// Ours, to be stopped at the end; `None` where another process runs them.
+    own: Option<(Nats, Postgres)>,
+}
+
+impl Servers {
+    /// Starts both in a data folder. A folder for a moment has servers for a moment: fast, and gone even after a crash.
+    ///
+    /// # Errors
+    /// Programs that can't be had, or servers that don't start; the text says what to do.
+    pub async fn start(
+        folder: &DataFolder,
+        tools: &Tools,
+        progress: Progress,
+    ) -> anyhow::Result<Self> {
+        let step = progress.begin("启动 starting NATS and PostgreSQL", 0);
+        let nats_folder = folder.path().join("nats");
+        let (nats, postgres) = if folder.is_temporary() {
+            let mut options = NatsOptions::new(nats_folder);
+            options.syncing = Syncing::EveryTwoMinutes;
+            options.scratch = true;
+            tokio::join!(Nats::start(tools, options), Postgres::for_tests(tools))
+        } else {
+            let postgres_folder = folder.path().join("postgres");
+            tokio::join!(
+                Nats::start(tools, NatsOptions::new(nats_folder)),
+                Postgres::start(tools, PostgresOptions::new(postgres_folder))
+            )
+        };
+        let (nats, postgres) = (nats?, postgres?);
+        let mut databases = BTreeMap::new();
+        for service in SERVICES {
+            databases.insert(service.to_owned(), postgres.ensure_database(service).await?);
+        }
+        step.done(&format!(
+            "NATS {}, PostgreSQL {}",
+            nats.version(),
+            postgres.version()
+        ));
+        Ok(Self {
+            nats_url: nats.url(),
+            databases,
+            sync_always: !folder.is_temporary(),
+            own: Some((nats, postgres)),
+        })
+    }
+
+    /// Those of a system that runs in another process.
+    pub fn of_running(connection: &ConnectionFile) -> Self {
+        Self {
+            nats_url: connection.nats_url.clone(),
+            databases: connection.databases.clone(),
+            sync_always: true,
+            own: None,
+        }
+    }
+
+    /// The database of a service.
+    ///
+    /// # Errors
+    /// A service that has none.
+    pub fn database(&self, service: &str) -> anyhow::Result<&str> {
+        self.databases
+            .get(service)
+            .map(String::as_str)
+            .with_context(|| format!("`{service}` has no database here"))
+    }
+
+    /// Waits until one of our servers ends by itself, and says which.
+    pub async fn failed(&self) -> String {
+        let Some((nats, postgres)) = &self.own else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            exit = nats.exited() => format!("NATS ended by itself ({exit:?}); its log is {}", nats.log().display()),
+            exit = postgres.exited() => format!("PostgreSQL ended by itself ({exit:?}); its log is {}", postgres.log().display()),
+        }
+    }
+
+    /// Stops ours in good order.
+    pub async fn stop(self) {
+        if let Some((nats, postgres)) = self.own {
+            tokio::join!(nats.stop(), postgres.stop());
+        }
+    }
+}
+
+/// Where the servers' programs are found, and where they are installed if need be.
+pub fn tools(common: &Common, folder: Option<&DataFolder>) -> Tools {
+    let beside_data = folder
+        .filter(|folder| !folder.is_temporary())
+        .map(|folder| folder.path().join("tools"));
+    let place = common.tools.clone().or(beside_data).unwrap_or_else(cache);
+    let mut tools = Tools::new(place);
+    tools.nats_server.clone_from(&common.nats_server);
+    tools.postgres.clone_from(&common.postgres);
+    tools
+}
+
+/// The user's cache: what a run without a data folder had to install serves the next one too.
+fn cache() -> PathBuf {
+    let named = |variable: &str| {
+        std::env::var_os(variable)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let caches = named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|home| home.join(".cache")));
+    caches
+        .unwrap_or_else(std::env::temp_dir)
+        .join("eldercare/tools")
+}

@@ -1,0 +1,174 @@
+//! The demo's summary: what became of a county's survey, and how its elders are sorted into tiers.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    import::{outcomes, reasons},
+    output::{Report, number, percent, table},
+    replay::{Played, report::Outcome},
+    words::labelled,
+};
+
+/// The figures of a county, and how they compare with what is expected.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Survey rows by outcome: in all, and by workbook.
+    pub survey: Value,
+    /// The registry after survey and residents.
+    pub registry: Value,
+    /// The tiers by day: county, towns and reasons.
+    pub tiers: Map<String, Value>,
+    /// How many residents were registered.
+    pub residents: u64,
+    /// How many changes were played.
+    pub changes: u64,
+    /// The comparison with `expected/`.
+    pub comparison: Outcome,
+}
+
+impl Summary {
+    /// The figures without the persons behind them.
+    pub fn of(played: &Played, comparison: Outcome) -> Self {
+        let without = |value: &Value, keys: &[&str]| {
+            let mut value = value.clone();
+            if let Some(fields) = value.as_object_mut() {
+                keys.iter().for_each(|key| drop(fields.remove(*key)));
+            }
+            value
+        };
+        let mut survey = played.survey.clone();
+        let files = survey.get_mut("files").and_then(Value::as_object_mut);
+        for file in files.into_iter().flat_map(Map::values_mut) {
+            *file = without(file, &["rows"]);
+        }
+        let tiers = played
+            .tiers
+            .iter()
+            .map(|(day, tiers)| (day.to_string(), without(tiers, &["elders"])));
+        Self {
+            survey,
+            registry: without(
+                &played.registry.clone().unwrap_or_default(),
+                &["survey_elders"],
+            ),
+            tiers: tiers.collect(),
+            residents: played.residents,
+            changes: played.changes,
+            comparison,
+        }
+    }
+
+    fn counts(&self) -> Vec<(&str, &Value)> {
+        let files = self.survey["files"].as_object();
+        files
+            .into_iter()
+            .flatten()
+            .map(|(file, parts)| (file.as_str(), &parts["counts"]))
+            .collect()
+    }
+}
+
+fn count(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// The tiers that there are, in the policy's order as far as it is known.
+fn tier_names(tiers: &Map<String, Value>) -> Vec<String> {
+    let mut names = vec![
+        "PRIORITY".to_owned(),
+        "SECONDARY".to_owned(),
+        "GENERAL".to_owned(),
+    ];
+    for county in tiers.values().filter_map(|day| day["county"].as_object()) {
+        for name in county
+            .keys()
+            .filter(|name| *name != "in_scope" && *name != "name")
+        {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    names
+}
+
+impl Report for Summary {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "\n{} {}\n\n",
+            self.comparison.county_name, self.comparison.county
+        );
+        let _ = writeln!(text, "{}", outcomes(self.counts().into_iter()));
+        text.push_str(&reasons(std::iter::once(&self.survey["counts"])));
+
+        let total = count(&self.registry, "total");
+        let mut registry = table(["台账 registry", "人数 elders", "占比 share"]);
+        registry.add_row(["合计 total".into(), number(total), percent(total, total)]);
+        for (key, heading) in [
+            ("by_source", "来源"),
+            ("by_sex", "性别"),
+            ("by_category", "类别"),
+            ("by_capability", "身体能力"),
+        ] {
+            for (name, elders) in self.registry[key].as_object().into_iter().flatten() {
+                let elders = elders.as_u64().unwrap_or_default();
+                registry.add_row([
+                    format!("{heading} {}", labelled(name)).into(),
+                    number(elders),
+                    percent(elders, total),
+                ]);
+            }
+        }
+        let _ = writeln!(text, "\n{registry}");
+
+        let names = tier_names(&self.tiers);
+        let header = |first: &str| {
+            let mut header = vec![first.to_owned(), "探访对象 in scope".to_owned()];
+            header.extend(names.iter().map(|name| labelled(name)));
+            header
+        };
+        let row = |first: String, counts: &Value| {
+            let mut row = vec![
+                comfy_table::Cell::new(first),
+                number(count(counts, "in_scope")),
+            ];
+            row.extend(names.iter().map(|name| number(count(counts, name))));
+            row
+        };
+        let mut days = table(["日期 day"]);
+        days.set_header(header("日期 day"));
+        for (day, tiers) in &self.tiers {
+            days.add_row(row(day.clone(), &tiers["county"]));
+        }
+        let _ = writeln!(text, "\n{days}");
+        if let Some((day, last)) = self.tiers.iter().last() {
+            let mut towns = table(["乡镇 town"]);
+            towns.set_header(header(&format!("乡镇 town, {day}")));
+            for (code, counts) in last["towns"].as_object().into_iter().flatten() {
+                let name = counts["name"].as_str().unwrap_or_default();
+                towns.add_row(row(format!("{code} {name}"), counts));
+            }
+            let in_scope = count(&last["county"], "in_scope");
+            let mut reasons = table(["理由 reason", "人数 elders", "占比 share"]);
+            for (name, elders) in last["reasons"].as_object().into_iter().flatten() {
+                let elders = elders.as_u64().unwrap_or_default();
+                reasons.add_row([
+                    labelled(name).into(),
+                    number(elders),
+                    percent(elders, in_scope),
+                ]);
+            }
+            let _ = writeln!(text, "\n{towns}\n\n{reasons}\n");
+        }
+        let _ = writeln!(
+            text,
+            "{} residents registered, {} changes played / 另建档 {} 人，变更 {} 项\n",
+            self.residents, self.changes, self.residents, self.changes
+        );
+        text.push_str(&self.comparison.text());
+        text
+    }
+}

@@ -1,0 +1,283 @@
+//! The whole system in one process: the two servers under it, all services behind one port, and the clock that they go by.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use backing_services::Tools;
+use chrono::TimeDelta;
+use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
+use registry::RegistrySettings;
+use service::{
+    Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer, config::Loader,
+    settings::Mode,
+};
+use tiering::TieringSettings;
+use tokio::task::JoinHandle;
+
+use crate::{
+    connection::{Connection, ConnectionFile},
+    data_folder::DataFolder,
+    keys::Keys,
+    output::Progress,
+    servers::Servers,
+    simulation::{Settled, Simulation},
+};
+
+/// How long tokens of the launcher are valid.
+const TOKENS: TimeDelta = TimeDelta::days(30);
+
+/// All roles of civil affairs: what the operator of one machine may do.
+const ROLES: [&str; 5] = [
+    "viewer",
+    "clerk",
+    "supervisor",
+    "administrator",
+    "privacy_officer",
+];
+
+/// Departments that get tokens to try with, as in the sample county.
+const DEPARTMENTS: [&str; 5] = [
+    "civil_affairs",
+    "health",
+    "disability_federation",
+    "finance",
+    "public_security",
+];
+
+/// What a system is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Where it keeps everything.
+    pub folder: DataFolder,
+    /// Where the servers' programs come from.
+    pub tools: Tools,
+    /// Settings of the services: the file and the environment.
+    pub loader: Loader,
+    /// The clock.
+    pub clock: Clock,
+    /// Where it serves; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// A system that serves.
+#[derive(Debug)]
+pub struct System {
+    /// Where it keeps everything.
+    pub folder: DataFolder,
+    /// What `up` writes down for the other commands.
+    pub connection: ConnectionFile,
+    /// The clock.
+    pub clock: Clock,
+    servers: Servers,
+    shutdown: Shutdown,
+    serving: JoinHandle<anyhow::Result<()>>,
+}
+
+/// The services, connected but not serving: also for the operator's commands that work beside a system.
+pub struct Services {
+    /// The registry.
+    pub registry: registry::App,
+    /// Tiering.
+    pub tiering: tiering::App,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").finish_non_exhaustive()
+    }
+}
+
+/// The settings of one service on this machine.
+///
+/// # Errors
+/// A database that isn't there.
+pub fn settings_of(
+    service: &str,
+    common: &Settings,
+    servers: &Servers,
+    keys: &Keys,
+) -> anyhow::Result<Settings> {
+    let mut settings = common.clone();
+    settings.nats.url = service::settings::Address::new(&servers.nats_url);
+    settings.nats.sync_always = servers.sync_always;
+    settings.postgres.url = service::settings::Address::new(servers.database(service)?);
+    settings.vault = service::settings::Vault {
+        algorithm: common.vault.algorithm.clone(),
+        ..keys.vault()
+    };
+    settings.auth.mode = Mode::Local;
+    Ok(settings)
+}
+
+impl Services {
+    /// Connects all services to their servers.
+    ///
+    /// # Errors
+    /// Settings that can't be read, or servers that don't answer.
+    pub async fn connect(
+        loader: &Loader,
+        servers: &Servers,
+        keys: &Keys,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
+        let config = loader.load::<RegistrySettings>()?;
+        let settings = settings_of("registry", &config.common, servers, keys)?;
+        let registry = registry::App::connect(&settings, &config.own, clock.clone())
+            .await
+            .context("the registry")?;
+        // After the registry, whose stream it reads.
+        let config = loader.load::<TieringSettings>()?;
+        let settings = settings_of("tiering", &config.common, servers, keys)?;
+        let tiering = tiering::App::connect(&settings, &config.own, clock.clone())
+            .await
+            .context("tiering")?;
+        Ok(Self { registry, tiering })
+    }
+
+    /// Waits until all that is due by the clock is done, in each service.
+    fn settled(services: &Arc<Self>, shutdown: &Shutdown) -> Settled {
+        let (services, given_up) = (Arc::clone(services), shutdown.requested());
+        Arc::new(move |_| {
+            let settled = services.tiering.settled(given_up.clone());
+            Box::pin(async move {
+                settled.await;
+                Ok(())
+            })
+        })
+    }
+
+    /// Waits until the read models are where the logs are.
+    fn caught_up(&self, shutdown: &Shutdown) -> impl Future<Output = ()> + Send + use<> {
+        let registry = self.registry.caught_up(shutdown.requested());
+        let tiering = self.tiering.settled(shutdown.requested());
+        async move {
+            tokio::join!(registry, tiering);
+        }
+    }
+}
+
+impl System {
+    /// Starts servers and services, and waits until they are ready.
+    ///
+    /// # Errors
+    /// Whatever keeps a part from starting; what was started already ends again.
+    pub async fn start(start: Start, progress: Progress) -> anyhow::Result<Self> {
+        let Start {
+            folder,
+            tools,
+            loader,
+            clock,
+            listen,
+        } = start;
+        let keys = folder.keys()?;
+        let issuer = keys.token_issuer()?;
+        let servers = Servers::start(&folder, &tools, progress).await?;
+        let step = progress.begin("启动 starting the services", 0);
+        let mut services = Services::connect(&loader, &servers, &keys, &clock).await?;
+
+        let mut settings = loader.load::<()>()?.common;
+        settings.grpc.listen = listen;
+        settings.auth.mode = Mode::Local;
+        settings.auth.keys = vec![issuer.public_key()];
+        let shutdown = Shutdown::new(&settings.shutdown);
+        let mut tasks = Supervised::new(&shutdown);
+        services.registry.run_background(&mut tasks, &shutdown);
+        services.tiering.run_background(&mut tasks, &shutdown);
+        let services = Arc::new(services);
+        let simulation = Simulation::new(clock.clone(), Services::settled(&services, &shutdown));
+        let server = Server::new(&settings);
+        let server = services.registry.add_to(server);
+        let server = services.tiering.add_to(server, &shutdown);
+        let server = server.service(
+            SimulationServiceServer::new(simulation),
+            Simulation::actions(),
+        );
+        let bound = server
+            .ready_when(services.caught_up(&shutdown))
+            .bind()
+            .await?;
+        let endpoint = format!("http://{}", bound.address());
+        // Queries wait for what was written, so nobody needs to wait for the read models here.
+        let serving = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { tasks.run(bound.serve(&shutdown)).await }
+        });
+        step.done(&endpoint);
+        let connection = connection_file(endpoint, &issuer, &servers, &keys);
+        Ok(Self {
+            folder,
+            connection,
+            clock,
+            servers,
+            shutdown,
+            serving,
+        })
+    }
+
+    /// How to speak with it as the operator.
+    pub fn connection(&self) -> Connection {
+        self.connection.connection()
+    }
+
+    /// Waits until a part of it ends by itself, which none should.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        tokio::select! {
+            why = self.servers.failed() => anyhow::anyhow!(why),
+            served = &mut self.serving => match served {
+                Ok(Ok(())) => anyhow::anyhow!("the services ended though nobody asked them to"),
+                Ok(Err(error)) => error,
+                Err(error) => anyhow::Error::new(error),
+            },
+        }
+    }
+
+    /// Drains: calls in flight finish, read models commit, and then the servers stop.
+    ///
+    /// # Errors
+    /// What went wrong on the way down; everything is stopped nevertheless.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.request();
+        let served = if self.serving.is_finished() {
+            Ok(Ok(()))
+        } else {
+            self.serving.await
+        };
+        self.servers.stop().await;
+        served.context("the services")?
+    }
+}
+
+fn connection_file(
+    endpoint: String,
+    issuer: &TokenIssuer,
+    servers: &Servers,
+    keys: &Keys,
+) -> ConnectionFile {
+    let everywhere = |claims: Claims| {
+        claims
+            .division("*")
+            .purpose("trial on one machine")
+            .valid_for(TOKENS)
+    };
+    let with_roles = |claims: Claims| ROLES.into_iter().fold(claims, Claims::role);
+    let operator =
+        with_roles(everywhere(Claims::officer("operator", "civil_affairs"))).role("simulator");
+    let tokens = DEPARTMENTS.map(|department| {
+        let claims = everywhere(Claims::officer(format!("{department}-officer"), department));
+        let claims = if department == "civil_affairs" {
+            with_roles(claims)
+        } else {
+            claims.role("viewer")
+        };
+        (department.to_owned(), issuer.issue(&claims))
+    });
+    ConnectionFile {
+        endpoint,
+        token: issuer.issue(&operator),
+        tokens: tokens.into(),
+        nats_url: servers.nats_url.clone(),
+        databases: servers.databases.clone(),
+        kek_id: keys.kek_id.clone(),
+        pid: std::process::id(),
+    }
+}

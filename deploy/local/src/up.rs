@@ -1,0 +1,272 @@
+//! `up`: the sample county loaded, and the system serving until Ctrl-C.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use service::{Clock, config::Loader};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    cli::{Common, Up},
+    client::Client,
+    commands::DATA_DIR,
+    connection::ConnectionFile,
+    county::County,
+    data_folder::{DataFolder, Remembered},
+    output::{Progress, Report, table},
+    replay::{self, Extent},
+    sample,
+    servers::tools,
+    system::{Start, System},
+    wire,
+};
+
+/// How often the simulated clock is written down, so that the next start goes on from there.
+const REMEMBER: Duration = Duration::from_secs(15);
+
+/// An officer's day begins: the sample county is shown as of then on its last day.
+const MORNING: TimeDelta = TimeDelta::hours(8);
+
+/// What `up` prints when it serves.
+#[derive(Debug, Serialize)]
+pub struct Serving {
+    /// The gRPC address.
+    pub endpoint: String,
+    /// The operator's token.
+    pub token: String,
+    /// Tokens of the sample departments.
+    pub tokens: std::collections::BTreeMap<String, String>,
+    /// The log's server.
+    pub nats_url: String,
+    /// What the clock says, local time.
+    pub clock: String,
+    /// Whether that is a simulated time.
+    pub simulated: bool,
+    /// Where everything is kept, with `connection.json` for the other commands.
+    pub data_dir: String,
+}
+
+impl Report for Serving {
+    fn text(&self) -> String {
+        let mut rows = table(["", ""]);
+        rows.set_header(["运行中 serving, Ctrl-C 停止", self.endpoint.as_str()]);
+        let kind = if self.simulated { "simulated 模拟" } else { "real 真实" };
+        rows.add_row(["gRPC (reflection, health)", &self.endpoint]);
+        rows.add_row(["NATS", &self.nats_url]);
+        rows.add_row(["时钟 clock", &format!("{} ({kind})", self.clock)]);
+        rows.add_row(["数据目录 data", &self.data_dir]);
+        let file = "connection.json";
+        rows.add_row(["令牌 tokens", &format!("{}/{file}: token, tokens.<department>", self.data_dir)]);
+        format!("{rows}\nauthorization: Bearer {}", self.token)
+    }
+}
+
+/// How the clock of a start goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    /// The clock at the start; `None`: real time.
+    from: Option<DateTime<Utc>>,
+    /// Where it is set to once everything is loaded.
+    until: Option<DateTime<Utc>>,
+}
+
+/// Loads what is to be loaded, and serves until asked to go down.
+///
+/// # Errors
+/// Whatever keeps it from starting, or a part that fails.
+pub async fn up(common: &Common, arguments: &Up, progress: Progress) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let path = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+    let folder = DataFolder::kept(&path)?;
+    let mut remembered = folder.remembered()?;
+    let county = if arguments.empty { None } else { Some(sample::county(arguments.county.as_deref())?) };
+    let to_load = county.as_ref().filter(|county| !remembered.loaded.contains(&county.set.county));
+    let plan = plan(county.as_ref(), to_load.is_some(), arguments.as_of.map(|at| at.to_utc()), &remembered)?;
+
+    let start = Start {
+        tools: tools(common, Some(&folder)),
+        folder,
+        loader: Loader::from_process(common.config.as_deref())?,
+        clock: plan.from.map_or_else(Clock::system, Clock::starting_at),
+        listen: arguments.listen,
+    };
+    let mut system = tokio::select! {
+        started = System::start(start, progress) => started?,
+        () = signals.asked() => anyhow::bail!("interrupted / 已中断"),
+    };
+    remembered.clock = plan.from;
+    system.folder.remember(&remembered)?;
+    let loading = async {
+        let client = Client::new(&system.connection())?;
+        if let Some(county) = to_load {
+            load(&client, county, plan, progress).await?;
+        } else if let Some(until) = plan.until {
+            client.advance_to(until).await?;
+        }
+        anyhow::Ok(())
+    };
+    let loaded = tokio::select! {
+        loaded = loading => loaded,
+        () = signals.asked() => Err(anyhow::anyhow!("interrupted / 已中断")),
+    };
+    if let Err(error) = loaded {
+        let stopped = down(system, remembered, signals, progress).await;
+        if let Err(also) = stopped {
+            tracing::warn!(error = format!("{also:#}"), "going down failed too");
+        }
+        return Err(error);
+    }
+    remembered.loaded.extend(to_load.map(|county| county.set.county.clone()));
+    look_at_clock(&system, &mut remembered)?;
+    system.connection.write(system.folder.path())?;
+    common.output.print(&serving(&system))?;
+
+    let failed = loop {
+        tokio::select! {
+            () = signals.asked() => break None,
+            why = system.failed() => break Some(why),
+            () = tokio::time::sleep(REMEMBER) => look_at_clock(&system, &mut remembered)?,
+        }
+    };
+    ConnectionFile::remove(system.folder.path());
+    let stopped = down(system, remembered, signals, progress).await;
+    failed.map_or(stopped, Err)
+}
+
+/// The clock never goes back: a folder goes on from where its clock was.
+fn plan(
+    county: Option<&County>,
+    loads: bool,
+    as_of: Option<DateTime<Utc>>,
+    remembered: &Remembered,
+) -> anyhow::Result<Plan> {
+    if let (Some(as_of), Some(clock)) = (as_of, remembered.clock)
+        && as_of < clock
+    {
+        let clock = wire::local_time(clock);
+        anyhow::bail!(
+            "the clock of this data folder is at {clock} already and never goes back: name a later --as-of, or another \
+             --data-dir / 该数据目录的时钟已到 {clock}，不能回拨：请指定更晚的 --as-of 或其他 --data-dir"
+        );
+    }
+    let Some(county) = county.filter(|_| loads) else {
+        return Ok(Plan { from: remembered.clock.or(as_of), until: as_of.filter(|_| remembered.clock.is_some()) });
+    };
+    let begins = county.set.facts_hold_from.start();
+    let last_day = county.set.tier_dates.iter().max().unwrap_or(&county.set.import_as_of);
+    let until = as_of.unwrap_or(last_day.start() + MORNING);
+    if until < begins {
+        let begins = wire::local_time(begins);
+        anyhow::bail!("the county's facts hold from {begins} on: name a later --as-of / 该县数据自 {begins} 起有效");
+    }
+    let from = remembered.clock.map_or(begins, |clock| clock.max(begins));
+    Ok(Plan { from: Some(from), until: Some(until) })
+}
+
+async fn load(client: &Client, county: &County, plan: Plan, progress: Progress) -> anyhow::Result<()> {
+    let extent = Extent { until: plan.until, reads: false };
+    let played = replay::play(client, county, extent, progress).await?;
+    for line in &played.failed {
+        progress.say(&format!("{}, line {}: {}", line.file, line.line, line.reason));
+    }
+    Ok(())
+}
+
+fn serving(system: &System) -> Serving {
+    Serving {
+        endpoint: system.connection.endpoint.clone(),
+        token: system.connection.token.clone(),
+        tokens: system.connection.tokens.clone(),
+        nats_url: system.connection.nats_url.clone(),
+        clock: wire::local_time(system.clock.now()),
+        simulated: system.clock.is_settable(),
+        data_dir: system.folder.path().display().to_string(),
+    }
+}
+
+fn look_at_clock(system: &System, remembered: &mut Remembered) -> anyhow::Result<()> {
+    remembered.clock = system.clock.is_settable().then(|| system.clock.now());
+    system.folder.remember(remembered)
+}
+
+/// Goes down in order; asked a second time, at once.
+async fn down(system: System, mut remembered: Remembered, mut signals: Signals, progress: Progress) -> anyhow::Result<()> {
+    progress.say("停止 going down; Ctrl-C again ends at once");
+    look_at_clock(&system, &mut remembered)?;
+    tokio::select! {
+        stopped = system.stop() => stopped,
+        // The servers are stopped with their handles.
+        () = signals.asked() => Ok(()),
+    }
+}
+
+/// Ctrl-C, and what a supervisor sends.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listening = "listen for Ctrl-C";
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context(listening)?,
+            terminate: signal(SignalKind::terminate()).context(listening)?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn sample() -> County {
+        sample::county(None).unwrap()
+    }
+
+    #[test]
+    fn the_sample_county_is_played_to_the_morning_of_its_last_day() {
+        let plan = plan(Some(&sample()), true, None, &Remembered::default()).unwrap();
+        assert_eq!(plan.from, Some(at("2024-01-01T00:00:00+08:00")));
+        assert_eq!(plan.until, Some(at("2024-11-19T08:00:00+08:00")));
+    }
+
+    #[test]
+    fn as_of_says_how_far_it_is_played() {
+        let as_of = at("2024-10-01T00:00:00+08:00");
+        let plan = plan(Some(&sample()), true, Some(as_of), &Remembered::default()).unwrap();
+        assert_eq!(plan.until, Some(as_of));
+        assert!(super::plan(Some(&sample()), true, Some(at("2023-10-01T00:00:00Z")), &Remembered::default()).is_err());
+    }
+
+    #[test]
+    fn the_clock_of_a_folder_never_goes_back() {
+        let clock = at("2024-11-19T00:00:00Z");
+        let remembered = Remembered { clock: Some(clock), loaded: vec!["350524".to_owned()] };
+        assert!(plan(Some(&sample()), false, Some(at("2024-10-01T00:00:00Z")), &remembered).is_err());
+        let later = at("2024-12-01T00:00:00Z");
+        let plan = plan(Some(&sample()), false, Some(later), &remembered).unwrap();
+        assert_eq!(plan, Plan { from: Some(clock), until: Some(later) });
+    }
+
+    #[test]
+    fn an_empty_system_goes_by_real_time_unless_told_otherwise() {
+        let none = Remembered::default();
+        assert_eq!(plan(None, false, None, &none).unwrap(), Plan { from: None, until: None });
+        let as_of = at("2024-10-01T00:00:00Z");
+        assert_eq!(plan(None, false, Some(as_of), &none).unwrap(), Plan { from: Some(as_of), until: None });
+    }
+}
