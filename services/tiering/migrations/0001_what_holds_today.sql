@@ -15,7 +15,7 @@ CREATE INDEX elder_village ON tiering_today.elder (village, elder_id);
 CREATE INDEX elder_next_change_on ON tiering_today.elder (next_change_on) WHERE next_change_on IS NOT NULL;
 
 CREATE TABLE tiering_today.progress (
-    only     boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single),
     -- Facts up to this sequence of the registry have been evaluated.
     registry bigint NOT NULL,
     -- Policies up to this sequence of our own log have been applied.

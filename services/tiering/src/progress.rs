@@ -58,7 +58,7 @@ impl Progress {
     pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO tiering_today.progress (registry, tiering, appended, day, begun) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (only) DO UPDATE SET registry = excluded.registry, tiering = excluded.tiering, \
+             ON CONFLICT (single) DO UPDATE SET registry = excluded.registry, tiering = excluded.tiering, \
              appended = excluded.appended, day = excluded.day, begun = excluded.begun",
         )
         .bind(self.registry.cast_signed())

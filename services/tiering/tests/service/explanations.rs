@@ -1,0 +1,195 @@
+//! Why an elder has a tier: today, and on a past day as it was known then.
+
+use civic::CapabilityLevel;
+use elders::event::Event;
+use proto::eldercare::tiering::v1 as pb;
+use tonic::Code;
+
+use crate::support::*;
+
+fn on(elder: civic::ElderId, day: Option<&str>) -> pb::ExplainTierRequest {
+    pb::ExplainTierRequest {
+        elder_id: elder.to_string(),
+        on: day.map(date),
+        min_position: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_tier_is_explained_by_rules_and_by_the_events_that_gave_the_facts() {
+    let world = Running::on("2024-10-01").await;
+    let she = elder(1);
+    world
+        .record(she, &[registered(she, "1944-11-05", |_| {})])
+        .await;
+    world.advance("2024-10-10").await;
+    let position = world
+        .record(she, &[assessed(CapabilityLevel::Severe, "2024-10-05")])
+        .await;
+    world.advance("2024-10-20").await;
+    let mut client = world.client();
+
+    let today = client
+        .explain_tier(on(she, None))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(today.in_scope && today.out_of_scope_reasons.is_empty());
+    assert_eq!(today.on, Some(date("2024-10-20")));
+    assert_eq!(today.assignment.unwrap().reasons, ["SEVERE_DISABILITY"]);
+    let applying: Vec<_> = today
+        .rules
+        .iter()
+        .filter(|rule| rule.applies)
+        .map(|rule| rule.rule.as_str())
+        .collect();
+    assert_eq!(
+        (today.rules.len(), applying),
+        (10, vec!["SEVERE_DISABILITY"])
+    );
+    assert!(
+        today
+            .rules
+            .iter()
+            .all(|rule| rule.source.starts_with("川民〔2023〕100号") && !rule.condition.is_empty())
+    );
+    let fact = |name: &str| today.facts.iter().find(|fact| fact.fact == name).unwrap();
+    let capability = fact("capability");
+    assert_eq!(
+        (capability.value.as_str(), capability.event.as_str()),
+        ("SEVERE", "CapabilityAssessed")
+    );
+    assert_eq!(
+        (capability.position.as_str(), capability.holds_from),
+        (position.as_str(), Some(date("2024-10-05")))
+    );
+    assert_eq!(
+        capability.recorded_at.unwrap().seconds,
+        instant("2024-10-10T09:00:00+08:00").timestamp()
+    );
+    assert_eq!(
+        (fact("age").value.as_str(), fact("age").event.as_str()),
+        ("79", "ElderRegistered")
+    );
+    assert_eq!(
+        (
+            fact("categories").value.as_str(),
+            fact("categories").position.as_str()
+        ),
+        ("LIVING_ALONE", "REGISTRY:1")
+    );
+    assert_eq!(today.next_change_on, Some(date("2024-11-05")));
+
+    // On the sixth the assessment of the fifth was not known yet.
+    let then = client
+        .explain_tier(on(she, Some("2024-10-06")))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(then.assignment.unwrap().reasons, ["HEALTHY"]);
+    // Before the registration nothing was known of her.
+    let before = client
+        .explain_tier(on(she, Some("2024-09-30")))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (before.in_scope, before.out_of_scope_reasons),
+        (false, vec!["NOT_REGISTERED".to_owned()])
+    );
+    let future = client
+        .explain_tier(on(she, Some("2024-10-21")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (future.code(), reason(&future).as_str()),
+        (Code::InvalidArgument, "DAY_IN_THE_FUTURE")
+    );
+
+    world
+        .record(
+            she,
+            &[Event::Died {
+                on: day("2024-10-20"),
+            }],
+        )
+        .await;
+    let dead = client
+        .explain_tier(on(she, None))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (dead.in_scope, dead.out_of_scope_reasons),
+        (false, vec!["NOT_ACTIVE".to_owned()])
+    );
+    assert!(dead.rules.iter().all(|rule| !rule.applies));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_past_day_is_explained_by_the_policy_of_that_day() {
+    let world = Running::on("2024-10-01").await;
+    let he = elder(1);
+    world
+        .record(he, &[registered(he, "1947-01-01", |_| {})])
+        .await;
+    world.advance("2024-10-10").await;
+    let yaml = tiering::policy::NATIONAL_YAML.replacen("when: age >= 80", "when: age >= 75", 1);
+    let request = pb::PublishPolicyRequest {
+        request_id: uuid::Uuid::now_v7().to_string(),
+        division_code: "35".to_owned(),
+        yaml,
+    };
+    let mut client = world.client();
+    let min_position = client
+        .publish_policy(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .position;
+    let tier = async |day: Option<&str>| {
+        let request = pb::ExplainTierRequest {
+            min_position: min_position.clone(),
+            ..on(he, day)
+        };
+        world
+            .client()
+            .explain_tier(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .assignment
+            .unwrap()
+            .tier
+    };
+    assert_eq!(tier(None).await, "PRIORITY");
+    assert_eq!(tier(Some("2024-10-09")).await, "GENERAL");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_an_erased_elder() {
+    let world = Running::on("2024-10-01").await;
+    let she = elder(1);
+    world
+        .record(she, &[registered(she, "1944-11-05", |_| {})])
+        .await;
+    world.advance("2024-10-10").await;
+    world
+        .record(
+            she,
+            &[Event::Erased {
+                reason: "REQUEST".to_owned(),
+            }],
+        )
+        .await;
+    for day in [None, Some("2024-10-05")] {
+        let refused = world.client().explain_tier(on(she, day)).await.unwrap_err();
+        assert_eq!(
+            (refused.code(), reason(&refused).as_str()),
+            (Code::NotFound, "ELDER_NOT_FOUND")
+        );
+    }
+    world.stop().await;
+}
