@@ -86,6 +86,11 @@ impl Measured {
         self
     }
 
+    /// A setting that is a measurement: no digit is told that means nothing.
+    fn with_rounded(self, setting: &str, value: f64) -> Self {
+        self.with(setting, (value * 1e3).round() / 1e3)
+    }
+
     fn with(mut self, setting: &str, value: impl Into<Value>) -> Self {
         self.settings.insert(setting.to_owned(), value.into());
         self

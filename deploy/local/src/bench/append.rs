@@ -88,7 +88,7 @@ async fn measure(
             "service_processor_us",
             per_command(processor, warm + commands),
         )
-        .with("limit_p50_ms", limit.permille(500));
+        .with_rounded("limit_p50_ms", limit.permille(500));
     let measured = stage.note(measured);
     stage.strike().await;
     Ok(measured)

@@ -92,7 +92,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
                     .with("events_in_the_log", events)
                     .with("callers", CALLERS)
                     .with("commands", measured)
-                    .with("p999_ms", latencies.permille(999))
+                    .with_rounded("p999_ms", latencies.permille(999))
                     .with("service_processor_us", per_command(processor, each)),
             ),
         );

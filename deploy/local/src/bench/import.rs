@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Instant};
 
 use backing_services::Syncing;
+use proto::eldercare::registry::v1 as pb;
 use registry::survey::Column;
 use rust_xlsxwriter::Workbook;
 use uuid::Uuid;
@@ -50,7 +51,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let rows = rows_each * files.len();
     let step = ground.progress.begin("ImportSurvey", rows as u64);
     let (since, before) = (Instant::now(), served.processor_time());
-    let (mut accepted, mut slowest) = (0, 0.0_f64);
+    let (mut accepted, mut slowest, mut first_rejected) = (0, 0.0_f64, None);
     for file in &files {
         let since = Instant::now();
         let done = load::survey(
@@ -62,6 +63,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         )
         .await?;
         accepted += done.summary.accepted;
+        first_rejected = first_rejected.or_else(|| rejected(&done.rows));
         slowest = slowest.max(since.elapsed().as_secs_f64());
     }
     let seconds = since.elapsed().as_secs_f64();
@@ -70,7 +72,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     step.done(&format!("{rate:.0} rows/s"));
     anyhow::ensure!(
         usize::try_from(accepted)? == rows,
-        "{accepted} of {rows} rows were accepted"
+        "{accepted} of {rows} rows were accepted; the first that was not: {first_rejected:?}"
     );
     let processor = served
         .processor_time()
@@ -98,13 +100,21 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .with("workbooks", files.len())
         .with("at_a_time", 1)
         .with("sync_interval", "2m")
-        .with("seconds", seconds)
-        .with("slowest_workbook_seconds", slowest)
+        .with_rounded("seconds", seconds)
+        .with_rounded("slowest_workbook_seconds", slowest)
         .with("messages_each", MESSAGES)
         .with("service_processor_us", per_command(processor, rows));
     let measured = stage.note(measured);
     stage.strike().await;
     Ok(vec![measured])
+}
+
+/// Why the first row was rejected that was.
+fn rejected(rows: &[pb::RowOutcome]) -> Option<pb::SurveyRejection> {
+    let mut rejected = rows
+        .iter()
+        .filter(|row| row.outcome() == pb::SurveyOutcome::Rejected);
+    rejected.next().map(pb::RowOutcome::rejection)
 }
 
 /// Writes a town's workbook as its office would: heading, header, one row for each elder.
@@ -138,7 +148,7 @@ fn workbook(folder: PathBuf, town: u64, rows: usize) -> anyhow::Result<SurveyFil
                 Column::Village => person.village_name(),
                 Column::Address => person.address(),
                 Column::Category => civic::Term::chinese(category(person)).to_owned(),
-                Column::Capability => "身体健康".to_owned(),
+                Column::Capability => civic::CapabilityLevel::Intact.chinese().to_owned(),
                 Column::ContactName => contact.clone(),
                 Column::ContactRelation => relation.to_owned(),
                 Column::ContactPhone => phone.clone(),

@@ -75,7 +75,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
             "limit_processor_us",
             per_command(bare_processor, warm + count),
         )
-        .with("limit_p99_ms", limit.permille(990));
+        .with_rounded("limit_p99_ms", limit.permille(990));
     let measured = stage.note(measured);
     stage.strike().await;
     Ok(vec![measured])

@@ -71,12 +71,12 @@ async fn measure(ground: &Ground, history: &History) -> anyhow::Result<Measured>
         .with("elders", elders)
         .with("rows", copied.rows)
         .with("row_bytes", copied.bytes)
-        .with("seconds", seconds)
-        .with(
+        .with_rounded("seconds", seconds)
+        .with_rounded(
             "copy_keys_in_place_seconds",
             copied.keys_in_place.as_secs_f64(),
         )
-        .with(
+        .with_rounded(
             "copy_keys_afterwards_seconds",
             copied.keys_afterwards.as_secs_f64(),
         );

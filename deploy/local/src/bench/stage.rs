@@ -254,7 +254,7 @@ impl Served {
 
     /// The most memory that it held up to now, in bytes.
     pub(super) fn peak_rss(&self) -> Option<u64> {
-        peak_rss(&format!("/proc/{}/status", self.pid))
+        peak_rss(format!("/proc/{}/status", self.pid))
     }
 
     /// The processor time that it took up to now.

@@ -61,8 +61,8 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .peak(peak)
         .with("from", "sending the command over gRPC")
         .with("until", "a SELECT on another connection finds the row")
-        .with("from_answer_p50_ms", from_answer.permille(500))
-        .with("from_answer_p99_ms", from_answer.permille(990))
+        .with_rounded("from_answer_p50_ms", from_answer.permille(500))
+        .with_rounded("from_answer_p99_ms", from_answer.permille(990))
         .with(
             "limit_is",
             "one bare acknowledged publish, then a commit of one row",
