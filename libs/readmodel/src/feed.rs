@@ -12,7 +12,7 @@ use crate::failure::Error;
 use crate::projection::Parked;
 
 /// Fetches ahead of the writer by at most this many deliveries of the log.
-const AHEAD: usize = 3;
+const AHEAD: usize = 8;
 
 /// A consecutive piece of the stream.
 #[derive(Debug, Default)]
@@ -64,12 +64,15 @@ pub(crate) struct Limit {
     pub(crate) bytes: usize,
     /// Nothing beyond this sequence.
     pub(crate) through: u64,
+    /// The log is known to reach this sequence: up to there a full batch is worth the wait.
+    pub(crate) known: u64,
 }
 
 /// A subscription, read ahead by a task of its own.
 pub(crate) struct Feed {
     incoming: mpsc::Receiver<Result<Vec<Delivery>, ReadError>>,
     waiting: VecDeque<Delivery>,
+    waiting_bytes: usize,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -95,23 +98,21 @@ impl Feed {
         Self {
             incoming,
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             _task: AbortOnDropHandle::new(task),
         }
     }
 
-    /// Waits for something to do, then takes what is there, without waiting for more. Safe to cancel.
+    /// Waits for something to do, then takes what is there; waits for more only up to what is known to come. Safe to
+    /// cancel.
     pub(crate) async fn next(&mut self, limit: Limit) -> Result<Batch, Error> {
-        if self.waiting.is_empty() {
-            let first = self
-                .incoming
-                .recv()
-                .await
-                .ok_or(Error::SubscriptionEnded)??;
-            self.waiting.extend(first);
+        while !self.enough(limit) {
+            let more = self.incoming.recv().await;
+            self.keep(more.ok_or(Error::SubscriptionEnded)??);
         }
         while self.waiting.len() < limit.records {
             match self.incoming.try_recv() {
-                Ok(more) => self.waiting.extend(more?),
+                Ok(more) => self.keep(more?),
                 // Nothing more there, or ended: what is in hand goes first.
                 Err(mpsc::error::TryRecvError::Empty | mpsc::error::TryRecvError::Disconnected) => {
                     break;
@@ -121,6 +122,19 @@ impl Feed {
         Ok(self.take(limit))
     }
 
+    fn enough(&self, limit: Limit) -> bool {
+        self.waiting.back().is_some_and(|last| {
+            self.waiting.len() >= limit.records
+                || self.waiting_bytes >= limit.bytes
+                || last.sequence() >= limit.known
+        })
+    }
+
+    fn keep(&mut self, deliveries: Vec<Delivery>) {
+        self.waiting_bytes += deliveries.iter().map(size).sum::<usize>();
+        self.waiting.extend(deliveries);
+    }
+
     fn take(&mut self, limit: Limit) -> Batch {
         let mut batch = Batch::default();
         let mut bytes = 0;
@@ -128,11 +142,12 @@ impl Feed {
             let size = size(delivery);
             let full =
                 batch.len() >= limit.records || (batch.len() > 0 && bytes + size > limit.bytes);
-            if full || sequence(delivery) > limit.through {
+            if full || delivery.sequence() > limit.through {
                 break;
             }
             bytes += size;
-            batch.last = sequence(delivery);
+            self.waiting_bytes -= size;
+            batch.last = delivery.sequence();
             match self.waiting.pop_front() {
                 Some(Delivery::Record(record)) => batch.records.push(record),
                 Some(Delivery::Unreadable {
@@ -151,13 +166,6 @@ impl Feed {
             }
         }
         batch
-    }
-}
-
-fn sequence(delivery: &Delivery) -> u64 {
-    match delivery {
-        Delivery::Record(record) => record.sequence,
-        Delivery::Unreadable { sequence, .. } => *sequence,
     }
 }
 

@@ -212,7 +212,7 @@ impl<'a> Course<'a> {
         through: u64,
     ) -> Result<(), Error> {
         self.total = self.total.max(target);
-        let limit = limit(self.sides.settings, phase, through);
+        let limit = limit(self.sides.settings, phase, through, target);
         self.tell(fold.sequence());
         while fold.sequence() < target {
             let batch = feed.next(limit).await?;
@@ -247,17 +247,19 @@ impl<'a> Course<'a> {
     }
 }
 
-pub(crate) fn limit(settings: &Settings, phase: Phase, through: u64) -> Limit {
+pub(crate) fn limit(settings: &Settings, phase: Phase, through: u64, known: u64) -> Limit {
     match phase {
         Phase::Live => Limit {
             records: settings.live_records,
             bytes: settings.live_bytes,
             through,
+            known,
         },
         Phase::Rebuild => Limit {
             records: settings.rebuild_records,
             bytes: settings.rebuild_bytes,
             through,
+            known,
         },
     }
 }
@@ -290,7 +292,7 @@ async fn switch<P: Projection>(
             .unsigned_abs();
     while fold.sequence() < live {
         let batch = feed
-            .next(limit(sides.settings, Phase::Live, u64::MAX))
+            .next(limit(sides.settings, Phase::Live, u64::MAX, live))
             .await?;
         fold.advance(batch, Phase::Live, caution).await?;
     }

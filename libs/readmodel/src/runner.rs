@@ -42,6 +42,8 @@ pub struct Runner<P> {
 struct Run<P> {
     projection: P,
     caution: Caution,
+    /// The library's own tables are there.
+    migrated: bool,
     /// Something was achieved since the last failure.
     progressed: bool,
 }
@@ -90,6 +92,7 @@ impl<P: Projection> Runner<P> {
         let mut run = Run {
             projection: (self.make)(),
             caution: Caution::new(self.settings.patience),
+            migrated: false,
             progressed: false,
         };
         let delays = ExponentialBuilder::new()
@@ -110,6 +113,8 @@ impl<P: Projection> Runner<P> {
             if run.caution.has_a_plan_for(&error) {
                 continue;
             }
+            // Whatever it was, even the loss of the database.
+            run.migrated = false;
             if std::mem::take(&mut run.progressed) {
                 backoff = delays.build();
             }
@@ -139,6 +144,7 @@ impl<P: Projection> Runner<P> {
             records: self.settings.live_records,
             bytes: self.settings.live_bytes,
             through: u64::MAX,
+            known: 0,
         };
         let mut heartbeat = tokio::time::interval(self.settings.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -179,7 +185,10 @@ impl<P: Projection> Runner<P> {
 
     /// Waits for the lead, and sees to it that the live tables are this program's.
     async fn prepare(&self, run: &mut Run<P>) -> Result<PgConnection, Error> {
-        checkpoint::migrate(&self.pool).await?;
+        if !run.migrated {
+            checkpoint::migrate(&self.pool).await?;
+            run.migrated = true;
+        }
         let mut conn = checkpoint::connect(&self.pool).await?;
         if let Some(found) = checkpoint::read(&mut conn, self.name).await? {
             self.not_newer(&found, run)?;

@@ -142,7 +142,9 @@ async fn attempt<P: Projection>(
     let mut snapshot = fold.in_snapshot().await?;
     let live = self::live(snapshot.connection(), name, stream).await?;
     while snapshot.sequence() < live {
-        let batch = feed.next(limit(sides.settings, Phase::Live, live)).await?;
+        let batch = feed
+            .next(limit(sides.settings, Phase::Live, live, live))
+            .await?;
         snapshot.advance(batch, Phase::Live, caution).await?;
     }
     let (tables, rows) = compare(snapshot.connection(), name, &aside).await?;

@@ -78,7 +78,9 @@ async fn a_leader_whose_connection_is_cut_loses_the_lead_and_nothing_else() {
     for _ in 0..10 {
         let cut: Vec<bool> = sqlx::query_scalar(
             "SELECT pg_terminate_backend(pid) FROM pg_locks \
-             WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+             WHERE locktype = 'advisory' AND granted \
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+               AND (classid::bigint << 32 | objid::bigint) = hashtextextended('readmodel live ledger', 0)",
         )
         .fetch_all(&one)
         .await

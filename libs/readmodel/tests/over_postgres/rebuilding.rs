@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::ledger::{Dice, Ledger, Writer, pool, soon};
+use crate::ledger::{Ledger, Writer, pool, soon};
 
 /// Asks the same prepared queries again and again until told to stop, and counts them: none fails, and nothing that was
 /// seen once is ever missing.
@@ -151,36 +151,31 @@ async fn an_interrupted_rebuild_goes_on_where_it_was() {
     let pool = pool(&backing_services::testing::fresh_database().await).await;
     let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
     writer.add_many(70_000, 300).await;
-    let mut dice = Dice::new();
     let mut begun_at = vec![];
-    // Cut off at its first, second, … step.
-    for _ in 0..4 {
-        let first = Arc::new(AtomicU64::new(u64::MAX));
-        let (steps, mut wanted) = (Arc::new(tokio::sync::Notify::new()), dice.roll(2) + 1);
+    // Cut off twice, each time after at least one more transaction.
+    for _ in 0..2 {
+        let told = Arc::new(std::sync::Mutex::new(vec![]));
+        let (committed, mut cut) = tokio::sync::mpsc::unbounded_channel();
         let building = tokio::spawn({
-            let (pool, log, first, steps) = (
-                pool.clone(),
-                Arc::clone(&writer.log),
-                Arc::clone(&first),
-                Arc::clone(&steps),
-            );
+            let (pool, log, told) = (pool.clone(), Arc::clone(&writer.log), Arc::clone(&told));
             async move {
                 rebuild(&pool, log, Ledger::default(), move |progress| {
-                    first.fetch_min(progress.done, Ordering::SeqCst);
-                    steps.notify_one();
+                    let mut told = told.lock().unwrap();
+                    told.push(progress.done);
+                    if progress.done > told[0] {
+                        let _ = committed.send(());
+                    }
                 })
                 .await
             }
         });
-        while wanted > 0 && !building.is_finished() {
-            steps.notified().await;
-            wanted -= 1;
-        }
+        cut.recv().await.unwrap();
         building.abort();
         let _ = building.await;
-        begun_at.push(first.load(Ordering::SeqCst));
+        begun_at.push(told.lock().unwrap()[0]);
     }
-    assert!(begun_at.is_sorted(), "{begun_at:?}");
+    assert_eq!(begun_at[0], 0);
+    assert!(begun_at[1] >= 20_000, "{begun_at:?}");
     rebuild(&pool, Arc::clone(&writer.log), Ledger::default(), |_| {})
         .await
         .unwrap();
