@@ -27,11 +27,13 @@ async fn measure(
         Syncing::EveryTwoMinutes => ("default", "2m"),
     };
     let stage = Stage::set(ground, name, syncing).await?;
+    // All elders' files are in memory; `decide` is about those that are not.
+    stage.configure("registry", "remembered_files", 2 * ELDERS.cast_signed())?;
     let elders = seeded(ground, &stage, ELDERS).await?;
     let served = stage.start(Role::Registry).await?;
     let clients = served.clients()?;
 
-    let (warm, commands) = (ground.scaled(10_000), ground.scaled(commands));
+    let (warm, commands) = (elders.len(), ground.scaled(commands));
     // Elders are visited in turn, so that no two callers want the same one.
     let requests: Vec<_> = (0..warm + commands)
         .map(|number| {
@@ -82,6 +84,7 @@ async fn measure(
         .peak(peak)
         .with("sync_interval", interval)
         .with("elders", elders.len())
+        .with("remembered_files", 2 * ELDERS)
         .with("callers", CALLERS)
         .with("commands", commands)
         .with(

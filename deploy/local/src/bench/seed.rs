@@ -54,14 +54,24 @@ impl Seeded {
         let config = stage.settings()?;
         let settings: &Settings = &config;
         let client = stage.nats_client().await?;
-        let log = JetStreamLog::open(
-            client.clone(),
-            StreamSettings::of("registry", Gather::GroupsOnly),
-        )
-        .await?;
-        let store =
-            JetStreamKeyStore::open(async_nats::jetstream::new(client), KeyStream::default())
-                .await?;
+        let always = settings.nats.sync_always;
+        let gather = if always {
+            Gather::Always
+        } else {
+            Gather::GroupsOnly
+        };
+        let log =
+            JetStreamLog::open(client.clone(), StreamSettings::of("registry", gather)).await?;
+        let gather = if always {
+            vault::Gather::Always
+        } else {
+            vault::Gather::Never
+        };
+        let keys = KeyStream {
+            gather,
+            ..KeyStream::default()
+        };
+        let store = JetStreamKeyStore::open(async_nats::jetstream::new(client), keys).await?;
         let options = VaultOptions {
             remembered: 1,
             ..VaultOptions::default()

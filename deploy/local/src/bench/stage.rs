@@ -82,6 +82,24 @@ impl Stage {
         Ok(Loader::new(Some(&self.config), [])?.load()?)
     }
 
+    /// Sets one more key of the service's settings.
+    pub(super) fn configure(
+        &self,
+        section: &str,
+        key: &str,
+        value: impl Into<Value>,
+    ) -> anyhow::Result<()> {
+        let mut settings: Table = toml::from_str(&std::fs::read_to_string(&self.config)?)?;
+        let section = settings
+            .entry(section)
+            .or_insert_with(|| Value::Table(Table::new()));
+        section
+            .as_table_mut()
+            .context("a section of settings")?
+            .insert(key.to_owned(), value.into());
+        write_private(&self.config, toml::to_string(&settings)?.as_bytes())
+    }
+
     /// A connection to the log's server.
     pub(super) async fn nats_client(&self) -> anyhow::Result<async_nats::Client> {
         Ok(async_nats::connect(self.nats.url()).await?)
