@@ -106,7 +106,11 @@ impl Elder {
             Event::Merged(merge) if merge.merged == self.id => {
                 self.merged_into = Some(merge.surviving)
             }
-            Event::Merged(merge) => self.absorbed.push(merge.merged),
+            Event::Merged(merge) => {
+                if !self.absorbed.contains(&merge.merged) {
+                    self.absorbed.push(merge.merged);
+                }
+            }
             Event::Unmerged(merge) if merge.merged == self.id => self.merged_into = None,
             Event::Unmerged(merge) => self.absorbed.retain(|absorbed| *absorbed != merge.merged),
             Event::Registered(_)

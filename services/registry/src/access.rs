@@ -9,7 +9,11 @@ const IN_ONE_LINE: usize = 200;
 /// Records that a caller was given personal data of these elders.
 pub(crate) fn record(caller: &Caller, action: &'static str, elders: &[ElderId]) {
     for some in elders.chunks(IN_ONE_LINE) {
-        let ids = some.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let ids = some
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ");
         tracing::info!(
             target: "access",
             caller = caller.actor(),

@@ -24,7 +24,10 @@ pub(crate) struct Moment {
 impl Moment {
     /// An instant and its day.
     pub(crate) fn at(instant: DateTime<Utc>) -> Self {
-        Self { day: LocalDay::of(instant), instant }
+        Self {
+            day: LocalDay::of(instant),
+            instant,
+        }
     }
 }
 
@@ -38,14 +41,23 @@ pub(crate) struct Shown<'a> {
 
 /// The answer. Without a key it holds nothing personal.
 pub(crate) fn elder(shown: Shown<'_>, moment: Moment, key: Option<&DataKey>) -> pb::Elder {
-    let Shown { elder, version, registered_at } = shown;
+    let Shown {
+        elder,
+        version,
+        registered_at,
+    } = shown;
     let facts = elder.facts.on(moment.day);
     let person = elder.id.as_uuid();
     let identity = open(key, purpose::IDENTITY, person, Some(&elder.identity)).unwrap_or_default();
     let home = open(key, purpose::HOME, person, facts.residence.home.as_ref()).unwrap_or_default();
-    let contacts = open(key, purpose::CONTACTS, person, elder.contacts.as_ref()).unwrap_or_default();
+    let contacts =
+        open(key, purpose::CONTACTS, person, elder.contacts.as_ref()).unwrap_or_default();
     let remarks = open(key, purpose::REMARKS, person, elder.remarks.as_ref()).unwrap_or_default();
-    let since = elder.facts.status().iter().filter(|(from, _)| *from <= Some(moment.day)).next_back();
+    let since = elder
+        .facts
+        .status()
+        .iter()
+        .rfind(|(from, _)| *from <= Some(moment.day));
     pb::Elder {
         elder_id: elder.id.to_string(),
         etag: service::etag(version),
@@ -63,8 +75,15 @@ pub(crate) fn elder(shown: Shown<'_>, moment: Moment, key: Option<&DataKey>) -> 
         assistance: wire_set(facts.assistance),
         capability: Some(write_capability(&facts.capability)),
         observations: wire_set(facts.observations),
-        handicap_grade: facts.handicap_grade.map_or(0, |grade| i32::from(grade.number())),
-        circumstances: elder.facts.circumstances().iter().map(write_circumstance).collect(),
+        handicap_grade: facts
+            .handicap_grade
+            .map_or(0, |grade| i32::from(grade.number())),
+        circumstances: elder
+            .facts
+            .circumstances()
+            .iter()
+            .map(write_circumstance)
+            .collect(),
         contacts: contacts.contacts,
         consent: Some(consent(&elder.facts.consent_at(moment.instant))),
         wanted_services: wire_set(facts.wanted_services),
@@ -100,12 +119,20 @@ pub(crate) fn open<T: Message + Default>(
 ) -> Option<T> {
     let (key, sealed) = (key?, sealed?);
     key.open(purpose, person, sealed)
-        .inspect_err(|error| tracing::error!(%person, purpose, %error, "a sealed field does not open"))
+        .inspect_err(
+            |error| tracing::error!(%person, purpose, %error, "a sealed field does not open"),
+        )
         .ok()
 }
 
 /// An instant as a protobuf timestamp.
 pub(crate) fn timestamp(instant: DateTime<Utc>) -> prost_types::Timestamp {
-    let nanos = instant.timestamp_subsec_nanos().min(999_999_999).cast_signed();
-    prost_types::Timestamp { seconds: instant.timestamp(), nanos }
+    let nanos = instant
+        .timestamp_subsec_nanos()
+        .min(999_999_999)
+        .cast_signed();
+    prost_types::Timestamp {
+        seconds: instant.timestamp(),
+        nanos,
+    }
 }

@@ -41,13 +41,18 @@ impl App {
     ///
     /// # Errors
     /// Where a server does not answer, a stream could lose data, or keys can't be used.
-    pub async fn connect(settings: &Settings, own: &RegistrySettings, clock: Clock) -> anyhow::Result<Self> {
+    pub async fn connect(
+        settings: &Settings,
+        own: &RegistrySettings,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         let index = connections::blind_index(settings)?;
         let (client, pool) = tokio::try_join!(
             connections::nats(&settings.nats),
             connections::postgres(&settings.postgres),
         )?;
-        let log: Arc<dyn EventLog> = Arc::new(connections::log(client.clone(), settings, own).await?);
+        let log: Arc<dyn EventLog> =
+            Arc::new(connections::log(client.clone(), settings, own).await?);
         let vault = connections::vault(client, settings, own).await?;
         readmodel::migrate(&pool).await?;
 
@@ -73,7 +78,10 @@ impl App {
         Ok(Self {
             registry,
             settings: settings.clone(),
-            background: Some(Background { projection, reactor }),
+            background: Some(Background {
+                projection,
+                reactor,
+            }),
             erased,
         })
     }
@@ -85,13 +93,29 @@ impl App {
         let registry = RegistryServiceServer::new(RegistryFace::new(self.registry.clone()));
         let vault = VaultServiceServer::new(VaultFace::new(self.registry.clone()));
         server
-            .service(registry.max_decoding_message_size(most).max_encoding_message_size(most), grpc::actions())
-            .service(vault.max_decoding_message_size(most).max_encoding_message_size(most), vault_grpc::actions())
+            .service(
+                registry
+                    .max_decoding_message_size(most)
+                    .max_encoding_message_size(most),
+                grpc::actions(),
+            )
+            .service(
+                vault
+                    .max_decoding_message_size(most)
+                    .max_encoding_message_size(most),
+                vault_grpc::actions(),
+            )
     }
 
     /// Runs the read model and the reactor until the service stops. Once only.
     pub fn run_background(&mut self, tasks: &mut Supervised, shutdown: &Shutdown) {
-        let Some(Background { projection, reactor }) = self.background.take() else { return };
+        let Some(Background {
+            projection,
+            reactor,
+        }) = self.background.take()
+        else {
+            return;
+        };
         let stopped = shutdown.stopped();
         tasks.spawn("registry_elders", running(projection.run(stopped.clone())));
         tasks.spawn("on_elder_erased", running(reactor.run(stopped)));
@@ -101,9 +125,12 @@ impl App {
     /// and answers are up to date.
     ///
     /// It ends early when `given_up` is cancelled.
-    pub fn caught_up(&self, given_up: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
-        let (log, followers) =
-            (Arc::clone(&self.registry.log), [self.registry.follower.clone(), self.erased.clone()]);
+    pub fn caught_up(
+        &self,
+        given_up: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (log, pool) = (Arc::clone(&self.registry.log), self.registry.pool.clone());
+        let followers = [self.registry.follower.clone(), self.erased.clone()];
         async move {
             let catching_up = async {
                 let head = loop {
@@ -118,6 +145,10 @@ impl App {
                     let deadline = || tokio::time::Instant::now() + Duration::from_secs(3_600);
                     while follower.wait_for(&position, deadline()).await.is_err() {}
                 }
+                // An empty log is caught up with before there are tables.
+                while !tables_are_there(&pool).await {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
             };
             given_up.run_until_cancelled(catching_up).await;
         }
@@ -129,7 +160,10 @@ impl App {
     /// If the port can't be bound, or a part of the service fails.
     pub async fn serve(mut self, shutdown: &Shutdown) -> anyhow::Result<()> {
         let server = self.add_to(Server::new(&self.settings));
-        let bound = server.ready_when(self.caught_up(shutdown.requested())).bind().await?;
+        let bound = server
+            .ready_when(self.caught_up(shutdown.requested()))
+            .bind()
+            .await?;
         let mut tasks = Supervised::new(shutdown);
         self.run_background(&mut tasks, shutdown);
         tasks.run(bound.serve(shutdown)).await
@@ -170,6 +204,13 @@ impl App {
     pub fn projection(&self) -> RegistryElders {
         RegistryElders::new(self.registry.vault.clone(), self.registry.index.clone())
     }
+}
+
+async fn tables_are_there(pool: &PgPool) -> bool {
+    sqlx::query_scalar("SELECT to_regclass('registry_elders.elder') IS NOT NULL")
+        .fetch_one(pool)
+        .await
+        .unwrap_or(false)
 }
 
 async fn running(task: impl Future<Output = ()>) -> anyhow::Result<()> {

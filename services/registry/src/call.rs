@@ -21,7 +21,11 @@ pub(crate) struct Call {
 impl Call {
     /// The call of a request.
     pub(crate) fn of<T>(request: &Request<T>, clock: &Clock) -> Result<Self, Status> {
-        Ok(Self { caller: Caller::from_request(request)?, deadline: Deadline::of(request), now: clock.now() })
+        Ok(Self {
+            caller: Caller::from_request(request)?,
+            deadline: Deadline::of(request),
+            now: clock.now(),
+        })
     }
 
     /// The day.
@@ -31,7 +35,10 @@ impl Call {
 
     /// The time at which the request is read.
     pub(crate) fn time(&self) -> Now {
-        Now { instant: self.now, today: self.today() }
+        Now {
+            instant: self.now,
+            today: self.today(),
+        }
     }
 
     /// The time as of which facts are answered.
@@ -40,7 +47,12 @@ impl Call {
     }
 
     /// What is recorded of the request with what it decides.
-    pub(crate) fn context(&self, request_id: Uuid, digest: [u8; 16], division: Option<String>) -> CommandContext {
+    pub(crate) fn context(
+        &self,
+        request_id: Uuid,
+        digest: [u8; 16],
+        division: Option<String>,
+    ) -> CommandContext {
         CommandContext {
             request_id,
             request_digest: digest,

@@ -5,17 +5,14 @@
 
 use std::{
     ops::Deref,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use civic::{ElderId, IdNumber, VillageCode};
+use civic::{ElderId, IdNumber};
 use decider::Decider as _;
 use elders::{
     Elder,
-    event::{Circumstance, IdentityCorrected, ProfileUpdated, Registered, Residence, Source},
+    event::{Circumstance, IdentityCorrected, ProfileUpdated, Residence},
     purpose,
 };
 use eventlog::{Committed, ExecuteError, Held, Loaded, UnitOfWork};
@@ -26,10 +23,9 @@ use vault::{DataKey, Sealed};
 
 use crate::{
     call::Call,
-    derived_ids,
     elder::{Command, File},
     identity,
-    parse::commands::{Addressed, Assessment, Correction, ProfileChange, Registration, Relocation},
+    parse::commands::{Addressed, Assessment, Correction, ProfileChange, Relocation},
     refusals,
     registry::{Registry, open_identity, seal_or_keep},
 };
@@ -66,103 +62,6 @@ impl From<Done> for pb::Committed {
 }
 
 impl Registry {
-    /// Opens an elder's file, and claims the ID number for it.
-    ///
-    /// The key is made only once the claim is seen to be free, and is in the vault before the first record that it
-    /// seals. Should the registration fail after that, the key is destroyed again.
-    pub(crate) async fn register(
-        &self,
-        call: &Call,
-        registration: &Registration,
-        digest: [u8; 16],
-    ) -> Result<Done, Status> {
-        call.caller.may_here(&registration.village.division())?;
-        self.register_from(call, registration, digest, Source::Api).await
-    }
-
-    /// The same for any source; who may do it is settled.
-    pub(crate) async fn register_from(
-        &self,
-        call: &Call,
-        registration: &Registration,
-        digest: [u8; 16],
-        source: Source,
-    ) -> Result<Done, Status> {
-        let elder = derived_ids::elder(registration.request_id);
-        let claims = self.claims_to(&registration.id_number);
-        let context =
-            call.context(registration.request_id, digest, Some(registration.village.as_str().to_owned()));
-        let key_made = AtomicBool::new(false);
-        // The id was made up a moment ago. Where it was not, since this is a retry, the log says so in the end.
-        self.elders.assume_new(&elder.to_string()).map_err(|error| service::errors::internal(&error))?;
-        let outcome = self
-            .elders
-            .transact(&elder.to_string(), &context, |unit, file: Held<File>| {
-                let (claims, key_made) = (&claims, &key_made);
-                async move {
-                    if source == Source::Api {
-                        self.check_village(&registration.village).await.map_err(ExecuteError::Refused)?;
-                    }
-                    self.claim(&unit, claims, elder).await?;
-                    key_made.store(true, Ordering::Relaxed);
-                    let key = self.vault.create(elder.as_uuid()).await.map_err(|error| {
-                        ExecuteError::Refused(match error {
-                            vault::KeyError::Erased => service::errors::unavailable("vault"),
-                            vault::KeyError::Unavailable(away) => refusals::of_keys(away),
-                        })
-                    })?;
-                    let registered = sealed_registration(elder, &claims[0], registration, source, &key);
-                    let events = file.state.decide(&Command::Register(Box::new(registered))).map_err(of_elder)?;
-                    unit.record(file, events);
-                    Ok(())
-                }
-            })
-            .await;
-        let of_no_use = match &outcome {
-            Ok(committed) => committed.state.state.0.open().is_none(),
-            Err(ExecuteError::Refused(_) | ExecuteError::RequestIdReused) => true,
-            // The record may be on its way.
-            Err(_) => false,
-        };
-        if key_made.load(Ordering::Relaxed) && of_no_use {
-            self.destroy_stray_key(elder).await;
-        }
-        let committed = outcome.map_err(refusals::of_execution)?;
-        Ok(Done::of(elder, &committed))
-    }
-
-    /// Claims an ID number for an elder, under the key in use; under former keys nobody else may hold it.
-    async fn claim(
-        &self,
-        unit: &UnitOfWork<'_>,
-        claims: &[String],
-        elder: ElderId,
-    ) -> Result<(), ExecuteError<Status>> {
-        for (place, name) in claims.iter().enumerate() {
-            let claim = unit.load(&self.claims, name).await?;
-            let events = claim
-                .state
-                .decide(&identity::Command::Claim(elder))
-                .map_err(|refusal| ExecuteError::Refused(refusals::of_claim(refusal)))?;
-            if place == 0 {
-                unit.record(claim, events);
-            }
-        }
-        Ok(())
-    }
-
-    /// Destroys a key under which nothing was recorded. If that fails too, the key protects nothing.
-    async fn destroy_stray_key(&self, elder: ElderId) {
-        let name = elder.to_string();
-        let unused = match self.elders.load_newest(&name).await {
-            Ok(file) => file.state.0.open().is_none(),
-            Err(_) => false,
-        };
-        if unused && let Err(error) = self.vault.erase(elder.as_uuid()).await {
-            tracing::warn!(%elder, %error, "a key that nothing was sealed with stays in the vault");
-        }
-    }
-
     /// Has an elder's file decide a command that `build` makes of it.
     pub(crate) async fn change<T, B, F>(
         &self,
@@ -187,7 +86,10 @@ impl Registry {
                     check_etag(&file, addressed.etag)?;
                     let open = OpenFile::of(&file)?;
                     match build(open).await? {
-                        Some(command) => file.state.decide(&command).map_err(|refusal| refusals::of_elder(&refusal)),
+                        Some(command) => file
+                            .state
+                            .decide(&command)
+                            .map_err(|refusal| refusals::of_elder(&refusal)),
                         None => Ok(Vec::new()),
                     }
                 }
@@ -204,7 +106,10 @@ impl Registry {
         command: &Addressed<Command>,
         digest: [u8; 16],
     ) -> Result<Done, Status> {
-        self.change(call, command, digest, |_| async move { Ok(Some(command.what.clone())) }).await
+        self.change(call, command, digest, |_| async move {
+            Ok(Some(command.what.clone()))
+        })
+        .await
     }
 
     /// Changes categories, assistance, wanted services or remarks.
@@ -247,12 +152,24 @@ impl Registry {
                 Some(home) => {
                     let key = self.key(elder.id).await?;
                     let before = &elder.facts.on(relocation.on).residence;
-                    Some(seal_or_keep(&key, purpose::HOME, elder.id, before.home.as_ref(), home))
+                    Some(seal_or_keep(
+                        &key,
+                        purpose::HOME,
+                        elder.id,
+                        before.home.as_ref(),
+                        home,
+                    ))
                 }
                 None => None,
             };
-            let residence = Residence { village: relocation.village, home };
-            Ok(Some(Command::Relocate { residence, on: relocation.on }))
+            let residence = Residence {
+                village: relocation.village,
+                home,
+            };
+            Ok(Some(Command::Relocate {
+                residence,
+                on: relocation.on,
+            }))
         })
         .await
     }
@@ -274,7 +191,11 @@ impl Registry {
                 None => None,
             };
             let capability = assessment.capability.clone();
-            Ok(Some(Command::RecordAssessment { capability, items, today: call.today() }))
+            Ok(Some(Command::RecordAssessment {
+                capability,
+                items,
+                today: call.today(),
+            }))
         })
         .await
     }
@@ -295,13 +216,24 @@ impl Registry {
             return Ok((done, command.what.id));
         }
         // The file knew it already, under another id.
-        let file = self.elders.load(&done.elder.to_string()).await.map_err(refusals::of_loading)?;
+        let file = self
+            .elders
+            .load(&done.elder.to_string())
+            .await
+            .map_err(refusals::of_loading)?;
         let same = |one: &&Circumstance| {
             let new = &command.what;
             (one.kind, one.first_day, one.last_day) == (new.kind, new.first_day, new.last_day)
         };
-        let known = file.state.0.open().and_then(|elder| elder.facts.circumstances().iter().find(same));
-        Ok((done, known.map_or(command.what.id, |circumstance| circumstance.id)))
+        let known = file
+            .state
+            .0
+            .open()
+            .and_then(|elder| elder.facts.circumstances().iter().find(same));
+        Ok((
+            done,
+            known.map_or(command.what.id, |circumstance| circumstance.id),
+        ))
     }
 
     /// Replaces the contacts.
@@ -331,39 +263,60 @@ impl Registry {
         let context = call.context(command.request_id, digest, division);
         let committed = self
             .elders
-            .transact(&elder.to_string(), &context, |unit, file: Held<File>| async move {
-                check_etag(&file, command.etag).map_err(ExecuteError::Refused)?;
-                let open = OpenFile::of(&file.loaded()).map_err(ExecuteError::Refused)?;
-                let key = self.key(elder).await.map_err(ExecuteError::Refused)?;
-                let before = open_identity(&key, &open).map_err(ExecuteError::Refused)?;
-                let id_number = match command.what.id_number {
-                    Some(id_number) => id_number,
-                    None => before.id_number.parse::<IdNumber>().map_err(|error| {
-                        ExecuteError::Refused(service::errors::internal(&error))
-                    })?,
-                };
-                let name = command.what.name.as_ref().map_or(before.name, |name| name.as_str().to_owned());
-                let identity = pb::Identity { name, id_number: id_number.as_str().to_owned() };
-                let claims = self.claims_to(&id_number);
-                // Where the number stays, so does its claim, whatever key of the index named it.
-                let kept = claims.contains(&open.identity_claim);
-                let identity_claim = if kept { open.identity_claim.clone() } else { claims[0].clone() };
-                let correction = Command::CorrectIdentity(IdentityCorrected {
-                    identity: seal_or_keep(&key, purpose::IDENTITY, elder, Some(&open.identity), &identity),
-                    identity_claim,
-                    birth_date: id_number.birth_date(),
-                    sex: id_number.sex(),
-                    reason: command.what.reason.clone(),
-                });
-                let former = open.identity_claim.clone();
-                let events = file.state.decide(&correction).map_err(of_elder)?;
-                if !kept {
-                    self.claim(&unit, &claims, elder).await?;
-                    self.release(&unit, &former, elder).await?;
-                }
-                unit.record(file, events);
-                Ok(())
-            })
+            .transact(
+                &elder.to_string(),
+                &context,
+                |unit, file: Held<File>| async move {
+                    check_etag(&file, command.etag).map_err(ExecuteError::Refused)?;
+                    let open = OpenFile::of(&file.loaded()).map_err(ExecuteError::Refused)?;
+                    let key = self.key(elder).await.map_err(ExecuteError::Refused)?;
+                    let before = open_identity(&key, &open).map_err(ExecuteError::Refused)?;
+                    let id_number = match command.what.id_number {
+                        Some(id_number) => id_number,
+                        None => before.id_number.parse::<IdNumber>().map_err(|error| {
+                            ExecuteError::Refused(service::errors::internal(&error))
+                        })?,
+                    };
+                    let name = command
+                        .what
+                        .name
+                        .as_ref()
+                        .map_or(before.name, |name| name.as_str().to_owned());
+                    let identity = pb::Identity {
+                        name,
+                        id_number: id_number.as_str().to_owned(),
+                    };
+                    let claims = self.claims_to(&id_number);
+                    // Where the number stays, so does its claim, whatever key of the index named it.
+                    let kept = claims.contains(&open.identity_claim);
+                    let identity_claim = if kept {
+                        open.identity_claim.clone()
+                    } else {
+                        claims[0].clone()
+                    };
+                    let correction = Command::CorrectIdentity(IdentityCorrected {
+                        identity: seal_or_keep(
+                            &key,
+                            purpose::IDENTITY,
+                            elder,
+                            Some(&open.identity),
+                            &identity,
+                        ),
+                        identity_claim,
+                        birth_date: id_number.birth_date(),
+                        sex: id_number.sex(),
+                        reason: command.what.reason.clone(),
+                    });
+                    let former = open.identity_claim.clone();
+                    let events = file.state.decide(&correction).map_err(of_elder)?;
+                    if !kept {
+                        self.claim(&unit, &claims, elder).await?;
+                        self.release(&unit, &former, elder).await?;
+                    }
+                    unit.record(file, events);
+                    Ok(())
+                },
+            )
             .await
             .map_err(refusals::of_execution)?;
         Ok(Done::of(elder, &committed))
@@ -403,7 +356,9 @@ impl Registry {
                 let erased = &erased;
                 async move {
                     check_etag(&file, command.etag).map_err(ExecuteError::Refused)?;
-                    let erase = Command::Erase { reason: command.what.clone() };
+                    let erase = Command::Erase {
+                        reason: command.what.clone(),
+                    };
                     let mut absorbed = absorbed_by(&file);
                     let mut persons = vec![elder];
                     self.erase_file(&unit, file, elder, &erase).await?;
@@ -425,7 +380,10 @@ impl Registry {
             erased = vec![elder];
         }
         for elder in erased {
-            self.vault.erase(elder.as_uuid()).await.map_err(refusals::of_keys)?;
+            self.vault
+                .erase(elder.as_uuid())
+                .await
+                .map_err(refusals::of_keys)?;
         }
         Ok(Done::of(elder, &committed))
     }
@@ -466,15 +424,24 @@ impl Deref for OpenFile {
     type Target = Elder;
 
     fn deref(&self) -> &Elder {
-        self.0.state.0.open().expect("the file was open when this was made, and does not change")
+        self.0
+            .state
+            .0
+            .open()
+            .expect("the file was open when this was made, and does not change")
     }
 }
 
 fn absorbed_by(file: &Loaded<File>) -> Vec<ElderId> {
-    file.state.0.open().map(|elder| elder.absorbed.clone()).unwrap_or_default()
+    file.state
+        .0
+        .open()
+        .map(|elder| elder.absorbed.clone())
+        .unwrap_or_default()
 }
 
-fn of_elder(refusal: crate::elder::Refusal) -> ExecuteError<Status> {
+/// A file's refusal, as the outcome of a decision.
+pub(crate) fn of_elder(refusal: crate::elder::Refusal) -> ExecuteError<Status> {
     ExecuteError::Refused(refusals::of_elder(&refusal))
 }
 
@@ -485,47 +452,6 @@ fn check_etag(file: &Loaded<File>, etag: Option<u64>) -> Result<(), Status> {
     }
 }
 
-/// Everything that a registration says, sealed where it is personal.
-fn sealed_registration(
-    elder: ElderId,
-    claim: &str,
-    registration: &Registration,
-    source: Source,
-    key: &DataKey,
-) -> Registered {
-    let person = elder.as_uuid();
-    let identity = pb::Identity {
-        name: registration.name.as_str().to_owned(),
-        id_number: registration.id_number.as_str().to_owned(),
-    };
-    let contacts = Some(&registration.contacts).filter(|list| !list.contacts.is_empty());
-    let remarks = Some(&registration.remarks).filter(|remarks| !remarks.text.is_empty());
-    Registered {
-        elder,
-        source,
-        identity: key.seal(purpose::IDENTITY, person, &identity),
-        identity_claim: claim.to_owned(),
-        birth_date: registration.id_number.birth_date(),
-        sex: registration.id_number.sex(),
-        residence: residence(registration.village, registration.home.as_ref(), person, key),
-        categories: registration.categories,
-        assistance: registration.assistance,
-        capability: registration.capability.clone(),
-        observations: registration.observations,
-        handicap_grade: registration.handicap_grade,
-        circumstances: registration.circumstances.clone(),
-        contacts: contacts.map(|contacts| key.seal(purpose::CONTACTS, person, contacts)),
-        consent: registration.consent,
-        wanted_services: registration.wanted_services,
-        remarks: remarks.map(|remarks| key.seal(purpose::REMARKS, person, remarks)),
-        import: registration.import,
-    }
-}
-
-fn residence(village: VillageCode, home: Option<&pb::Home>, person: Uuid, key: &DataKey) -> Residence {
-    Residence { village, home: home.map(|home| key.seal(purpose::HOME, person, home)) }
-}
-
 /// New contacts, sealed; none where there were none and are none.
 pub(crate) fn sealed_contacts(
     key: &DataKey,
@@ -533,11 +459,31 @@ pub(crate) fn sealed_contacts(
     contacts: &pb::ContactList,
 ) -> Option<Sealed<pb::ContactList>> {
     let nothing = elder.contacts.is_none() && contacts.contacts.is_empty();
-    (!nothing).then(|| seal_or_keep(key, purpose::CONTACTS, elder.id, elder.contacts.as_ref(), contacts))
+    (!nothing).then(|| {
+        seal_or_keep(
+            key,
+            purpose::CONTACTS,
+            elder.id,
+            elder.contacts.as_ref(),
+            contacts,
+        )
+    })
 }
 
 /// New remarks, sealed; none where there were none and are none.
-pub(crate) fn sealed_remarks(key: &DataKey, elder: &Elder, remarks: &pb::Remarks) -> Option<Sealed<pb::Remarks>> {
+pub(crate) fn sealed_remarks(
+    key: &DataKey,
+    elder: &Elder,
+    remarks: &pb::Remarks,
+) -> Option<Sealed<pb::Remarks>> {
     let nothing = elder.remarks.is_none() && remarks.text.is_empty();
-    (!nothing).then(|| seal_or_keep(key, purpose::REMARKS, elder.id, elder.remarks.as_ref(), remarks))
+    (!nothing).then(|| {
+        seal_or_keep(
+            key,
+            purpose::REMARKS,
+            elder.id,
+            elder.remarks.as_ref(),
+            remarks,
+        )
+    })
 }

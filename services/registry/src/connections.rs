@@ -12,7 +12,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use vault::{
-    Algorithm, BlindIndex, JetStreamKeyStore, KeyRing, KeyStream, KeysConfig, Mode, SecretKey, Vault, VaultOptions,
+    Algorithm, BlindIndex, JetStreamKeyStore, KeyRing, KeyStream, KeysConfig, Mode, SecretKey,
+    Vault, VaultOptions,
 };
 
 use crate::settings::RegistrySettings;
@@ -22,15 +23,22 @@ const CONTEXT: &str = "registry";
 
 /// Connects to NATS as the settings say.
 pub(crate) async fn nats(settings: &settings::Nats) -> anyhow::Result<async_nats::Client> {
-    let mut options = ConnectOptions::new().name("registry").retry_on_initial_connect();
+    let mut options = ConnectOptions::new()
+        .name("registry")
+        .retry_on_initial_connect();
     if let Some(file) = &settings.credentials_file {
-        options = options.credentials_file(file).await.context("the NATS credentials file")?;
+        options = options
+            .credentials_file(file)
+            .await
+            .context("the NATS credentials file")?;
     }
     if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
         options = options.user_and_password(user.clone(), password.expose().to_owned());
     }
     if let Some(authority) = &settings.tls_ca {
-        options = options.add_root_certificates(authority.clone()).require_tls(true);
+        options = options
+            .add_root_certificates(authority.clone())
+            .require_tls(true);
     }
     if let Some(prefix) = &settings.inbox_prefix {
         options = options.custom_inbox_prefix(prefix.clone());
@@ -42,9 +50,15 @@ pub(crate) async fn nats(settings: &settings::Nats) -> anyhow::Result<async_nats
         .map(|server| server.trim().parse::<async_nats::ServerAddr>())
         .collect::<Result<Vec<_>, _>>()
         .context("`nats.url`")?;
-    let client = options.connect(servers).await.with_context(|| format!("NATS at {}", settings.url))?;
+    let client = options
+        .connect(servers)
+        .await
+        .with_context(|| format!("NATS at {}", settings.url))?;
     // Connecting goes on behind; the first answer says that the server is there.
-    client.flush().await.with_context(|| format!("NATS at {}", settings.url))?;
+    client
+        .flush()
+        .await
+        .with_context(|| format!("NATS at {}", settings.url))?;
     Ok(client)
 }
 
@@ -64,8 +78,11 @@ pub(crate) async fn log(
     settings: &Settings,
     own: &RegistrySettings,
 ) -> anyhow::Result<JetStreamLog> {
-    let gather =
-        if settings.nats.sync_always { eventlog::Gather::Always } else { eventlog::Gather::GroupsOnly };
+    let gather = if settings.nats.sync_always {
+        eventlog::Gather::Always
+    } else {
+        eventlog::Gather::GroupsOnly
+    };
     let stream = StreamSettings {
         replicas: settings.nats.replicas,
         create: own.create_streams,
@@ -80,8 +97,16 @@ pub(crate) async fn vault(
     settings: &Settings,
     own: &RegistrySettings,
 ) -> anyhow::Result<Vault> {
-    let gather = if settings.nats.sync_always { vault::Gather::Always } else { vault::Gather::Never };
-    let stream = KeyStream { replicas: settings.nats.replicas, gather, ..KeyStream::default() };
+    let gather = if settings.nats.sync_always {
+        vault::Gather::Always
+    } else {
+        vault::Gather::Never
+    };
+    let stream = KeyStream {
+        replicas: settings.nats.replicas,
+        gather,
+        ..KeyStream::default()
+    };
     let store = JetStreamKeyStore::open(jetstream::new(client), stream).await?;
     let options = VaultOptions {
         algorithm: algorithm(&settings.vault.algorithm)?,
@@ -100,7 +125,11 @@ fn algorithm(name: &str) -> anyhow::Result<Algorithm> {
 }
 
 fn mode(settings: &Settings) -> Mode {
-    if settings.is_local() { Mode::Local } else { Mode::Production }
+    if settings.is_local() {
+        Mode::Local
+    } else {
+        Mode::Production
+    }
 }
 
 /// The key-encryption keys; the well-known one in local mode only.
@@ -124,7 +153,11 @@ pub fn key_ring(settings: &Settings) -> anyhow::Result<KeyRing> {
 pub fn blind_index(settings: &Settings) -> anyhow::Result<BlindIndex> {
     let vault = &settings.vault;
     let config = match &vault.index_key {
-        Some(key) => keys("vault.index_key", (&vault.index_key_id, key), &BTreeMap::new())?,
+        Some(key) => keys(
+            "vault.index_key",
+            (&vault.index_key_id, key),
+            &BTreeMap::new(),
+        )?,
         None if settings.is_local() => BlindIndex::local_default_config(),
         None => bail!("`vault.index_key` is missing: configure 32 random bytes in Base64"),
     };
@@ -136,10 +169,14 @@ fn keys(
     current: (&String, &Secret),
     previous: &BTreeMap<String, Secret>,
 ) -> anyhow::Result<KeysConfig> {
-    let mut config = KeysConfig { current: current.0.clone(), keys: BTreeMap::new() };
+    let mut config = KeysConfig {
+        current: current.0.clone(),
+        keys: BTreeMap::new(),
+    };
     for (name, secret) in previous.iter().chain([current]) {
         let text = StrDeserializer::<serde::de::value::Error>::new(secret.expose());
-        let key = SecretKey::deserialize(text).with_context(|| format!("`{what}`: the key {name}"))?;
+        let key =
+            SecretKey::deserialize(text).with_context(|| format!("`{what}`: the key {name}"))?;
         config.keys.insert(name.clone(), key);
     }
     Ok(config)

@@ -8,7 +8,10 @@ use eventlog::Loaded;
 use proto::eldercare::registry::v1 as pb;
 use tonic::Status;
 
-use crate::{call::Call, divisions::Divisions, parse::commands::DivisionTable, refusals, registry::Registry};
+use crate::{
+    call::Call, divisions::Divisions, parse::tables_and_pairs::DivisionTable, refusals,
+    registry::Registry,
+};
 
 impl Registry {
     /// Replaces a county's table.
@@ -23,7 +26,10 @@ impl Registry {
         let committed = self
             .counties
             .execute_with(table.county.as_str(), &context, |known| async move {
-                known.state.decide(&table.publish).map_err(|refusal| refusals::of_divisions(&refusal))
+                known
+                    .state
+                    .decide(&table.publish)
+                    .map_err(|refusal| refusals::of_divisions(&refusal))
             })
             .await
             .map_err(refusals::of_execution)?;
@@ -40,7 +46,9 @@ impl Registry {
     /// yet, and takes any code.
     pub(crate) async fn check_village(&self, village: &VillageCode) -> Result<(), Status> {
         let county = village.county();
-        let known = |table: &Loaded<Divisions>| table.is_new() || table.state.name(&village.division()).is_some();
+        let known = |table: &Loaded<Divisions>| {
+            table.is_new() || table.state.name(&village.division()).is_some()
+        };
         // Another replica may have replaced the table since: only a refusal needs the newest one.
         if let Some(table) = self.tables.get(&county)
             && known(&table)
@@ -50,11 +58,21 @@ impl Registry {
         let table = self.county(&county).await?;
         let is_known = known(&table);
         self.tables.insert(county, table);
-        if is_known { Ok(()) } else { Err(refusals::division_unknown()) }
+        if is_known {
+            Ok(())
+        } else {
+            Err(refusals::division_unknown())
+        }
     }
 
     /// A county's table as it is now.
-    pub(crate) async fn county(&self, county: &DivisionCode) -> Result<Arc<Loaded<Divisions>>, Status> {
-        self.counties.load_newest(county.as_str()).await.map_err(refusals::of_loading)
+    pub(crate) async fn county(
+        &self,
+        county: &DivisionCode,
+    ) -> Result<Arc<Loaded<Divisions>>, Status> {
+        self.counties
+            .load_newest(county.as_str())
+            .await
+            .map_err(refusals::of_loading)
     }
 }

@@ -76,21 +76,35 @@ impl Decider for Divisions {
             if division.name.trim().is_empty() {
                 return Err(Refusal::NameMissing(place));
             }
-            if table.insert(division.code.clone(), division.name.clone()).is_some() {
+            if table.insert(division.code, division.name.clone()).is_some() {
                 return Err(Refusal::CodeRepeated(place));
             }
         }
         for (place, division) in divisions.iter().enumerate() {
             let below_county = division.code != county.code;
-            if below_county && !division.code.parent().is_some_and(|parent| table.contains_key(&parent)) {
+            if below_county
+                && !division
+                    .code
+                    .parent()
+                    .is_some_and(|parent| table.contains_key(&parent))
+            {
                 return Err(Refusal::ParentMissing(place));
             }
         }
-        Ok(if table == self.0 { Vec::new() } else { vec![Published(divisions.clone())] })
+        Ok(if table == self.0 {
+            Vec::new()
+        } else {
+            vec![Published(divisions.clone())]
+        })
     }
 
     fn evolve(self, Published(divisions): &Published) -> Self {
-        Self(divisions.iter().map(|division| (division.code.clone(), division.name.clone())).collect())
+        Self(
+            divisions
+                .iter()
+                .map(|division| (division.code, division.name.clone()))
+                .collect(),
+        )
     }
 }
 
@@ -99,8 +113,13 @@ impl Aggregate for Divisions {
     const NAME: &'static str = "divisions";
 
     fn encode(Published(divisions): &Published) -> RawEvent {
-        let message = pb::DivisionsPublished { divisions: divisions.iter().map(Division::to_proto).collect() };
-        RawEvent { event_type: pb::DivisionsPublished::full_name(), data: message.encode_to_vec().into() }
+        let message = pb::DivisionsPublished {
+            divisions: divisions.iter().map(Division::to_proto).collect(),
+        };
+        RawEvent {
+            event_type: pb::DivisionsPublished::full_name(),
+            data: message.encode_to_vec().into(),
+        }
     }
 
     fn decode(raw: &RawEvent) -> Result<Published, DecodeError> {
@@ -110,8 +129,14 @@ impl Aggregate for Divisions {
         let message = pb::DivisionsPublished::decode(raw.data.clone())
             .map_err(|_broken| DecodeError::malformed("message"))?;
         let divisions = message.divisions.into_iter().map(|division| {
-            let code = division.code.parse().map_err(|_code| DecodeError::malformed("code"))?;
-            Ok(Division { code, name: division.name })
+            let code = division
+                .code
+                .parse()
+                .map_err(|_code| DecodeError::malformed("code"))?;
+            Ok(Division {
+                code,
+                name: division.name,
+            })
         });
         divisions.collect::<Result<_, _>>().map(Published)
     }
@@ -132,7 +157,11 @@ impl Division {
             code: self.code.to_string(),
             name: self.name.clone(),
             level: level.into(),
-            parent: self.code.parent().map(|parent| parent.to_string()).unwrap_or_default(),
+            parent: self
+                .code
+                .parent()
+                .map(|parent| parent.to_string())
+                .unwrap_or_default(),
         }
     }
 }
@@ -144,7 +173,10 @@ mod tests {
     use super::*;
 
     fn division(code: &str, name: &str) -> Division {
-        Division { code: code.parse().unwrap(), name: name.into() }
+        Division {
+            code: code.parse().unwrap(),
+            name: name.into(),
+        }
     }
 
     fn table() -> Vec<Division> {
@@ -157,37 +189,51 @@ mod tests {
 
     #[test]
     fn a_county_with_its_towns_and_villages_is_published() {
-        given::<Divisions>([]).when(Publish(table())).then([Published(table())]);
+        given::<Divisions>([])
+            .when(Publish(table()))
+            .then([Published(table())]);
     }
 
     #[test]
     fn the_same_table_again_changes_nothing() {
-        given::<Divisions>([Published(table())]).when(Publish(table())).then_nothing();
+        given::<Divisions>([Published(table())])
+            .when(Publish(table()))
+            .then_nothing();
     }
 
     #[test]
     fn a_village_without_its_town_is_refused() {
         let mut orphaned = table();
         orphaned.remove(1);
-        given::<Divisions>([]).when(Publish(orphaned)).then_refused(Refusal::ParentMissing(1));
+        given::<Divisions>([])
+            .when(Publish(orphaned))
+            .then_refused(Refusal::ParentMissing(1));
     }
 
     #[test]
     fn a_table_without_a_county_or_with_another_county_is_refused() {
-        given::<Divisions>([]).when(Publish(Vec::new())).then_refused(Refusal::CountyMissing);
+        given::<Divisions>([])
+            .when(Publish(Vec::new()))
+            .then_refused(Refusal::CountyMissing);
         let mut foreign = table();
         foreign.push(division("350525", "永春县"));
-        given::<Divisions>([]).when(Publish(foreign)).then_refused(Refusal::OutsideCounty(3));
+        given::<Divisions>([])
+            .when(Publish(foreign))
+            .then_refused(Refusal::OutsideCounty(3));
     }
 
     #[test]
     fn a_code_that_stands_twice_or_has_no_name_is_refused() {
         let mut twice = table();
         twice.push(division("350524100", "凤城镇"));
-        given::<Divisions>([]).when(Publish(twice)).then_refused(Refusal::CodeRepeated(3));
+        given::<Divisions>([])
+            .when(Publish(twice))
+            .then_refused(Refusal::CodeRepeated(3));
         let mut nameless = table();
         nameless[2].name = " ".into();
-        given::<Divisions>([]).when(Publish(nameless)).then_refused(Refusal::NameMissing(2));
+        given::<Divisions>([])
+            .when(Publish(nameless))
+            .then_refused(Refusal::NameMissing(2));
     }
 
     #[test]

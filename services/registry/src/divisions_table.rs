@@ -29,7 +29,12 @@ pub(crate) async fn apply(
     let mut counties: BTreeMap<DivisionCode, Vec<Division>> = BTreeMap::new();
     for record in records {
         let Ok(county) = record.subject.id().parse::<DivisionCode>() else {
-            parked.extend(record.events.iter().map(|event| Parked::malformed(record, event)));
+            parked.extend(
+                record
+                    .events
+                    .iter()
+                    .map(|event| Parked::malformed(record, event)),
+            );
             continue;
         };
         for raw in &record.events {
@@ -49,17 +54,32 @@ pub(crate) async fn apply(
             .bind(range.beyond())
             .execute(&mut *db)
             .await?;
-        sqlx::query("INSERT INTO division (code, name) SELECT * FROM unnest($1::text[], $2::text[])")
-            .bind(divisions.iter().map(|division| division.code.to_string()).collect::<Vec<_>>())
-            .bind(divisions.iter().map(|division| division.name.as_str()).collect::<Vec<_>>())
-            .execute(&mut *db)
-            .await?;
+        sqlx::query(
+            "INSERT INTO division (code, name) SELECT * FROM unnest($1::text[], $2::text[])",
+        )
+        .bind(
+            divisions
+                .iter()
+                .map(|division| division.code.to_string())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            divisions
+                .iter()
+                .map(|division| division.name.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .execute(&mut *db)
+        .await?;
     }
     Ok(())
 }
 
 /// The known divisions of a subtree, or all, in the order of their codes.
-pub(crate) async fn list(pool: &PgPool, division: Option<&DivisionCode>) -> Result<Vec<Division>, sqlx::Error> {
+pub(crate) async fn list(
+    pool: &PgPool,
+    division: Option<&DivisionCode>,
+) -> Result<Vec<Division>, sqlx::Error> {
     let range = division.map(DivisionRange::of);
     let rows = sqlx::query(
         "SELECT code, name FROM registry_elders.division \
@@ -72,8 +92,13 @@ pub(crate) async fn list(pool: &PgPool, division: Option<&DivisionCode>) -> Resu
     rows.into_iter()
         .map(|row| {
             let code: &str = row.try_get(0)?;
-            let code = code.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            Ok(Division { code, name: row.try_get(1)? })
+            let code = code
+                .parse()
+                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+            Ok(Division {
+                code,
+                name: row.try_get(1)?,
+            })
         })
         .collect()
 }

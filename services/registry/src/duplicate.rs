@@ -25,7 +25,10 @@ impl Pair {
     /// The pair of two files, in either order; none where they are one.
     #[must_use]
     pub fn of(one: ElderId, another: ElderId) -> Option<Self> {
-        (one != another).then(|| Self { elder: one.min(another), other: one.max(another) })
+        (one != another).then(|| Self {
+            elder: one.min(another),
+            other: one.max(another),
+        })
     }
 
     /// The id of the pair: the same for the same two files, whoever reports them.
@@ -99,7 +102,9 @@ impl Decider for Duplicate {
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
         match (self, command) {
-            (Self::Open, Command::Report(..)) | (Self::Dismissed, Command::Dismiss(_)) => Ok(Vec::new()),
+            (Self::Open, Command::Report(..)) | (Self::Dismissed, Command::Dismiss(_)) => {
+                Ok(Vec::new())
+            }
             // A dismissed pair may be reported again: something new was seen.
             (Self::Unreported | Self::Dismissed, Command::Report(pair, reason)) => {
                 Ok(vec![Event::Reported(*pair, reason.clone())])
@@ -109,16 +114,24 @@ impl Decider for Duplicate {
             (Self::Unreported | Self::Open | Self::Dismissed, Command::Merge(merge)) => {
                 Ok(vec![Event::Merged(merge.clone())])
             }
-            (Self::Merged { surviving }, Command::Merge(merge)) if *surviving == merge.surviving => Ok(Vec::new()),
-            (Self::Merged { surviving }, Command::Unmerge(merge)) if *surviving == merge.surviving => {
+            (Self::Merged { surviving }, Command::Merge(merge))
+                if *surviving == merge.surviving =>
+            {
+                Ok(Vec::new())
+            }
+            (Self::Merged { surviving }, Command::Unmerge(merge))
+                if *surviving == merge.surviving =>
+            {
                 Ok(vec![Event::Unmerged(merge.clone())])
             }
-            (Self::Merged { .. }, Command::Report(..) | Command::Dismiss(_) | Command::Merge(_)) => {
-                Err(Refusal::AlreadyMerged)
-            }
-            (Self::Unreported | Self::Open | Self::Dismissed | Self::Merged { .. }, Command::Unmerge(_)) => {
-                Err(Refusal::NotMerged)
-            }
+            (
+                Self::Merged { .. },
+                Command::Report(..) | Command::Dismiss(_) | Command::Merge(_),
+            ) => Err(Refusal::AlreadyMerged),
+            (
+                Self::Unreported | Self::Open | Self::Dismissed | Self::Merged { .. },
+                Command::Unmerge(_),
+            ) => Err(Refusal::NotMerged),
         }
     }
 
@@ -127,7 +140,9 @@ impl Decider for Duplicate {
             Event::Reported(..) => Self::Open,
             // Taking a merge back says that these are two persons.
             Event::Dismissed(_) | Event::Unmerged(_) => Self::Dismissed,
-            Event::Merged(merge) => Self::Merged { surviving: merge.surviving },
+            Event::Merged(merge) => Self::Merged {
+                surviving: merge.surviving,
+            },
         }
     }
 }
@@ -149,12 +164,24 @@ impl Aggregate for Duplicate {
             ),
             Event::Dismissed(reason) => (
                 pb::DuplicateDismissed::full_name(),
-                pb::DuplicateDismissed { reason: reason.clone() }.encode_to_vec(),
+                pb::DuplicateDismissed {
+                    reason: reason.clone(),
+                }
+                .encode_to_vec(),
             ),
-            Event::Merged(merge) => (pb::EldersMerged::full_name(), codec::write_merged(merge).encode_to_vec()),
-            Event::Unmerged(merge) => (pb::EldersUnmerged::full_name(), codec::write_unmerged(merge).encode_to_vec()),
+            Event::Merged(merge) => (
+                pb::EldersMerged::full_name(),
+                codec::write_merged(merge).encode_to_vec(),
+            ),
+            Event::Unmerged(merge) => (
+                pb::EldersUnmerged::full_name(),
+                codec::write_unmerged(merge).encode_to_vec(),
+            ),
         };
-        RawEvent { event_type, data: data.into() }
+        RawEvent {
+            event_type,
+            data: data.into(),
+        }
     }
 
     fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
@@ -164,12 +191,17 @@ impl Aggregate for Duplicate {
         match raw.event_type.strip_prefix("eldercare.registry.v1.") {
             Some("DuplicateReported") => {
                 let message: pb::DuplicateReported = read(raw)?;
-                let elder = |id: &str| id.parse::<ElderId>().map_err(|_id| DecodeError::malformed("elder_id"));
+                let elder = |id: &str| {
+                    id.parse::<ElderId>()
+                        .map_err(|_id| DecodeError::malformed("elder_id"))
+                };
                 let pair = Pair::of(elder(&message.elder_id)?, elder(&message.other_elder_id)?)
                     .ok_or_else(|| DecodeError::malformed("other_elder_id"))?;
                 Ok(Event::Reported(pair, message.reason))
             }
-            Some("DuplicateDismissed") => Ok(Event::Dismissed(read::<pb::DuplicateDismissed>(raw)?.reason)),
+            Some("DuplicateDismissed") => Ok(Event::Dismissed(
+                read::<pb::DuplicateDismissed>(raw)?.reason,
+            )),
             Some("EldersMerged") => codec::read_merged(read(raw)?).map(Event::Merged),
             Some("EldersUnmerged") => codec::read_unmerged(read(raw)?).map(Event::Unmerged),
             Some(_) | None => Err(DecodeError::unknown(raw)),
@@ -196,7 +228,11 @@ mod tests {
     }
 
     fn merge() -> Merge {
-        Merge { surviving: elder(1), merged: elder(2), reason: "ONE_PERSON".into() }
+        Merge {
+            surviving: elder(1),
+            merged: elder(2),
+            reason: "ONE_PERSON".into(),
+        }
     }
 
     #[test]
@@ -207,7 +243,9 @@ mod tests {
 
     #[test]
     fn a_pair_reported_twice_is_reported_once() {
-        given::<Duplicate>([reported()]).when(Command::Report(pair(), "AGAIN".into())).then_nothing();
+        given::<Duplicate>([reported()])
+            .when(Command::Report(pair(), "AGAIN".into()))
+            .then_nothing();
     }
 
     #[test]
@@ -219,7 +257,9 @@ mod tests {
 
     #[test]
     fn an_unreported_pair_cannot_be_dismissed() {
-        given::<Duplicate>([]).when(Command::Dismiss("TWO_PERSONS".into())).then_refused(Refusal::NotReported);
+        given::<Duplicate>([])
+            .when(Command::Dismiss("TWO_PERSONS".into()))
+            .then_refused(Refusal::NotReported);
     }
 
     #[test]
@@ -234,11 +274,17 @@ mod tests {
 
     #[test]
     fn a_merge_the_other_way_round_is_refused_while_one_stands() {
-        let other_way = Merge { surviving: elder(2), merged: elder(1), reason: "ONE_PERSON".into() };
+        let other_way = Merge {
+            surviving: elder(2),
+            merged: elder(1),
+            reason: "ONE_PERSON".into(),
+        };
         given::<Duplicate>([Event::Merged(merge())])
             .when(Command::Merge(other_way.clone()))
             .then_refused(Refusal::AlreadyMerged);
-        given::<Duplicate>([Event::Merged(merge())]).when(Command::Unmerge(other_way)).then_refused(Refusal::NotMerged);
+        given::<Duplicate>([Event::Merged(merge())])
+            .when(Command::Unmerge(other_way))
+            .then_refused(Refusal::NotMerged);
     }
 
     #[test]

@@ -63,12 +63,16 @@ pub(crate) async fn apply(
             };
             let (pair, state, reason) = match event {
                 Event::Reported(pair, reason) => (Some(pair), pb::DuplicateState::Open, reason),
-                Event::Merged(merge) => {
-                    (Pair::of(merge.surviving, merge.merged), pb::DuplicateState::Merged, merge.reason)
-                }
-                Event::Unmerged(merge) => {
-                    (Pair::of(merge.surviving, merge.merged), pb::DuplicateState::Dismissed, merge.reason)
-                }
+                Event::Merged(merge) => (
+                    Pair::of(merge.surviving, merge.merged),
+                    pb::DuplicateState::Merged,
+                    merge.reason,
+                ),
+                Event::Unmerged(merge) => (
+                    Pair::of(merge.surviving, merge.merged),
+                    pb::DuplicateState::Dismissed,
+                    merge.reason,
+                ),
                 Event::Dismissed(reason) => {
                     // The pair was named when it was reported.
                     let Ok(id) = record.subject.id().parse::<Uuid>() else {

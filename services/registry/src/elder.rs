@@ -8,7 +8,10 @@ use civic::{ConsentState, ElderId, ElderStatus, HandicapGrade, LocalDay, Observa
 use decider::Decider;
 use elders::{
     Elder, Event,
-    event::{Capability, Circumstance, IdentityCorrected, Merge, ProfileUpdated, Registered, Residence, Spoken},
+    event::{
+        Capability, Circumstance, IdentityCorrected, Merge, ProfileUpdated, Registered, Residence,
+        Spoken,
+    },
 };
 use eventlog::{Aggregate, DecodeError, RawEvent};
 use proto::eldercare::registry::v1 as pb;
@@ -158,7 +161,9 @@ impl Decider for File {
                 return Ok(vec![Event::Registered(registered.clone())]);
             }
             (elders::File::Absent, _) => return Err(Refusal::NotRegistered),
-            (elders::File::Open(_), Command::Register(_)) => return Err(Refusal::AlreadyRegistered),
+            (elders::File::Open(_), Command::Register(_)) => {
+                return Err(Refusal::AlreadyRegistered);
+            }
             // Erasing twice is no error: what was asked for holds.
             (elders::File::Erased, Command::Erase { .. }) => return Ok(Vec::new()),
             (elders::File::Erased, _) => return Err(Refusal::Erased),
@@ -196,7 +201,11 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
         return Err(Refusal::MergedInto(surviving));
     }
     let lived = |field, day| {
-        if day < elder.facts.birth_date() { Err(Refusal::BeforeBirth(field)) } else { Ok(()) }
+        if day < elder.facts.birth_date() {
+            Err(Refusal::BeforeBirth(field))
+        } else {
+            Ok(())
+        }
     };
     Ok(match command {
         Command::CorrectIdentity(corrected) => vec![Event::IdentityCorrected(corrected.clone())],
@@ -205,7 +214,11 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
             vec![Event::Relocated(residence.clone(), *on)]
         }
         Command::UpdateProfile(update) => vec![Event::ProfileUpdated(update.clone())],
-        Command::RecordAssessment { capability, items, today } => {
+        Command::RecordAssessment {
+            capability,
+            items,
+            today,
+        } => {
             if let Some(assessed_on) = capability.assessed_on {
                 not_after(*today, "assessed_on", assessed_on)?;
                 lived("assessed_on", assessed_on)?;
@@ -214,15 +227,24 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
         }
         Command::RecordHandicap { grade, on } => {
             lived("on", *on)?;
-            vec![Event::HandicapRecorded { grade: *grade, on: Some(*on) }]
+            vec![Event::HandicapRecorded {
+                grade: *grade,
+                on: Some(*on),
+            }]
         }
         Command::RecordObservation { observation, on } => {
             lived("on", *on)?;
-            vec![Event::ObservationRecorded { observation: *observation, on: Some(*on) }]
+            vec![Event::ObservationRecorded {
+                observation: *observation,
+                on: Some(*on),
+            }]
         }
         Command::EndObservation { observation, on } => {
             lived("on", *on)?;
-            vec![Event::ObservationEnded { observation: *observation, on: *on }]
+            vec![Event::ObservationEnded {
+                observation: *observation,
+                on: *on,
+            }]
         }
         Command::RecordCircumstance(circumstance) => record_circumstance(elder, circumstance)?,
         Command::EndCircumstance { id, last_day } => {
@@ -235,17 +257,28 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
             if *last_day < circumstance.first_day {
                 return Err(Refusal::LastDayBeforeFirst);
             }
-            vec![Event::CircumstanceEnded { id: *id, last_day: *last_day }]
+            vec![Event::CircumstanceEnded {
+                id: *id,
+                last_day: *last_day,
+            }]
         }
         Command::SetContacts(contacts) => vec![Event::ContactsSet(contacts.clone())],
-        Command::RecordConsent { state, spoken } => consent(elder, *state, *spoken).into_iter().collect(),
+        Command::RecordConsent { state, spoken } => {
+            consent(elder, *state, *spoken).into_iter().collect()
+        }
         Command::RecordDeath { on, today } => {
             not_after(*today, "on", *on)?;
             lived("on", *on)?;
             // An earlier day of death corrects a later one. A later day would
             // leave the earlier one standing: the file is reinstated first.
-            let died = elder.facts.status().iter().find(|(_, status)| **status == ElderStatus::Deceased);
-            if elder.facts.on(*on).status == ElderStatus::Deceased && died.is_some_and(|(day, _)| day < Some(*on)) {
+            let died = elder
+                .facts
+                .status()
+                .iter()
+                .find(|(_, status)| **status == ElderStatus::Deceased);
+            if elder.facts.on(*on).status == ElderStatus::Deceased
+                && died.is_some_and(|(day, _)| day < Some(*on))
+            {
                 return Err(Refusal::Deceased);
             }
             vec![Event::Died { on: *on }]
@@ -266,10 +299,15 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
                     Refusal::NotClosed
                 });
             }
-            vec![Event::Reinstated { on: *on, reason: reason.clone() }]
+            vec![Event::Reinstated {
+                on: *on,
+                reason: reason.clone(),
+            }]
         }
         Command::Resurvey(events) => events.clone(),
-        Command::Erase { reason } => vec![Event::Erased { reason: reason.clone() }],
+        Command::Erase { reason } => vec![Event::Erased {
+            reason: reason.clone(),
+        }],
         // Answered before an open file is looked at.
         Command::Register(_) => return Err(Refusal::AlreadyRegistered),
         Command::Merge(_) | Command::Unmerge(_) => return Err(Refusal::NotMerged),
@@ -281,9 +319,13 @@ fn merging(elder: &Elder, command: &Command) -> Result<Option<Event>, Refusal> {
         Command::Merge(merge) if merge.surviving == merge.merged => Err(Refusal::MergeWithItself),
         Command::Merge(merge) => match elder.merged_into {
             // Merged in this very way: what was asked for holds.
-            Some(surviving) if surviving == merge.surviving && elder.id == merge.merged => Ok(Some(Event::Merged(merge.clone()))),
+            Some(surviving) if surviving == merge.surviving && elder.id == merge.merged => {
+                Ok(Some(Event::Merged(merge.clone())))
+            }
             Some(surviving) => Err(Refusal::MergedInto(surviving)),
-            None if elder.id == merge.merged || elder.id == merge.surviving => Ok(Some(Event::Merged(merge.clone()))),
+            None if elder.id == merge.merged || elder.id == merge.surviving => {
+                Ok(Some(Event::Merged(merge.clone())))
+            }
             None => Err(Refusal::NotMerged),
         },
         Command::Unmerge(merge) => {
@@ -292,7 +334,11 @@ fn merging(elder: &Elder, command: &Command) -> Result<Option<Event>, Refusal> {
             } else {
                 elder.id == merge.surviving && elder.absorbed.contains(&merge.merged)
             };
-            if merged_so { Ok(Some(Event::Unmerged(merge.clone()))) } else { Err(Refusal::NotMerged) }
+            if merged_so {
+                Ok(Some(Event::Unmerged(merge.clone())))
+            } else {
+                Err(Refusal::NotMerged)
+            }
         }
         Command::Register(_)
         | Command::CorrectIdentity(_)
@@ -315,13 +361,25 @@ fn merging(elder: &Elder, command: &Command) -> Result<Option<Event>, Refusal> {
 }
 
 fn record_circumstance(elder: &Elder, circumstance: &Circumstance) -> Result<Vec<Event>, Refusal> {
-    if circumstance.last_day.is_some_and(|last| last < circumstance.first_day) {
+    if circumstance
+        .last_day
+        .is_some_and(|last| last < circumstance.first_day)
+    {
         return Err(Refusal::LastDayBeforeFirst);
     }
     let known = elder.facts.circumstances().iter().any(|one| {
-        (one.kind, one.first_day, one.last_day) == (circumstance.kind, circumstance.first_day, circumstance.last_day)
+        (one.kind, one.first_day, one.last_day)
+            == (
+                circumstance.kind,
+                circumstance.first_day,
+                circumstance.last_day,
+            )
     });
-    Ok(if known { Vec::new() } else { vec![Event::CircumstanceRecorded(circumstance.clone())] })
+    Ok(if known {
+        Vec::new()
+    } else {
+        vec![Event::CircumstanceRecorded(circumstance.clone())]
+    })
 }
 
 /// A refusal of what was granted before is a withdrawal.
@@ -333,7 +391,11 @@ fn consent(elder: &Elder, state: ConsentState, spoken: Spoken) -> Option<Event> 
             let granted = spoken
                 .at
                 .is_some_and(|at| elder.facts.consent_at(at).state == ConsentState::Granted);
-            Some(if granted { Event::ConsentWithdrawn(spoken) } else { Event::ConsentRefused(spoken) })
+            Some(if granted {
+                Event::ConsentWithdrawn(spoken)
+            } else {
+                Event::ConsentRefused(spoken)
+            })
         }
     }
 }
@@ -355,5 +417,9 @@ fn without_what_is_known(elder: &Elder, events: Vec<Event>) -> Vec<Event> {
 }
 
 fn not_after(today: LocalDay, field: &'static str, day: LocalDay) -> Result<(), Refusal> {
-    if day > today { Err(Refusal::InFuture(field)) } else { Ok(()) }
+    if day > today {
+        Err(Refusal::InFuture(field))
+    } else {
+        Ok(())
+    }
 }

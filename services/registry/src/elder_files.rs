@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use civic::{Assistance, CapabilityLevel, Category, DivisionCode, ElderId, ElderStatus, LocalDay, Set, Term};
+use civic::{
+    Assistance, CapabilityLevel, Category, DivisionCode, ElderId, ElderStatus, LocalDay, Set, Term,
+};
 use elders::Elder;
 use eventlog::{KnownRequest, Loaded, SnapshotError, Snapshots};
 use sqlx::{PgPool, Row as _, postgres::PgRow};
@@ -63,7 +65,9 @@ impl ElderFiles {
             .bind(id.as_uuid())
             .fetch_optional(&self.pool)
             .await?;
-            let Some(found) = row.as_ref().map(read).transpose()? else { return Ok(None) };
+            let Some(found) = row.as_ref().map(read).transpose()? else {
+                return Ok(None);
+            };
             match found.elder.merged_into {
                 Some(surviving) => id = surviving,
                 None => return Ok(Some(found)),
@@ -73,10 +77,14 @@ impl ElderFiles {
     }
 
     /// Many files, by the ids that were asked for; of merged ones the files that stand for them.
-    pub(crate) async fn get_many(&self, elders: &[ElderId]) -> Result<HashMap<ElderId, FoundFile>, sqlx::Error> {
+    pub(crate) async fn get_many(
+        &self,
+        elders: &[ElderId],
+    ) -> Result<HashMap<ElderId, FoundFile>, sqlx::Error> {
         let mut files = HashMap::with_capacity(elders.len());
         // Each id that was asked for, and where its chain of merges has led so far.
-        let mut open: Vec<(ElderId, ElderId)> = elders.iter().map(|elder| (*elder, *elder)).collect();
+        let mut open: Vec<(ElderId, ElderId)> =
+            elders.iter().map(|elder| (*elder, *elder)).collect();
         for _ in 0..LONGEST_CHAIN {
             if open.is_empty() {
                 break;
@@ -95,14 +103,14 @@ impl ElderFiles {
             }
             let mut further = Vec::new();
             for (asked, id) in open {
-                match found.get(&id) {
-                    Some(file) => match file.elder.merged_into {
-                        Some(surviving) => further.push((asked, surviving)),
-                        None => {
-                            files.insert(asked, file.clone());
-                        }
-                    },
-                    None => {}
+                let Some(file) = found.get(&id) else {
+                    continue;
+                };
+                match file.elder.merged_into {
+                    Some(surviving) => further.push((asked, surviving)),
+                    None => {
+                        files.insert(asked, file.clone());
+                    }
                 }
             }
             open = further;
@@ -141,12 +149,16 @@ impl ElderFiles {
     }
 
     /// The file that holds one of these claims to an ID number; of a merged one the file that stands for it.
-    pub(crate) async fn by_claim(&self, claims: &[String]) -> Result<Option<FoundFile>, sqlx::Error> {
-        let holder: Option<Uuid> =
-            sqlx::query_scalar("SELECT elder_id FROM registry_elders.elder WHERE identity_claim = ANY($1) LIMIT 1")
-                .bind(claims)
-                .fetch_optional(&self.pool)
-                .await?;
+    pub(crate) async fn by_claim(
+        &self,
+        claims: &[String],
+    ) -> Result<Option<FoundFile>, sqlx::Error> {
+        let holder: Option<Uuid> = sqlx::query_scalar(
+            "SELECT elder_id FROM registry_elders.elder WHERE identity_claim = ANY($1) LIMIT 1",
+        )
+        .bind(claims)
+        .fetch_optional(&self.pool)
+        .await?;
         match holder {
             Some(holder) => self.get(ElderId(holder)).await,
             None => Ok(None),
@@ -154,14 +166,19 @@ impl ElderFiles {
     }
 
     /// The files that hold these claims, by claim; a merged one counts by itself.
-    pub(crate) async fn by_claims(&self, claims: &[String]) -> Result<HashMap<String, FoundFile>, sqlx::Error> {
+    pub(crate) async fn by_claims(
+        &self,
+        claims: &[String],
+    ) -> Result<HashMap<String, FoundFile>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT e.version, e.registered_at, e.file FROM registry_elders.elder e WHERE e.identity_claim = ANY($1)",
         )
         .bind(claims)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(|row| read(row).map(|file| (file.elder.identity_claim.clone(), file))).collect()
+        rows.iter()
+            .map(|row| read(row).map(|file| (file.elder.identity_claim.clone(), file)))
+            .collect()
     }
 
     /// A page of the files under a name in a division's subtree, in the order of ids. Merged files are found by the
@@ -210,9 +227,15 @@ fn places<T: Term>(words: Set<T>) -> Vec<i16> {
 fn read(row: &PgRow) -> Result<FoundFile, sqlx::Error> {
     let elder = match file(row.try_get(2)?)? {
         elders::File::Open(elder) => elder,
-        elders::File::Absent | elders::File::Erased => return Err(sqlx::Error::Decode("a row without a file".into())),
+        elders::File::Absent | elders::File::Erased => {
+            return Err(sqlx::Error::Decode("a row without a file".into()));
+        }
     };
-    Ok(FoundFile { elder, version: row.try_get::<i64, _>(0)?.unsigned_abs(), registered_at: row.try_get(1)? })
+    Ok(FoundFile {
+        elder,
+        version: row.try_get::<i64, _>(0)?.unsigned_abs(),
+        registered_at: row.try_get(1)?,
+    })
 }
 
 fn file(bytes: &[u8]) -> Result<elders::File, sqlx::Error> {
@@ -223,8 +246,11 @@ fn file(bytes: &[u8]) -> Result<elders::File, sqlx::Error> {
 #[async_trait]
 impl Snapshots<elder::File> for ElderFiles {
     async fn load(&self, id: &str) -> Result<Option<Loaded<elder::File>>, SnapshotError> {
-        let Ok(elder) = id.parse::<ElderId>() else { return Ok(None) };
-        let unreadable = |error: sqlx::Error| SnapshotError(readmodel::DatabaseError::from(error).to_string());
+        let Ok(elder) = id.parse::<ElderId>() else {
+            return Ok(None);
+        };
+        let unreadable =
+            |error: sqlx::Error| SnapshotError(readmodel::DatabaseError::from(error).to_string());
         let row = sqlx::query(
             "SELECT version, requests, file FROM registry_elders.elder WHERE elder_id = $1 AND complete",
         )
@@ -236,7 +262,11 @@ impl Snapshots<elder::File> for ElderFiles {
         let version: i64 = row.try_get(0).map_err(unreadable)?;
         let requests: &[u8] = row.try_get(1).map_err(unreadable)?;
         let file = file(row.try_get(2).map_err(unreadable)?).map_err(unreadable)?;
-        Ok(Some(Loaded::new(elder::File(file), version.unsigned_abs(), known_requests(requests))))
+        Ok(Some(Loaded::new(
+            elder::File(file),
+            version.unsigned_abs(),
+            known_requests(requests),
+        )))
     }
 }
 

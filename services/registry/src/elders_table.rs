@@ -10,16 +10,18 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, Utc};
 use civic::{ElderId, Set, Term};
-use elders::{Event, codec, event::Source, purpose};
+use elders::{Event, codec, event::Source};
 use eventlog::{DecodeError, Record};
 use moka::sync::Cache;
-use proto::eldercare::registry::v1 as pb;
 use readmodel::{ApplyError, Parked, Phase, copy_rows};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
-use vault::{BlindIndex, Sealed, Vault};
+use vault::{BlindIndex, Vault};
 
-use crate::fact_spans::{Span, spans};
+use crate::{
+    elders_ahead::{EldersAhead, Prepared},
+    fact_spans::{Span, spans},
+};
 
 /// The tables. `requests` is a row of 40 bytes for each record: request id, sequence, digest.
 pub(crate) const DDL: &str = "
@@ -100,7 +102,7 @@ const REMEMBERED: u64 = 20_000;
 /// Folds records of elders into the tables.
 pub(crate) struct EldersTable {
     vault: Vault,
-    index: BlindIndex,
+    ahead: Arc<EldersAhead>,
     remembered: Cache<ElderId, Arc<Kept>>,
 }
 
@@ -128,11 +130,21 @@ struct Touched {
 
 impl EldersTable {
     pub(crate) fn new(vault: Vault, index: BlindIndex) -> Self {
-        Self { vault, index, remembered: Cache::new(REMEMBERED) }
+        Self {
+            ahead: Arc::new(EldersAhead::new(vault.clone(), index)),
+            vault,
+            remembered: Cache::new(REMEMBERED),
+        }
     }
 
     pub(crate) fn forget(&self) {
         self.remembered.invalidate_all();
+        self.ahead.forget();
+    }
+
+    /// Who prepares records for a bulk load.
+    pub(crate) fn ahead(&self) -> Arc<EldersAhead> {
+        Arc::clone(&self.ahead)
     }
 
     /// Applies the records of elders' files, in their order.
@@ -148,17 +160,27 @@ impl EldersTable {
         }
         let mut touched = HashMap::new();
         let mut decoded = Vec::with_capacity(records.len());
+        let mut prepared = self.ahead.take(records);
         for record in records {
             let Ok(elder) = record.subject.id().parse::<ElderId>() else {
-                parked.extend(record.events.iter().map(|event| Parked::malformed(record, event)));
+                parked.extend(
+                    record
+                        .events
+                        .iter()
+                        .map(|event| Parked::malformed(record, event)),
+                );
                 continue;
             };
-            decoded.push((elder, *record, read(record, parked)));
+            decoded.push(match prepared.remove(&record.sequence) {
+                Some(prepared) => Decoded::prepared(elder, record, prepared),
+                None => Decoded::of(elder, record, parked),
+            });
         }
         self.load(db, &decoded, &mut touched).await?;
-        for (elder, record, (events, whole)) in decoded {
-            let Some(touched) = touched.get_mut(&elder) else { continue };
-            touched.take_in(record, &events, whole);
+        for decoded in &decoded {
+            if let Some(touched) = touched.get_mut(&decoded.elder) {
+                touched.take_in(decoded);
+            }
         }
         self.digest_names(&mut touched).await?;
         write(db, &touched, phase).await?;
@@ -167,7 +189,13 @@ impl EldersTable {
                 // A vault of another process learns of the erasure here.
                 self.vault.forget(elder.as_uuid());
             }
-            self.remembered.insert(elder, Arc::new(Kept { stored: touched.now.is_row(), ..touched.now }));
+            self.remembered.insert(
+                elder,
+                Arc::new(Kept {
+                    stored: touched.now.is_row(),
+                    ..touched.now
+                }),
+            );
         }
         Ok(())
     }
@@ -176,12 +204,20 @@ impl EldersTable {
     async fn load(
         &self,
         db: &mut PgConnection,
-        decoded: &[(ElderId, &Record, (Vec<Event>, bool))],
+        decoded: &[Decoded<'_>],
         touched: &mut HashMap<ElderId, Touched>,
     ) -> Result<(), ApplyError> {
         let mut unknown = Vec::new();
-        for (elder, record, (events, _)) in decoded {
-            let Entry::Vacant(entry) = touched.entry(*elder) else { continue };
+        for Decoded {
+            elder,
+            record,
+            events,
+            ..
+        } in decoded
+        {
+            let Entry::Vacant(entry) = touched.entry(*elder) else {
+                continue;
+            };
             if let Some(kept) = self.remembered.get(elder) {
                 entry.insert(Touched::new(Kept::clone(&kept)));
                 continue;
@@ -202,8 +238,10 @@ impl EldersTable {
         .fetch_all(db)
         .await?;
         for row in rows {
-            let file: elders::File = postcard::from_bytes(row.try_get(5)?)
-                .map_err(|_unreadable| ApplyError::Poison("a file of the read model can't be read"))?;
+            let file: elders::File =
+                postcard::from_bytes(row.try_get(5)?).map_err(|_unreadable| {
+                    ApplyError::Poison("a file of the read model can't be read")
+                })?;
             let kept = Kept {
                 file,
                 version: row.try_get::<i64, _>(1)?.unsigned_abs(),
@@ -218,7 +256,10 @@ impl EldersTable {
     }
 
     /// Opens the names that are new, and digests them.
-    async fn digest_names(&self, touched: &mut HashMap<ElderId, Touched>) -> Result<(), ApplyError> {
+    async fn digest_names(
+        &self,
+        touched: &mut HashMap<ElderId, Touched>,
+    ) -> Result<(), ApplyError> {
         let renamed: Vec<Uuid> = touched
             .iter()
             .filter(|(_, touched)| touched.renamed && touched.now.is_row())
@@ -227,35 +268,66 @@ impl EldersTable {
         if renamed.is_empty() {
             return Ok(());
         }
-        let keys = self.vault.keys(&renamed).await.map_err(|_away| ApplyError::Unavailable("the keys of elders"))?;
+        let keys = self
+            .vault
+            .keys(&renamed)
+            .await
+            .map_err(|_away| ApplyError::Unavailable("the keys of elders"))?;
         for person in renamed {
-            let Some(touched) = touched.get_mut(&ElderId(person)) else { continue };
+            let Some(touched) = touched.get_mut(&ElderId(person)) else {
+                continue;
+            };
             // Without a key the elder is erased: the event that says so is on its way.
             let identity = touched.now.file.open().map(|elder| &elder.identity);
-            let name = identity.zip(keys.get(&person)).and_then(|(identity, key)| open_name(identity, key, person));
-            touched.now.name_digest =
-                name.map(|name| self.index.digest(NAME, &name).as_bytes().to_vec());
+            touched.now.name_digest = identity
+                .zip(keys.get(&person))
+                .and_then(|(identity, key)| self.ahead.digest(person, identity, key));
         }
         Ok(())
     }
 }
 
-fn open_name(identity: &Sealed<pb::Identity>, key: &vault::DataKey, person: Uuid) -> Option<String> {
-    key.open(purpose::IDENTITY, person, identity).ok().map(|identity| identity.name)
+/// A record of an elder's file.
+struct Decoded<'a> {
+    elder: ElderId,
+    record: &'a Record,
+    /// The events that can be read.
+    events: Vec<Event>,
+    /// Whether these are all.
+    whole: bool,
+    /// The digest of the name that they give, where it was made ahead.
+    name_digest: Option<Vec<u8>>,
 }
 
-/// The events of a record that can be read, and whether these are all.
-fn read(record: &Record, parked: &mut Vec<Parked>) -> (Vec<Event>, bool) {
-    let mut events = Vec::with_capacity(record.events.len());
-    for raw in &record.events {
-        match codec::decode(raw) {
-            Ok(event) => events.push(event),
-            Err(DecodeError::UnknownType(_)) => parked.push(Parked::unknown_type(record, raw)),
-            Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
+impl<'a> Decoded<'a> {
+    fn prepared(elder: ElderId, record: &'a Record, prepared: Prepared) -> Self {
+        Self {
+            elder,
+            record,
+            events: prepared.events,
+            whole: true,
+            name_digest: prepared.name_digest,
         }
     }
-    let whole = events.len() == record.events.len();
-    (events, whole)
+
+    fn of(elder: ElderId, record: &'a Record, parked: &mut Vec<Parked>) -> Self {
+        let mut events = Vec::with_capacity(record.events.len());
+        for raw in &record.events {
+            match codec::decode(raw) {
+                Ok(event) => events.push(event),
+                Err(DecodeError::UnknownType(_)) => parked.push(Parked::unknown_type(record, raw)),
+                Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
+            }
+        }
+        let whole = events.len() == record.events.len();
+        Self {
+            elder,
+            record,
+            events,
+            whole,
+            name_digest: None,
+        }
+    }
 }
 
 impl Kept {
@@ -286,22 +358,34 @@ impl Kept {
 
 impl Touched {
     fn new(kept: Kept) -> Self {
-        Self { spans_before: kept.spans(), now: kept, requests: Vec::new(), renamed: false }
+        Self {
+            spans_before: kept.spans(),
+            now: kept,
+            requests: Vec::new(),
+            renamed: false,
+        }
     }
 
-    fn take_in(&mut self, record: &Record, events: &[Event], whole: bool) {
-        for event in events {
+    fn take_in(&mut self, decoded: &Decoded<'_>) {
+        let record = decoded.record;
+        for event in &decoded.events {
             if let Event::Registered(_) = event {
                 self.now.registered_at = record.metadata.time;
             }
-            self.renamed |= matches!(event, Event::Registered(_) | Event::IdentityCorrected(_));
+            if matches!(event, Event::Registered(_) | Event::IdentityCorrected(_)) {
+                self.renamed = decoded.name_digest.is_none();
+                self.now.name_digest.clone_from(&decoded.name_digest);
+            }
             self.now.file = std::mem::take(&mut self.now.file).evolve(event);
         }
         self.now.version = record.sequence;
-        self.now.complete &= whole;
-        self.requests.extend_from_slice(record.metadata.request_id.as_bytes());
-        self.requests.extend_from_slice(&record.sequence.to_be_bytes());
-        self.requests.extend_from_slice(&record.metadata.request_digest);
+        self.now.complete &= decoded.whole;
+        self.requests
+            .extend_from_slice(record.metadata.request_id.as_bytes());
+        self.requests
+            .extend_from_slice(&record.sequence.to_be_bytes());
+        self.requests
+            .extend_from_slice(&record.metadata.request_digest);
     }
 }
 
@@ -333,10 +417,17 @@ struct FactRow {
     source: i16,
 }
 
-async fn write(db: &mut PgConnection, touched: &HashMap<ElderId, Touched>, phase: Phase) -> Result<(), ApplyError> {
+async fn write(
+    db: &mut PgConnection,
+    touched: &HashMap<ElderId, Touched>,
+    phase: Phase,
+) -> Result<(), ApplyError> {
     let (mut new, mut changed, mut facts) = (Vec::new(), Vec::new(), Vec::new());
     let (mut gone, mut stale) = (Vec::new(), Vec::new());
-    for (elder, touched) in touched {
+    // In the order of the keys: neighbours in an index are written together.
+    let mut ordered: Vec<_> = touched.iter().collect();
+    ordered.sort_unstable_by_key(|(elder, _)| **elder);
+    for (elder, touched) in ordered {
         let (id, kept) = (elder.as_uuid(), &touched.now);
         let spans = kept.spans();
         if kept.stored && spans != touched.spans_before {
@@ -356,7 +447,11 @@ async fn write(db: &mut PgConnection, touched: &HashMap<ElderId, Touched>, phase
                     file: postcard::to_allocvec(&kept.file)
                         .map_err(|_failed| ApplyError::Poison("a file can't be written down"))?,
                 };
-                if kept.stored { changed.push(row) } else { new.push(row) }
+                if kept.stored {
+                    changed.push(row)
+                } else {
+                    new.push(row)
+                }
             }
             None if kept.stored => gone.push(id),
             None => {}
@@ -377,10 +472,16 @@ async fn write(db: &mut PgConnection, touched: &HashMap<ElderId, Touched>, phase
 
 async fn delete(db: &mut PgConnection, gone: &[Uuid], stale: &[Uuid]) -> Result<(), ApplyError> {
     if !gone.is_empty() {
-        sqlx::query("DELETE FROM elder WHERE elder_id = ANY($1)").bind(gone).execute(&mut *db).await?;
+        sqlx::query("DELETE FROM elder WHERE elder_id = ANY($1)")
+            .bind(gone)
+            .execute(&mut *db)
+            .await?;
     }
     if !stale.is_empty() {
-        sqlx::query("DELETE FROM fact WHERE elder_id = ANY($1)").bind(stale).execute(&mut *db).await?;
+        sqlx::query("DELETE FROM fact WHERE elder_id = ANY($1)")
+            .bind(stale)
+            .execute(&mut *db)
+            .await?;
     }
     Ok(())
 }
@@ -500,7 +601,9 @@ impl FactRow {
             assistance: bits(facts.assistance),
             capability: place(facts.capability),
             observations: bits(facts.observations),
-            handicap_grade: facts.handicap_grade.map_or(0, |grade| i16::from(grade.number())),
+            handicap_grade: facts
+                .handicap_grade
+                .map_or(0, |grade| i16::from(grade.number())),
             consent: place(facts.consent),
             source: match file.source {
                 Source::Api => 0,
@@ -517,5 +620,8 @@ pub(crate) fn place<T: Term>(word: T) -> i16 {
 
 /// A set of words as a column holds it: a bit for each.
 pub(crate) fn bits<T: Term>(words: Set<T>) -> i32 {
-    words.iter().fold(0_u32, |bits, word| bits | 1 << word.index()).cast_signed()
+    words
+        .iter()
+        .fold(0_u32, |bits, word| bits | 1 << word.index())
+        .cast_signed()
 }

@@ -28,11 +28,18 @@ const AT_ONCE: usize = 1_000;
 
 impl Registry {
     /// Annex 3 of a division: its elders in scope on a day, by village and name.
-    pub(crate) async fn export_summary(&self, call: &Call, asked: &InDivision) -> Result<Vec<u8>, Status> {
+    pub(crate) async fn export_summary(
+        &self,
+        call: &Call,
+        asked: &InDivision,
+    ) -> Result<Vec<u8>, Status> {
         call.caller.may_here(&asked.division)?;
         self.reach(call, asked.min_position.as_ref()).await?;
         let names = self.division_names(&asked.division).await?;
-        let heading = names.get(&asked.division).cloned().unwrap_or_else(|| asked.division.to_string());
+        let heading = names
+            .get(&asked.division)
+            .cloned()
+            .unwrap_or_else(|| asked.division.to_string());
         let mut lines = Vec::new();
         let mut after = None;
         loop {
@@ -48,7 +55,8 @@ impl Registry {
             });
             let files = files.await.map_err(refusals::of_database)?;
             after = files.last().map(|file| file.elder.id.as_uuid());
-            self.add_lines(call, &files, asked.on, &names, &mut lines).await?;
+            self.add_lines(call, &files, asked.on, &names, &mut lines)
+                .await?;
             if lines.len() > annex3::MOST_ELDERS {
                 return Err(too_large());
             }
@@ -56,7 +64,9 @@ impl Registry {
                 break;
             }
         }
-        lines.sort_by(|(village, one), (other, another)| (village, &one.name).cmp(&(other, &another.name)));
+        lines.sort_by(|(village, one), (other, another)| {
+            (village, &one.name).cmp(&(other, &another.name))
+        });
         let on = asked.on;
         let print = move || annex3::summary(&heading, on, lines.into_iter().map(|(_, line)| line));
         tokio::task::spawn_blocking(print)
@@ -65,9 +75,17 @@ impl Registry {
             .map_err(|error| of_printing(&error))
     }
 
-    async fn division_names(&self, division: &DivisionCode) -> Result<HashMap<DivisionCode, String>, Status> {
-        let divisions = divisions_table::list(&self.pool, Some(division)).await.map_err(refusals::of_database)?;
-        Ok(divisions.into_iter().map(|division| (division.code, division.name)).collect())
+    async fn division_names(
+        &self,
+        division: &DivisionCode,
+    ) -> Result<HashMap<DivisionCode, String>, Status> {
+        let divisions = divisions_table::list(&self.pool, Some(division))
+            .await
+            .map_err(refusals::of_database)?;
+        Ok(divisions
+            .into_iter()
+            .map(|division| (division.code, division.name))
+            .collect())
     }
 
     async fn add_lines(
@@ -84,7 +102,12 @@ impl Registry {
         for file in files {
             let facts = file.elder.facts.on(on);
             // An erased elder's row may be there for a moment longer than the key.
-            let Some(key) = keys.get(&file.elder.id.as_uuid()).filter(|_| facts.in_scope()) else { continue };
+            let Some(key) = keys
+                .get(&file.elder.id.as_uuid())
+                .filter(|_| facts.in_scope())
+            else {
+                continue;
+            };
             let personal = Personal::of(file, on, key)?;
             let village = facts.residence.village.division();
             told.push(file.elder.id);
@@ -95,10 +118,9 @@ impl Registry {
                     id_number: personal.id_number,
                     village: names.get(&village).cloned().unwrap_or_default(),
                     address: personal.home.address,
-                    position: personal
-                        .home
-                        .position
-                        .and_then(|position| GeoPosition::new(position.latitude, position.longitude).ok()),
+                    position: personal.home.position.and_then(|position| {
+                        GeoPosition::new(position.latitude, position.longitude).ok()
+                    }),
                     categories: facts.categories,
                     assistance: facts.assistance,
                     handicap_grade: facts.handicap_grade,
@@ -160,12 +182,21 @@ impl Personal {
         let elder = &file.elder;
         let person = elder.id.as_uuid();
         let identity = open_identity(key, elder)?;
-        let id_number = identity.id_number.parse().map_err(|error: civic::IdNumberError| service::errors::internal(&error))?;
+        let id_number = identity
+            .id_number
+            .parse()
+            .map_err(|error: civic::IdNumberError| service::errors::internal(&error))?;
         let home = elder.facts.on(on).residence.home;
-        let contacts: pb::ContactList =
-            answer::open(Some(key), purpose::CONTACTS, person, elder.contacts.as_ref()).unwrap_or_default();
+        let contacts: pb::ContactList = answer::open(
+            Some(key),
+            purpose::CONTACTS,
+            person,
+            elder.contacts.as_ref(),
+        )
+        .unwrap_or_default();
         let remarks: pb::Remarks =
-            answer::open(Some(key), purpose::REMARKS, person, elder.remarks.as_ref()).unwrap_or_default();
+            answer::open(Some(key), purpose::REMARKS, person, elder.remarks.as_ref())
+                .unwrap_or_default();
         Ok(Self {
             identity,
             id_number,
@@ -173,7 +204,11 @@ impl Personal {
             contacts: contacts
                 .contacts
                 .into_iter()
-                .map(|contact| ContactLine { name: contact.name, relation: contact.relation, phone: contact.phone })
+                .map(|contact| ContactLine {
+                    name: contact.name,
+                    relation: contact.relation,
+                    phone: contact.phone,
+                })
                 .collect(),
             remarks: remarks.text,
         })

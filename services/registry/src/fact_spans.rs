@@ -5,8 +5,8 @@
 //! date.
 
 use civic::{
-    Assistance, CapabilityLevel, Category, ConsentState, ElderStatus, HandicapGrade, LocalDay, Observation, Set,
-    VillageCode,
+    Assistance, CapabilityLevel, Category, ConsentState, ElderStatus, HandicapGrade, LocalDay,
+    Observation, Set, VillageCode,
 };
 use elders::Facts;
 
@@ -35,7 +35,9 @@ pub(crate) struct SpanFacts {
 pub(crate) fn spans(facts: &Facts) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::with_capacity(1);
     let turns = facts.turning_days();
-    for first_day in std::iter::once(LocalDay::MIN).chain(turns.into_iter().filter(|day| *day > LocalDay::MIN)) {
+    for first_day in
+        std::iter::once(LocalDay::MIN).chain(turns.into_iter().filter(|day| *day > LocalDay::MIN))
+    {
         let on_day = facts.on(first_day);
         let facts = SpanFacts {
             village: on_day.residence.village,
@@ -53,7 +55,11 @@ pub(crate) fn spans(facts: &Facts) -> Vec<Span> {
             }
             before.last_day = first_day.prev();
         }
-        spans.push(Span { first_day, last_day: LocalDay::MAX, facts });
+        spans.push(Span {
+            first_day,
+            last_day: LocalDay::MAX,
+            facts,
+        });
     }
     spans
 }

@@ -13,10 +13,9 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     call::Call,
     commands::Done,
-    divisions_table, parse,
-    refusals,
+    divisions_table, parse, refusals,
     registry::Registry,
-    survey::import::{self, Upload},
+    survey::upload::{self, Upload},
 };
 
 /// How long the next piece of a workbook may take.
@@ -37,7 +36,10 @@ pub(crate) struct RegistryFace {
 
 impl RegistryFace {
     pub(crate) fn new(registry: Registry) -> Self {
-        Self { registry, imports: import::places() }
+        Self {
+            registry,
+            imports: upload::places(),
+        }
     }
 }
 
@@ -61,27 +63,29 @@ pub(crate) fn actions() -> Actions {
         "ReportDuplicate",
     ]
     .map(|method| (method, Action::Write));
-    Actions::new().declare("eldercare.registry.v1.RegistryService", &write).declare(
-        "eldercare.registry.v1.RegistryService",
-        &[
-            ("GetElder", Action::ReadPersonal),
-            ("BatchGetElders", Action::ReadPersonal),
-            ("ListElders", Action::ReadPersonal),
-            ("SearchElders", Action::ReadPersonal),
-            ("GetElderHistory", Action::ReadPersonal),
-            ("ListDuplicates", Action::ReadPersonal),
-            ("DismissDuplicate", Action::Review),
-            ("MergeElders", Action::Review),
-            ("UnmergeElders", Action::Review),
-            ("EraseElder", Action::Erase),
-            ("ImportSurvey", Action::Import),
-            ("ExportSummary", Action::ExportPersonal),
-            ("ExportElderForm", Action::ExportPersonal),
-            ("GetStatistics", Action::ReadStatistics),
-            ("ImportDivisions", Action::Administer),
-            ("ListDivisions", Action::ReadReference),
-        ],
-    )
+    Actions::new()
+        .declare("eldercare.registry.v1.RegistryService", &write)
+        .declare(
+            "eldercare.registry.v1.RegistryService",
+            &[
+                ("GetElder", Action::ReadPersonal),
+                ("BatchGetElders", Action::ReadPersonal),
+                ("ListElders", Action::ReadPersonal),
+                ("SearchElders", Action::ReadPersonal),
+                ("GetElderHistory", Action::ReadPersonal),
+                ("ListDuplicates", Action::ReadPersonal),
+                ("DismissDuplicate", Action::Review),
+                ("MergeElders", Action::Review),
+                ("UnmergeElders", Action::Review),
+                ("EraseElder", Action::Erase),
+                ("ImportSurvey", Action::Import),
+                ("ExportSummary", Action::ExportPersonal),
+                ("ExportElderForm", Action::ExportPersonal),
+                ("GetStatistics", Action::ReadStatistics),
+                ("ImportDivisions", Action::Administer),
+                ("ListDivisions", Action::ReadReference),
+            ],
+        )
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -135,15 +139,24 @@ fn committed(done: Done) -> Option<pb::Committed> {
 
 #[tonic::async_trait]
 impl RegistryService for RegistryFace {
-    async fn register_elder(&self, request: Request<pb::RegisterElderRequest>) -> Answer<pb::RegisterElderResponse> {
+    async fn register_elder(
+        &self,
+        request: Request<pb::RegisterElderRequest>,
+    ) -> Answer<pb::RegisterElderResponse> {
         let (call, request, digest) = self.command("RegisterElder", request)?;
         let registration = parse::commands::register(request, call.time())?;
         let done = self.registry.register(&call, &registration, digest).await?;
         let elder_id = done.elder.to_string();
-        Ok(Response::new(pb::RegisterElderResponse { committed: committed(done), elder_id }))
+        Ok(Response::new(pb::RegisterElderResponse {
+            committed: committed(done),
+            elder_id,
+        }))
     }
 
-    async fn get_elder(&self, request: Request<pb::GetElderRequest>) -> Answer<pb::GetElderResponse> {
+    async fn get_elder(
+        &self,
+        request: Request<pb::GetElderRequest>,
+    ) -> Answer<pb::GetElderResponse> {
         let call = self.call(&request)?;
         let get = parse::queries::get(request.get_ref(), call.now)?;
         let elder = self.registry.get(&call, &get).await?;
@@ -159,23 +172,37 @@ impl RegistryService for RegistryFace {
         self.registry.batch(&call, &batch).await.map(Response::new)
     }
 
-    async fn list_elders(&self, request: Request<pb::ListEldersRequest>) -> Answer<pb::ListEldersResponse> {
+    async fn list_elders(
+        &self,
+        request: Request<pb::ListEldersRequest>,
+    ) -> Answer<pb::ListEldersResponse> {
         let call = self.call(&request)?;
         let listed = parse::queries::list(request.into_inner())?;
         self.registry.list(&call, &listed).await.map(Response::new)
     }
 
-    async fn search_elders(&self, request: Request<pb::SearchEldersRequest>) -> Answer<pb::SearchEldersResponse> {
+    async fn search_elders(
+        &self,
+        request: Request<pb::SearchEldersRequest>,
+    ) -> Answer<pb::SearchEldersResponse> {
         let call = self.call(&request)?;
         let search = parse::queries::search(request.into_inner())?;
-        self.registry.search(&call, &search).await.map(Response::new)
+        self.registry
+            .search(&call, &search)
+            .await
+            .map(Response::new)
     }
 
-    async fn update_elder(&self, request: Request<pb::UpdateElderRequest>) -> Answer<pb::UpdateElderResponse> {
+    async fn update_elder(
+        &self,
+        request: Request<pb::UpdateElderRequest>,
+    ) -> Answer<pb::UpdateElderResponse> {
         let (call, request, digest) = self.command("UpdateElder", request)?;
         let command = parse::commands::update(request, call.time())?;
         let done = self.registry.update(&call, &command, digest).await?;
-        Ok(Response::new(pb::UpdateElderResponse { committed: committed(done) }))
+        Ok(Response::new(pb::UpdateElderResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn correct_identity(
@@ -184,15 +211,25 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::CorrectIdentityResponse> {
         let (call, request, digest) = self.command("CorrectIdentity", request)?;
         let command = parse::commands::correct_identity(request, call.time())?;
-        let done = self.registry.correct_identity(&call, &command, digest).await?;
-        Ok(Response::new(pb::CorrectIdentityResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .correct_identity(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::CorrectIdentityResponse {
+            committed: committed(done),
+        }))
     }
 
-    async fn relocate_elder(&self, request: Request<pb::RelocateElderRequest>) -> Answer<pb::RelocateElderResponse> {
+    async fn relocate_elder(
+        &self,
+        request: Request<pb::RelocateElderRequest>,
+    ) -> Answer<pb::RelocateElderResponse> {
         let (call, request, digest) = self.command("RelocateElder", request)?;
         let command = parse::commands::relocate(request, call.time())?;
         let done = self.registry.relocate(&call, &command, digest).await?;
-        Ok(Response::new(pb::RelocateElderResponse { committed: committed(done) }))
+        Ok(Response::new(pb::RelocateElderResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn record_assessment(
@@ -204,7 +241,10 @@ impl RegistryService for RegistryFace {
         let command = parse::commands::assess(request, call.time())?;
         let done = self.registry.assess(&call, &command, digest).await?;
         let level = command.what.capability.level.wire();
-        Ok(Response::new(pb::RecordAssessmentResponse { committed: committed(done), level }))
+        Ok(Response::new(pb::RecordAssessmentResponse {
+            committed: committed(done),
+            level,
+        }))
     }
 
     async fn record_handicap(
@@ -213,8 +253,13 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::RecordHandicapResponse> {
         let (call, request, digest) = self.command("RecordHandicap", request)?;
         let command = parse::commands::record_handicap(request, call.time())?;
-        let done = self.registry.change_plainly(&call, &command, digest).await?;
-        Ok(Response::new(pb::RecordHandicapResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .change_plainly(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::RecordHandicapResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn record_observation(
@@ -223,8 +268,13 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::RecordObservationResponse> {
         let (call, request, digest) = self.command("RecordObservation", request)?;
         let command = parse::commands::record_observation(request, call.time())?;
-        let done = self.registry.change_plainly(&call, &command, digest).await?;
-        Ok(Response::new(pb::RecordObservationResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .change_plainly(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::RecordObservationResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn record_circumstance(
@@ -233,9 +283,15 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::RecordCircumstanceResponse> {
         let (call, request, digest) = self.command("RecordCircumstance", request)?;
         let command = parse::commands::record_circumstance(request)?;
-        let (done, id) = self.registry.record_circumstance(&call, &command, digest).await?;
+        let (done, id) = self
+            .registry
+            .record_circumstance(&call, &command, digest)
+            .await?;
         let circumstance_id = id.to_string();
-        Ok(Response::new(pb::RecordCircumstanceResponse { committed: committed(done), circumstance_id }))
+        Ok(Response::new(pb::RecordCircumstanceResponse {
+            committed: committed(done),
+            circumstance_id,
+        }))
     }
 
     async fn end_circumstance(
@@ -244,29 +300,55 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::EndCircumstanceResponse> {
         let (call, request, digest) = self.command("EndCircumstance", request)?;
         let command = parse::commands::end_circumstance(request, call.time())?;
-        let done = self.registry.change_plainly(&call, &command, digest).await?;
-        Ok(Response::new(pb::EndCircumstanceResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .change_plainly(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::EndCircumstanceResponse {
+            committed: committed(done),
+        }))
     }
 
-    async fn set_contacts(&self, request: Request<pb::SetContactsRequest>) -> Answer<pb::SetContactsResponse> {
+    async fn set_contacts(
+        &self,
+        request: Request<pb::SetContactsRequest>,
+    ) -> Answer<pb::SetContactsResponse> {
         let (call, request, digest) = self.command("SetContacts", request)?;
         let command = parse::commands::set_contacts(request)?;
         let done = self.registry.set_contacts(&call, &command, digest).await?;
-        Ok(Response::new(pb::SetContactsResponse { committed: committed(done) }))
+        Ok(Response::new(pb::SetContactsResponse {
+            committed: committed(done),
+        }))
     }
 
-    async fn record_consent(&self, request: Request<pb::RecordConsentRequest>) -> Answer<pb::RecordConsentResponse> {
+    async fn record_consent(
+        &self,
+        request: Request<pb::RecordConsentRequest>,
+    ) -> Answer<pb::RecordConsentResponse> {
         let (call, request, digest) = self.command("RecordConsent", request)?;
         let command = parse::commands::record_consent(request, call.time())?;
-        let done = self.registry.change_plainly(&call, &command, digest).await?;
-        Ok(Response::new(pb::RecordConsentResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .change_plainly(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::RecordConsentResponse {
+            committed: committed(done),
+        }))
     }
 
-    async fn record_death(&self, request: Request<pb::RecordDeathRequest>) -> Answer<pb::RecordDeathResponse> {
+    async fn record_death(
+        &self,
+        request: Request<pb::RecordDeathRequest>,
+    ) -> Answer<pb::RecordDeathResponse> {
         let (call, request, digest) = self.command("RecordDeath", request)?;
         let command = parse::commands::record_death(request, call.time())?;
-        let done = self.registry.change_plainly(&call, &command, digest).await?;
-        Ok(Response::new(pb::RecordDeathResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .change_plainly(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::RecordDeathResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn record_move_out(
@@ -275,8 +357,13 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::RecordMoveOutResponse> {
         let (call, request, digest) = self.command("RecordMoveOut", request)?;
         let command = parse::commands::move_out(request, call.time())?;
-        let done = self.registry.change_plainly(&call, &command, digest).await?;
-        Ok(Response::new(pb::RecordMoveOutResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .change_plainly(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::RecordMoveOutResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn reinstate_elder(
@@ -285,8 +372,13 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::ReinstateElderResponse> {
         let (call, request, digest) = self.command("ReinstateElder", request)?;
         let command = parse::commands::reinstate(request, call.time())?;
-        let done = self.registry.change_plainly(&call, &command, digest).await?;
-        Ok(Response::new(pb::ReinstateElderResponse { committed: committed(done) }))
+        let done = self
+            .registry
+            .change_plainly(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::ReinstateElderResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn report_duplicate(
@@ -294,10 +386,16 @@ impl RegistryService for RegistryFace {
         request: Request<pb::ReportDuplicateRequest>,
     ) -> Answer<pb::ReportDuplicateResponse> {
         let (call, request, digest) = self.command("ReportDuplicate", request)?;
-        let command = parse::commands::report_duplicate(request)?;
-        let done = self.registry.report_duplicate(&call, &command, digest).await?;
+        let command = parse::tables_and_pairs::report_duplicate(request)?;
+        let done = self
+            .registry
+            .report_duplicate(&call, &command, digest)
+            .await?;
         let duplicate_id = command.pair.id().to_string();
-        Ok(Response::new(pb::ReportDuplicateResponse { committed: committed(done), duplicate_id }))
+        Ok(Response::new(pb::ReportDuplicateResponse {
+            committed: committed(done),
+            duplicate_id,
+        }))
     }
 
     async fn dismiss_duplicate(
@@ -305,30 +403,50 @@ impl RegistryService for RegistryFace {
         request: Request<pb::DismissDuplicateRequest>,
     ) -> Answer<pb::DismissDuplicateResponse> {
         let (call, request, digest) = self.command("DismissDuplicate", request)?;
-        let command = parse::commands::dismiss_duplicate(request)?;
-        let done = self.registry.dismiss_duplicate(&call, &command, digest).await?;
-        Ok(Response::new(pb::DismissDuplicateResponse { committed: committed(done) }))
+        let command = parse::tables_and_pairs::dismiss_duplicate(request)?;
+        let done = self
+            .registry
+            .dismiss_duplicate(&call, &command, digest)
+            .await?;
+        Ok(Response::new(pb::DismissDuplicateResponse {
+            committed: committed(done),
+        }))
     }
 
-    async fn merge_elders(&self, request: Request<pb::MergeEldersRequest>) -> Answer<pb::MergeEldersResponse> {
+    async fn merge_elders(
+        &self,
+        request: Request<pb::MergeEldersRequest>,
+    ) -> Answer<pb::MergeEldersResponse> {
         let (call, request, digest) = self.command("MergeElders", request)?;
-        let command = parse::commands::merge(request)?;
+        let command = parse::tables_and_pairs::merge(request)?;
         let done = self.registry.merge(&call, &command, digest).await?;
-        Ok(Response::new(pb::MergeEldersResponse { committed: committed(done) }))
+        Ok(Response::new(pb::MergeEldersResponse {
+            committed: committed(done),
+        }))
     }
 
-    async fn unmerge_elders(&self, request: Request<pb::UnmergeEldersRequest>) -> Answer<pb::UnmergeEldersResponse> {
+    async fn unmerge_elders(
+        &self,
+        request: Request<pb::UnmergeEldersRequest>,
+    ) -> Answer<pb::UnmergeEldersResponse> {
         let (call, request, digest) = self.command("UnmergeElders", request)?;
-        let command = parse::commands::unmerge(request)?;
+        let command = parse::tables_and_pairs::unmerge(request)?;
         let done = self.registry.unmerge(&call, &command, digest).await?;
-        Ok(Response::new(pb::UnmergeEldersResponse { committed: committed(done) }))
+        Ok(Response::new(pb::UnmergeEldersResponse {
+            committed: committed(done),
+        }))
     }
 
-    async fn erase_elder(&self, request: Request<pb::EraseElderRequest>) -> Answer<pb::EraseElderResponse> {
+    async fn erase_elder(
+        &self,
+        request: Request<pb::EraseElderRequest>,
+    ) -> Answer<pb::EraseElderResponse> {
         let (call, request, digest) = self.command("EraseElder", request)?;
         let command = parse::commands::erase(request)?;
         let done = self.registry.erase(&call, &command, digest).await?;
-        Ok(Response::new(pb::EraseElderResponse { committed: committed(done) }))
+        Ok(Response::new(pb::EraseElderResponse {
+            committed: committed(done),
+        }))
     }
 
     async fn get_elder_history(
@@ -337,7 +455,10 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::GetElderHistoryResponse> {
         let call = self.call(&request)?;
         let history = parse::queries::history(request.get_ref())?;
-        self.registry.history(&call, &history).await.map(Response::new)
+        self.registry
+            .history(&call, &history)
+            .await
+            .map(Response::new)
     }
 
     async fn list_duplicates(
@@ -346,7 +467,10 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::ListDuplicatesResponse> {
         let call = self.call(&request)?;
         let listed = parse::queries::list_duplicates(request.into_inner())?;
-        self.registry.duplicates(&call, &listed).await.map(Response::new)
+        self.registry
+            .duplicates(&call, &listed)
+            .await
+            .map(Response::new)
     }
 
     type ImportSurveyStream = ReceiverStream<Result<pb::ImportSurveyResponse, Status>>;
@@ -358,13 +482,20 @@ impl RegistryService for RegistryFace {
         let call = self.call(&request)?;
         let mut pieces = request.into_inner();
         let first = next_piece(&mut pieces).await?;
-        let Some(pb::import_survey_request::Part::Options(options)) = first.and_then(|message| message.part) else {
-            return Err(service::Violation::new("options", "REQUIRED", "come first", "须在最前").into());
+        let Some(pb::import_survey_request::Part::Options(options)) =
+            first.and_then(|message| message.part)
+        else {
+            return Err(
+                service::Violation::new("options", "REQUIRED", "come first", "须在最前").into(),
+            );
         };
         let options = parse::queries::import_options(&options)?;
         call.caller.may_here(&options.town)?;
         // Before the workbook is taken in, so that waiting imports hold no memory.
-        let place = Arc::clone(&self.imports).acquire_owned().await.map_err(|_closed| errors::shutting_down())?;
+        let place = Arc::clone(&self.imports)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| errors::shutting_down())?;
         let mut upload = Upload::new();
         while let Some(message) = next_piece(&mut pieces).await? {
             upload.take(message)?;
@@ -372,7 +503,9 @@ impl RegistryService for RegistryFace {
         let (sender, answers) = mpsc::channel(UNREAD);
         let registry = self.registry.clone();
         tokio::spawn(async move {
-            registry.import_survey(call, options, upload.finish(), sender).await;
+            registry
+                .import_survey(call, options, upload.finish(), sender)
+                .await;
             drop(place);
         });
         Ok(Response::new(ReceiverStream::new(answers)))
@@ -380,7 +513,10 @@ impl RegistryService for RegistryFace {
 
     type ExportSummaryStream = Answers<pb::ExportSummaryResponse>;
 
-    async fn export_summary(&self, request: Request<pb::ExportSummaryRequest>) -> Answer<Self::ExportSummaryStream> {
+    async fn export_summary(
+        &self,
+        request: Request<pb::ExportSummaryRequest>,
+    ) -> Answer<Self::ExportSummaryStream> {
         let call = self.call(&request)?;
         let asked = parse::queries::export_summary(request.get_ref(), call.today())?;
         let book = bytes::Bytes::from(self.registry.export_summary(&call, &asked).await?);
@@ -388,7 +524,9 @@ impl RegistryService for RegistryFace {
             let chunk = book.slice(start..(start + PIECE).min(book.len()));
             Ok(pb::ExportSummaryResponse { chunk })
         });
-        Ok(Response::new(stream::iter(pieces.collect::<Vec<_>>()).boxed()))
+        Ok(Response::new(
+            stream::iter(pieces.collect::<Vec<_>>()).boxed(),
+        ))
     }
 
     async fn export_elder_form(
@@ -397,14 +535,24 @@ impl RegistryService for RegistryFace {
     ) -> Answer<pb::ExportElderFormResponse> {
         let call = self.call(&request)?;
         let (elder, min_position) = parse::queries::elder_form(request.get_ref())?;
-        let workbook = self.registry.export_form(&call, elder, min_position.as_ref()).await?.into();
+        let workbook = self
+            .registry
+            .export_form(&call, elder, min_position.as_ref())
+            .await?
+            .into();
         Ok(Response::new(pb::ExportElderFormResponse { workbook }))
     }
 
-    async fn get_statistics(&self, request: Request<pb::GetStatisticsRequest>) -> Answer<pb::GetStatisticsResponse> {
+    async fn get_statistics(
+        &self,
+        request: Request<pb::GetStatisticsRequest>,
+    ) -> Answer<pb::GetStatisticsResponse> {
         let call = self.call(&request)?;
         let asked = parse::queries::statistics(request.get_ref(), call.today())?;
-        self.registry.statistics(&call, &asked).await.map(Response::new)
+        self.registry
+            .statistics(&call, &asked)
+            .await
+            .map(Response::new)
     }
 
     async fn import_divisions(
@@ -412,18 +560,29 @@ impl RegistryService for RegistryFace {
         request: Request<pb::ImportDivisionsRequest>,
     ) -> Answer<pb::ImportDivisionsResponse> {
         let (call, request, digest) = self.command("ImportDivisions", request)?;
-        let table = parse::commands::import_divisions(request)?;
-        let committed = self.registry.import_divisions(&call, &table, digest).await?;
-        Ok(Response::new(pb::ImportDivisionsResponse { committed: Some(committed) }))
+        let table = parse::tables_and_pairs::import_divisions(request)?;
+        let committed = self
+            .registry
+            .import_divisions(&call, &table, digest)
+            .await?;
+        Ok(Response::new(pb::ImportDivisionsResponse {
+            committed: Some(committed),
+        }))
     }
 
-    async fn list_divisions(&self, request: Request<pb::ListDivisionsRequest>) -> Answer<pb::ListDivisionsResponse> {
+    async fn list_divisions(
+        &self,
+        request: Request<pb::ListDivisionsRequest>,
+    ) -> Answer<pb::ListDivisionsResponse> {
         let call = self.call(&request)?;
         let (division, min_position) = parse::queries::list_divisions(request.get_ref())?;
         self.registry.reach(&call, min_position.as_ref()).await?;
         let divisions = divisions_table::list(&self.registry.pool, division.as_ref());
         let divisions = divisions.await.map_err(refusals::of_database)?;
-        let divisions = divisions.iter().map(crate::divisions::Division::to_proto).collect();
+        let divisions = divisions
+            .iter()
+            .map(crate::divisions::Division::to_proto)
+            .collect();
         Ok(Response::new(pb::ListDivisionsResponse { divisions }))
     }
 }
@@ -432,5 +591,7 @@ impl RegistryService for RegistryFace {
 async fn next_piece(
     pieces: &mut Streaming<pb::ImportSurveyRequest>,
 ) -> Result<Option<pb::ImportSurveyRequest>, Status> {
-    tokio::time::timeout(NEXT_PIECE, pieces.message()).await.map_err(|_elapsed| errors::deadline_exceeded())?
+    tokio::time::timeout(NEXT_PIECE, pieces.message())
+        .await
+        .map_err(|_elapsed| errors::deadline_exceeded())?
 }

@@ -32,30 +32,46 @@ impl Registry {
     ) -> Result<pb::GetElderHistoryResponse, Status> {
         let (elder, loaded) = self.file_for(history.elder, Uuid::nil()).await?;
         self.may_change(call, &loaded, Uuid::nil())?;
-        let subject =
-            Repository::<File>::subject(&elder.to_string()).map_err(|error| service::errors::internal(&error))?;
+        let subject = Repository::<File>::subject(&elder.to_string())
+            .map_err(|error| service::errors::internal(&error))?;
         // The record in which the page before ended may have further events.
-        let after = history.after.map_or(0, |(sequence, _)| sequence.saturating_sub(1));
-        let records = self.log.read(&subject, after).await.map_err(|error| refusals::of_loading(error.into()))?;
+        let after = history
+            .after
+            .map_or(0, |(sequence, _)| sequence.saturating_sub(1));
+        let records = self
+            .log
+            .read(&subject, after)
+            .await
+            .map_err(|error| refusals::of_loading(error.into()))?;
         let key = match self.vault.key(elder.as_uuid()).await {
             Ok(key) => Some(key),
             Err(vault::KeyError::Erased) => None,
             Err(vault::KeyError::Unavailable(away)) => return Err(refusals::of_keys(away)),
         };
-        let told = Telling { stream: self.log.stream(), elder, key: key.as_deref() };
+        let told = Telling {
+            stream: self.log.stream(),
+            elder,
+            key: key.as_deref(),
+        };
         let mut changes = Vec::new();
         let mut last = None;
         let mut next_page_token = String::new();
         'records: for record in &records {
             for (raw, place) in record.events.iter().zip(0_u32..) {
-                if history.after.is_some_and(|seen| (record.sequence, place) <= seen) {
+                if history
+                    .after
+                    .is_some_and(|seen| (record.sequence, place) <= seen)
+                {
                     continue;
                 }
                 if changes.len() == history.size {
-                    next_page_token = last.map(|(sequence, place)| history.token(sequence, place)).unwrap_or_default();
+                    next_page_token = last
+                        .map(|(sequence, place)| history.token(sequence, place))
+                        .unwrap_or_default();
                     break 'records;
                 }
-                let event = codec::decode(raw).map_err(|error| service::errors::internal(&error))?;
+                let event =
+                    codec::decode(raw).map_err(|error| service::errors::internal(&error))?;
                 changes.push(told.change(record, &event));
                 last = Some((record.sequence, place));
             }
@@ -63,7 +79,10 @@ impl Registry {
         if key.is_some() {
             access::record(&call.caller, "GetElderHistory", &[elder]);
         }
-        Ok(pb::GetElderHistoryResponse { changes, next_page_token })
+        Ok(pb::GetElderHistoryResponse {
+            changes,
+            next_page_token,
+        })
     }
 }
 
@@ -113,9 +132,13 @@ impl Telling<'_> {
                 words.set("categories", update.categories);
                 words.set("assistance", update.assistance);
                 words.set("wanted_services", update.wanted_services);
-                self.personal(words, "remarks", purpose::REMARKS, update.remarks.as_ref(), |remarks: pb::Remarks| {
-                    remarks.text
-                });
+                self.personal(
+                    words,
+                    "remarks",
+                    purpose::REMARKS,
+                    update.remarks.as_ref(),
+                    |remarks: pb::Remarks| remarks.text,
+                );
                 return (from(update.on), String::new());
             }
             Event::CapabilityAssessed(capability, items) => {
@@ -126,7 +149,12 @@ impl Telling<'_> {
                     purpose::ASSESSMENT_ITEMS,
                     items.as_ref(),
                     |items: pb::AssessmentItems| {
-                        items.scores.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+                        items
+                            .scores
+                            .iter()
+                            .map(ToString::to_string)
+                            .collect::<Vec<_>>()
+                            .join(" ")
                     },
                 );
                 return (from(capability.assessed_on), String::new());
@@ -152,7 +180,9 @@ impl Telling<'_> {
                 words.fact("circumstances.last_day", last_day);
             }
             Event::ContactsSet(contacts) => self.contacts(Some(contacts), words),
-            Event::ConsentGranted(spoken) => return (words.spoken("GRANTED", spoken), String::new()),
+            Event::ConsentGranted(spoken) => {
+                return (words.spoken("GRANTED", spoken), String::new());
+            }
             Event::ConsentRefused(spoken) | Event::ConsentWithdrawn(spoken) => {
                 return (words.spoken("REFUSED", spoken), String::new());
             }
@@ -190,48 +220,79 @@ impl Telling<'_> {
         words.set("assistance", Some(registered.assistance));
         words.capability(&registered.capability);
         words.set("observations", Some(registered.observations));
-        words.fact("handicap_grade", registered.handicap_grade.map_or(0, |grade| grade.number()));
+        words.fact(
+            "handicap_grade",
+            registered.handicap_grade.map_or(0, |grade| grade.number()),
+        );
         for circumstance in &registered.circumstances {
             words.circumstance(circumstance);
         }
         self.contacts(registered.contacts.as_ref(), words);
         words.consent(&registered.consent);
         words.set("wanted_services", Some(registered.wanted_services));
-        self.personal(words, "remarks", purpose::REMARKS, registered.remarks.as_ref(), |remarks: pb::Remarks| {
-            remarks.text
-        });
+        self.personal(
+            words,
+            "remarks",
+            purpose::REMARKS,
+            registered.remarks.as_ref(),
+            |remarks: pb::Remarks| remarks.text,
+        );
         words.fact("source", answer::source(registered.source));
     }
 
     fn identity(&self, identity: &Sealed<pb::Identity>, words: &mut Words) {
-        let opened = answer::open(self.key, purpose::IDENTITY, self.elder.as_uuid(), Some(identity));
-        let (name, id_number) = opened.map(|identity| (identity.name, identity.id_number)).unwrap_or_default();
+        let opened = answer::open(
+            self.key,
+            purpose::IDENTITY,
+            self.elder.as_uuid(),
+            Some(identity),
+        );
+        let (name, id_number) = opened
+            .map(|identity| (identity.name, identity.id_number))
+            .unwrap_or_default();
         words.personal("name", name);
         words.personal("id_number", id_number);
     }
 
     fn residence(&self, residence: &Residence, words: &mut Words) {
         words.fact("division_code", residence.village);
-        let home = answer::open(self.key, purpose::HOME, self.elder.as_uuid(), residence.home.as_ref());
+        let home = answer::open(
+            self.key,
+            purpose::HOME,
+            self.elder.as_uuid(),
+            residence.home.as_ref(),
+        );
         let home: pb::Home = home.unwrap_or_default();
         if residence.home.is_some() {
             words.personal("address", home.address);
-            let position = home.position.map(|position| format!("{} {}", position.latitude, position.longitude));
+            let position = home
+                .position
+                .map(|position| format!("{} {}", position.latitude, position.longitude));
             words.personal("position", position.unwrap_or_default());
         }
     }
 
     fn contacts(&self, contacts: Option<&Sealed<pb::ContactList>>, words: &mut Words) {
-        self.personal(words, "contacts", purpose::CONTACTS, contacts, |list: pb::ContactList| {
-            let one = |contact: &proto::eldercare::r#type::v1::Contact| {
-                [contact.name.as_str(), contact.relation.as_str(), contact.phone.as_str()]
+        self.personal(
+            words,
+            "contacts",
+            purpose::CONTACTS,
+            contacts,
+            |list: pb::ContactList| {
+                let one = |contact: &proto::eldercare::r#type::v1::Contact| {
+                    [
+                        contact.name.as_str(),
+                        contact.relation.as_str(),
+                        contact.phone.as_str(),
+                    ]
                     .into_iter()
                     .filter(|part| !part.is_empty())
                     .collect::<Vec<_>>()
                     .join(" ")
-            };
-            list.contacts.iter().map(one).collect::<Vec<_>>().join("; ")
-        });
+                };
+                list.contacts.iter().map(one).collect::<Vec<_>>().join("; ")
+            },
+        );
     }
 
     fn personal<T: Message + Default>(
@@ -251,11 +312,19 @@ impl Telling<'_> {
 
 impl Words {
     fn fact(&mut self, field: &str, value: impl ToString) {
-        self.0.push(pb::ChangedField { field: field.to_owned(), value: value.to_string(), personal: false });
+        self.0.push(pb::ChangedField {
+            field: field.to_owned(),
+            value: value.to_string(),
+            personal: false,
+        });
     }
 
     fn personal(&mut self, field: &str, value: String) {
-        self.0.push(pb::ChangedField { field: field.to_owned(), value, personal: true });
+        self.0.push(pb::ChangedField {
+            field: field.to_owned(),
+            value,
+            personal: true,
+        });
     }
 
     fn set<T: Term>(&mut self, field: &str, set: Option<Set<T>>) {
@@ -272,8 +341,14 @@ impl Words {
     }
 
     fn circumstance(&mut self, circumstance: &Circumstance) {
-        let last = circumstance.last_day.map(|day| day.to_string()).unwrap_or_default();
-        self.fact("circumstances", format!("{} {}/{last}", circumstance.kind, circumstance.first_day));
+        let last = circumstance
+            .last_day
+            .map(|day| day.to_string())
+            .unwrap_or_default();
+        self.fact(
+            "circumstances",
+            format!("{} {}/{last}", circumstance.kind, circumstance.first_day),
+        );
         self.fact("circumstances.circumstance_id", circumstance.id);
     }
 

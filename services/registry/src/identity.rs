@@ -62,7 +62,9 @@ impl Decider for Claim {
         match (self, *command) {
             (Self::Free, Command::Claim(elder)) => Ok(vec![Event::Claimed(elder)]),
             (Self::Held(holder), Command::Claim(elder)) if *holder == elder => Ok(Vec::new()),
-            (Self::Held(holder), Command::Release(elder)) if *holder == elder => Ok(vec![Event::Released(elder)]),
+            (Self::Held(holder), Command::Release(elder)) if *holder == elder => {
+                Ok(vec![Event::Released(elder)])
+            }
             (Self::Held(holder), Command::Claim(_)) => Err(Refusal::HeldByAnother(*holder)),
             // What one does not hold is let go already.
             (Self::Free | Self::Held(_), Command::Release(_)) => Ok(Vec::new()),
@@ -85,18 +87,30 @@ impl Aggregate for Claim {
         let (event_type, data) = match event {
             Event::Claimed(elder) => (
                 pb::IdentityClaimed::full_name(),
-                pb::IdentityClaimed { elder_id: elder.to_string() }.encode_to_vec(),
+                pb::IdentityClaimed {
+                    elder_id: elder.to_string(),
+                }
+                .encode_to_vec(),
             ),
             Event::Released(elder) => (
                 pb::IdentityReleased::full_name(),
-                pb::IdentityReleased { elder_id: elder.to_string() }.encode_to_vec(),
+                pb::IdentityReleased {
+                    elder_id: elder.to_string(),
+                }
+                .encode_to_vec(),
             ),
         };
-        RawEvent { event_type, data: data.into() }
+        RawEvent {
+            event_type,
+            data: data.into(),
+        }
     }
 
     fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
-        let elder = |id: &str| id.parse::<ElderId>().map_err(|_id| DecodeError::malformed("elder_id"));
+        let elder = |id: &str| {
+            id.parse::<ElderId>()
+                .map_err(|_id| DecodeError::malformed("elder_id"))
+        };
         match raw.event_type.strip_prefix("eldercare.registry.v1.") {
             Some("IdentityClaimed") => {
                 let message = pb::IdentityClaimed::decode(raw.data.clone())
@@ -125,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_free_number_goes_to_the_first_who_claims_it() {
-        given::<Claim>([]).when(Command::Claim(elder(1))).then([Event::Claimed(elder(1))]);
+        given::<Claim>([])
+            .when(Command::Claim(elder(1)))
+            .then([Event::Claimed(elder(1))]);
     }
 
     #[test]
@@ -137,7 +153,9 @@ mod tests {
 
     #[test]
     fn a_holder_claims_again_for_nothing() {
-        given::<Claim>([Event::Claimed(elder(1))]).when(Command::Claim(elder(1))).then_nothing();
+        given::<Claim>([Event::Claimed(elder(1))])
+            .when(Command::Claim(elder(1)))
+            .then_nothing();
     }
 
     #[test]
@@ -149,7 +167,9 @@ mod tests {
 
     #[test]
     fn only_the_holder_releases() {
-        given::<Claim>([Event::Claimed(elder(1))]).when(Command::Release(elder(2))).then_nothing();
+        given::<Claim>([Event::Claimed(elder(1))])
+            .when(Command::Release(elder(2)))
+            .then_nothing();
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! - The domain, without I/O: [`elder`] (a file), [`identity`] (the claim to an ID number), [`duplicate`] (a pair that may
 //!   be one person), [`divisions`] (a county's table), [`survey`] (workbooks and the judgement of their rows),
 //!   [`annex1`] and [`annex3`] (printed forms).
-//! - Commands: requests are read in `parse`, carried out in `commands`, `reviews`, `county_tables` and
+//! - Commands: requests are read in `parse`, carried out in `registration`, `commands`, `reviews`, `county_tables` and
 //!   `survey::import`. Refusals become status codes in `refusals`.
 //! - The read model: [`registry_elders`] folds the log into the tables of `elders_table`, `duplicates_table` and
 //!   `divisions_table`; `elder_files` and `statistics` ask them, `queries` answers from them.
@@ -34,6 +34,7 @@ mod exports;
 mod history;
 mod queries;
 mod refusals;
+mod registration;
 mod registry;
 mod reviews;
 
@@ -41,6 +42,7 @@ mod division_range;
 mod divisions_table;
 mod duplicates_table;
 mod elder_files;
+mod elders_ahead;
 mod elders_table;
 mod fact_spans;
 mod statistics;

@@ -5,7 +5,9 @@ use service::{Clock, Config, Shutdown, Telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Some(config) = Config::<RegistrySettings>::from_command_line()? else { return Ok(()) };
+    let Some(config) = Config::<RegistrySettings>::from_command_line()? else {
+        return Ok(());
+    };
     let telemetry = Telemetry::start(&config.telemetry, "registry")?;
     let shutdown = Shutdown::on_signals(&config.shutdown)?;
     let clock = Clock::from_settings(&config)?;

@@ -22,7 +22,10 @@ impl OnElderErased {
     /// The reactor over the vault of the registry, which owns the keys.
     #[must_use]
     pub fn new(vault: Vault) -> Self {
-        Self { vault, erased: pb::ElderErased::full_name() }
+        Self {
+            vault,
+            erased: pb::ElderErased::full_name(),
+        }
     }
 }
 
@@ -32,14 +35,27 @@ impl Reactor for OnElderErased {
         NAME
     }
 
-    async fn react(&mut self, _db: &mut PgConnection, records: &[Record]) -> Result<Vec<Parked>, ApplyError> {
+    async fn react(
+        &mut self,
+        _db: &mut PgConnection,
+        records: &[Record],
+    ) -> Result<Vec<Parked>, ApplyError> {
         for record in records {
-            if !record.events.iter().any(|event| event.event_type == self.erased) {
+            if !record
+                .events
+                .iter()
+                .any(|event| event.event_type == self.erased)
+            {
                 continue;
             }
             // A subject that names no elder is parked by the read model; there is no key to destroy.
-            let Ok(elder) = record.subject.id().parse::<ElderId>() else { continue };
-            self.vault.erase(elder.as_uuid()).await.map_err(|_away| ApplyError::Unavailable("the vault"))?;
+            let Ok(elder) = record.subject.id().parse::<ElderId>() else {
+                continue;
+            };
+            self.vault
+                .erase(elder.as_uuid())
+                .await
+                .map_err(|_away| ApplyError::Unavailable("the vault"))?;
         }
         Ok(Vec::new())
     }

@@ -6,3 +6,4 @@
 pub(crate) mod commands;
 mod fields;
 pub(crate) mod queries;
+pub(crate) mod tables_and_pairs;

@@ -29,8 +29,17 @@ impl Registry {
     pub(crate) async fn get(&self, call: &Call, get: &Get) -> Result<pb::Elder, Status> {
         self.reach(call, get.min_position.as_ref()).await?;
         let (file, moment) = match get.as_of {
-            None => (self.files.get(get.elder).await.map_err(refusals::of_database)?, call.moment()),
-            Some(instant) => (self.as_known_at(get.elder, instant).await?, Moment::at(instant)),
+            None => (
+                self.files
+                    .get(get.elder)
+                    .await
+                    .map_err(refusals::of_database)?,
+                call.moment(),
+            ),
+            Some(instant) => (
+                self.as_known_at(get.elder, instant).await?,
+                Moment::at(instant),
+            ),
         };
         let file = file.ok_or_else(refusals::elder_not_found)?;
         call.caller.may_here(&residence(&file, call.today()))?;
@@ -54,23 +63,44 @@ impl Registry {
     }
 
     /// The file as its records up to an instant leave it; of a file merged by then, the one that stood for it.
-    async fn as_known_at(&self, elder: ElderId, instant: DateTime<Utc>) -> Result<Option<FoundFile>, Status> {
+    async fn as_known_at(
+        &self,
+        elder: ElderId,
+        instant: DateTime<Utc>,
+    ) -> Result<Option<FoundFile>, Status> {
         let mut id = elder;
         for _ in 0..16 {
             let subject = Repository::<File>::subject(&id.to_string())
                 .map_err(|error| service::errors::internal(&error))?;
-            let records = self.log.read(&subject, 0).await.map_err(|error| refusals::of_loading(error.into()))?;
-            let Some(first) = records.first() else { return Ok(None) };
+            let records = self
+                .log
+                .read(&subject, 0)
+                .await
+                .map_err(|error| refusals::of_loading(error.into()))?;
+            let Some(first) = records.first() else {
+                return Ok(None);
+            };
             let registered_at = first.metadata.time;
             let mut loaded = Loaded::<File>::default();
-            for record in records.iter().take_while(|record| record.metadata.time <= instant) {
+            for record in records
+                .iter()
+                .take_while(|record| record.metadata.time <= instant)
+            {
                 loaded.take_in(record).map_err(refusals::of_loading)?;
             }
             let version = loaded.sequence;
-            let elders::File::Open(elder) = loaded.state.0 else { return Ok(None) };
+            let elders::File::Open(elder) = loaded.state.0 else {
+                return Ok(None);
+            };
             match elder.merged_into {
                 Some(surviving) => id = surviving,
-                None => return Ok(Some(FoundFile { elder, version, registered_at })),
+                None => {
+                    return Ok(Some(FoundFile {
+                        elder,
+                        version,
+                        registered_at,
+                    }));
+                }
             }
         }
         Ok(None)
@@ -83,13 +113,29 @@ impl Registry {
         batch: &parse::queries::Batch,
     ) -> Result<pb::BatchGetEldersResponse, Status> {
         self.reach(call, batch.min_position.as_ref()).await?;
-        let mut found = self.files.get_many(&batch.elders).await.map_err(refusals::of_database)?;
+        let mut found = self
+            .files
+            .get_many(&batch.elders)
+            .await
+            .map_err(refusals::of_database)?;
         found.retain(|_, file| call.caller.reaches(&residence(file, call.today())));
-        let missing = batch.elders.iter().filter(|elder| !found.contains_key(elder));
+        let missing = batch
+            .elders
+            .iter()
+            .filter(|elder| !found.contains_key(elder));
         let missing_elder_ids = missing.map(ToString::to_string).collect();
-        let files: Vec<_> = batch.elders.iter().filter_map(|elder| found.get(elder).cloned()).collect();
-        let elders = self.show(call, "BatchGetElders", &files, batch.personal).await?;
-        Ok(pb::BatchGetEldersResponse { elders, missing_elder_ids })
+        let files: Vec<_> = batch
+            .elders
+            .iter()
+            .filter_map(|elder| found.get(elder).cloned())
+            .collect();
+        let elders = self
+            .show(call, "BatchGetElders", &files, batch.personal)
+            .await?;
+        Ok(pb::BatchGetEldersResponse {
+            elders,
+            missing_elder_ids,
+        })
     }
 
     /// A page of a division's files by their facts of today.
@@ -111,9 +157,15 @@ impl Registry {
             after: listed.after,
             limit: listed.size + 1,
         });
-        let (files, next_page_token) = page(listed, files.await.map_err(refusals::of_database)?, file_id);
-        let elders = self.show(call, "ListElders", &files, filter.personal).await?;
-        Ok(pb::ListEldersResponse { elders, next_page_token })
+        let (files, next_page_token) =
+            page(listed, files.await.map_err(refusals::of_database)?, file_id);
+        let elders = self
+            .show(call, "ListElders", &files, filter.personal)
+            .await?;
+        Ok(pb::ListEldersResponse {
+            elders,
+            next_page_token,
+        })
     }
 
     /// A page of the files under an ID number, or under a name in a division.
@@ -125,12 +177,20 @@ impl Registry {
         self.reach(call, search.min_position.as_ref()).await?;
         let files = match &search.filter {
             SearchBy::IdNumber(number) => {
-                let found = self.files.by_claim(&self.claims_to(number)).await.map_err(refusals::of_database)?;
+                let found = self
+                    .files
+                    .by_claim(&self.claims_to(number))
+                    .await
+                    .map_err(refusals::of_database)?;
                 // Nobody learns by asking that a number is registered elsewhere.
                 found
                     .into_iter()
                     .filter(|file| call.caller.reaches(&residence(file, call.today())))
-                    .filter(|file| search.after.is_none_or(|after| file.elder.id.as_uuid() > after))
+                    .filter(|file| {
+                        search
+                            .after
+                            .is_none_or(|after| file.elder.id.as_uuid() > after)
+                    })
                     .collect()
             }
             SearchBy::Name(name, division) => {
@@ -138,14 +198,23 @@ impl Registry {
                 let digests = self.index.digests(elders_table::NAME, name.as_str());
                 let digests: Vec<_> = digests.map(|digest| digest.as_bytes().to_vec()).collect();
                 self.files
-                    .by_name(&digests, division, call.today(), search.after, search.size + 1)
+                    .by_name(
+                        &digests,
+                        division,
+                        call.today(),
+                        search.after,
+                        search.size + 1,
+                    )
                     .await
                     .map_err(refusals::of_database)?
             }
         };
         let (files, next_page_token) = page(search, files, file_id);
         let elders = self.show(call, "SearchElders", &files, true).await?;
-        Ok(pb::SearchEldersResponse { elders, next_page_token })
+        Ok(pb::SearchEldersResponse {
+            elders,
+            next_page_token,
+        })
     }
 
     /// Files as answers of today, opened together. Whoever lost their key meanwhile is left out.
@@ -157,7 +226,10 @@ impl Registry {
         personal: bool,
     ) -> Result<Vec<pb::Elder>, Status> {
         if !personal {
-            return Ok(files.iter().map(|file| answer::elder(shown(file), call.moment(), None)).collect());
+            return Ok(files
+                .iter()
+                .map(|file| answer::elder(shown(file), call.moment(), None))
+                .collect());
         }
         let keys = self.keys(files).await?;
         let mut opened = Vec::with_capacity(files.len());
@@ -186,7 +258,9 @@ impl Registry {
     ) -> Result<pb::GetStatisticsResponse, Status> {
         call.caller.may_here(&asked.division)?;
         self.reach(call, asked.min_position.as_ref()).await?;
-        statistics::count(&self.pool, &asked.division, asked.on).await.map_err(refusals::of_database)
+        statistics::count(&self.pool, &asked.division, asked.on)
+            .await
+            .map_err(refusals::of_database)
     }
 
     /// A page of pairs that may be one person's.
@@ -207,9 +281,13 @@ impl Registry {
             listed.size + 1,
         );
         let pairs = pairs.await.map_err(refusals::of_database)?;
-        let (duplicates, next_page_token) =
-            page(listed, pairs, |pair| Uuid::try_parse(&pair.duplicate_id).unwrap_or_default());
-        Ok(pb::ListDuplicatesResponse { duplicates, next_page_token })
+        let (duplicates, next_page_token) = page(listed, pairs, |pair| {
+            Uuid::try_parse(&pair.duplicate_id).unwrap_or_default()
+        });
+        Ok(pb::ListDuplicatesResponse {
+            duplicates,
+            next_page_token,
+        })
     }
 }
 
@@ -219,7 +297,11 @@ fn residence(file: &FoundFile, day: LocalDay) -> civic::DivisionCode {
 }
 
 fn shown(file: &FoundFile) -> Shown<'_> {
-    Shown { elder: &file.elder, version: file.version, registered_at: file.registered_at }
+    Shown {
+        elder: &file.elder,
+        version: file.version,
+        registered_at: file.registered_at,
+    }
 }
 
 fn file_id(file: &FoundFile) -> Uuid {

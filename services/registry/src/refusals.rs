@@ -11,9 +11,11 @@ pub(crate) fn of_elder(refusal: &elder::Refusal) -> Status {
     use elder::Refusal;
     match refusal {
         Refusal::NotRegistered => elder_not_found(),
-        Refusal::AlreadyRegistered => {
-            errors::failed_precondition("ALREADY_REGISTERED", "the elder is registered already", "该老年人已建档")
-        }
+        Refusal::AlreadyRegistered => errors::failed_precondition(
+            "ALREADY_REGISTERED",
+            "the elder is registered already",
+            "该老年人已建档",
+        ),
         Refusal::Erased => errors::failed_precondition(
             "ELDER_ERASED",
             "the elder's personal data have been erased: the file can't change any more",
@@ -27,7 +29,9 @@ pub(crate) fn of_elder(refusal: &elder::Refusal) -> Status {
         )
         .with("surviving_elder_id", surviving.to_string())
         .into(),
-        Refusal::InFuture(field) => Violation::new(*field, "IN_FUTURE", "lies in the future", "不能晚于今天").into(),
+        Refusal::InFuture(field) => {
+            Violation::new(*field, "IN_FUTURE", "lies in the future", "不能晚于今天").into()
+        }
         Refusal::BeforeBirth(field) => service::Refusal::new(
             Code::FailedPrecondition,
             "BEFORE_BIRTH",
@@ -37,12 +41,16 @@ pub(crate) fn of_elder(refusal: &elder::Refusal) -> Status {
         .with("field", *field)
         .precondition(*field)
         .into(),
-        Refusal::Deceased => {
-            errors::failed_precondition("ELDER_DECEASED", "the elder is recorded as deceased", "该老年人已登记死亡")
-        }
-        Refusal::NotClosed => {
-            errors::failed_precondition("NOT_CLOSED", "the file is active on that day", "该日档案为在册状态，无需恢复")
-        }
+        Refusal::Deceased => errors::failed_precondition(
+            "ELDER_DECEASED",
+            "the elder is recorded as deceased",
+            "该老年人已登记死亡",
+        ),
+        Refusal::NotClosed => errors::failed_precondition(
+            "NOT_CLOSED",
+            "the file is active on that day",
+            "该日档案为在册状态，无需恢复",
+        ),
         Refusal::ClosedLater => errors::failed_precondition(
             "CLOSED_LATER",
             "the file was closed on a later day, which would prevail: reinstate it from that day on",
@@ -62,12 +70,18 @@ pub(crate) fn of_elder(refusal: &elder::Refusal) -> Status {
         )
         .precondition("last_day")
         .into(),
-        Refusal::MergeWithItself => {
-            Violation::new("merged_elder_id", "SAME_ELDER", "is the same elder", "两份档案相同").into()
-        }
-        Refusal::NotMerged => {
-            errors::failed_precondition("NOT_MERGED", "the two files are not merged in this way", "两份档案并未如此合并")
-        }
+        Refusal::MergeWithItself => Violation::new(
+            "merged_elder_id",
+            "SAME_ELDER",
+            "is the same elder",
+            "两份档案相同",
+        )
+        .into(),
+        Refusal::NotMerged => errors::failed_precondition(
+            "NOT_MERGED",
+            "the two files are not merged in this way",
+            "两份档案并未如此合并",
+        ),
     }
 }
 
@@ -92,17 +106,22 @@ pub(crate) fn id_number_taken() -> Status {
 /// A refusal of a pair.
 pub(crate) fn of_pair(refusal: duplicate::Refusal) -> Status {
     match refusal {
-        duplicate::Refusal::NotReported => {
-            errors::not_found("duplicate", "", "the pair was never reported", "未曾上报该疑似重复档案")
-        }
+        duplicate::Refusal::NotReported => errors::not_found(
+            "duplicate",
+            "",
+            "the pair was never reported",
+            "未曾上报该疑似重复档案",
+        ),
         duplicate::Refusal::AlreadyMerged => errors::failed_precondition(
             "ALREADY_MERGED",
             "the two files are merged: unmerge them first",
             "两份档案已合并，请先撤销合并",
         ),
-        duplicate::Refusal::NotMerged => {
-            errors::failed_precondition("NOT_MERGED", "the two files are not merged in this way", "两份档案并未如此合并")
-        }
+        duplicate::Refusal::NotMerged => errors::failed_precondition(
+            "NOT_MERGED",
+            "the two files are not merged in this way",
+            "两份档案并未如此合并",
+        ),
     }
 }
 
@@ -111,26 +130,48 @@ pub(crate) fn of_divisions(refusal: &divisions::Refusal) -> Status {
     use divisions::Refusal;
     let at = |place: &usize, field: &str| format!("divisions[{place}].{field}");
     match refusal {
-        Refusal::CountyMissing => {
-            Violation::new("divisions", "COUNTY_MISSING", "hold no county of 6 digits", "缺少县级区划").into()
+        Refusal::CountyMissing => Violation::new(
+            "divisions",
+            "COUNTY_MISSING",
+            "hold no county of 6 digits",
+            "缺少县级区划",
+        )
+        .into(),
+        Refusal::OutsideCounty(place) => Violation::new(
+            at(place, "code"),
+            "OUTSIDE_COUNTY",
+            "lies outside the county",
+            "不属于该县",
+        )
+        .into(),
+        Refusal::CodeRepeated(place) => Violation::new(
+            at(place, "code"),
+            "CODE_REPEATED",
+            "stands in the table twice",
+            "代码重复",
+        )
+        .into(),
+        Refusal::ParentMissing(place) => Violation::new(
+            at(place, "parent"),
+            "PARENT_MISSING",
+            "is not in the table",
+            "上级区划不在表中",
+        )
+        .into(),
+        Refusal::NameMissing(place) => {
+            Violation::new(at(place, "name"), "REQUIRED", "is required", "不能为空").into()
         }
-        Refusal::OutsideCounty(place) => {
-            Violation::new(at(place, "code"), "OUTSIDE_COUNTY", "lies outside the county", "不属于该县").into()
-        }
-        Refusal::CodeRepeated(place) => {
-            Violation::new(at(place, "code"), "CODE_REPEATED", "stands in the table twice", "代码重复").into()
-        }
-        Refusal::ParentMissing(place) => {
-            Violation::new(at(place, "parent"), "PARENT_MISSING", "is not in the table", "上级区划不在表中").into()
-        }
-        Refusal::NameMissing(place) => Violation::new(at(place, "name"), "REQUIRED", "is required", "不能为空").into(),
     }
 }
 
 /// A workbook that can't be taken.
 pub(crate) fn of_workbook(error: &WorkbookError) -> Status {
-    let refusal =
-        service::Refusal::new(Code::InvalidArgument, error.reason(), error.to_string(), error.chinese());
+    let refusal = service::Refusal::new(
+        Code::InvalidArgument,
+        error.reason(),
+        error.to_string(),
+        error.chinese(),
+    );
     match error.column() {
         Some(column) => refusal.with("column", column.header()).into(),
         None => refusal.into(),

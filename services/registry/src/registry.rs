@@ -16,7 +16,8 @@ use uuid::Uuid;
 use vault::{BlindIndex, DataKey, KeyError, Sealed, Vault};
 
 use crate::{
-    call::Call, divisions::Divisions, duplicate::Duplicate, elder, elder_files::ElderFiles, identity::Claim, refusals,
+    call::Call, divisions::Divisions, duplicate::Duplicate, elder, elder_files::ElderFiles,
+    identity::Claim, refusals,
 };
 
 /// The domain of digests of ID numbers: claims are named by them.
@@ -65,7 +66,16 @@ pub(crate) struct Parts {
 
 impl Registry {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { log, vault, index, pool, follower, clock, remembered_files, remembered_claims } = parts;
+        let Parts {
+            log,
+            vault,
+            index,
+            pool,
+            follower,
+            clock,
+            remembered_files,
+            remembered_claims,
+        } = parts;
         let files = ElderFiles::new(pool.clone());
         Self {
             elders: Repository::new(Arc::clone(&log))
@@ -74,7 +84,10 @@ impl Registry {
             claims: Repository::new(Arc::clone(&log)).caching(remembered_claims),
             duplicates: Repository::new(Arc::clone(&log)).caching(1_000),
             counties: Repository::new(Arc::clone(&log)).caching(100),
-            tables: Cache::builder().max_capacity(1_000).time_to_live(TABLE_AGE).build(),
+            tables: Cache::builder()
+                .max_capacity(1_000)
+                .time_to_live(TABLE_AGE)
+                .build(),
             log,
             vault,
             index,
@@ -95,10 +108,18 @@ impl Registry {
         let mut id = elder;
         for _ in 0..LONGEST_CHAIN {
             let name = id.to_string();
-            let mut loaded = self.elders.load(&name).await.map_err(refusals::of_loading)?;
+            let mut loaded = self
+                .elders
+                .load(&name)
+                .await
+                .map_err(refusals::of_loading)?;
             if loaded.is_new() {
                 // What is remembered as not being there may have come since, by another replica.
-                loaded = self.elders.load_newest(&name).await.map_err(refusals::of_loading)?;
+                loaded = self
+                    .elders
+                    .load_newest(&name)
+                    .await
+                    .map_err(refusals::of_loading)?;
             }
             match loaded.state.0.open().and_then(|elder| elder.merged_into) {
                 Some(surviving) if loaded.request(request).is_none() => id = surviving,
@@ -125,7 +146,9 @@ impl Registry {
             // An erased file lies nowhere. A request that it has answered gets that answer again.
             elders::File::Erased if file.request(request).is_some() => Ok(None),
             elders::File::Erased => {
-                call.caller.may_everywhere().or_else(|_| Err(refusals::of_elder(&elder::Refusal::Erased)))?;
+                call.caller
+                    .may_everywhere()
+                    .map_err(|_| refusals::of_elder(&elder::Refusal::Erased))?;
                 Ok(None)
             }
         }
@@ -133,7 +156,10 @@ impl Registry {
 
     /// The names of the claim to an ID number: the one to be used first, then those under former keys of the index.
     pub(crate) fn claims_to(&self, id_number: &civic::IdNumber) -> Vec<String> {
-        self.index.digests(ID_NUMBER, id_number.as_str()).map(|digest| digest.subject_token()).collect()
+        self.index
+            .digests(ID_NUMBER, id_number.as_str())
+            .map(|digest| digest.subject_token())
+            .collect()
     }
 
     /// The digest by which a request is known again. The request comes without its id.
@@ -143,27 +169,39 @@ impl Registry {
 
     /// The key of an elder whose file is open.
     pub(crate) async fn key(&self, elder: ElderId) -> Result<Arc<DataKey>, Status> {
-        self.vault.key(elder.as_uuid()).await.map_err(|error| match error {
-            // The erasure is in the log already, or about to be read there.
-            KeyError::Erased => refusals::of_elder(&elder::Refusal::Erased),
-            KeyError::Unavailable(away) => refusals::of_keys(away),
-        })
+        self.vault
+            .key(elder.as_uuid())
+            .await
+            .map_err(|error| match error {
+                // The erasure is in the log already, or about to be read there.
+                KeyError::Erased => refusals::of_elder(&elder::Refusal::Erased),
+                KeyError::Unavailable(away) => refusals::of_keys(away),
+            })
     }
 
     /// Waits until the read model holds what the caller has seen.
-    pub(crate) async fn reach(&self, call: &Call, position: Option<&Position>) -> Result<(), Status> {
-        let Some(position) = position else { return Ok(()) };
+    pub(crate) async fn reach(
+        &self,
+        call: &Call,
+        position: Option<&Position>,
+    ) -> Result<(), Status> {
+        let Some(position) = position else {
+            return Ok(());
+        };
         let wait = call.deadline.wait_at_most(PATIENCE);
-        self.follower.wait_for(position, tokio::time::Instant::now() + wait).await.map_err(|error| match error {
-            WaitError::TimedOut => errors::deadline_exceeded(),
-            WaitError::OtherStream => service::Violation::new(
-                "min_position",
-                "POSITION_INVALID",
-                "lies in a stream that this service does not follow",
-                "不属于本服务的日志",
-            )
-            .into(),
-        })
+        self.follower
+            .wait_for(position, tokio::time::Instant::now() + wait)
+            .await
+            .map_err(|error| match error {
+                WaitError::TimedOut => errors::deadline_exceeded(),
+                WaitError::OtherStream => service::Violation::new(
+                    "min_position",
+                    "POSITION_INVALID",
+                    "lies in a stream that this service does not follow",
+                    "不属于本服务的日志",
+                )
+                .into(),
+            })
     }
 }
 
@@ -176,12 +214,19 @@ pub(crate) fn seal_or_keep<T: Message + Default + PartialEq>(
     content: &T,
 ) -> Sealed<T> {
     match kept {
-        Some(kept) if key.open(purpose, person.as_uuid(), kept).is_ok_and(|opened| opened == *content) => kept.clone(),
+        Some(kept)
+            if key
+                .open(purpose, person.as_uuid(), kept)
+                .is_ok_and(|opened| opened == *content) =>
+        {
+            kept.clone()
+        }
         Some(_) | None => key.seal(purpose, person.as_uuid(), content),
     }
 }
 
 /// The name and ID number in a file.
 pub(crate) fn open_identity(key: &DataKey, elder: &elders::Elder) -> Result<pb::Identity, Status> {
-    key.open(purpose::IDENTITY, elder.id.as_uuid(), &elder.identity).map_err(|error| errors::internal(&error))
+    key.open(purpose::IDENTITY, elder.id.as_uuid(), &elder.identity)
+        .map_err(|error| errors::internal(&error))
 }

@@ -1,10 +1,10 @@
 //! The read model of the registry as one fold of its log: files with their facts, pairs that may be one person's, and divisions.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use eventlog::Record;
-use readmodel::{ApplyError, Parked, Phase, Projection};
+use readmodel::{Ahead, ApplyError, Parked, Phase, Projection};
 use sqlx::PgConnection;
 use vault::{BlindIndex, Vault};
 
@@ -16,10 +16,17 @@ pub const NAME: &str = "registry_elders";
 /// Raised whenever tables or fold change.
 const VERSION: u32 = 1;
 
-static TABLES: LazyLock<String> =
-    LazyLock::new(|| [elders_table::DDL, duplicates_table::DDL, divisions_table::DDL].concat());
+static TABLES: LazyLock<String> = LazyLock::new(|| {
+    [
+        elders_table::DDL,
+        duplicates_table::DDL,
+        divisions_table::DDL,
+    ]
+    .concat()
+});
 
-static INDEXES: LazyLock<String> = LazyLock::new(|| [elders_table::INDEXES, duplicates_table::INDEXES].concat());
+static INDEXES: LazyLock<String> =
+    LazyLock::new(|| [elders_table::INDEXES, duplicates_table::INDEXES].concat());
 
 /// The projection.
 pub struct RegistryElders {
@@ -30,7 +37,9 @@ impl RegistryElders {
     /// The projection, which opens names to digest them.
     #[must_use]
     pub fn new(vault: Vault, index: BlindIndex) -> Self {
-        Self { elders: EldersTable::new(vault, index) }
+        Self {
+            elders: EldersTable::new(vault, index),
+        }
     }
 }
 
@@ -68,7 +77,10 @@ impl Projection for RegistryElders {
                 // Claims are read from the log alone.
                 "identity" => {}
                 _ => parked.extend(
-                    record.events.iter().map(|event| Parked::because(record, event, "unknown kind of aggregate")),
+                    record
+                        .events
+                        .iter()
+                        .map(|event| Parked::because(record, event, "unknown kind of aggregate")),
                 ),
             }
         }
@@ -84,5 +96,9 @@ impl Projection for RegistryElders {
 
     fn forget(&mut self) {
         self.elders.forget();
+    }
+
+    fn ahead(&self) -> Option<Arc<dyn Ahead>> {
+        Some(self.elders.ahead())
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     commands::Done,
     duplicate::{Command, Duplicate},
     elder,
-    parse::commands::Paired,
+    parse::tables_and_pairs::Paired,
     refusals,
     registry::Registry,
 };
@@ -36,7 +36,13 @@ impl Registry {
         digest: [u8; 16],
     ) -> Result<Done, Status> {
         self.may_review(call, command).await?;
-        self.decide_pair(call, command, digest, &Command::Dismiss(command.what.clone())).await
+        self.decide_pair(
+            call,
+            command,
+            digest,
+            &Command::Dismiss(command.what.clone()),
+        )
+        .await
     }
 
     async fn decide_pair<T>(
@@ -50,7 +56,9 @@ impl Registry {
         let pair = command.pair.id().to_string();
         let committed = self
             .duplicates
-            .execute_with(&pair, &context, |known| async move { known.state.decide(decision).map_err(refusals::of_pair) })
+            .execute_with(&pair, &context, |known| async move {
+                known.state.decide(decision).map_err(refusals::of_pair)
+            })
             .await
             .map_err(refusals::of_execution)?;
         Ok(Done::of(command.pair.elder, &committed))
@@ -64,7 +72,14 @@ impl Registry {
         digest: [u8; 16],
     ) -> Result<Done, Status> {
         let merge = &command.what;
-        self.review(call, command, digest, &Command::Merge(merge.clone()), &elder::Command::Merge(merge.clone())).await
+        self.review(
+            call,
+            command,
+            digest,
+            &Command::Merge(merge.clone()),
+            &elder::Command::Merge(merge.clone()),
+        )
+        .await
     }
 
     /// Takes a merge back.
@@ -75,7 +90,10 @@ impl Registry {
         digest: [u8; 16],
     ) -> Result<Done, Status> {
         let merge = &command.what;
-        let (of_pair, of_file) = (Command::Unmerge(merge.clone()), elder::Command::Unmerge(merge.clone()));
+        let (of_pair, of_file) = (
+            Command::Unmerge(merge.clone()),
+            elder::Command::Unmerge(merge.clone()),
+        );
         self.review(call, command, digest, &of_pair, &of_file).await
     }
 
@@ -87,47 +105,75 @@ impl Registry {
         of_pair: &Command,
         of_file: &elder::Command,
     ) -> Result<Done, Status> {
-        let Merge { surviving, merged, .. } = command.what;
+        let Merge {
+            surviving, merged, ..
+        } = command.what;
         self.may_review(call, command).await?;
         let context = call.context(command.request_id, digest, None);
         let committed = self
             .duplicates
-            .transact(&command.pair.id().to_string(), &context, |unit, pair: Held<Duplicate>| async move {
-                let decided =
-                    pair.state.decide(of_pair).map_err(|refusal| ExecuteError::Refused(refusals::of_pair(refusal)))?;
-                for file in [surviving, merged] {
-                    let file = unit.load(&self.elders, &file.to_string()).await?;
-                    // Where the pair stands so already, the files do too.
-                    if !decided.is_empty() {
-                        let events = file
-                            .state
-                            .decide(of_file)
-                            .map_err(|refusal| ExecuteError::Refused(refusals::of_elder(&refusal)))?;
-                        unit.record(file, events);
+            .transact(
+                &command.pair.id().to_string(),
+                &context,
+                |unit, pair: Held<Duplicate>| async move {
+                    let decided = pair
+                        .state
+                        .decide(of_pair)
+                        .map_err(|refusal| ExecuteError::Refused(refusals::of_pair(refusal)))?;
+                    for file in [surviving, merged] {
+                        let file = unit.load(&self.elders, &file.to_string()).await?;
+                        // Where the pair stands so already, the files do too.
+                        if !decided.is_empty() {
+                            let events = file.state.decide(of_file).map_err(|refusal| {
+                                ExecuteError::Refused(refusals::of_elder(&refusal))
+                            })?;
+                            unit.record(file, events);
+                        }
                     }
-                }
-                unit.record(pair, decided);
-                Ok(())
-            })
+                    unit.record(pair, decided);
+                    Ok(())
+                },
+            )
             .await
             .map_err(refusals::of_execution)?;
-        // The record that answers is the pair's; the version that counts for later commands is the file's.
-        let file = self.elders.load(&surviving.to_string()).await.map_err(refusals::of_loading)?;
-        Ok(Done { version: file.sequence, ..Done::of(surviving, &committed) })
+        // The record that answers is the pair's; the version that counts for later commands is the file's, which a retry
+        // is told as it was then.
+        let file = self
+            .elders
+            .load(&surviving.to_string())
+            .await
+            .map_err(refusals::of_loading)?;
+        let version = file
+            .request(command.request_id)
+            .map_or(file.sequence, |known| known.sequence);
+        Ok(Done {
+            version,
+            ..Done::of(surviving, &committed)
+        })
     }
 
     /// Both files must be there, and the caller be in charge of where each lies. A request that the pair has answered
     /// before gets its answer, whatever has become of the files.
     async fn may_review<T>(&self, call: &Call, command: &Paired<T>) -> Result<(), Status> {
-        let pair = self.duplicates.load(&command.pair.id().to_string()).await.map_err(refusals::of_loading)?;
+        let pair = self
+            .duplicates
+            .load(&command.pair.id().to_string())
+            .await
+            .map_err(refusals::of_loading)?;
         if pair.request(command.request_id).is_some() {
             return Ok(());
         }
         for elder in [command.pair.elder, command.pair.other] {
-            let file = self.elders.load_newest(&elder.to_string()).await.map_err(refusals::of_loading)?;
+            let file = self
+                .elders
+                .load_newest(&elder.to_string())
+                .await
+                .map_err(refusals::of_loading)?;
             match file.state.0 {
                 elders::File::Erased => return Err(refusals::of_elder(&elder::Refusal::Erased)),
-                elders::File::Absent | elders::File::Open(_) => self.may_change(call, &file, command.request_id)?,
+                elders::File::Absent | elders::File::Open(_) => {
+                    self.may_change(call, &file, command.request_id)?
+                }
             };
         }
         Ok(())

@@ -26,7 +26,12 @@ pub struct RegistrySettings {
 
 impl Default for RegistrySettings {
     fn default() -> Self {
-        Self { remembered_files: 50_000, remembered_claims: 100_000, remembered_keys: 50_000, create_streams: true }
+        Self {
+            remembered_files: 50_000,
+            remembered_claims: 100_000,
+            remembered_keys: 50_000,
+            create_streams: true,
+        }
     }
 }
 

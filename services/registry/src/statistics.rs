@@ -1,8 +1,8 @@
 //! How many elders a division has, by each fact on which visiting rests.
 
 use civic::{
-    Age, Assistance, CapabilityLevel, Category, ConsentState, DivisionCode, DivisionLevel, ElderStatus, LocalDay,
-    Observation, Set, Sex, Term,
+    Age, Assistance, CapabilityLevel, Category, ConsentState, DivisionCode, DivisionLevel,
+    ElderStatus, LocalDay, Observation, Set, Sex, Term,
 };
 use proto::eldercare::registry::v1 as pb;
 use sqlx::{PgPool, Row as _};
@@ -24,7 +24,11 @@ pub(crate) async fn count(
     let range = DivisionRange::of(division);
     let below = digits_below(division.level());
     // Who was born on this day or before has reached the age; the oldest first, as buckets are counted.
-    let born: Vec<_> = BANDS.iter().rev().map(|age| latest_birth(on, *age).date()).collect();
+    let born: Vec<_> = BANDS
+        .iter()
+        .rev()
+        .map(|age| latest_birth(on, *age).date())
+        .collect();
     let rows = sqlx::query(
         "WITH held AS ( \
              SELECT status, sex, categories, assistance, capability, observations, handicap_grade, consent, source, \
@@ -79,7 +83,11 @@ fn latest_birth(on: LocalDay, age: u16) -> LocalDay {
         .or_else(|_| LocalDay::from_ymd(year, 2, 28))
         .unwrap_or(LocalDay::MIN);
     // Who was born on 29 February reaches an age on the 28th of a common year.
-    if Age::birthday_reaching(anniversary.next(), age) <= on { anniversary.next() } else { anniversary }
+    if Age::birthday_reaching(anniversary.next(), age) <= on {
+        anniversary.next()
+    } else {
+        anniversary
+    }
 }
 
 /// How many digits the codes have of the divisions one level below.
@@ -114,8 +122,18 @@ impl Counts {
 
     fn into_answer(mut self) -> pb::GetStatisticsResponse {
         self.parts.sort();
-        let [status, sex, categories, assistance, capability, observations, grade, consent, source, band] =
-            &self.by_column;
+        let [
+            status,
+            sex,
+            categories,
+            assistance,
+            capability,
+            observations,
+            grade,
+            consent,
+            source,
+            band,
+        ] = &self.by_column;
         pb::GetStatisticsResponse {
             elders: self.active,
             in_scope: self.in_scope,
@@ -124,11 +142,24 @@ impl Counts {
             by_category: of_sets::<Category>(categories),
             by_assistance: of_sets::<Assistance>(assistance),
             by_capability: of_words::<CapabilityLevel>(capability),
-            by_handicap_grade: named(grade, |grade| if grade == 0 { "NONE".to_owned() } else { grade.to_string() }),
+            by_handicap_grade: named(grade, |grade| {
+                if grade == 0 {
+                    "NONE".to_owned()
+                } else {
+                    grade.to_string()
+                }
+            }),
             by_observation: of_sets::<Observation>(observations),
             by_consent: of_words::<ConsentState>(consent),
-            by_division: self.parts.into_iter().filter(|(_, elders)| *elders > 0).map(counted).collect(),
-            by_source: named(source, |source| if source == 0 { "API" } else { "SURVEY" }.to_owned()),
+            by_division: self
+                .parts
+                .into_iter()
+                .filter(|(_, elders)| *elders > 0)
+                .map(counted)
+                .collect(),
+            by_source: named(source, |source| {
+                if source == 0 { "API" } else { "SURVEY" }.to_owned()
+            }),
             by_status: of_words::<ElderStatus>(status),
         }
     }
@@ -139,7 +170,11 @@ fn counted((value, elders): (String, i64)) -> pb::Count {
 }
 
 fn band_name(band: i32) -> String {
-    match usize::try_from(band).ok().and_then(|band| band.checked_sub(1)).and_then(|band| BANDS.get(band)) {
+    match usize::try_from(band)
+        .ok()
+        .and_then(|band| band.checked_sub(1))
+        .and_then(|band| BANDS.get(band))
+    {
         None => "under 60".to_owned(),
         Some(100) => "100+".to_owned(),
         Some(first) => format!("{first}-{}", first + 4),
@@ -149,12 +184,21 @@ fn band_name(band: i32) -> String {
 fn named(counts: &[(i32, i64)], name: impl Fn(i32) -> String) -> Vec<pb::Count> {
     let mut counts: Vec<_> = counts.iter().filter(|(_, elders)| *elders > 0).collect();
     counts.sort();
-    counts.into_iter().map(|(value, elders)| counted((name(*value), *elders))).collect()
+    counts
+        .into_iter()
+        .map(|(value, elders)| counted((name(*value), *elders)))
+        .collect()
 }
 
 /// The counts of a column that holds one word.
 fn of_words<T: Term>(counts: &[(i32, i64)]) -> Vec<pb::Count> {
-    let elders = |word: T| counts.iter().filter(|(value, _)| *value == i32::from(place(word))).map(|(_, n)| n).sum();
+    let elders = |word: T| {
+        counts
+            .iter()
+            .filter(|(value, _)| *value == i32::from(place(word)))
+            .map(|(_, n)| n)
+            .sum()
+    };
     T::ALL
         .iter()
         .map(|word| (word.name().to_owned(), elders(*word)))
@@ -167,7 +211,11 @@ fn of_words<T: Term>(counts: &[(i32, i64)]) -> Vec<pb::Count> {
 fn of_sets<T: Term>(counts: &[(i32, i64)]) -> Vec<pb::Count> {
     let elders = |word: T| {
         let bit = bits(Set::from(word));
-        counts.iter().filter(|(value, _)| value & bit != 0).map(|(_, n)| n).sum()
+        counts
+            .iter()
+            .filter(|(value, _)| value & bit != 0)
+            .map(|(_, n)| n)
+            .sum()
     };
     T::ALL
         .iter()
@@ -197,13 +245,22 @@ mod tests {
         ] {
             assert_eq!(latest_birth(day(on), age), day(born), "{on} {age}");
             assert_eq!(Age::on(latest_birth(day(on), age), day(on)).years(), age);
-            assert_eq!(Age::on(latest_birth(day(on), age).next(), day(on)).years(), age - 1);
+            assert_eq!(
+                Age::on(latest_birth(day(on), age).next(), day(on)).years(),
+                age - 1
+            );
         }
     }
 
     #[test]
     fn bands_are_of_five_years() {
         let names: Vec<_> = (0..=9).map(band_name).collect();
-        assert_eq!(names, ["under 60", "60-64", "65-69", "70-74", "75-79", "80-84", "85-89", "90-94", "95-99", "100+"]);
+        assert_eq!(
+            names,
+            [
+                "under 60", "60-64", "65-69", "70-74", "75-79", "80-84", "85-89", "90-94", "95-99",
+                "100+"
+            ]
+        );
     }
 }

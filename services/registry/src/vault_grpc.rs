@@ -21,18 +21,32 @@ impl VaultFace {
 
 /// What its methods do.
 pub(crate) fn actions() -> Actions {
-    Actions::new().declare("eldercare.registry.v1.VaultService", &[("GetKeys", Action::Unseal)])
+    Actions::new().declare(
+        "eldercare.registry.v1.VaultService",
+        &[("GetKeys", Action::Unseal)],
+    )
 }
 
 #[tonic::async_trait]
 impl VaultService for VaultFace {
-    async fn get_keys(&self, request: Request<pb::GetKeysRequest>) -> Result<Response<pb::GetKeysResponse>, Status> {
+    async fn get_keys(
+        &self,
+        request: Request<pb::GetKeysRequest>,
+    ) -> Result<Response<pb::GetKeysResponse>, Status> {
         let call = Call::of(&request, &self.registry.clock)?;
         let elders = parse::queries::keys(request.get_ref())?;
         call.caller.may_everywhere()?;
         let persons: Vec<_> = elders.iter().map(|elder| elder.as_uuid()).collect();
-        let found = self.registry.vault.keys(&persons).await.map_err(refusals::of_keys)?;
-        let given: Vec<_> = elders.into_iter().filter(|elder| found.contains_key(&elder.as_uuid())).collect();
+        let found = self
+            .registry
+            .vault
+            .keys(&persons)
+            .await
+            .map_err(refusals::of_keys)?;
+        let given: Vec<_> = elders
+            .into_iter()
+            .filter(|elder| found.contains_key(&elder.as_uuid()))
+            .collect();
         access::record(&call.caller, "GetKeys", &given);
         let keys = given.iter().filter_map(|elder| {
             let key = found.get(&elder.as_uuid())?;
@@ -42,7 +56,9 @@ impl VaultService for VaultFace {
                 key: key.expose().to_vec().into(),
             })
         });
-        Ok(Response::new(pb::GetKeysResponse { keys: keys.collect() }))
+        Ok(Response::new(pb::GetKeysResponse {
+            keys: keys.collect(),
+        }))
     }
 }
 

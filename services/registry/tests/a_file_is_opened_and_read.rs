@@ -6,7 +6,8 @@ mod support;
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use service::Claims;
 use support::{
-    Running, VILLAGE, another, date, get, id_number, reason, register, request_id, timestamp, wang_xiuying,
+    Running, VILLAGE, another, date, get, id_number, reason, register, request_id, timestamp,
+    wang_xiuying,
 };
 use tonic::Code;
 
@@ -53,10 +54,31 @@ async fn facts_come_without_what_is_personal() {
     let mut client = running.client();
     let (elder_id, min_position) = register(&mut client, wang_xiuying()).await;
     let view = pb::ElderView::Facts.into();
-    let request = pb::GetElderRequest { elder_id, min_position, view, ..pb::GetElderRequest::default() };
-    let elder = client.get_elder(request).await.unwrap().into_inner().elder.unwrap();
-    assert_eq!((elder.name.as_str(), elder.id_number.as_str(), elder.address.as_str()), ("", "", ""));
-    assert_eq!((elder.position, elder.contacts.len(), elder.remarks.as_str()), (None, 0, ""));
+    let request = pb::GetElderRequest {
+        elder_id,
+        min_position,
+        view,
+        ..pb::GetElderRequest::default()
+    };
+    let elder = client
+        .get_elder(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .elder
+        .unwrap();
+    assert_eq!(
+        (
+            elder.name.as_str(),
+            elder.id_number.as_str(),
+            elder.address.as_str()
+        ),
+        ("", "", "")
+    );
+    assert_eq!(
+        (elder.position, elder.contacts.len(), elder.remarks.as_str()),
+        (None, 0, "")
+    );
     assert_eq!(elder.age, 74);
 }
 
@@ -89,20 +111,43 @@ async fn an_elder_is_found_by_number_and_by_name_within_a_division() {
     let (elder_id, _) = register(&mut client, wang_xiuying()).await;
     let (_, min_position) = register(&mut client, another(3)).await;
     let mut search = async |request: pb::SearchEldersRequest| {
-        let request = pb::SearchEldersRequest { min_position: min_position.clone(), ..request };
-        let found = client.search_elders(request).await.unwrap().into_inner().elders;
-        found.into_iter().map(|elder| elder.elder_id).collect::<Vec<_>>()
+        let request = pb::SearchEldersRequest {
+            min_position: min_position.clone(),
+            ..request
+        };
+        let found = client
+            .search_elders(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .elders;
+        found
+            .into_iter()
+            .map(|elder| elder.elder_id)
+            .collect::<Vec<_>>()
     };
     let number = id_number("1950-03-12", 2);
-    let by_number = |id_number: String| pb::SearchEldersRequest { id_number, ..Default::default() };
+    let by_number = |id_number: String| pb::SearchEldersRequest {
+        id_number,
+        ..Default::default()
+    };
     let by_name = |name: &str, division_code: &str| pb::SearchEldersRequest {
         name: name.to_owned(),
         division_code: division_code.to_owned(),
         ..Default::default()
     };
-    assert_eq!(search(by_number(number.to_lowercase())).await, [elder_id.clone()]);
-    assert_eq!(search(by_number(id_number("1950-03-12", 4))).await, [] as [String; 0]);
-    assert_eq!(search(by_name("王秀英", "350524")).await, [elder_id.clone()]);
+    assert_eq!(
+        search(by_number(number.to_lowercase())).await,
+        [elder_id.as_str()]
+    );
+    assert_eq!(
+        search(by_number(id_number("1950-03-12", 4))).await,
+        [] as [String; 0]
+    );
+    assert_eq!(
+        search(by_name("王秀英", "350524")).await,
+        [elder_id.as_str()]
+    );
     assert_eq!(search(by_name("王 秀 英", VILLAGE)).await, [elder_id]);
     assert_eq!(search(by_name("王秀英", "350525")).await, [] as [String; 0]);
     assert_eq!(search(by_name("王秀", "350524")).await, [] as [String; 0]);
@@ -112,31 +157,76 @@ async fn an_elder_is_found_by_number_and_by_name_within_a_division() {
 async fn who_works_elsewhere_neither_registers_nor_reads() {
     let running = Running::new().await;
     let (elder_id, min_position) = register(&mut running.client(), wang_xiuying()).await;
-    let clerk = Claims::officer("clerk-7", "civil_affairs").role("clerk").purpose("test");
+    let clerk = Claims::officer("clerk-7", "civil_affairs")
+        .role("clerk")
+        .purpose("test");
     let mut elsewhere = running.clients.of(&clerk.clone().division("350524101"));
-    let get = pb::GetElderRequest { elder_id, min_position, ..pb::GetElderRequest::default() };
+    let get = pb::GetElderRequest {
+        elder_id,
+        min_position,
+        ..pb::GetElderRequest::default()
+    };
     let status = elsewhere.get_elder(get.clone()).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "DIVISION_OUT_OF_REACH"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "DIVISION_OUT_OF_REACH")
+    );
     let status = elsewhere.register_elder(another(5)).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
-    let search = pb::SearchEldersRequest { id_number: id_number("1950-03-12", 2), ..Default::default() };
-    assert!(elsewhere.search_elders(search).await.unwrap().into_inner().elders.is_empty());
+    let search = pb::SearchEldersRequest {
+        id_number: id_number("1950-03-12", 2),
+        ..Default::default()
+    };
+    assert!(
+        elsewhere
+            .search_elders(search)
+            .await
+            .unwrap()
+            .into_inner()
+            .elders
+            .is_empty()
+    );
     let mut here = running.clients.of(&clerk.division("350524100"));
     assert!(here.get_elder(get).await.is_ok());
-    assert_eq!(here.erase_elder(pb::EraseElderRequest::default()).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(
+        here.erase_elder(pb::EraseElderRequest::default())
+            .await
+            .unwrap_err()
+            .code(),
+        Code::PermissionDenied
+    );
 }
 
 #[tokio::test]
 async fn keys_are_for_services_alone() {
     let running = Running::new().await;
     let (elder_id, _) = register(&mut running.client(), wang_xiuying()).await;
-    let request = pb::GetKeysRequest { elder_ids: vec![elder_id.clone(), request_id()] };
-    let visits = Claims::system("visits", "platform").role("service").division("*");
-    let keys = running.clients.vault_of(&visits).get_keys(request.clone()).await.unwrap().into_inner().keys;
+    let request = pb::GetKeysRequest {
+        elder_ids: vec![elder_id.clone(), request_id()],
+    };
+    let visits = Claims::system("visits", "platform")
+        .role("service")
+        .division("*");
+    let keys = running
+        .clients
+        .vault_of(&visits)
+        .get_keys(request.clone())
+        .await
+        .unwrap()
+        .into_inner()
+        .keys;
     assert_eq!(keys.len(), 1);
-    assert_eq!((keys[0].elder_id.as_str(), keys[0].key.len()), (elder_id.as_str(), 16));
+    assert_eq!(
+        (keys[0].elder_id.as_str(), keys[0].key.len()),
+        (elder_id.as_str(), 16)
+    );
     let officer = service::testing::anybody();
-    let status = running.clients.vault_of(&officer).get_keys(request).await.unwrap_err();
+    let status = running
+        .clients
+        .vault_of(&officer)
+        .get_keys(request)
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
 
@@ -153,10 +243,19 @@ async fn everything_wrong_with_a_request_is_told_at_once() {
     let status = running.client().register_elder(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     let wrong = status.get_details_bad_request().unwrap().field_violations;
-    let fields: Vec<_> = wrong.iter().map(|violation| violation.field.as_str()).collect();
+    let fields: Vec<_> = wrong
+        .iter()
+        .map(|violation| violation.field.as_str())
+        .collect();
     assert_eq!(
         fields,
-        ["name", "id_number", "categories[0]", "circumstances[0].last_day", "contacts[0].phone"]
+        [
+            "name",
+            "id_number",
+            "categories[0]",
+            "circumstances[0].last_day",
+            "contacts[0].phone"
+        ]
     );
     assert_eq!(running.log.last_sequence().await.unwrap(), 0);
 }

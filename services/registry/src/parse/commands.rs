@@ -2,22 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use civic::{
-    Assistance, CapabilityLevel, Category, ConsentState, DivisionCode, DivisionLevel, ElderId, HandicapGrade, IdNumber,
+    Assistance, CapabilityLevel, Category, ConsentState, ElderId, HandicapGrade, IdNumber,
     LocalDay, Observation, PersonName, ServiceKind, Set, VillageCode,
 };
-use elders::event::{Capability, Circumstance, Consent, Merge, Spoken};
+use elders::event::{Capability, Circumstance, Consent, Spoken};
 use proto::eldercare::registry::v1 as pb;
 use service::Checks;
 use tonic::Status;
 use uuid::Uuid;
 
 use super::fields;
-use crate::{
-    derived_ids,
-    divisions::{Division, Publish},
-    duplicate::Pair,
-    elder::Command,
-};
+use crate::{derived_ids, elder::Command};
 
 /// The time at which a request is read.
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +30,6 @@ pub(crate) struct Addressed<T> {
     pub(crate) elder: ElderId,
     /// The version of the file that the caller read, when it named one.
     pub(crate) etag: Option<u64>,
-    pub(crate) what: T,
-}
-
-/// A command about two elders.
-#[derive(Clone, Debug)]
-pub(crate) struct Paired<T> {
-    pub(crate) request_id: Uuid,
-    pub(crate) pair: Pair,
     pub(crate) what: T,
 }
 
@@ -101,16 +88,10 @@ pub(crate) struct Assessment {
     pub(crate) items: Option<pb::AssessmentItems>,
 }
 
-/// A county's table of divisions.
-#[derive(Clone, Debug)]
-pub(crate) struct DivisionTable {
-    pub(crate) request_id: Uuid,
-    /// The county whose table it is.
-    pub(crate) county: DivisionCode,
-    pub(crate) publish: Publish,
-}
-
-pub(crate) fn register(request: pb::RegisterElderRequest, now: Now) -> Result<Registration, Status> {
+pub(crate) fn register(
+    request: pb::RegisterElderRequest,
+    now: Now,
+) -> Result<Registration, Status> {
     let mut checks = Checks::new();
     let request_id = checks.request_id(&request.request_id);
     let name = fields::person_name(&mut checks, "name", &request.name);
@@ -173,68 +154,111 @@ fn addressed<T>(
     let etag = checks.etag(etag);
     let what = rest(&mut checks);
     let (request_id, elder, etag, what) = checks.all((request_id, elder, etag, what))?;
-    Ok(Addressed { request_id, elder, etag, what })
+    Ok(Addressed {
+        request_id,
+        elder,
+        etag,
+        what,
+    })
 }
 
-pub(crate) fn update(request: pb::UpdateElderRequest, now: Now) -> Result<Addressed<ProfileChange>, Status> {
+pub(crate) fn update(
+    request: pb::UpdateElderRequest,
+    now: Now,
+) -> Result<Addressed<ProfileChange>, Status> {
     let allowed = &["categories", "assistance", "wanted_services", "remarks"];
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let paths = checks.field_mask("update_mask", request.update_mask.as_ref(), allowed);
-        let profile = request.profile.unwrap_or_default();
-        let names = |path| paths.as_ref().is_some_and(|paths| paths.contains(&path));
-        let (categories, assistance, wanted_services, remarks) = checks.within("profile", |checks| {
-            (
-                names("categories").then(|| fields::words(checks, "categories", &profile.categories)),
-                names("assistance").then(|| fields::words(checks, "assistance", &profile.assistance)),
-                names("wanted_services").then(|| fields::words(checks, "wanted_services", &profile.wanted_services)),
-                names("remarks").then(|| fields::remarks(checks, "remarks", &profile.remarks)),
-            )
-        });
-        let on = fields::day(checks, "on", request.on);
-        Some(ProfileChange {
-            on: on?.unwrap_or(now.today),
-            categories: categories.flatten(),
-            assistance: assistance.flatten(),
-            wanted_services: wanted_services.flatten(),
-            remarks: remarks.flatten(),
-        })
-    })
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let paths = checks.field_mask("update_mask", request.update_mask.as_ref(), allowed);
+            let profile = request.profile.unwrap_or_default();
+            let names = |path| paths.as_ref().is_some_and(|paths| paths.contains(&path));
+            let (categories, assistance, wanted_services, remarks) =
+                checks.within("profile", |checks| {
+                    (
+                        names("categories")
+                            .then(|| fields::words(checks, "categories", &profile.categories)),
+                        names("assistance")
+                            .then(|| fields::words(checks, "assistance", &profile.assistance)),
+                        names("wanted_services").then(|| {
+                            fields::words(checks, "wanted_services", &profile.wanted_services)
+                        }),
+                        names("remarks")
+                            .then(|| fields::remarks(checks, "remarks", &profile.remarks)),
+                    )
+                });
+            let on = fields::day(checks, "on", request.on);
+            Some(ProfileChange {
+                on: on?.unwrap_or(now.today),
+                categories: categories.flatten(),
+                assistance: assistance.flatten(),
+                wanted_services: wanted_services.flatten(),
+                remarks: remarks.flatten(),
+            })
+        },
+    )
 }
 
 pub(crate) fn correct_identity(
     request: pb::CorrectIdentityRequest,
     now: Now,
 ) -> Result<Addressed<Correction>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        checks.that(
-            !request.name.is_empty() || !request.id_number.is_empty(),
-            "name",
-            "REQUIRED",
-            "or `id_number` must be given",
-            "姓名和身份证号至少填一项",
-        );
-        let name = (!request.name.is_empty()).then(|| fields::person_name(checks, "name", &request.name));
-        let id_number =
-            (!request.id_number.is_empty()).then(|| fields::id_number(checks, "id_number", &request.id_number));
-        checks.that(
-            id_number.flatten().is_none_or(|number| number.birth_date() <= now.today),
-            "id_number",
-            "ID_BIRTH_DATE",
-            "holds a birth date that lies in the future",
-            "出生日期晚于今天",
-        );
-        let reason = fields::code(checks, "reason", &request.reason);
-        Some(Correction { name: name.flatten(), id_number: id_number.flatten(), reason: reason? })
-    })
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            checks.that(
+                !request.name.is_empty() || !request.id_number.is_empty(),
+                "name",
+                "REQUIRED",
+                "or `id_number` must be given",
+                "姓名和身份证号至少填一项",
+            );
+            let name = (!request.name.is_empty())
+                .then(|| fields::person_name(checks, "name", &request.name));
+            let id_number = (!request.id_number.is_empty())
+                .then(|| fields::id_number(checks, "id_number", &request.id_number));
+            checks.that(
+                id_number
+                    .flatten()
+                    .is_none_or(|number| number.birth_date() <= now.today),
+                "id_number",
+                "ID_BIRTH_DATE",
+                "holds a birth date that lies in the future",
+                "出生日期晚于今天",
+            );
+            let reason = fields::code(checks, "reason", &request.reason);
+            Some(Correction {
+                name: name.flatten(),
+                id_number: id_number.flatten(),
+                reason: reason?,
+            })
+        },
+    )
 }
 
-pub(crate) fn relocate(request: pb::RelocateElderRequest, now: Now) -> Result<Addressed<Relocation>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let on = fields::day(checks, "on", request.on);
-        let village = fields::village(checks, "division_code", &request.division_code);
-        let home = fields::home(checks, &request.address, request.position);
-        Some(Relocation { on: on?.unwrap_or(now.today), village: village?, home: home? })
-    })
+pub(crate) fn relocate(
+    request: pb::RelocateElderRequest,
+    now: Now,
+) -> Result<Addressed<Relocation>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let on = fields::day(checks, "on", request.on);
+            let village = fields::village(checks, "division_code", &request.division_code);
+            let home = fields::home(checks, &request.address, request.position);
+            Some(Relocation {
+                on: on?.unwrap_or(now.today),
+                village: village?,
+                home: home?,
+            })
+        },
+    )
 }
 
 /// The number of items of GB/T 42195-2022.
@@ -243,30 +267,55 @@ const ITEMS: usize = 26;
 /// The highest total of GB/T 42195-2022.
 const HIGHEST_TOTAL: i32 = 90;
 
-pub(crate) fn assess(request: pb::RecordAssessmentRequest, now: Now) -> Result<Addressed<Assessment>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let assessed_on = fields::required_day(checks, "assessed_on", request.assessed_on);
-        fields::not_after_today(checks, "assessed_on", assessed_on, now.today);
-        let source = fields::code(checks, "source", &request.source);
-        let (level, items) = match (request.level, request.item_scores.is_empty()) {
-            (0, true) => {
-                checks.refuse("level", "REQUIRED", "or `item_scores` must be given", "等级和各项得分须填其一");
-                (None, None)
-            }
-            (0, false) => {
-                (level_of(checks, &request.item_scores), Some(pb::AssessmentItems { scores: request.item_scores }))
-            }
-            (level, true) => (fields::word(checks, "level", level), None),
-            (_, false) => {
-                checks.refuse("level", "REPEATED", "is given beside `item_scores`", "等级和各项得分只能填其一");
-                (None, None)
-            }
-        };
-        Some(Assessment {
-            capability: Capability { level: level?, assessed_on: Some(assessed_on?), source: source? },
-            items,
-        })
-    })
+pub(crate) fn assess(
+    request: pb::RecordAssessmentRequest,
+    now: Now,
+) -> Result<Addressed<Assessment>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let assessed_on = fields::required_day(checks, "assessed_on", request.assessed_on);
+            fields::not_after_today(checks, "assessed_on", assessed_on, now.today);
+            let source = fields::code(checks, "source", &request.source);
+            let (level, items) = match (request.level, request.item_scores.is_empty()) {
+                (0, true) => {
+                    checks.refuse(
+                        "level",
+                        "REQUIRED",
+                        "or `item_scores` must be given",
+                        "等级和各项得分须填其一",
+                    );
+                    (None, None)
+                }
+                (0, false) => (
+                    level_of(checks, &request.item_scores),
+                    Some(pb::AssessmentItems {
+                        scores: request.item_scores,
+                    }),
+                ),
+                (level, true) => (fields::word(checks, "level", level), None),
+                (_, false) => {
+                    checks.refuse(
+                        "level",
+                        "REPEATED",
+                        "is given beside `item_scores`",
+                        "等级和各项得分只能填其一",
+                    );
+                    (None, None)
+                }
+            };
+            Some(Assessment {
+                capability: Capability {
+                    level: level?,
+                    assessed_on: Some(assessed_on?),
+                    source: source?,
+                },
+                items,
+            })
+        },
+    )
 }
 
 /// The level that the item scores give: 90 intact, 66-89 mild, 46-65 moderate, 30-45 severe, 0-29 total
@@ -284,41 +333,67 @@ fn level_of(checks: &mut Checks, scores: &[i32]) -> Option<CapabilityLevel> {
         30..=45 => Some(CapabilityLevel::Severe),
         0..=29 => Some(CapabilityLevel::Total),
         _ => {
-            checks.refuse("item_scores", "OUT_OF_RANGE", "have a total of over 90", "总分超过 90");
+            checks.refuse(
+                "item_scores",
+                "OUT_OF_RANGE",
+                "have a total of over 90",
+                "总分超过 90",
+            );
             None
         }
     }
 }
 
-pub(crate) fn record_handicap(request: pb::RecordHandicapRequest, now: Now) -> Result<Addressed<Command>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let grade = fields::grade(checks, "grade", request.grade);
-        let on = fields::day(checks, "on", request.on);
-        Some(Command::RecordHandicap { grade: grade?, on: on?.unwrap_or(now.today) })
-    })
+pub(crate) fn record_handicap(
+    request: pb::RecordHandicapRequest,
+    now: Now,
+) -> Result<Addressed<Command>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let grade = fields::grade(checks, "grade", request.grade);
+            let on = fields::day(checks, "on", request.on);
+            Some(Command::RecordHandicap {
+                grade: grade?,
+                on: on?.unwrap_or(now.today),
+            })
+        },
+    )
 }
 
 pub(crate) fn record_observation(
     request: pb::RecordObservationRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let observation = fields::word(checks, "observation", request.observation);
-        let on = fields::day(checks, "on", request.on);
-        let (observation, on) = (observation?, on?.unwrap_or(now.today));
-        Some(if request.ended {
-            Command::EndObservation { observation, on }
-        } else {
-            Command::RecordObservation { observation, on }
-        })
-    })
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let observation = fields::word(checks, "observation", request.observation);
+            let on = fields::day(checks, "on", request.on);
+            let (observation, on) = (observation?, on?.unwrap_or(now.today));
+            Some(if request.ended {
+                Command::EndObservation { observation, on }
+            } else {
+                Command::RecordObservation { observation, on }
+            })
+        },
+    )
 }
 
-pub(crate) fn record_circumstance(request: pb::RecordCircumstanceRequest) -> Result<Addressed<Circumstance>, Status> {
-    let id = Uuid::try_parse(&request.request_id).map(|request| derived_ids::circumstance(request, 0));
+pub(crate) fn record_circumstance(
+    request: pb::RecordCircumstanceRequest,
+) -> Result<Addressed<Circumstance>, Status> {
+    let id =
+        Uuid::try_parse(&request.request_id).map(|request| derived_ids::circumstance(request, 0));
     addressed(&request.request_id, &request.elder_id, "", |checks| {
         let circumstance = checks.present("circumstance", request.circumstance.as_ref())?;
-        checks.within("circumstance", |checks| fields::circumstance(checks, circumstance, id.unwrap_or_default()))
+        checks.within("circumstance", |checks| {
+            fields::circumstance(checks, circumstance, id.unwrap_or_default())
+        })
     })
     .and_then(|command| with_etag(command, &request.etag))
 }
@@ -326,39 +401,72 @@ pub(crate) fn record_circumstance(request: pb::RecordCircumstanceRequest) -> Res
 fn with_etag<T>(command: Addressed<T>, etag: &str) -> Result<Addressed<T>, Status> {
     let mut checks = Checks::new();
     let etag = checks.etag(etag);
-    Ok(Addressed { etag: checks.all(etag)?, ..command })
-}
-
-pub(crate) fn end_circumstance(request: pb::EndCircumstanceRequest, now: Now) -> Result<Addressed<Command>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let id = checks.id("circumstance_id", &request.circumstance_id);
-        let last_day = fields::day(checks, "last_day", request.last_day);
-        Some(Command::EndCircumstance { id: id?, last_day: last_day?.unwrap_or(now.today) })
+    Ok(Addressed {
+        etag: checks.all(etag)?,
+        ..command
     })
 }
 
-pub(crate) fn set_contacts(request: pb::SetContactsRequest) -> Result<Addressed<pb::ContactList>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        fields::contacts(checks, &request.contacts)
-    })
+pub(crate) fn end_circumstance(
+    request: pb::EndCircumstanceRequest,
+    now: Now,
+) -> Result<Addressed<Command>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let id = checks.id("circumstance_id", &request.circumstance_id);
+            let last_day = fields::day(checks, "last_day", request.last_day);
+            Some(Command::EndCircumstance {
+                id: id?,
+                last_day: last_day?.unwrap_or(now.today),
+            })
+        },
+    )
 }
 
-pub(crate) fn record_consent(request: pb::RecordConsentRequest, now: Now) -> Result<Addressed<Command>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let state = fields::word::<ConsentState>(checks, "state", request.state);
-        checks.that(
-            state != Some(ConsentState::Unknown),
-            "state",
-            "VALUE_INVALID",
-            "must be GRANTED or REFUSED",
-            "应为同意或不同意",
-        );
-        let by = fields::optional_word(checks, "by", request.by);
-        let at = fields::instant(checks, "at", request.at);
-        fields::not_after_now(checks, "at", at.flatten(), now.instant);
-        let at = at?.unwrap_or_else(|| to_micros(now.instant));
-        Some(Command::RecordConsent { state: state?, spoken: Spoken { by: by?, at: Some(at) } })
-    })
+pub(crate) fn set_contacts(
+    request: pb::SetContactsRequest,
+) -> Result<Addressed<pb::ContactList>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| fields::contacts(checks, &request.contacts),
+    )
+}
+
+pub(crate) fn record_consent(
+    request: pb::RecordConsentRequest,
+    now: Now,
+) -> Result<Addressed<Command>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let state = fields::word::<ConsentState>(checks, "state", request.state);
+            checks.that(
+                state != Some(ConsentState::Unknown),
+                "state",
+                "VALUE_INVALID",
+                "must be GRANTED or REFUSED",
+                "应为同意或不同意",
+            );
+            let by = fields::optional_word(checks, "by", request.by);
+            let at = fields::instant(checks, "at", request.at);
+            fields::not_after_now(checks, "at", at.flatten(), now.instant);
+            let at = at?.unwrap_or_else(|| to_micros(now.instant));
+            Some(Command::RecordConsent {
+                state: state?,
+                spoken: Spoken {
+                    by: by?,
+                    at: Some(at),
+                },
+            })
+        },
+    )
 }
 
 /// Events hold microseconds.
@@ -366,114 +474,66 @@ fn to_micros(instant: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)
 }
 
-pub(crate) fn record_death(request: pb::RecordDeathRequest, now: Now) -> Result<Addressed<Command>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let on = fields::required_day(checks, "on", request.on);
-        fields::not_after_today(checks, "on", on, now.today);
-        Some(Command::RecordDeath { on: on?, today: now.today })
-    })
+pub(crate) fn record_death(
+    request: pb::RecordDeathRequest,
+    now: Now,
+) -> Result<Addressed<Command>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let on = fields::required_day(checks, "on", request.on);
+            fields::not_after_today(checks, "on", on, now.today);
+            Some(Command::RecordDeath {
+                on: on?,
+                today: now.today,
+            })
+        },
+    )
 }
 
-pub(crate) fn move_out(request: pb::RecordMoveOutRequest, now: Now) -> Result<Addressed<Command>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let on = fields::day(checks, "on", request.on);
-        Some(Command::RecordMoveOut { on: on?.unwrap_or(now.today) })
-    })
+pub(crate) fn move_out(
+    request: pb::RecordMoveOutRequest,
+    now: Now,
+) -> Result<Addressed<Command>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let on = fields::day(checks, "on", request.on);
+            Some(Command::RecordMoveOut {
+                on: on?.unwrap_or(now.today),
+            })
+        },
+    )
 }
 
-pub(crate) fn reinstate(request: pb::ReinstateElderRequest, now: Now) -> Result<Addressed<Command>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        let on = fields::day(checks, "on", request.on);
-        let reason = fields::code(checks, "reason", &request.reason);
-        Some(Command::Reinstate { on: on?.unwrap_or(now.today), reason: reason? })
-    })
+pub(crate) fn reinstate(
+    request: pb::ReinstateElderRequest,
+    now: Now,
+) -> Result<Addressed<Command>, Status> {
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| {
+            let on = fields::day(checks, "on", request.on);
+            let reason = fields::code(checks, "reason", &request.reason);
+            Some(Command::Reinstate {
+                on: on?.unwrap_or(now.today),
+                reason: reason?,
+            })
+        },
+    )
 }
 
 pub(crate) fn erase(request: pb::EraseElderRequest) -> Result<Addressed<String>, Status> {
-    addressed(&request.request_id, &request.elder_id, &request.etag, |checks| {
-        fields::code(checks, "reason", &request.reason)
-    })
-}
-
-pub(crate) fn report_duplicate(request: pb::ReportDuplicateRequest) -> Result<Paired<String>, Status> {
-    reasoned_pair(&request.request_id, &request.elder_id, &request.other_elder_id, &request.reason)
-}
-
-pub(crate) fn dismiss_duplicate(request: pb::DismissDuplicateRequest) -> Result<Paired<String>, Status> {
-    reasoned_pair(&request.request_id, &request.elder_id, &request.other_elder_id, &request.reason)
-}
-
-fn reasoned_pair(request_id: &str, elder: &str, other: &str, reason: &str) -> Result<Paired<String>, Status> {
-    let mut checks = Checks::new();
-    let request_id = checks.request_id(request_id);
-    let elder = fields::elder_id(&mut checks, "elder_id", elder);
-    let other = fields::elder_id(&mut checks, "other_elder_id", other);
-    let pair = pair(&mut checks, "other_elder_id", elder, other);
-    let what = fields::code(&mut checks, "reason", reason);
-    let (request_id, pair, what) = checks.all((request_id, pair, what))?;
-    Ok(Paired { request_id, pair, what })
-}
-
-fn pair(checks: &mut Checks, field: &str, one: Option<ElderId>, other: Option<ElderId>) -> Option<Pair> {
-    let pair = Pair::of(one?, other?);
-    checks.that(pair.is_some(), field, "SAME_ELDER", "is the same elder", "两份档案相同");
-    pair
-}
-
-pub(crate) fn merge(request: pb::MergeEldersRequest) -> Result<Paired<Merge>, Status> {
-    merging(&request.request_id, &request.surviving_elder_id, &request.merged_elder_id, &request.reason)
-}
-
-pub(crate) fn unmerge(request: pb::UnmergeEldersRequest) -> Result<Paired<Merge>, Status> {
-    merging(&request.request_id, &request.surviving_elder_id, &request.merged_elder_id, &request.reason)
-}
-
-fn merging(request_id: &str, surviving: &str, merged: &str, reason: &str) -> Result<Paired<Merge>, Status> {
-    let mut checks = Checks::new();
-    let request_id = checks.request_id(request_id);
-    let surviving = fields::elder_id(&mut checks, "surviving_elder_id", surviving);
-    let merged = fields::elder_id(&mut checks, "merged_elder_id", merged);
-    let pair = pair(&mut checks, "merged_elder_id", surviving, merged);
-    let reason = fields::code(&mut checks, "reason", reason);
-    let (request_id, pair, surviving, merged, reason) = checks.all((request_id, pair, surviving, merged, reason))?;
-    Ok(Paired { request_id, pair, what: Merge { surviving, merged, reason } })
-}
-
-/// The most divisions of a county.
-const MOST_DIVISIONS: usize = 20_000;
-
-pub(crate) fn import_divisions(request: pb::ImportDivisionsRequest) -> Result<DivisionTable, Status> {
-    let mut checks = Checks::new();
-    let request_id = checks.request_id(&request.request_id);
-    checks.count("divisions", request.divisions.len(), 1..=MOST_DIVISIONS);
-    let divisions: Vec<_> = request
-        .divisions
-        .iter()
-        .take(MOST_DIVISIONS)
-        .enumerate()
-        .map(|(place, division)| {
-            checks.within(&format!("divisions[{place}]"), |checks| {
-                let code = checks.division("code", &division.code);
-                let name = checks.string("name", &division.name, 1..=64);
-                // Level and parent follow from the code; where they are given they must agree with it.
-                if let Some(code) = &code {
-                    let parent = code.parent().map(|parent| parent.to_string()).unwrap_or_default();
-                    let county = code.level() == DivisionLevel::County;
-                    checks.that(
-                        division.parent == parent || division.parent.is_empty() && county,
-                        "parent",
-                        "PARENT_INVALID",
-                        "is not the division right above the code",
-                        "与代码的上级不符",
-                    );
-                }
-                Some(Division { code: code?, name: name? })
-            })
-        })
-        .collect();
-    let divisions = divisions.into_iter().collect::<Option<Vec<_>>>();
-    let (request_id, divisions) = checks.all((request_id, divisions))?;
-    let county = divisions.iter().map(|division| division.code).find(|code| code.level() == DivisionLevel::County);
-    let county = county.ok_or_else(|| crate::refusals::of_divisions(&crate::divisions::Refusal::CountyMissing))?;
-    Ok(DivisionTable { request_id, county, publish: Publish(divisions) })
+    addressed(
+        &request.request_id,
+        &request.elder_id,
+        &request.etag,
+        |checks| fields::code(checks, "reason", &request.reason),
+    )
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Utc};
 use civic::{
-    CapabilityLevel, ConsentState, ElderId, GeoPosition, HandicapGrade, IdNumber, LocalDay, PersonName, Phone, Set,
-    VillageCode,
+    CapabilityLevel, ConsentState, ElderId, GeoPosition, HandicapGrade, IdNumber, LocalDay,
+    PersonName, Phone, Set, VillageCode,
 };
 use elders::{
     codec::read_day,
@@ -46,11 +46,21 @@ pub(super) fn person_name(checks: &mut Checks, field: &str, value: &str) -> Opti
             None
         }
         Err(civic::PersonNameError::TooLong) => {
-            checks.refuse(field, "TOO_LONG", "may have 64 characters at most", "最多 64 个字符");
+            checks.refuse(
+                field,
+                "TOO_LONG",
+                "may have 64 characters at most",
+                "最多 64 个字符",
+            );
             None
         }
         Err(civic::PersonNameError::ControlCharacter) => {
-            checks.refuse(field, "CONTROL_CHARACTERS", "has control characters", "含有控制字符");
+            checks.refuse(
+                field,
+                "CONTROL_CHARACTERS",
+                "has control characters",
+                "含有控制字符",
+            );
             None
         }
     }
@@ -66,18 +76,26 @@ pub(super) fn id_number(checks: &mut Checks, field: &str, value: &str) -> Option
         Ok(number) => Some(number),
         Err(error) => {
             let (reason, en, zh) = match error {
-                civic::IdNumberError::Length => {
-                    ("ID_LENGTH", "has 18 characters, or 15 of the old form", "应为 18 位（旧号 15 位）")
-                }
-                civic::IdNumberError::Characters => {
-                    ("ID_CHARACTERS", "has digits only, but for an X at the end", "只能是数字，末位可为 X")
-                }
-                civic::IdNumberError::BirthDate => {
-                    ("ID_BIRTH_DATE", "holds a birth date that is no day of the calendar", "出生日期不存在")
-                }
-                civic::IdNumberError::CheckCharacter => {
-                    ("ID_CHECK_CHARACTER", "has a check character that does not agree with its digits", "校验码不符")
-                }
+                civic::IdNumberError::Length => (
+                    "ID_LENGTH",
+                    "has 18 characters, or 15 of the old form",
+                    "应为 18 位（旧号 15 位）",
+                ),
+                civic::IdNumberError::Characters => (
+                    "ID_CHARACTERS",
+                    "has digits only, but for an X at the end",
+                    "只能是数字，末位可为 X",
+                ),
+                civic::IdNumberError::BirthDate => (
+                    "ID_BIRTH_DATE",
+                    "holds a birth date that is no day of the calendar",
+                    "出生日期不存在",
+                ),
+                civic::IdNumberError::CheckCharacter => (
+                    "ID_CHECK_CHARACTER",
+                    "has a check character that does not agree with its digits",
+                    "校验码不符",
+                ),
             };
             checks.refuse(field, reason, en, zh);
             None
@@ -101,24 +119,48 @@ pub(super) fn village(checks: &mut Checks, field: &str, value: &str) -> Option<V
 }
 
 /// A day that may be absent. Outer `None`: it is wrong.
-pub(super) fn day(checks: &mut Checks, field: &str, date: Option<types::Date>) -> Option<Option<LocalDay>> {
+pub(super) fn day(
+    checks: &mut Checks,
+    field: &str,
+    date: Option<types::Date>,
+) -> Option<Option<LocalDay>> {
     let Some(date) = date else { return Some(None) };
     let day = read_day(date);
     if day.is_none() {
-        checks.refuse(field, "DATE_INVALID", "is no day of the calendar", "日期不存在");
+        checks.refuse(
+            field,
+            "DATE_INVALID",
+            "is no day of the calendar",
+            "日期不存在",
+        );
     }
     day.map(Some)
 }
 
 /// A day that must be there.
-pub(super) fn required_day(checks: &mut Checks, field: &str, date: Option<types::Date>) -> Option<LocalDay> {
+pub(super) fn required_day(
+    checks: &mut Checks,
+    field: &str,
+    date: Option<types::Date>,
+) -> Option<LocalDay> {
     let day = day(checks, field, date)?;
     checks.present(field, day)
 }
 
 /// A day that must not lie in the future.
-pub(super) fn not_after_today(checks: &mut Checks, field: &str, day: Option<LocalDay>, today: LocalDay) {
-    checks.that(day.is_none_or(|day| day <= today), field, "IN_FUTURE", "lies in the future", "不能晚于今天");
+pub(super) fn not_after_today(
+    checks: &mut Checks,
+    field: &str,
+    day: Option<LocalDay>,
+    today: LocalDay,
+) {
+    checks.that(
+        day.is_none_or(|day| day <= today),
+        field,
+        "IN_FUTURE",
+        "lies in the future",
+        "不能晚于今天",
+    );
 }
 
 /// An instant that may be absent, to the microsecond. Outer `None`: it is wrong.
@@ -127,7 +169,9 @@ pub(super) fn instant(
     field: &str,
     timestamp: Option<prost_types::Timestamp>,
 ) -> Option<Option<DateTime<Utc>>> {
-    let Some(timestamp) = timestamp else { return Some(None) };
+    let Some(timestamp) = timestamp else {
+        return Some(None);
+    };
     let instant = u32::try_from(timestamp.nanos)
         .ok()
         .filter(|nanos| *nanos < 1_000_000_000)
@@ -135,18 +179,38 @@ pub(super) fn instant(
         .and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos / 1_000 * 1_000))
         .filter(|instant| (1..=9999).contains(&instant.year()));
     if instant.is_none() {
-        checks.refuse(field, "TIMESTAMP_INVALID", "is no instant of the years 1 to 9999", "时间无效");
+        checks.refuse(
+            field,
+            "TIMESTAMP_INVALID",
+            "is no instant of the years 1 to 9999",
+            "时间无效",
+        );
     }
     instant.map(Some)
 }
 
 /// An instant that must not lie in the future.
-pub(super) fn not_after_now(checks: &mut Checks, field: &str, at: Option<DateTime<Utc>>, now: DateTime<Utc>) {
-    checks.that(at.is_none_or(|at| at <= now + CLOCK_LEEWAY), field, "IN_FUTURE", "lies in the future", "不能晚于现在");
+pub(super) fn not_after_now(
+    checks: &mut Checks,
+    field: &str,
+    at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) {
+    checks.that(
+        at.is_none_or(|at| at <= now + CLOCK_LEEWAY),
+        field,
+        "IN_FUTURE",
+        "lies in the future",
+        "不能晚于现在",
+    );
 }
 
 /// A set of words; each must be a known one.
-pub(super) fn words<T: WireTerm>(checks: &mut Checks, field: &str, numbers: &[i32]) -> Option<Set<T>> {
+pub(super) fn words<T: WireTerm>(
+    checks: &mut Checks,
+    field: &str,
+    numbers: &[i32],
+) -> Option<Set<T>> {
     let mut set = Set::new();
     let mut clean = true;
     for (place, number) in numbers.iter().enumerate() {
@@ -157,7 +221,12 @@ pub(super) fn words<T: WireTerm>(checks: &mut Checks, field: &str, numbers: &[i3
             None if clean => {
                 clean = false;
                 let field = format!("{field}[{place}]");
-                checks.refuse(&field, "VALUE_UNKNOWN", "is none of the known values", "取值无法识别");
+                checks.refuse(
+                    &field,
+                    "VALUE_UNKNOWN",
+                    "is none of the known values",
+                    "取值无法识别",
+                );
             }
             None => {}
         }
@@ -173,14 +242,27 @@ pub(super) fn word<T: WireTerm>(checks: &mut Checks, field: &str, number: i32) -
     }
     let word = T::from_wire(number);
     if word.is_none() {
-        checks.refuse(field, "VALUE_UNKNOWN", "is none of the known values", "取值无法识别");
+        checks.refuse(
+            field,
+            "VALUE_UNKNOWN",
+            "is none of the known values",
+            "取值无法识别",
+        );
     }
     word
 }
 
 /// A word that may be unspecified. Outer `None`: it is wrong.
-pub(super) fn optional_word<T: WireTerm>(checks: &mut Checks, field: &str, number: i32) -> Option<Option<T>> {
-    if number == 0 { Some(None) } else { word(checks, field, number).map(Some) }
+pub(super) fn optional_word<T: WireTerm>(
+    checks: &mut Checks,
+    field: &str,
+    number: i32,
+) -> Option<Option<T>> {
+    if number == 0 {
+        Some(None)
+    } else {
+        word(checks, field, number).map(Some)
+    }
 }
 
 /// A code of `A-Z0-9_`, 1 to 64 characters, by which a caller says why or from where, without personal data.
@@ -194,7 +276,10 @@ pub(super) fn code(checks: &mut Checks, field: &str, value: &str) -> Option<Stri
 
 /// The same, or nothing.
 pub(super) fn optional_code(checks: &mut Checks, field: &str, value: &str) -> Option<String> {
-    let fits = value.len() <= 64 && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let fits = value.len() <= 64
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     checks.that(
         fits,
         field,
@@ -208,7 +293,11 @@ pub(super) fn optional_code(checks: &mut Checks, field: &str, value: &str) -> Op
 /// Handicap grade 1 to 4, or 0 for none.
 pub(super) fn grade(checks: &mut Checks, field: &str, value: i32) -> Option<Option<HandicapGrade>> {
     let number = checks.number(field, value, 0..=4)?;
-    Some(u8::try_from(number).ok().and_then(|number| HandicapGrade::try_from(number).ok()))
+    Some(
+        u8::try_from(number)
+            .ok()
+            .and_then(|number| HandicapGrade::try_from(number).ok()),
+    )
 }
 
 /// Address and position; none where both are absent.
@@ -222,7 +311,13 @@ pub(super) fn home(
         None => Some(None),
         Some(position) => {
             let fits = GeoPosition::new(position.latitude, position.longitude);
-            let fits = checks.parsed("position", fits, "POSITION_INVALID", "is no position on the earth", "经纬度无效");
+            let fits = checks.parsed(
+                "position",
+                fits,
+                "POSITION_INVALID",
+                "is no position on the earth",
+                "经纬度无效",
+            );
             fits.map(|_position| Some(position))
         }
     };
@@ -232,7 +327,9 @@ pub(super) fn home(
 
 /// Remarks; an empty text where there are none.
 pub(super) fn remarks(checks: &mut Checks, field: &str, text: &str) -> Option<pb::Remarks> {
-    checks.string(field, text.trim(), 0..=LONGEST_REMARKS).map(|text| pb::Remarks { text })
+    checks
+        .string(field, text.trim(), 0..=LONGEST_REMARKS)
+        .map(|text| pb::Remarks { text })
 }
 
 /// A capability with its origin; UNASSESSED where it is absent.
@@ -241,18 +338,28 @@ pub(super) fn capability(
     capability: Option<&types::Capability>,
     today: LocalDay,
 ) -> Option<Capability> {
-    let Some(message) = capability else { return Some(Capability::unassessed()) };
+    let Some(message) = capability else {
+        return Some(Capability::unassessed());
+    };
     checks.within("capability", |checks| {
         let level = word::<CapabilityLevel>(checks, "level", message.level);
         let assessed_on = day(checks, "assessed_on", message.assessed_on);
         not_after_today(checks, "assessed_on", assessed_on.flatten(), today);
         let source = optional_code(checks, "source", &message.source);
-        Some(Capability { level: level?, assessed_on: assessed_on?, source: source? })
+        Some(Capability {
+            level: level?,
+            assessed_on: assessed_on?,
+            source: source?,
+        })
     })
 }
 
 /// A circumstance, which gets this id.
-pub(super) fn circumstance(checks: &mut Checks, message: &types::Circumstance, id: Uuid) -> Option<Circumstance> {
+pub(super) fn circumstance(
+    checks: &mut Checks,
+    message: &types::Circumstance,
+    id: Uuid,
+) -> Option<Circumstance> {
     checks.that(
         message.circumstance_id.is_empty(),
         "circumstance_id",
@@ -264,9 +371,20 @@ pub(super) fn circumstance(checks: &mut Checks, message: &types::Circumstance, i
     let first_day = required_day(checks, "first_day", message.first_day);
     let last_day = day(checks, "last_day", message.last_day);
     if let (Some(first), Some(Some(last))) = (first_day, last_day) {
-        checks.that(first <= last, "last_day", "BEFORE_FIRST_DAY", "lies before the first day", "早于开始日期");
+        checks.that(
+            first <= last,
+            "last_day",
+            "BEFORE_FIRST_DAY",
+            "lies before the first day",
+            "早于开始日期",
+        );
     }
-    Some(Circumstance { id, kind: kind?, first_day: first_day?, last_day: last_day? })
+    Some(Circumstance {
+        id,
+        kind: kind?,
+        first_day: first_day?,
+        last_day: last_day?,
+    })
 }
 
 /// The circumstances of a registration, each with an id derived from its place.
@@ -280,7 +398,9 @@ pub(super) fn circumstances(
         .iter()
         .enumerate()
         .map(|(place, message)| {
-            checks.within(&format!("circumstances[{place}]"), |checks| circumstance(checks, message, id(place)))
+            checks.within(&format!("circumstances[{place}]"), |checks| {
+                circumstance(checks, message, id(place))
+            })
         })
         .collect::<Vec<_>>()
         .into_iter()
@@ -288,7 +408,10 @@ pub(super) fn circumstances(
 }
 
 /// The contacts in the order of calling.
-pub(super) fn contacts(checks: &mut Checks, messages: &[types::Contact]) -> Option<pb::ContactList> {
+pub(super) fn contacts(
+    checks: &mut Checks,
+    messages: &[types::Contact],
+) -> Option<pb::ContactList> {
     checks.count("contacts", messages.len(), 0..=MOST_CONTACTS)?;
     let parsed: Vec<_> = messages
         .iter()
@@ -299,11 +422,25 @@ pub(super) fn contacts(checks: &mut Checks, messages: &[types::Contact]) -> Opti
         })
         .collect();
     let supporters = messages.iter().filter(|contact| contact.supporter).count();
-    checks.that(supporters <= 1, "contacts", "SUPPORTER_REPEATED", "may name one supporter only", "赡养人最多一人");
+    checks.that(
+        supporters <= 1,
+        "contacts",
+        "SUPPORTER_REPEATED",
+        "may name one supporter only",
+        "赡养人最多一人",
+    );
     let mut contacts = parsed.into_iter().collect::<Option<Vec<_>>>()?;
     contacts.sort_by_key(|contact| contact.call_order);
-    let distinct = contacts.windows(2).all(|pair| pair[0].call_order != pair[1].call_order);
-    checks.that(distinct, "contacts", "CALL_ORDER_REPEATED", "have a place in the order of calling twice", "呼叫次序重复");
+    let distinct = contacts
+        .windows(2)
+        .all(|pair| pair[0].call_order != pair[1].call_order);
+    checks.that(
+        distinct,
+        "contacts",
+        "CALL_ORDER_REPEATED",
+        "have a place in the order of calling twice",
+        "呼叫次序重复",
+    );
     Some(pb::ContactList { contacts })
 }
 
@@ -334,8 +471,13 @@ fn contact(checks: &mut Checks, message: &types::Contact, place: i32) -> Option<
 }
 
 /// Consent as it stands; UNKNOWN where it is absent.
-pub(super) fn consent(checks: &mut Checks, consent: Option<&pb::HomeVisitConsent>) -> Option<Consent> {
-    let Some(message) = consent else { return Some(Consent::unknown()) };
+pub(super) fn consent(
+    checks: &mut Checks,
+    consent: Option<&pb::HomeVisitConsent>,
+) -> Option<Consent> {
+    let Some(message) = consent else {
+        return Some(Consent::unknown());
+    };
     checks.within("consent", |checks| {
         let state = optional_word::<ConsentState>(checks, "state", message.state);
         let by = optional_word(checks, "by", message.by);
@@ -343,9 +485,10 @@ pub(super) fn consent(checks: &mut Checks, consent: Option<&pb::HomeVisitConsent
         let at = instant(checks, "at", message.at);
         Some(match state?.unwrap_or(ConsentState::Unknown) {
             ConsentState::Unknown => Consent::unknown(),
-            state @ (ConsentState::Granted | ConsentState::Refused) => {
-                Consent { state, spoken: Spoken { by: by?, at: at? } }
-            }
+            state @ (ConsentState::Granted | ConsentState::Refused) => Consent {
+                state,
+                spoken: Spoken { by: by?, at: at? },
+            },
         })
     })
 }

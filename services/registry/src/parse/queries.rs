@@ -1,7 +1,10 @@
 //! Questions as they arrive.
 
 use chrono::{DateTime, Utc};
-use civic::{Assistance, CapabilityLevel, Category, DivisionCode, DivisionLevel, ElderId, ElderStatus, IdNumber, LocalDay, PersonName, Set};
+use civic::{
+    Assistance, CapabilityLevel, Category, DivisionCode, DivisionLevel, ElderId, ElderStatus,
+    IdNumber, LocalDay, PersonName, Set,
+};
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::registry::v1 as pb;
@@ -107,8 +110,14 @@ pub(crate) fn get(request: &pb::GetElderRequest, now: DateTime<Utc>) -> Result<G
     fields::not_after_now(&mut checks, "as_of", as_of.flatten(), now);
     let min_position = fields::min_position(&mut checks, &request.min_position);
     let personal = personal(&mut checks, request.view);
-    let (elder, as_of, min_position, personal) = checks.all((elder, as_of, min_position, personal))?;
-    Ok(Get { elder, as_of, min_position, personal })
+    let (elder, as_of, min_position, personal) =
+        checks.all((elder, as_of, min_position, personal))?;
+    Ok(Get {
+        elder,
+        as_of,
+        min_position,
+        personal,
+    })
 }
 
 /// Whether a view holds personal data.
@@ -117,7 +126,12 @@ fn personal(checks: &mut Checks, view: i32) -> Option<bool> {
         Ok(pb::ElderView::Unspecified | pb::ElderView::Full) => Some(true),
         Ok(pb::ElderView::Facts) => Some(false),
         Err(_) => {
-            checks.refuse("view", "VALUE_UNKNOWN", "is none of the known values", "取值无法识别");
+            checks.refuse(
+                "view",
+                "VALUE_UNKNOWN",
+                "is none of the known values",
+                "取值无法识别",
+            );
             None
         }
     }
@@ -132,7 +146,11 @@ pub(crate) fn batch_get(request: &pb::BatchGetEldersRequest) -> Result<Batch, St
     let min_position = fields::min_position(&mut checks, &request.min_position);
     let personal = personal(&mut checks, request.view);
     let (elders, min_position, personal) = checks.all((elders, min_position, personal))?;
-    Ok(Batch { elders, min_position, personal })
+    Ok(Batch {
+        elders,
+        min_position,
+        personal,
+    })
 }
 
 /// The elders whose keys are asked for.
@@ -172,13 +190,31 @@ fn listed<F>(
 }
 
 /// Lists whose cursor is a UUID.
-fn listed_by_id<F>(list: List, (filter, page, min_position): (F, Page, Option<Position>)) -> Listed<F> {
-    let after = page.after.as_deref().and_then(|cursor| Uuid::from_slice(cursor).ok());
-    Listed { filter, list, size: page.size as usize, after, min_position }
+fn listed_by_id<F>(
+    list: List,
+    (filter, page, min_position): (F, Page, Option<Position>),
+) -> Listed<F> {
+    let after = page
+        .after
+        .as_deref()
+        .and_then(|cursor| Uuid::from_slice(cursor).ok());
+    Listed {
+        filter,
+        list,
+        size: page.size as usize,
+        after,
+        min_position,
+    }
 }
 
-const ELDER_PAGES: PageBounds = PageBounds { default: 100, most: 1_000 };
-const SEARCH_PAGES: PageBounds = PageBounds { default: 20, most: 100 };
+const ELDER_PAGES: PageBounds = PageBounds {
+    default: 100,
+    most: 1_000,
+};
+const SEARCH_PAGES: PageBounds = PageBounds {
+    default: 20,
+    most: 100,
+};
 
 pub(crate) fn list(request: pb::ListEldersRequest) -> Result<Listed<ElderFilter>, Status> {
     let mut checks = Checks::new();
@@ -195,7 +231,11 @@ pub(crate) fn list(request: pb::ListEldersRequest) -> Result<Listed<ElderFilter>
             categories: categories?,
             assistance: assistance?,
             capabilities: capabilities?,
-            statuses: if statuses.is_empty() { ElderStatus::Active.into() } else { statuses },
+            statuses: if statuses.is_empty() {
+                ElderStatus::Active.into()
+            } else {
+                statuses
+            },
             personal: personal?,
         })
     })();
@@ -207,24 +247,42 @@ pub(crate) fn list(request: pb::ListEldersRequest) -> Result<Listed<ElderFilter>
     };
     let list = List::new("ListElders", &same.encode_to_vec());
     let paging = (request.page_size, request.page_token.as_str(), ELDER_PAGES);
-    Ok(listed_by_id(list, listed(checks, list, paging, &request.min_position, filter)?))
+    Ok(listed_by_id(
+        list,
+        listed(checks, list, paging, &request.min_position, filter)?,
+    ))
 }
 
 pub(crate) fn search(request: pb::SearchEldersRequest) -> Result<Listed<SearchBy>, Status> {
     let mut checks = Checks::new();
-    let by = match (request.id_number.trim().is_empty(), request.name.trim().is_empty()) {
-        (false, true) => fields::id_number(&mut checks, "id_number", &request.id_number).map(SearchBy::IdNumber),
+    let by = match (
+        request.id_number.trim().is_empty(),
+        request.name.trim().is_empty(),
+    ) {
+        (false, true) => {
+            fields::id_number(&mut checks, "id_number", &request.id_number).map(SearchBy::IdNumber)
+        }
         (true, false) => {
             let name = fields::person_name(&mut checks, "name", &request.name);
             let division = checks.division("division_code", &request.division_code);
             (|| Some(SearchBy::Name(name?, division?)))()
         }
         (true, true) => {
-            checks.refuse("id_number", "REQUIRED", "or `name` must be given", "身份证号和姓名须填其一");
+            checks.refuse(
+                "id_number",
+                "REQUIRED",
+                "or `name` must be given",
+                "身份证号和姓名须填其一",
+            );
             None
         }
         (false, false) => {
-            checks.refuse("name", "REPEATED", "is given beside `id_number`", "身份证号和姓名只能填其一");
+            checks.refuse(
+                "name",
+                "REPEATED",
+                "is given beside `id_number`",
+                "身份证号和姓名只能填其一",
+            );
             None
         }
     };
@@ -237,21 +295,36 @@ pub(crate) fn search(request: pb::SearchEldersRequest) -> Result<Listed<SearchBy
     };
     let list = List::new("SearchElders", &same.encode_to_vec());
     let paging = (request.page_size, request.page_token.as_str(), SEARCH_PAGES);
-    Ok(listed_by_id(list, listed(checks, list, paging, &request.min_position, by)?))
+    Ok(listed_by_id(
+        list,
+        listed(checks, list, paging, &request.min_position, by)?,
+    ))
 }
 
-pub(crate) fn list_duplicates(request: pb::ListDuplicatesRequest) -> Result<Listed<DuplicateFilter>, Status> {
+pub(crate) fn list_duplicates(
+    request: pb::ListDuplicatesRequest,
+) -> Result<Listed<DuplicateFilter>, Status> {
     let mut checks = Checks::new();
     let division = checks.division("division_code", &request.division_code);
     let state = match pb::DuplicateState::try_from(request.state) {
         Ok(pb::DuplicateState::Unspecified) => Some(pb::DuplicateState::Open),
         Ok(state) => Some(state),
         Err(_) => {
-            checks.refuse("state", "VALUE_UNKNOWN", "is none of the known values", "取值无法识别");
+            checks.refuse(
+                "state",
+                "VALUE_UNKNOWN",
+                "is none of the known values",
+                "取值无法识别",
+            );
             None
         }
     };
-    let filter = (|| Some(DuplicateFilter { division: division?, state: state? }))();
+    let filter = (|| {
+        Some(DuplicateFilter {
+            division: division?,
+            state: state?,
+        })
+    })();
     let same = pb::ListDuplicatesRequest {
         page_size: 0,
         page_token: String::new(),
@@ -260,7 +333,10 @@ pub(crate) fn list_duplicates(request: pb::ListDuplicatesRequest) -> Result<List
     };
     let list = List::new("ListDuplicates", &same.encode_to_vec());
     let paging = (request.page_size, request.page_token.as_str(), ELDER_PAGES);
-    Ok(listed_by_id(list, listed(checks, list, paging, &request.min_position, filter)?))
+    Ok(listed_by_id(
+        list,
+        listed(checks, list, paging, &request.min_position, filter)?,
+    ))
 }
 
 pub(crate) fn history(request: &pb::GetElderHistoryRequest) -> Result<History, Status> {
@@ -271,9 +347,17 @@ pub(crate) fn history(request: &pb::GetElderHistoryRequest) -> Result<History, S
     let (elder, page, _) = listed(checks, list, paging, "", elder)?;
     let after = page.after.as_deref().and_then(|cursor| {
         let (sequence, place) = cursor.split_first_chunk::<8>()?;
-        Some((u64::from_be_bytes(*sequence), u32::from_be_bytes(place.try_into().ok()?)))
+        Some((
+            u64::from_be_bytes(*sequence),
+            u32::from_be_bytes(place.try_into().ok()?),
+        ))
     });
-    Ok(History { elder, list, size: page.size as usize, after })
+    Ok(History {
+        elder,
+        list,
+        size: page.size as usize,
+        after,
+    })
 }
 
 impl History {
@@ -285,25 +369,41 @@ impl History {
     }
 }
 
-pub(crate) fn statistics(request: &pb::GetStatisticsRequest, today: LocalDay) -> Result<InDivision, Status> {
+pub(crate) fn statistics(
+    request: &pb::GetStatisticsRequest,
+    today: LocalDay,
+) -> Result<InDivision, Status> {
     let mut checks = Checks::new();
     let division = checks.division("division_code", &request.division_code);
     let min_position = fields::min_position(&mut checks, &request.min_position);
     let (division, min_position) = checks.all((division, min_position))?;
-    Ok(InDivision { division, on: today, min_position })
+    Ok(InDivision {
+        division,
+        on: today,
+        min_position,
+    })
 }
 
-pub(crate) fn export_summary(request: &pb::ExportSummaryRequest, today: LocalDay) -> Result<InDivision, Status> {
+pub(crate) fn export_summary(
+    request: &pb::ExportSummaryRequest,
+    today: LocalDay,
+) -> Result<InDivision, Status> {
     let mut checks = Checks::new();
     let division = checks.division("division_code", &request.division_code);
     let on = fields::day(&mut checks, "on", request.on);
     fields::not_after_today(&mut checks, "on", on.flatten(), today);
     let min_position = fields::min_position(&mut checks, &request.min_position);
     let (division, on, min_position) = checks.all((division, on, min_position))?;
-    Ok(InDivision { division, on: on.unwrap_or(today), min_position })
+    Ok(InDivision {
+        division,
+        on: on.unwrap_or(today),
+        min_position,
+    })
 }
 
-pub(crate) fn elder_form(request: &pb::ExportElderFormRequest) -> Result<(ElderId, Option<Position>), Status> {
+pub(crate) fn elder_form(
+    request: &pb::ExportElderFormRequest,
+) -> Result<(ElderId, Option<Position>), Status> {
     let mut checks = Checks::new();
     let elder = fields::elder_id(&mut checks, "elder_id", &request.elder_id);
     let min_position = fields::min_position(&mut checks, &request.min_position);
@@ -318,7 +418,9 @@ pub(crate) fn list_divisions(
     let division = if request.division_code.is_empty() {
         Some(None)
     } else {
-        checks.division("division_code", &request.division_code).map(Some)
+        checks
+            .division("division_code", &request.division_code)
+            .map(Some)
     };
     let min_position = fields::min_position(&mut checks, &request.min_position);
     checks.all((division, min_position))
@@ -336,5 +438,10 @@ pub(crate) fn import_options(options: &pb::ImportSurveyOptions) -> Result<Import
         "应为 9 位乡镇（街道）代码",
     );
     let (import, town) = checks.all((import, town))?;
-    Ok(ImportOptions { import, town, dry_run: options.dry_run, update: options.update })
+    Ok(ImportOptions {
+        import,
+        town,
+        dry_run: options.dry_run,
+        update: options.update,
+    })
 }

@@ -6,11 +6,14 @@
 
 mod cells;
 mod container;
+mod desk;
 mod layout;
 mod markup;
 mod merges;
+mod outcome;
 mod read;
 mod tokens;
+pub(crate) mod upload;
 
 pub mod error;
 pub mod headers;

@@ -49,15 +49,32 @@ pub(super) struct TakenOver {
 }
 
 impl Resurvey<'_> {
-    pub(super) async fn take_over(&self, candidate: &Candidate, elder: ElderId) -> Result<TakenOver, Status> {
+    pub(super) async fn take_over(
+        &self,
+        candidate: &Candidate,
+        elder: ElderId,
+    ) -> Result<TakenOver, Status> {
         let (elder, loaded) = self.registry.file_for(elder, self.request).await?;
         if self.dry_run {
-            let Some(open) = loaded.state.0.open() else { return Err(refusals::elder_not_found()) };
+            let Some(open) = loaded.state.0.open() else {
+                return Err(refusals::elder_not_found());
+            };
             let events = self.events(candidate, open, &*self.registry.key(elder).await?);
-            let events = loaded.state.decide(&Command::Resurvey(events)).map_err(|refusal| refusals::of_elder(&refusal))?;
-            return Ok(TakenOver { elder, fields: fields(open, &events), position: None });
+            let events = loaded
+                .state
+                .decide(&Command::Resurvey(events))
+                .map_err(|refusal| refusals::of_elder(&refusal))?;
+            return Ok(TakenOver {
+                elder,
+                fields: fields(open, &events),
+                position: None,
+            });
         }
-        let context = self.call.context(self.request, self.digest, Some(candidate.village.as_str().to_owned()));
+        let context = self.call.context(
+            self.request,
+            self.digest,
+            Some(candidate.village.as_str().to_owned()),
+        );
         let seen = Mutex::new(Vec::new());
         let committed = self
             .registry
@@ -83,23 +100,43 @@ impl Resurvey<'_> {
             seen.into_inner().unwrap_or_else(PoisonError::into_inner)
         };
         let position = committed.changed.then_some(committed.position.sequence);
-        Ok(TakenOver { elder, fields: changed, position })
+        Ok(TakenOver {
+            elder,
+            fields: changed,
+            position,
+        })
     }
 
     /// The fields that an earlier try of this very row changed.
     async fn recorded(&self, elder: ElderId, sequence: u64) -> Result<Vec<&'static str>, Status> {
-        let subject =
-            Repository::<File>::subject(&elder.to_string()).map_err(|error| service::errors::internal(&error))?;
+        let subject = Repository::<File>::subject(&elder.to_string())
+            .map_err(|error| service::errors::internal(&error))?;
         let records = self.registry.log.read(&subject, 0).await;
         let records = records.map_err(|error| refusals::of_loading(error.into()))?;
         let mut before = Loaded::<File>::default();
-        for record in records.iter().take_while(|record| record.sequence < sequence) {
+        for record in records
+            .iter()
+            .take_while(|record| record.sequence < sequence)
+        {
             before.take_in(record).map_err(refusals::of_loading)?;
         }
         let answer = records.iter().find(|record| record.sequence == sequence);
-        let events = answer.map(|record| record.events.iter().map(codec::decode).collect::<Result<Vec<_>, _>>());
-        let events = events.transpose().map_err(|error| service::errors::internal(&error))?;
-        Ok(before.state.0.open().map(|before| fields(before, &events.unwrap_or_default())).unwrap_or_default())
+        let events = answer.map(|record| {
+            record
+                .events
+                .iter()
+                .map(codec::decode)
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let events = events
+            .transpose()
+            .map_err(|error| service::errors::internal(&error))?;
+        Ok(before
+            .state
+            .0
+            .open()
+            .map(|before| fields(before, &events.unwrap_or_default()))
+            .unwrap_or_default())
     }
 
     fn events(&self, candidate: &Candidate, elder: &Elder, key: &DataKey) -> Vec<Event> {
@@ -112,27 +149,54 @@ impl Resurvey<'_> {
             wanted_services: differs(facts.wanted_services, candidate.wanted_services)
                 .filter(|services| !services.is_empty()),
             remarks: (!candidate.remarks.is_empty())
-                .then(|| sealed_remarks(key, elder, &pb::Remarks { text: candidate.remarks.clone() }))
+                .then(|| {
+                    sealed_remarks(
+                        key,
+                        elder,
+                        &pb::Remarks {
+                            text: candidate.remarks.clone(),
+                        },
+                    )
+                })
                 .flatten()
                 .filter(|remarks| elder.remarks.as_ref() != Some(remarks)),
         };
-        if profile != (ProfileUpdated { on: Some(self.as_of), ..ProfileUpdated::default() }) {
+        if profile
+            != (ProfileUpdated {
+                on: Some(self.as_of),
+                ..ProfileUpdated::default()
+            })
+        {
             events.push(Event::ProfileUpdated(profile));
         }
         events.extend(self.relocation(candidate, elder, &facts.residence, key));
-        if candidate.capability != CapabilityLevel::Unassessed && candidate.capability != facts.capability.level {
-            let capability =
-                Capability { level: candidate.capability, assessed_on: Some(self.as_of), source: "SURVEY".to_owned() };
+        if candidate.capability != CapabilityLevel::Unassessed
+            && candidate.capability != facts.capability.level
+        {
+            let capability = Capability {
+                level: candidate.capability,
+                assessed_on: Some(self.as_of),
+                source: "SURVEY".to_owned(),
+            };
             events.push(Event::CapabilityAssessed(capability, None));
         }
         let seen: Set<Observation> = candidate.observations.difference(facts.observations);
-        events.extend(seen.iter().map(|observation| Event::ObservationRecorded { observation, on: Some(self.as_of) }));
+        events.extend(seen.iter().map(|observation| Event::ObservationRecorded {
+            observation,
+            on: Some(self.as_of),
+        }));
         if candidate.handicap_grade.is_some() && candidate.handicap_grade != facts.handicap_grade {
-            events.push(Event::HandicapRecorded { grade: candidate.handicap_grade, on: Some(self.as_of) });
+            events.push(Event::HandicapRecorded {
+                grade: candidate.handicap_grade,
+                on: Some(self.as_of),
+            });
         }
         events.extend(contacts(candidate, elder, key));
         if candidate.consent != ConsentState::Unknown && candidate.consent != facts.consent.state {
-            let spoken = Spoken { by: None, at: Some(self.as_of.start()) };
+            let spoken = Spoken {
+                by: None,
+                at: Some(self.as_of.start()),
+            };
             events.push(match (candidate.consent, facts.consent.state) {
                 (ConsentState::Granted, _) => Event::ConsentGranted(spoken),
                 (_, ConsentState::Granted) => Event::ConsentWithdrawn(spoken),
@@ -151,27 +215,49 @@ impl Resurvey<'_> {
         before: &Residence,
         key: &DataKey,
     ) -> Option<Event> {
-        let known: pb::Home =
-            answer::open(Some(key), purpose::HOME, elder.id.as_uuid(), before.home.as_ref()).unwrap_or_default();
+        let known: pb::Home = answer::open(
+            Some(key),
+            purpose::HOME,
+            elder.id.as_uuid(),
+            before.home.as_ref(),
+        )
+        .unwrap_or_default();
         let moved = candidate.village != before.village;
         let position = candidate.position.map(|position| types::GeoPosition {
             latitude: position.latitude(),
             longitude: position.longitude(),
         });
         let home = if moved {
-            pb::Home { address: candidate.address.clone(), position }
+            pb::Home {
+                address: candidate.address.clone(),
+                position,
+            }
         } else {
-            let address = if candidate.address.is_empty() { known.address.clone() } else { candidate.address.clone() };
+            let address = if candidate.address.is_empty() {
+                known.address.clone()
+            } else {
+                candidate.address.clone()
+            };
             // Another address makes the old position a wrong one.
             let kept = known.position.filter(|_| address == known.address);
-            pb::Home { address, position: position.or(kept) }
+            pb::Home {
+                address,
+                position: position.or(kept),
+            }
         };
         if !moved && home == known {
             return None;
         }
         let nothing = home == pb::Home::default();
-        let home = (!nothing).then(|| seal_or_keep(key, purpose::HOME, elder.id, before.home.as_ref(), &home));
-        Some(Event::Relocated(Residence { village: candidate.village, home }, self.as_of))
+        let home = (!nothing)
+            .then(|| seal_or_keep(key, purpose::HOME, elder.id, before.home.as_ref(), &home));
+        Some(Event::Relocated(
+            Residence {
+                village: candidate.village,
+                home,
+            },
+            self.as_of,
+        ))
     }
 }
 
@@ -182,10 +268,18 @@ fn differs<T: Copy + PartialEq>(known: T, listed: T) -> Option<T> {
 /// The survey's contact takes the place of the one with the same name, or comes first; the others stay.
 fn contacts(candidate: &Candidate, elder: &Elder, key: &DataKey) -> Option<Event> {
     let listed = contact(candidate.contact.as_ref()?);
-    let known: pb::ContactList =
-        answer::open(Some(key), purpose::CONTACTS, elder.id.as_uuid(), elder.contacts.as_ref()).unwrap_or_default();
+    let known: pb::ContactList = answer::open(
+        Some(key),
+        purpose::CONTACTS,
+        elder.id.as_uuid(),
+        elder.contacts.as_ref(),
+    )
+    .unwrap_or_default();
     let mut contacts = known.contacts.clone();
-    match contacts.iter_mut().find(|contact| contact.name == listed.name) {
+    match contacts
+        .iter_mut()
+        .find(|contact| contact.name == listed.name)
+    {
         Some(same) => {
             if !listed.relation.is_empty() {
                 same.relation = listed.relation;
@@ -205,7 +299,11 @@ fn contacts(candidate: &Candidate, elder: &Elder, key: &DataKey) -> Option<Event
         return None;
     }
     let list = pb::ContactList { contacts };
-    Some(Event::ContactsSet(key.seal(purpose::CONTACTS, elder.id.as_uuid(), &list)))
+    Some(Event::ContactsSet(key.seal(
+        purpose::CONTACTS,
+        elder.id.as_uuid(),
+        &list,
+    )))
 }
 
 /// A survey's contact, the first to be called.
@@ -213,7 +311,11 @@ pub(super) fn contact(contact: &row::Contact) -> types::Contact {
     types::Contact {
         name: contact.name.as_str().to_owned(),
         relation: contact.relation.clone(),
-        phone: contact.phone.as_ref().map(|phone| phone.as_str().to_owned()).unwrap_or_default(),
+        phone: contact
+            .phone
+            .as_ref()
+            .map(|phone| phone.as_str().to_owned())
+            .unwrap_or_default(),
         call_order: 1,
         supporter: false,
     }
@@ -237,9 +339,13 @@ fn fields(before: &Elder, events: &[Event]) -> Vec<&'static str> {
             }
             Event::CapabilityAssessed(..) => fields.push("capability"),
             Event::HandicapRecorded { .. } => fields.push("handicap_grade"),
-            Event::ObservationRecorded { .. } | Event::ObservationEnded { .. } => fields.push("observations"),
+            Event::ObservationRecorded { .. } | Event::ObservationEnded { .. } => {
+                fields.push("observations")
+            }
             Event::ContactsSet(_) => fields.push("contacts"),
-            Event::ConsentGranted(_) | Event::ConsentRefused(_) | Event::ConsentWithdrawn(_) => fields.push("consent"),
+            Event::ConsentGranted(_) | Event::ConsentRefused(_) | Event::ConsentWithdrawn(_) => {
+                fields.push("consent")
+            }
             // A survey brings no others.
             Event::Registered(_)
             | Event::IdentityCorrected(_)

@@ -6,83 +6,100 @@ use std::sync::Arc;
 use backing_services::{Nats, testing};
 use chrono::{DateTime, Utc};
 use proto::eldercare::{
-    registry::v1::{self as pb, registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient},
+    registry::v1::{
+        self as pb, registry_service_client::RegistryServiceClient,
+        vault_service_client::VaultServiceClient,
+    },
     r#type::v1 as types,
 };
 use registry::{App, RegistrySettings};
 use service::{
-    Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer,
-    settings::Address,
+    Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer, settings::Address,
 };
 use tokio::task::JoinHandle;
-use tonic::{Request, Status, metadata::MetadataValue, service::Interceptor, service::interceptor::InterceptedService, transport::{Channel, Endpoint}};
+use tonic::{
+    Request, Status,
+    metadata::MetadataValue,
+    service::Interceptor,
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
 use uuid::Uuid;
 
 /// What outlives a restart of the registry.
-pub struct Ground {
-    pub nats: Arc<Nats>,
-    pub database: String,
-    pub issuer: Arc<TokenIssuer>,
-    pub clock: Clock,
+pub(crate) struct Ground {
+    pub(crate) nats: Arc<Nats>,
+    pub(crate) database: String,
+    pub(crate) issuer: Arc<TokenIssuer>,
+    pub(crate) clock: Clock,
 }
 
 /// The registry under test.
-pub struct Running {
-    pub ground: Ground,
-    pub clients: Clients,
-    pub log: Arc<dyn eventlog::EventLog>,
-    pub vault: vault::Vault,
-    pub index: vault::BlindIndex,
-    pub pool: sqlx::PgPool,
-    pub follower: readmodel::Follower,
+pub(crate) struct Running {
+    pub(crate) ground: Ground,
+    pub(crate) clients: Clients,
+    pub(crate) log: Arc<dyn eventlog::EventLog>,
+    pub(crate) vault: vault::Vault,
+    pub(crate) index: vault::BlindIndex,
+    pub(crate) pool: sqlx::PgPool,
+    pub(crate) follower: readmodel::Follower,
     shutdown: Shutdown,
     served: JoinHandle<anyhow::Result<()>>,
 }
 
 /// A token on every call.
 #[derive(Clone)]
-pub struct Bearer(MetadataValue<tonic::metadata::Ascii>);
+pub(crate) struct Bearer(MetadataValue<tonic::metadata::Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
         Ok(request)
     }
 }
 
-pub type Client = RegistryServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = RegistryServiceClient<InterceptedService<Channel, Bearer>>;
 
 /// Makes clients for callers.
 #[derive(Clone)]
-pub struct Clients {
+pub(crate) struct Clients {
     channel: Channel,
     issuer: Arc<TokenIssuer>,
 }
 
 impl Clients {
-    pub fn of(&self, claims: &Claims) -> Client {
+    pub(crate) fn of(&self, claims: &Claims) -> Client {
         RegistryServiceClient::with_interceptor(self.channel.clone(), self.bearer(claims))
             .max_decoding_message_size(16 << 20)
     }
 
-    pub fn vault_of(&self, claims: &Claims) -> VaultServiceClient<InterceptedService<Channel, Bearer>> {
+    pub(crate) fn vault_of(
+        &self,
+        claims: &Claims,
+    ) -> VaultServiceClient<InterceptedService<Channel, Bearer>> {
         VaultServiceClient::with_interceptor(self.channel.clone(), self.bearer(claims))
     }
 
     fn bearer(&self, claims: &Claims) -> Bearer {
-        Bearer(format!("Bearer {}", self.issuer.issue(claims)).parse().unwrap())
+        Bearer(
+            format!("Bearer {}", self.issuer.issue(claims))
+                .parse()
+                .unwrap(),
+        )
     }
 }
 
-pub fn instant(text: &str) -> DateTime<Utc> {
+pub(crate) fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
 /// The clock of the tests stands on this day until it is moved.
-pub const TODAY: &str = "2024-11-01";
+pub(crate) const TODAY: &str = "2024-11-01";
 
 impl Ground {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self {
             nats: Arc::new(testing::own_nats().await),
             database: testing::fresh_database().await,
@@ -91,13 +108,15 @@ impl Ground {
         }
     }
 
-    pub async fn start(self) -> Running {
+    pub(crate) async fn start(self) -> Running {
         let mut settings: Settings = service::testing::settings(&self.issuer);
         settings.nats.url = Address::new(self.nats.url());
         settings.postgres.url = Address::new(self.database.clone());
         settings.postgres.max_connections = 6;
         let shutdown = Shutdown::new(&settings.shutdown);
-        let mut app = App::connect(&settings, &RegistrySettings::default(), self.clock.clone()).await.unwrap();
+        let mut app = App::connect(&settings, &RegistrySettings::default(), self.clock.clone())
+            .await
+            .unwrap();
         let bound = app.add_to(Server::new(&settings)).bind().await.unwrap();
         let address = bound.address();
         let mut tasks = Supervised::new(&shutdown);
@@ -107,8 +126,13 @@ impl Ground {
             async move { tasks.run(bound.serve(&shutdown)).await }
         });
         app.caught_up(shutdown.requested()).await;
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        let clients = Clients { channel, issuer: Arc::clone(&self.issuer) };
+        let channel = Endpoint::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect_lazy();
+        let clients = Clients {
+            channel,
+            issuer: Arc::clone(&self.issuer),
+        };
         Running {
             ground: self,
             clients,
@@ -124,67 +148,80 @@ impl Ground {
 }
 
 impl Running {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Ground::new().await.start().await
     }
 
     /// Somebody who may do everything everywhere.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.clients.of(&service::testing::anybody())
     }
 
-    pub async fn stop(self) -> Ground {
+    pub(crate) async fn stop(self) -> Ground {
         self.shutdown.request();
         self.served.await.unwrap().unwrap();
         self.ground
     }
 
     /// The same data under a new process: nothing is remembered.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         self.stop().await.start().await
     }
 
     /// Everything that live tables and a rebuilt read model differ in; nothing, that is.
-    pub async fn verify(&self) {
-        let projection = registry::registry_elders::RegistryElders::new(self.vault.clone(), self.index.clone());
-        let differences = readmodel::verify(&self.pool, Arc::clone(&self.log), projection, |_| {}).await.unwrap();
+    pub(crate) async fn verify(&self) {
+        let projection =
+            registry::registry_elders::RegistryElders::new(self.vault.clone(), self.index.clone());
+        let differences = readmodel::verify(&self.pool, Arc::clone(&self.log), projection, |_| {})
+            .await
+            .unwrap();
         assert!(differences.tables.is_empty(), "{differences:?}");
     }
 }
 
-pub fn request_id() -> String {
+pub(crate) fn request_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-pub fn date(text: &str) -> Option<types::Date> {
+pub(crate) fn date(text: &str) -> Option<types::Date> {
     let mut parts = text.split('-').map(|part| part.parse::<i32>().unwrap());
-    Some(types::Date { year: parts.next()?, month: parts.next()?, day: parts.next()? })
+    Some(types::Date {
+        year: parts.next()?,
+        month: parts.next()?,
+        day: parts.next()?,
+    })
 }
 
-pub fn timestamp(text: &str) -> Option<prost_types::Timestamp> {
+pub(crate) fn timestamp(text: &str) -> Option<prost_types::Timestamp> {
     let instant = instant(text);
-    Some(prost_types::Timestamp { seconds: instant.timestamp(), nanos: 0 })
+    Some(prost_types::Timestamp {
+        seconds: instant.timestamp(),
+        nanos: 0,
+    })
 }
 
 /// A valid ID number: born on the day, the number of the person among those born then.
-pub fn id_number(born: &str, person: u32) -> String {
+pub(crate) fn id_number(born: &str, person: u32) -> String {
     let digits = format!("350524{}{person:03}", born.replace('-', ""));
     let check = civic::IdNumber::compute_check_char(&digits).unwrap();
     format!("{digits}{check}")
 }
 
-pub const VILLAGE: &str = "350524100001";
-pub const OTHER_VILLAGE: &str = "350524101002";
+pub(crate) const VILLAGE: &str = "350524100001";
+pub(crate) const OTHER_VILLAGE: &str = "350524101002";
 
 /// A woman of 74 living alone in `VILLAGE`, with everything that a file can say.
-pub fn wang_xiuying() -> pb::RegisterElderRequest {
+pub(crate) fn wang_xiuying() -> pb::RegisterElderRequest {
     pb::RegisterElderRequest {
         request_id: request_id(),
         name: "王 秀英".to_owned(),
         id_number: id_number("1950-03-12", 2),
         division_code: VILLAGE.to_owned(),
         address: "先声社区12号".to_owned(),
-        position: Some(types::GeoPosition { latitude: 25.0545, longitude: 118.1865 }),
+        position: Some(types::GeoPosition {
+            latitude: 25.0545,
+            longitude: 118.1865,
+        }),
         categories: vec![types::Category::LivingAlone.into()],
         assistance: vec![types::Assistance::MinimumLiving.into()],
         capability: Some(types::Capability {
@@ -211,7 +248,7 @@ pub fn wang_xiuying() -> pb::RegisterElderRequest {
     }
 }
 
-pub fn contact(name: &str, relation: &str, phone: &str) -> types::Contact {
+pub(crate) fn contact(name: &str, relation: &str, phone: &str) -> types::Contact {
     types::Contact {
         name: name.to_owned(),
         relation: relation.to_owned(),
@@ -222,7 +259,7 @@ pub fn contact(name: &str, relation: &str, phone: &str) -> types::Contact {
 }
 
 /// Registers somebody else, who differs by the number.
-pub fn another(person: u32) -> pb::RegisterElderRequest {
+pub(crate) fn another(person: u32) -> pb::RegisterElderRequest {
     pb::RegisterElderRequest {
         request_id: request_id(),
         name: format!("陈建国{person}"),
@@ -231,41 +268,60 @@ pub fn another(person: u32) -> pb::RegisterElderRequest {
     }
 }
 
-pub async fn register(client: &mut Client, request: pb::RegisterElderRequest) -> (String, String) {
+pub(crate) async fn register(
+    client: &mut Client,
+    request: pb::RegisterElderRequest,
+) -> (String, String) {
     let answer = client.register_elder(request).await.unwrap().into_inner();
     (answer.elder_id, answer.committed.unwrap().position)
 }
 
-pub async fn get(client: &mut Client, elder_id: &str, min_position: &str) -> pb::Elder {
+pub(crate) async fn get(client: &mut Client, elder_id: &str, min_position: &str) -> pb::Elder {
     let request = pb::GetElderRequest {
         elder_id: elder_id.to_owned(),
         min_position: min_position.to_owned(),
         ..pb::GetElderRequest::default()
     };
-    client.get_elder(request).await.unwrap().into_inner().elder.unwrap()
+    client
+        .get_elder(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .elder
+        .unwrap()
 }
 
 /// The reason of a refusal, for programs.
-pub fn reason(status: &Status) -> String {
+pub(crate) fn reason(status: &Status) -> String {
     use tonic_types::StatusExt as _;
     status.get_details_error_info().unwrap().reason
 }
 
 /// The sample county's table of divisions.
-pub fn sample_divisions() -> pb::ImportDivisionsRequest {
+pub(crate) fn sample_divisions() -> pb::ImportDivisionsRequest {
     let table = std::fs::read(sample("divisions.csv")).unwrap();
     let mut rows = csv::Reader::from_reader(table.as_slice());
     let divisions = rows
         .records()
         .map(|row| {
             let row = row.unwrap();
-            types::Division { code: row[0].to_owned(), name: row[1].to_owned(), level: 0, parent: row[3].to_owned() }
+            types::Division {
+                code: row[0].to_owned(),
+                name: row[1].to_owned(),
+                level: 0,
+                parent: row[3].to_owned(),
+            }
         })
         .collect();
-    pb::ImportDivisionsRequest { request_id: request_id(), divisions }
+    pb::ImportDivisionsRequest {
+        request_id: request_id(),
+        divisions,
+    }
 }
 
 /// A file of the sample county.
-pub fn sample(file: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/local/data/anxi").join(file)
+pub(crate) fn sample(file: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../deploy/local/data/anxi")
+        .join(file)
 }

@@ -1,0 +1,191 @@
+//! An elder is registered: the ID number claimed, the key made, and the first record sealed and written, as one decision.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use civic::{ElderId, VillageCode};
+use decider::Decider as _;
+use elders::{
+    event::{Registered, Residence, Source},
+    purpose,
+};
+use eventlog::{ExecuteError, Held, UnitOfWork};
+use proto::eldercare::registry::v1 as pb;
+use tonic::Status;
+use uuid::Uuid;
+use vault::DataKey;
+
+use crate::{
+    call::Call,
+    commands::{Done, of_elder},
+    derived_ids,
+    elder::{Command, File},
+    identity,
+    parse::commands::Registration,
+    refusals,
+    registry::Registry,
+};
+
+impl Registry {
+    /// Opens an elder's file, and claims the ID number for it.
+    ///
+    /// The key is made only once the claim is seen to be free, and is in the vault before the first record that it
+    /// seals. Should the registration fail after that, the key is destroyed again.
+    pub(crate) async fn register(
+        &self,
+        call: &Call,
+        registration: &Registration,
+        digest: [u8; 16],
+    ) -> Result<Done, Status> {
+        call.caller.may_here(&registration.village.division())?;
+        self.register_from(call, registration, digest, Source::Api)
+            .await
+    }
+
+    /// The same for any source; who may do it is settled.
+    pub(crate) async fn register_from(
+        &self,
+        call: &Call,
+        registration: &Registration,
+        digest: [u8; 16],
+        source: Source,
+    ) -> Result<Done, Status> {
+        let elder = derived_ids::elder(registration.request_id);
+        let claims = self.claims_to(&registration.id_number);
+        let context = call.context(
+            registration.request_id,
+            digest,
+            Some(registration.village.as_str().to_owned()),
+        );
+        let key_made = AtomicBool::new(false);
+        // The id was made up a moment ago. Where it was not, since this is a retry, the log says so in the end.
+        self.elders
+            .assume_new(&elder.to_string())
+            .map_err(|error| service::errors::internal(&error))?;
+        let outcome = self
+            .elders
+            .transact(&elder.to_string(), &context, |unit, file: Held<File>| {
+                let (claims, key_made) = (&claims, &key_made);
+                async move {
+                    if source == Source::Api {
+                        self.check_village(&registration.village)
+                            .await
+                            .map_err(ExecuteError::Refused)?;
+                    }
+                    self.claim(&unit, claims, elder).await?;
+                    key_made.store(true, Ordering::Relaxed);
+                    let key = self.vault.create(elder.as_uuid()).await.map_err(|error| {
+                        ExecuteError::Refused(match error {
+                            vault::KeyError::Erased => service::errors::unavailable("vault"),
+                            vault::KeyError::Unavailable(away) => refusals::of_keys(away),
+                        })
+                    })?;
+                    let registered =
+                        sealed_registration(elder, &claims[0], registration, source, &key);
+                    let events = file
+                        .state
+                        .decide(&Command::Register(Box::new(registered)))
+                        .map_err(of_elder)?;
+                    unit.record(file, events);
+                    Ok(())
+                }
+            })
+            .await;
+        let of_no_use = match &outcome {
+            Ok(committed) => committed.state.state.0.open().is_none(),
+            Err(ExecuteError::Refused(_) | ExecuteError::RequestIdReused) => true,
+            // The record may be on its way.
+            Err(_) => false,
+        };
+        if key_made.load(Ordering::Relaxed) && of_no_use {
+            self.destroy_stray_key(elder).await;
+        }
+        let committed = outcome.map_err(refusals::of_execution)?;
+        Ok(Done::of(elder, &committed))
+    }
+
+    /// Claims an ID number for an elder, under the key in use; under former keys nobody else may hold it.
+    pub(crate) async fn claim(
+        &self,
+        unit: &UnitOfWork<'_>,
+        claims: &[String],
+        elder: ElderId,
+    ) -> Result<(), ExecuteError<Status>> {
+        for (place, name) in claims.iter().enumerate() {
+            let claim = unit.load(&self.claims, name).await?;
+            let events = claim
+                .state
+                .decide(&identity::Command::Claim(elder))
+                .map_err(|refusal| ExecuteError::Refused(refusals::of_claim(refusal)))?;
+            if place == 0 {
+                unit.record(claim, events);
+            }
+        }
+        Ok(())
+    }
+
+    /// Destroys a key under which nothing was recorded. If that fails too, the key protects nothing.
+    async fn destroy_stray_key(&self, elder: ElderId) {
+        let name = elder.to_string();
+        let unused = match self.elders.load_newest(&name).await {
+            Ok(file) => file.state.0.open().is_none(),
+            Err(_) => false,
+        };
+        if unused && let Err(error) = self.vault.erase(elder.as_uuid()).await {
+            tracing::warn!(%elder, %error, "a key that nothing was sealed with stays in the vault");
+        }
+    }
+}
+
+/// Everything that a registration says, sealed where it is personal.
+fn sealed_registration(
+    elder: ElderId,
+    claim: &str,
+    registration: &Registration,
+    source: Source,
+    key: &DataKey,
+) -> Registered {
+    let person = elder.as_uuid();
+    let identity = pb::Identity {
+        name: registration.name.as_str().to_owned(),
+        id_number: registration.id_number.as_str().to_owned(),
+    };
+    let contacts = Some(&registration.contacts).filter(|list| !list.contacts.is_empty());
+    let remarks = Some(&registration.remarks).filter(|remarks| !remarks.text.is_empty());
+    Registered {
+        elder,
+        source,
+        identity: key.seal(purpose::IDENTITY, person, &identity),
+        identity_claim: claim.to_owned(),
+        birth_date: registration.id_number.birth_date(),
+        sex: registration.id_number.sex(),
+        residence: residence(
+            registration.village,
+            registration.home.as_ref(),
+            person,
+            key,
+        ),
+        categories: registration.categories,
+        assistance: registration.assistance,
+        capability: registration.capability.clone(),
+        observations: registration.observations,
+        handicap_grade: registration.handicap_grade,
+        circumstances: registration.circumstances.clone(),
+        contacts: contacts.map(|contacts| key.seal(purpose::CONTACTS, person, contacts)),
+        consent: registration.consent,
+        wanted_services: registration.wanted_services,
+        remarks: remarks.map(|remarks| key.seal(purpose::REMARKS, person, remarks)),
+        import: registration.import,
+    }
+}
+
+fn residence(
+    village: VillageCode,
+    home: Option<&pb::Home>,
+    person: Uuid,
+    key: &DataKey,
+) -> Residence {
+    Residence {
+        village,
+        home: home.map(|home| key.seal(purpose::HOME, person, home)),
+    }
+}

@@ -1,0 +1,204 @@
+//! An erased elder is gone: from searches and lists, from the vault, for good; and the ID number is free for another file.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod support;
+
+use proto::eldercare::registry::v1 as pb;
+use support::{
+    Client, Running, another, get, id_number, reason, register, request_id, wang_xiuying,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+fn erasure(elder_id: &str) -> pb::EraseElderRequest {
+    pb::EraseElderRequest {
+        request_id: request_id(),
+        elder_id: elder_id.to_owned(),
+        reason: "REQUEST_OF_THE_PERSON".to_owned(),
+        ..pb::EraseElderRequest::default()
+    }
+}
+
+async fn found(client: &mut Client, min_position: &str) -> usize {
+    let by_number = pb::SearchEldersRequest {
+        id_number: id_number("1950-03-12", 2),
+        min_position: min_position.to_owned(),
+        ..pb::SearchEldersRequest::default()
+    };
+    let by_name = pb::SearchEldersRequest {
+        name: "王秀英".to_owned(),
+        division_code: "350524".to_owned(),
+        min_position: min_position.to_owned(),
+        ..pb::SearchEldersRequest::default()
+    };
+    let by_number = client
+        .search_elders(by_number)
+        .await
+        .unwrap()
+        .into_inner()
+        .elders
+        .len();
+    by_number
+        + client
+            .search_elders(by_name)
+            .await
+            .unwrap()
+            .into_inner()
+            .elders
+            .len()
+}
+
+#[tokio::test]
+async fn an_erased_elder_is_found_no_more_and_can_be_registered_as_another() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let request = wang_xiuying();
+    let (elder_id, position) = register(&mut client, request.clone()).await;
+    let (stays, _) = register(&mut client, another(3)).await;
+    assert_eq!(found(&mut client, &position).await, 2);
+
+    let erase = erasure(&elder_id);
+    let first = client
+        .erase_elder(erase.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let position = first.committed.clone().unwrap().position;
+    assert_eq!(found(&mut client, &position).await, 0);
+    let person = Uuid::try_parse(&elder_id).unwrap();
+    assert!(
+        running.vault.keys(&[person]).await.unwrap().is_empty(),
+        "the key is gone"
+    );
+    let gone = pb::GetElderRequest {
+        elder_id: elder_id.clone(),
+        ..pb::GetElderRequest::default()
+    };
+    assert_eq!(
+        client.get_elder(gone.clone()).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    let then = pb::GetElderRequest {
+        as_of: support::timestamp("2024-11-01T09:00:00+08:00"),
+        ..gone
+    };
+    assert_eq!(
+        client.get_elder(then).await.unwrap_err().code(),
+        Code::NotFound
+    );
+
+    assert_eq!(
+        client
+            .erase_elder(erase.clone())
+            .await
+            .unwrap()
+            .into_inner(),
+        first
+    );
+    let grade = pb::RecordHandicapRequest {
+        request_id: request_id(),
+        elder_id: elder_id.clone(),
+        grade: 1,
+        ..pb::RecordHandicapRequest::default()
+    };
+    let status = client.record_handicap(grade).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "ELDER_ERASED")
+    );
+
+    // A late retry of the registration is answered as it was, and makes no new key.
+    let retried = client
+        .register_elder(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(retried.elder_id, elder_id);
+    assert!(running.vault.keys(&[person]).await.unwrap().is_empty());
+    let (again, position) = register(
+        &mut client,
+        pb::RegisterElderRequest {
+            request_id: request_id(),
+            ..request
+        },
+    )
+    .await;
+    assert_ne!(again, elder_id);
+    assert_eq!(found(&mut client, &position).await, 2);
+
+    let running = running.restart().await;
+    let mut client = running.client();
+    assert_eq!(client.erase_elder(erase).await.unwrap().into_inner(), first);
+    assert_eq!(get(&mut client, &stays, "").await.name, "陈建国3");
+    running.verify().await;
+    readmodel::rebuild(
+        &running.pool,
+        running.log.clone(),
+        rebuilt(&running),
+        |_| {},
+    )
+    .await
+    .unwrap();
+    assert_eq!(found(&mut client, "").await, 2);
+}
+
+fn rebuilt(running: &Running) -> registry::registry_elders::RegistryElders {
+    registry::registry_elders::RegistryElders::new(running.vault.clone(), running.index.clone())
+}
+
+#[tokio::test]
+async fn a_key_that_outlived_a_crash_is_destroyed_by_the_reactor() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (elder_id, _) = register(&mut client, wang_xiuying()).await;
+    client.erase_elder(erasure(&elder_id)).await.unwrap();
+    let person = Uuid::try_parse(&elder_id).unwrap();
+    // As if the process had died between the record and the destruction, before the reactor got there.
+    let ground = running.stop().await;
+    let pool = sqlx::PgPool::connect(&ground.database).await.unwrap();
+    sqlx::query("DELETE FROM readmodel.checkpoint WHERE projection = 'on_elder_erased'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let client = async_nats::connect(ground.nats.url()).await.unwrap();
+    let store = vault::JetStreamKeyStore::open(
+        async_nats::jetstream::new(client),
+        vault::KeyStream::default(),
+    )
+    .await
+    .unwrap();
+    let ring = vault::KeyRing::local_default(vault::Mode::Local).unwrap();
+    let vault = vault::Vault::new(
+        std::sync::Arc::new(store),
+        ring,
+        vault::VaultOptions::default(),
+    );
+    vault.create(person).await.unwrap();
+    let running = ground.start().await;
+    assert!(running.vault.keys(&[person]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_registration_leaves_no_key() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    register(&mut client, wang_xiuying()).await;
+    let attempts = (0..12).map(|_| {
+        let mut client = running.client();
+        async move { client.register_elder(another(7)).await }
+    });
+    let outcomes = futures::future::join_all(attempts).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let client = async_nats::connect(running.ground.nats.url())
+        .await
+        .unwrap();
+    let vault = async_nats::jetstream::new(client)
+        .get_stream("VAULT")
+        .await
+        .unwrap();
+    assert_eq!(
+        vault.cached_info().state.messages,
+        2,
+        "a key for each of the two elders"
+    );
+}

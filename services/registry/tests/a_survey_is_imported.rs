@@ -1,0 +1,340 @@
+//! A town's workbook is imported: each row ends as the sample says, once, however often the workbook is sent.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use proto::eldercare::registry::v1::{self as pb, import_survey_response::Part};
+use serde_json::Value;
+use support::{Client, Running, get, reason, request_id, sample, sample_divisions};
+use tonic::{Code, Status};
+
+// The first two by their file names: what the sample expects of a workbook rests on those before it.
+const TOWN: &str = "350524100";
+const WORKBOOK: &str = "350524100-凤城镇.xlsx";
+const SECOND_TOWN: &str = "350524101";
+const SECOND_WORKBOOK: &str = "350524101-蓬莱镇.xlsx";
+
+fn workbook(name: &str) -> Vec<u8> {
+    std::fs::read(sample("survey").join(name)).unwrap()
+}
+
+fn messages(options: pb::ImportSurveyOptions, file: &[u8]) -> Vec<pb::ImportSurveyRequest> {
+    let options = pb::import_survey_request::Part::Options(options);
+    let chunks = file
+        .chunks(60_000)
+        .map(|chunk| pb::import_survey_request::Part::Chunk(chunk.to_vec().into()));
+    std::iter::once(options)
+        .chain(chunks)
+        .map(|part| pb::ImportSurveyRequest { part: Some(part) })
+        .collect()
+}
+
+fn options(town: &str) -> pb::ImportSurveyOptions {
+    pb::ImportSurveyOptions {
+        import_id: request_id(),
+        town_code: town.to_owned(),
+        dry_run: false,
+        update: false,
+    }
+}
+
+#[derive(Debug, Default)]
+struct Imported {
+    rows: Vec<pb::RowOutcome>,
+    progress: Vec<pb::ImportProgress>,
+    summary: pb::ImportSummary,
+}
+
+async fn import(
+    client: &mut Client,
+    options: pb::ImportSurveyOptions,
+    file: &[u8],
+) -> Result<Imported, Status> {
+    let requests = tokio_stream::iter(messages(options, file));
+    let mut answers = client.import_survey(requests).await?.into_inner();
+    let mut imported = Imported::default();
+    while let Some(answer) = answers.message().await? {
+        match answer.part.unwrap() {
+            Part::Row(row) => imported.rows.push(row),
+            Part::Progress(progress) => imported.progress.push(progress),
+            Part::Summary(summary) => imported.summary = summary,
+        }
+    }
+    Ok(imported)
+}
+
+/// What the sample expects of a workbook: row, outcome, reason and warnings.
+fn expected(name: &str) -> Vec<(i32, String, String, Vec<String>)> {
+    let survey: Value =
+        serde_json::from_slice(&std::fs::read(sample("expected/survey.json")).unwrap()).unwrap();
+    let rows = survey["files"][name]["rows"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    rows.iter()
+        .map(|row| {
+            let warnings = row["warnings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(text)
+                .collect();
+            (
+                row["row"].as_i64().unwrap() as i32,
+                text(&row["outcome"]),
+                text(&row["reason"]),
+                warnings,
+            )
+        })
+        .collect()
+}
+
+fn told(imported: &Imported) -> Vec<(i32, String, String, Vec<String>)> {
+    let bare = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap().to_owned();
+    imported
+        .rows
+        .iter()
+        .map(|row| {
+            let outcome = bare(row.outcome().as_str_name(), "SURVEY_OUTCOME_");
+            let reason = if row.rejection == 0 {
+                String::new()
+            } else {
+                bare(row.rejection().as_str_name(), "SURVEY_REJECTION_")
+            };
+            let warnings = row
+                .warnings()
+                .map(|one| bare(one.as_str_name(), "SURVEY_WARNING_"))
+                .collect();
+            (row.row, outcome, reason, warnings)
+        })
+        .collect()
+}
+
+fn outcomes(imported: &Imported) -> BTreeMap<i32, usize> {
+    imported
+        .rows
+        .iter()
+        .fold(BTreeMap::new(), |mut counts, row| {
+            *counts.entry(row.outcome).or_default() += 1;
+            counts
+        })
+}
+
+#[tokio::test]
+async fn two_workbooks_of_the_sample_county_end_as_expected() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    for (town, name) in [(TOWN, WORKBOOK), (SECOND_TOWN, SECOND_WORKBOOK)] {
+        let imported = import(&mut client, options(town), &workbook(name))
+            .await
+            .unwrap();
+        assert_eq!(told(&imported), expected(name));
+        assert_eq!(imported.summary.as_of, support::date("2024-09-20"));
+        assert_eq!(imported.summary.rows as usize, imported.rows.len());
+        assert_eq!(
+            imported.progress.last().unwrap().rows_done,
+            imported.summary.rows
+        );
+        let statistics = pb::GetStatisticsRequest {
+            division_code: town.to_owned(),
+            min_position: imported.summary.position.clone(),
+        };
+        let statistics = client
+            .get_statistics(statistics)
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(statistics.elders, i64::from(imported.summary.accepted));
+    }
+    running.verify().await;
+}
+
+#[tokio::test]
+async fn the_same_import_sent_again_is_answered_as_before_and_another_one_finds_duplicates() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let (file, options) = (workbook(WORKBOOK), options(TOWN));
+    let first = import(&mut client, options.clone(), &file).await.unwrap();
+    let written = running.log.last_sequence().await.unwrap();
+
+    let again = import(&mut client, options.clone(), &file).await.unwrap();
+    assert_eq!((&again.rows, &again.summary), (&first.rows, &first.summary));
+    let running = running.restart().await;
+    let mut client = running.client();
+    let later = import(&mut client, options.clone(), &file).await.unwrap();
+    assert_eq!((&later.rows, &later.summary), (&first.rows, &first.summary));
+
+    let other = import(
+        &mut client,
+        pb::ImportSurveyOptions {
+            import_id: request_id(),
+            ..options.clone()
+        },
+        &file,
+    );
+    let other = other.await.unwrap();
+    assert_eq!(
+        other.summary.duplicate,
+        first.summary.accepted + first.summary.duplicate
+    );
+    assert_eq!(
+        (other.summary.accepted, other.summary.rejected),
+        (0, first.summary.rejected)
+    );
+    assert_eq!(
+        running.log.last_sequence().await.unwrap(),
+        written,
+        "nothing is written twice"
+    );
+
+    // Another workbook under the import's id: one more byte at its end is enough.
+    let mut altered = file.clone();
+    altered.push(0);
+    let status = import(&mut client, options, &altered).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::InvalidArgument, "REQUEST_ID_REUSED")
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_judges_and_writes_nothing() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let written = running.log.last_sequence().await.unwrap();
+    let dry = pb::ImportSurveyOptions {
+        dry_run: true,
+        ..options(TOWN)
+    };
+    let imported = import(&mut client, dry, &workbook(WORKBOOK)).await.unwrap();
+    assert_eq!(outcomes(&imported)[&1] as i32, imported.summary.accepted);
+    assert_eq!(imported.summary.position, "");
+    assert_eq!(running.log.last_sequence().await.unwrap(), written);
+}
+
+#[tokio::test]
+async fn an_import_cut_off_in_the_middle_goes_on_where_it_was() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let (file, options) = (workbook(WORKBOOK), options(TOWN));
+    let requests = tokio_stream::iter(messages(options.clone(), &file));
+    let mut answers = client.import_survey(requests).await.unwrap().into_inner();
+    answers.message().await.unwrap();
+    // The client goes away, and the registry with it.
+    drop(answers);
+    let running = running.restart().await;
+    let mut client = running.client();
+    let resumed = import(&mut client, options.clone(), &file).await.unwrap();
+    assert_eq!(told(&resumed), expected(WORKBOOK));
+    let elders: std::collections::HashSet<_> = resumed
+        .rows
+        .iter()
+        .filter(|row| row.outcome() == pb::SurveyOutcome::Accepted)
+        .map(|row| &row.elder_id)
+        .collect();
+    assert_eq!(elders.len(), resumed.summary.accepted as usize);
+    running.verify().await;
+}
+
+#[tokio::test]
+async fn a_newer_survey_changes_what_differs_and_tells_who_is_missing() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let file = workbook(WORKBOOK);
+    let first = import(&mut client, options(TOWN), &file).await.unwrap();
+    let accepted = || {
+        first
+            .rows
+            .iter()
+            .filter(|row| row.outcome() == pb::SurveyOutcome::Accepted)
+    };
+    let changed = accepted().next().unwrap().elder_id.clone();
+    // Since the survey the file was changed by hand, with effect from before the survey's date.
+    let update = pb::UpdateElderRequest {
+        request_id: request_id(),
+        elder_id: changed.clone(),
+        profile: Some(pb::ElderProfile {
+            categories: vec![4],
+            ..pb::ElderProfile::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["categories".to_owned()],
+        }),
+        on: support::date("2024-09-01"),
+        ..pb::UpdateElderRequest::default()
+    };
+    client.update_elder(update).await.unwrap();
+    // And somebody moved into the town of whom the survey knows nothing.
+    let stranger = pb::RegisterElderRequest {
+        division_code: get(&mut client, &changed, &first.summary.position)
+            .await
+            .division_code,
+        ..support::wang_xiuying()
+    };
+    let (stranger, _) = support::register(&mut client, stranger).await;
+
+    let options = pb::ImportSurveyOptions {
+        update: true,
+        ..options(TOWN)
+    };
+    let updated = import(&mut client, options.clone(), &file).await.unwrap();
+    assert_eq!(updated.summary.rejected, first.summary.rejected);
+    let summary = &updated.summary;
+    assert_eq!(
+        (summary.accepted, summary.duplicate, summary.changed),
+        (0, first.summary.duplicate, 1)
+    );
+    let row = updated
+        .rows
+        .iter()
+        .find(|row| row.outcome() == pb::SurveyOutcome::Changed)
+        .unwrap();
+    assert_eq!(
+        (row.elder_id.as_str(), row.changed_fields.as_slice()),
+        (changed.as_str(), &["categories".to_owned()][..])
+    );
+    assert_eq!(updated.summary.no_longer_listed_elder_ids, [stranger]);
+
+    // The very import again gives the same answer, and writes nothing.
+    let written = running.log.last_sequence().await.unwrap();
+    let again = import(&mut client, options, &file).await.unwrap();
+    assert_eq!(again.rows, updated.rows);
+    assert_eq!(running.log.last_sequence().await.unwrap(), written);
+    running.verify().await;
+}
+
+#[tokio::test]
+async fn what_is_no_workbook_or_no_town_is_refused() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let status = import(&mut client, options(TOWN), &workbook(WORKBOOK))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "DIVISION_UNKNOWN")
+    );
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let status = import(&mut client, options(TOWN), b"no workbook")
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::InvalidArgument, "WORKBOOK_NOT_XLSX")
+    );
+    let status = import(&mut client, options("350524"), &workbook(WORKBOOK))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let chunk = pb::import_survey_request::Part::Chunk(Vec::new().into());
+    let headless = tokio_stream::iter([pb::ImportSurveyRequest { part: Some(chunk) }]);
+    assert_eq!(
+        client.import_survey(headless).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+}
