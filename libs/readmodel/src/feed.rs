@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::failure::Error;
-use crate::projection::Parked;
+use crate::projection::{Ahead, Parked};
 
 /// Fetches ahead of the writer by at most this many deliveries of the log.
 const AHEAD: usize = 8;
@@ -77,7 +77,17 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
+    /// The live tail: each record is handed on as soon as it is there.
     pub(crate) fn open(log: Arc<dyn EventLog>, after: u64) -> Self {
+        Self::prepared(log, after, None)
+    }
+
+    /// For a bulk load: records are prepared before they are handed on.
+    pub(crate) fn prepared(
+        log: Arc<dyn EventLog>,
+        after: u64,
+        ahead: Option<Arc<dyn Ahead>>,
+    ) -> Self {
         let (sender, incoming) = mpsc::channel(AHEAD);
         let task = tokio::spawn(async move {
             let deliveries = match log.subscribe(after).await {
@@ -90,6 +100,9 @@ impl Feed {
             };
             let mut deliveries = std::pin::pin!(deliveries);
             while let Some(delivery) = deliveries.next().await {
+                if let (Some(ahead), Ok(delivery)) = (&ahead, &delivery) {
+                    ahead.prepare(delivery).await;
+                }
                 if sender.send(delivery).await.is_err() {
                     return;
                 }

@@ -78,7 +78,7 @@ pub use checkpoint::migrate;
 pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
 pub use failure::{ApplyError, DatabaseError, Error};
 pub use follower::{Follower, WaitError};
-pub use projection::{Parked, Phase, Projection};
+pub use projection::{Ahead, Parked, Phase, Projection};
 pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};
 pub use rebuild::{Progress, rebuild};
 pub use runner::Runner;

@@ -1,10 +1,11 @@
 //! A read model as a fold: the events of one stream become the rows of one schema.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use eventlog::{RawEvent, Record};
+use eventlog::{Delivery, RawEvent, Record};
 use sm3::{Digest, Sm3};
 use sqlx::PgConnection;
 
@@ -67,6 +68,21 @@ pub trait Projection: Send + 'static {
 
     /// A transaction was rolled back or the lead was lost: whatever is remembered in memory is forgotten.
     fn forget(&mut self) {}
+
+    /// Who prepares records for a bulk load before their turn comes.
+    fn ahead(&self) -> Option<Arc<dyn Ahead>> {
+        None
+    }
+}
+
+/// Prepares records of a bulk load while those before them are being written: decodes, fetches keys, decrypts.
+///
+/// It shares what it finds with its projection, which must do without where it finds nothing: what was prepared may be
+/// forgotten, and some records come again.
+#[async_trait]
+pub trait Ahead: Send + Sync + 'static {
+    /// Prepares consecutive records; [`apply`](Projection::apply) gets them later, in batches of another size.
+    async fn prepare(&self, deliveries: &[Delivery]);
 }
 
 /// An event that a projection passed by, kept where an operator sees it.

@@ -112,7 +112,8 @@ async fn attempt<P: Projection>(
     }
 
     let mut fold = Fold::open(conn, projection, &aside, sides.settings.transaction_limit).await?;
-    let mut feed = Feed::open(Arc::clone(sides.log), fold.sequence());
+    let ahead = fold.projection().ahead();
+    let mut feed = Feed::prepared(Arc::clone(sides.log), fold.sequence(), ahead);
     let mut course = Course::new(sides, fold.sequence(), progress);
     course.load(&mut fold, &mut feed, caution).await?;
     switch(sides, &mut fold, &mut feed, caution).await?;
