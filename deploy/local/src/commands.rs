@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
+use service::{Telemetry, config::Loader};
 
 use crate::{
     bench,
@@ -10,9 +11,9 @@ use crate::{
     client::Client,
     connection::{Connection, ConnectionFile},
     demo, elder, export, import,
-    operations::{self, Workplace},
     output::Progress,
-    sample, servers, tier, up,
+    rebuild, rotate_keys, sample, servers, status, tier, up, verify,
+    workplace::Workplace,
 };
 
 /// Where a system keeps everything unless told otherwise.
@@ -42,11 +43,21 @@ pub async fn run(cli: Cli) -> ExitCode {
         }
         let _ = tokio::signal::ctrl_c().await;
     };
+    let telemetry = match telemetry(&cli) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(1);
+        }
+    };
     // What a command started ends when it is dropped.
     let done = tokio::select! {
         done = execute(&cli) => done,
         () = interrupted => Err(anyhow::anyhow!("interrupted / 已中断")),
     };
+    if let Some(telemetry) = telemetry {
+        telemetry.flush().await;
+    }
     match done {
         Ok(Ending::Well) => ExitCode::SUCCESS,
         Ok(Ending::NotWell) => ExitCode::from(1),
@@ -55,6 +66,22 @@ pub async fn run(cli: Cli) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// Lines of the services on standard error: by default only what an operator should look at. A bench's own processes tell
+/// their own.
+fn telemetry(cli: &Cli) -> anyhow::Result<Option<Telemetry>> {
+    if matches!(cli.command, Command::Bench(_)) {
+        return Ok(None);
+    }
+    let mut settings = Loader::from_process(cli.common.config.as_deref())?
+        .load::<()>()?
+        .common
+        .telemetry;
+    if settings.log_filter == service::settings::Telemetry::default().log_filter {
+        settings.log_filter = "warn".to_owned();
+    }
+    Ok(Some(Telemetry::start(&settings, "eldercare")?))
 }
 
 async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
@@ -133,14 +160,14 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
         }
         Command::Rebuild(arguments) => {
             let (workplace, _) = workplace(common, progress).await?;
-            let rebuilt = operations::rebuild(&workplace, &arguments.names, progress).await;
+            let rebuilt = rebuild::rebuild(&workplace, &arguments.names, progress).await;
             workplace.close().await;
             output.print(&rebuilt?)?;
             Ok(Ending::Well)
         }
         Command::Verify(arguments) => {
             let (workplace, _) = workplace(common, progress).await?;
-            let verified = operations::verify(&workplace, &arguments.names, progress).await;
+            let verified = verify::verify(&workplace, &arguments.names, progress).await;
             workplace.close().await;
             let verified = verified?;
             output.print(&verified)?;
@@ -148,14 +175,14 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
         }
         Command::RotateKeys => {
             let (workplace, folder) = workplace(common, progress).await?;
-            let rotated = operations::rotate_keys(&workplace, &folder, progress).await;
+            let rotated = rotate_keys::rotate_keys(&workplace, &folder, progress).await;
             workplace.close().await;
             output.print(&rotated?)?;
             Ok(Ending::Well)
         }
         Command::Status => {
             let (workplace, _) = workplace(common, progress).await?;
-            let status = operations::status(&workplace).await;
+            let status = status::status(&workplace).await;
             workplace.close().await;
             output.print(&status?)?;
             Ok(Ending::Well)

@@ -1,6 +1,7 @@
 //! Where a system keeps everything: its servers' data, its keys, and how far it was loaded; or a folder for a moment.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder, File},
     io,
     os::unix::fs::DirBuilderExt as _,
@@ -30,8 +31,10 @@ pub struct DataFolder {
 pub struct Remembered {
     /// The simulated clock when it was last looked at; `None` where the system goes by real time.
     pub clock: Option<DateTime<Utc>>,
-    /// The counties that were loaded to the end, by code.
-    pub loaded: Vec<String>,
+    /// Whether a system was started in it before.
+    pub started: bool,
+    /// The counties that were played, by code, and until when.
+    pub played: BTreeMap<String, DateTime<Utc>>,
 }
 
 impl DataFolder {
@@ -164,7 +167,8 @@ mod tests {
         assert_eq!(folder.remembered().unwrap(), Remembered::default());
         let what = Remembered {
             clock: Some(Utc::now()),
-            loaded: vec!["350524".to_owned()],
+            started: true,
+            played: [("350524".to_owned(), Utc::now())].into(),
         };
         folder.remember(&what).unwrap();
         assert_eq!(folder.remembered().unwrap(), what);

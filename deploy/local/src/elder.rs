@@ -185,13 +185,19 @@ fn plain(value: &Value) -> String {
         Value::Bool(yes) => if *yes { "是 yes" } else { "否 no" }.to_owned(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => labelled(text),
+        Value::Array(list) if list.iter().all(Value::is_number) => {
+            list.iter().map(plain).collect::<Vec<_>>().join(", ")
+        }
         Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join("\n"),
-        Value::Object(fields) => fields
-            .values()
-            .map(plain)
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join(" "),
+        // Of a contact or a circumstance what a person reads: its order is that of the list.
+        Value::Object(fields) => {
+            let texts = fields
+                .iter()
+                .filter(|(name, value)| value.is_string() && *name != "circumstance_id")
+                .map(|(_, value)| plain(value))
+                .filter(|text| !text.is_empty());
+            texts.collect::<Vec<_>>().join(" ")
+        }
     }
 }
 

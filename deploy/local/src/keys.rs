@@ -98,12 +98,18 @@ impl Keys {
         keys
     }
 
-    /// Drops the key-encryption keys that are neither current nor next.
+    /// Drops the key-encryption keys that are neither current nor next, nor still used by a running system.
     #[must_use]
-    pub fn forget_old(&self) -> Self {
+    pub fn forget_old(&self, still_used: Option<&str>) -> Self {
         let mut keys = self.clone();
-        keys.keks
-            .retain(|id, _| *id == self.kek_id || *id == self.next_kek_id);
+        keys.keks.retain(|id, _| {
+            [
+                Some(self.kek_id.as_str()),
+                Some(self.next_kek_id.as_str()),
+                still_used,
+            ]
+            .contains(&Some(id.as_str()))
+        });
         keys
     }
 
@@ -205,7 +211,8 @@ mod tests {
             ("kek_2", "kek_3")
         );
         assert_eq!(turned.vault().previous_keks.len(), 2);
-        let after = turned.forget_old();
+        assert!(turned.forget_old(Some("kek_1")).keks.contains_key("kek_1"));
+        let after = turned.forget_old(None);
         assert_eq!(after.keks.keys().collect::<Vec<_>>(), ["kek_2", "kek_3"]);
         assert_eq!(after.keks["kek_2"], keys.keks["kek_2"]);
     }

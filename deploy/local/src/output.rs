@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use comfy_table::{Attribute, Cell, CellAlignment, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, LineStyle, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -29,15 +29,19 @@ impl Output {
     /// Prints a result on standard output.
     ///
     /// # Errors
-    /// Where standard output can't be written, as when the reader has gone.
+    /// Where standard output can't be written. A reader that has gone is no failure.
     pub fn print(self, report: &impl Report) -> anyhow::Result<()> {
+        let mut document = match self {
+            Self::Table => report.text().into_bytes(),
+            Self::Json => serde_json::to_vec_pretty(report)?,
+        };
+        document.push(b'\n');
         let mut out = std::io::stdout().lock();
-        match self {
-            Self::Table => out.write_all(report.text().as_bytes())?,
-            Self::Json => serde_json::to_writer_pretty(&mut out, report)?,
+        match out.write_all(&document).and_then(|()| out.flush()) {
+            // The reader has seen enough, as `head` does.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written?,
         }
-        out.write_all(b"\n")?;
-        out.flush()?;
         Ok(())
     }
 }
@@ -45,7 +49,7 @@ impl Output {
 /// An empty table with these headings.
 pub fn table<const N: usize>(headings: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
     table.set_header(headings.map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
     table
 }

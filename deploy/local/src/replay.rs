@@ -64,6 +64,8 @@ enum Step {
 /// How far a data set is played.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
+    /// What happened up to this instant was played before; `None`: nothing was.
+    pub after: Option<DateTime<Utc>>,
     /// Until this instant; `None`: to the end.
     pub until: Option<DateTime<Utc>>,
     /// Whether figures are read on the way.
@@ -74,6 +76,7 @@ impl Extent {
     /// Everything, with all figures.
     pub fn whole() -> Self {
         Self {
+            after: None,
             until: None,
             reads: true,
         }
@@ -100,20 +103,23 @@ pub async fn play(
     };
     let mut played = Played::default();
 
-    let divisions = county.divisions()?;
-    load::divisions(
-        client,
-        divisions.request_id,
-        divisions.what,
-        &mut stage.reached,
-    )
-    .await?;
-    stage.names =
-        figures::division_names(client, &county.set.county, &stage.reached.min_position()).await?;
-    played.imported = load::surveys(client, county, &mut stage.reached, progress).await?;
-    played.survey = figures::survey(&played.imported);
-    (played.residents, played.failed) =
-        load::residents(client, county, &mut stage.reached, progress).await?;
+    if extent.after.is_none() {
+        let divisions = county.divisions()?;
+        load::divisions(
+            client,
+            divisions.request_id,
+            divisions.what,
+            &mut stage.reached,
+        )
+        .await?;
+        stage.names =
+            figures::division_names(client, &county.set.county, &stage.reached.min_position())
+                .await?;
+        played.imported = load::surveys(client, county, &mut stage.reached, progress).await?;
+        played.survey = figures::survey(&played.imported);
+        (played.residents, played.failed) =
+            load::residents(client, county, &mut stage.reached, progress).await?;
+    }
 
     let steps = steps(county, moments, extent);
     let bar = progress.begin("时间线 playing what happened", steps.len() as u64);
@@ -159,7 +165,10 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
             .into_iter()
             .map(|(at, reading)| (at, Step::Read(reading))),
     );
-    steps.retain(|(at, _)| extent.until.is_none_or(|until| *at <= until));
+    steps.retain(|(at, _)| {
+        extent.after.is_none_or(|after| *at > after)
+            && extent.until.is_none_or(|until| *at <= until)
+    });
     // Stable: what happens at one instant stays in its order, and before what is read then.
     steps.sort_by_key(|(at, step)| {
         (
@@ -278,6 +287,7 @@ mod tests {
         assert!(steps.is_sorted_by_key(|(at, _)| *at));
         let until = "2024-10-15T00:00:00+08:00".parse().unwrap();
         let extent = Extent {
+            after: None,
             until: Some(until),
             reads: false,
         };

@@ -34,16 +34,16 @@ impl Servers {
         progress: Progress,
     ) -> anyhow::Result<Self> {
         let step = progress.begin("启动 starting NATS and PostgreSQL", 0);
-        let nats_folder = folder.path().join("nats");
         let (nats, postgres) = if folder.is_temporary() {
-            let mut options = NatsOptions::new(nats_folder);
+            // The whole folder, so that nothing of it is left after a crash.
+            let mut options = NatsOptions::new(folder.path());
             options.syncing = Syncing::EveryTwoMinutes;
             options.scratch = true;
             tokio::join!(Nats::start(tools, options), Postgres::for_tests(tools))
         } else {
             let postgres_folder = folder.path().join("postgres");
             tokio::join!(
-                Nats::start(tools, NatsOptions::new(nats_folder)),
+                Nats::start(tools, NatsOptions::new(folder.path().join("nats"))),
                 Postgres::start(tools, PostgresOptions::new(postgres_folder))
             )
         };

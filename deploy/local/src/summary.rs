@@ -144,7 +144,7 @@ impl Report for Summary {
             days.add_row(row(day.clone(), &tiers["county"]));
         }
         let _ = writeln!(text, "\n{days}");
-        if let Some((day, last)) = self.tiers.iter().last() {
+        if let Some((day, last)) = self.tiers.iter().next_back() {
             let mut towns = table(["乡镇 town"]);
             towns.set_header(header(&format!("乡镇 town, {day}")));
             for (code, counts) in last["towns"].as_object().into_iter().flatten() {

@@ -97,6 +97,8 @@ pub fn chinese(name: &str) -> &'static str {
         .or_else(|| term::<civic::ServiceKind>(name))
         .or_else(|| term::<civic::VisitMode>(name))
         .or_else(|| term::<civic::ElderStatus>(name))
+        .or_else(|| term::<civic::ConsentState>(name))
+        .or_else(|| term::<civic::ConsentGiver>(name))
         .or_else(|| term::<civic::Sex>(name));
     of_the_trade.unwrap_or(match name {
         "PRIORITY" => "重点人群",
