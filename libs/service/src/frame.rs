@@ -27,7 +27,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::{
     action::Method, admission::Admission, deadline::Deadline, errors, gate::Gate, settings,
-    telemetry,
+    telemetry, wire_fault,
 };
 
 /// What all calls of a server share.
@@ -189,7 +189,7 @@ where
         () = cut.cancelled() => return Ok(ending.refuse(&errors::shutting_down())),
     };
     match outcome {
-        Ok(Ok(response)) => Ok(ending.accompany(response, deadline, cut)),
+        Ok(Ok(response)) => Ok(ending.accompany(wire_fault::typed(response), deadline, cut)),
         Ok(Err(never)) => match never {},
         Err(_panic) => Ok(ending.refuse(&errors::internal(
             &"a handler panicked; its message stands above",

@@ -50,6 +50,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod testing;
 mod token_issuer;
+mod wire_fault;
 
 pub use action::{Action, Actions};
 pub use auth::Claims;

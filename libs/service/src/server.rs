@@ -36,6 +36,18 @@ use crate::{
 /// What is left running after the grace has this long to take its leave.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What a caller may send on one stream before its handler reads it, in bytes.
+const UNREAD_BY_STREAM: u32 = 256 << 10;
+
+/// What a caller may send on all streams of a connection before handlers read it: as much as on each of them, so that a
+/// handler that does not read yet (an upload that waits for its turn) holds up no other call on its connection.
+fn unread_by_connection(streams: u32) -> u32 {
+    const MOST: u32 = i32::MAX.unsigned_abs(); // by RFC 9113
+    UNREAD_BY_STREAM
+        .saturating_mul(streams)
+        .clamp(UNREAD_BY_STREAM, MOST)
+}
+
 /// A server in the making: services are added, then it is bound, then it serves.
 pub struct Server {
     settings: Settings,
@@ -302,7 +314,8 @@ impl Bound {
         let mut server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(grpc.keepalive_interval))
             .http2_keepalive_timeout(Some(grpc.keepalive_timeout))
-            .http2_adaptive_window(Some(true))
+            .initial_stream_window_size(UNREAD_BY_STREAM)
+            .initial_connection_window_size(unread_by_connection(grpc.max_streams_per_connection))
             .max_concurrent_streams(grpc.max_streams_per_connection)
             .max_connection_age(age);
         if let Some(tls) = tls {

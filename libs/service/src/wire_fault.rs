@@ -1,0 +1,108 @@
+//! Messages that can't even be read, as they are no Protobuf or too large: the refusal bears a reason like every other one.
+
+use http::{HeaderMap, Response};
+use tonic::{Code, Status, body::Body};
+
+use crate::errors::Refusal;
+
+const CODE: &str = "grpc-status";
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// Puts a typed refusal in the place of one that the transport gave before a handler saw the request.
+///
+/// What a handler refuses bears details; what bears none came from below. In place of INTERNAL, which the transport
+/// gives for a message that is no Protobuf, it is the caller's mistake.
+pub(crate) fn typed(response: Response<Body>) -> Response<Body> {
+    match refusal(response.headers()) {
+        Some(refusal) => Status::from(refusal).into_http(),
+        None => response,
+    }
+}
+
+fn refusal(headers: &HeaderMap) -> Option<Refusal> {
+    if headers.contains_key(DETAILS) {
+        return None;
+    }
+    let code = Code::from_bytes(headers.get(CODE)?.as_bytes());
+    match code {
+        Code::Internal => Some(Refusal::new(
+            Code::InvalidArgument,
+            "MESSAGE_MALFORMED",
+            "the request can't be read: it is no message of this method, or a text in it is no UTF-8",
+            "请求无法解析：不是该方法的消息，或文字不是 UTF-8",
+        )),
+        Code::OutOfRange | Code::ResourceExhausted => Some(Refusal::new(
+            Code::InvalidArgument,
+            "MESSAGE_TOO_LARGE",
+            "the request is larger than this service takes",
+            "请求超过本服务接收的大小",
+        )),
+        Code::Unimplemented => Some(Refusal::new(
+            Code::Unimplemented,
+            "NOT_IMPLEMENTED",
+            "the service has no such method, or does not read this compression",
+            "没有该方法，或不支持该压缩方式",
+        )),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    fn told(response: &Response<Body>) -> Status {
+        Status::from_header_map(response.headers()).unwrap()
+    }
+
+    #[test]
+    fn what_the_transport_refuses_gets_a_reason() {
+        for (from_below, code, reason) in [
+            (
+                Status::internal("failed to decode"),
+                Code::InvalidArgument,
+                "MESSAGE_MALFORMED",
+            ),
+            (
+                Status::out_of_range("too large"),
+                Code::InvalidArgument,
+                "MESSAGE_TOO_LARGE",
+            ),
+            (
+                Status::unimplemented("gzip"),
+                Code::Unimplemented,
+                "NOT_IMPLEMENTED",
+            ),
+        ] {
+            let status = told(&typed(from_below.into_http()));
+            assert_eq!(status.code(), code);
+            assert_eq!(status.get_details_error_info().unwrap().reason, reason);
+        }
+    }
+
+    #[test]
+    fn what_a_handler_refuses_stays_as_it_is() {
+        let ours = crate::errors::internal(&"a fault");
+        let status = told(&typed(ours.clone().into_http()));
+        assert_eq!(
+            (status.code(), status.details()),
+            (ours.code(), ours.details())
+        );
+        let answered = typed(Response::new(Body::empty()));
+        assert!(answered.headers().is_empty());
+    }
+}
