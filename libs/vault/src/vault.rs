@@ -22,6 +22,12 @@ use crate::{
 /// Writes of one bulk call under way at a time.
 const CONCURRENT_WRITES: usize = 400;
 
+/// Keys of one bulk read.
+const AT_ONCE: usize = 500;
+
+/// Bulk reads of one call under way at a time.
+const CONCURRENT_READS: usize = 4;
+
 /// How keys are made and remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VaultOptions {
@@ -204,12 +210,19 @@ impl Vault {
             }
         }
         let unknown: Vec<_> = unknown.into_iter().collect();
-        for persons in unknown.chunks(1_000) {
-            let seen = self.forgotten.load(Ordering::SeqCst);
-            for (person, key) in self.source.fetch(persons).await? {
+        let portions: Vec<_> = unknown.chunks(AT_ONCE).map(<[_]>::to_vec).collect();
+        let mut fetched = stream::iter(portions)
+            .map(|persons| async move {
+                let seen = self.forgotten.load(Ordering::SeqCst);
+                Ok::<_, Unavailable>((self.source.fetch(&persons).await?, seen))
+            })
+            .buffer_unordered(CONCURRENT_READS);
+        while let Some((some, seen)) = fetched.try_next().await? {
+            for (person, key) in some {
                 keys.insert(person, self.remember(person, key, seen));
             }
         }
+        drop(fetched);
         Ok(keys)
     }
 
