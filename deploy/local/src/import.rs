@@ -130,7 +130,11 @@ pub async fn survey(
         let step = progress.begin(file.name.clone(), 0);
         // Every run is an import of its own: what it finds is what holds now.
         let import_id = Uuid::new_v4();
-        match load::survey(client, file, |_| import_id, options, &step).await {
+        match load::survey(client, file, |_| import_id, options, &|rows| {
+            step.at(rows.done, rows.total)
+        })
+        .await
+        {
             Ok(imported) => {
                 step.done(&format!("{} rows", imported.rows.len()));
                 done.push(File::of(imported));

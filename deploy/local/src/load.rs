@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     client::{self, Client, call, try_call},
     county::{County, Line, Resident, SurveyFile},
-    output::{Progress, Step},
+    output::Progress,
 };
 
 /// How many residents are registered at a time.
@@ -60,6 +60,15 @@ pub struct SurveyOptions {
     pub dry_run: bool,
     /// Update elders who are known.
     pub update: bool,
+}
+
+/// How far the import of a workbook is.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// Data rows done.
+    pub done: u64,
+    /// Data rows in the workbook; 0 until that is known.
+    pub total: u64,
 }
 
 /// The last record that loading wrote: what queries must have seen.
@@ -116,7 +125,7 @@ pub async fn survey(
     file: &SurveyFile,
     import_id: impl Fn(&[u8]) -> Uuid,
     options: SurveyOptions,
-    step: &Step,
+    tell: &(dyn Fn(Rows) + Sync),
 ) -> anyhow::Result<Imported> {
     let workbook = tokio::fs::read(&file.path)
         .await
@@ -129,7 +138,7 @@ pub async fn survey(
     };
     let mut tries = 1;
     loop {
-        match attempt(client, file, &head, &workbook, step).await {
+        match attempt(client, file, &head, &workbook, tell).await {
             Err(status) if status.code() == Code::Unavailable && tries < TRIES => tries += 1,
             outcome => {
                 return outcome
@@ -144,7 +153,7 @@ async fn attempt(
     file: &SurveyFile,
     head: &ImportSurveyOptions,
     workbook: &[u8],
-    step: &Step,
+    tell: &(dyn Fn(Rows) + Sync),
 ) -> Result<Imported, tonic::Status> {
     let head = import_survey_request::Part::Options(head.clone());
     let pieces: Vec<_> = workbook
@@ -159,15 +168,21 @@ async fn attempt(
         .import_survey(stream::iter(messages))
         .await?
         .into_inner();
-    let (mut rows, mut summary) = (Vec::new(), None);
+    let (mut rows, mut summary, mut total) = (Vec::new(), None, 0);
     while let Some(answer) = answers.message().await? {
         match answer.part {
             Some(import_survey_response::Part::Row(row)) => {
                 rows.push(row);
-                step.advance(1);
+                tell(Rows {
+                    done: rows.len() as u64,
+                    total,
+                });
             }
             Some(import_survey_response::Part::Summary(end)) => summary = Some(end),
-            Some(import_survey_response::Part::Progress(_)) | None => {}
+            Some(import_survey_response::Part::Progress(told)) => {
+                total = u64::try_from(told.rows_total).unwrap_or_default();
+            }
+            None => {}
         }
     }
     let summary = summary
@@ -195,7 +210,12 @@ pub async fn surveys(
     for file in &files {
         let name = format!("survey/{}", file.name);
         let import_id = |workbook: &[u8]| county.request_id(&name, 0, workbook);
-        let done = survey(client, file, import_id, SurveyOptions::default(), &step).await?;
+        let before: u64 = imported
+            .iter()
+            .map(|one: &Imported| one.rows.len() as u64)
+            .sum();
+        let tell = |rows: Rows| step.so_far(before + rows.done);
+        let done = survey(client, file, import_id, SurveyOptions::default(), &tell).await?;
         reached.see(&done.summary.position);
         imported.push(done);
     }

@@ -99,13 +99,11 @@ impl Progress {
         let bar = if self.quiet || !std::io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else if items == 0 {
-            let bar = ProgressBar::new_spinner();
+            let bar = ProgressBar::new_spinner().with_style(style("  {spinner} {msg} {pos}"));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         } else {
-            let style = "  {msg:44} {bar:24} {pos}/{len} {per_sec}";
-            let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-            ProgressBar::new(items).with_style(style)
+            ProgressBar::new(items).with_style(style(BAR))
         };
         bar.set_message(what.clone());
         Step {
@@ -115,6 +113,13 @@ impl Progress {
             since: Instant::now(),
         }
     }
+}
+
+/// A step whose length is known.
+const BAR: &str = "  {msg:44} {bar:24} {pos}/{len} {per_sec}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well-formed")
 }
 
 /// A step of long work. It ends with [`Step::done`]; dropped before, it leaves no trace.
@@ -132,9 +137,17 @@ impl Step {
         self.bar.inc(items);
     }
 
+    /// So many items are done, nobody knows of how many.
+    pub fn so_far(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+
     /// So many items are done, of so many.
     pub fn at(&self, done: u64, of: u64) {
-        self.bar.set_length(of);
+        if of > 0 && self.bar.length() != Some(of) {
+            self.bar.set_style(style(BAR));
+            self.bar.set_length(of);
+        }
         self.bar.set_position(done);
     }
 

@@ -59,7 +59,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
             file,
             |_| Uuid::new_v4(),
             SurveyOptions::default(),
-            &step,
+            &|rows| step.so_far(rows.done),
         )
         .await?;
         accepted += done.summary.accepted;

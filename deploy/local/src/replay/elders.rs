@@ -8,9 +8,10 @@ use proto::eldercare::{
     r#type::v1 as types,
 };
 use serde_json::{Value, json};
+use tonic::Status;
 
 use crate::{
-    client::{Client, call},
+    client::{Client, call, try_call},
     wire,
     words::{Word as _, name_of, names_of},
 };
@@ -42,12 +43,12 @@ impl Directory {
     /// The file of an ID number; the registry is asked for one that it doesn't know.
     ///
     /// # Errors
-    /// The call's; `None` where the registry knows no such elder.
+    /// The registry's refusal; `None` where it knows no such elder.
     pub(super) async fn elder_id(
         &mut self,
         client: &Client,
         id_number: &str,
-    ) -> anyhow::Result<Option<String>> {
+    ) -> Result<Option<String>, Status> {
         if let Some(id) = self.id_of.get(id_number) {
             return Ok(Some(id.clone()));
         }
@@ -55,7 +56,7 @@ impl Directory {
             id_number: id_number.to_owned(),
             ..Default::default()
         };
-        let found = call(request, async |request| {
+        let found = try_call(request, async |request| {
             client.registry().search_elders(request).await
         })
         .await?;

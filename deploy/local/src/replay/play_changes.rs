@@ -27,13 +27,17 @@ pub(super) async fn play(
     line: &Line<Change>,
 ) -> anyhow::Result<Result<String, FailedLine>> {
     let file = "changes.ndjson";
-    let Some(elder_id) = directory.elder_id(client, &line.what.id_number).await? else {
-        let reason = "no elder has this ID number / 台账中没有该身份证号".to_owned();
-        return Ok(Err(FailedLine {
-            file: file.to_owned(),
-            line: line.number,
-            reason,
-        }));
+    let elder_id = match directory.elder_id(client, &line.what.id_number).await {
+        Ok(Some(elder_id)) => elder_id,
+        Ok(None) => {
+            let reason = "no elder has this ID number / 台账中没有该身份证号".to_owned();
+            return Ok(Err(FailedLine {
+                file: file.to_owned(),
+                line: line.number,
+                reason,
+            }));
+        }
+        Err(status) => return refused_line(file, line.number, &status).map(Err),
     };
     match command(client, elder_id, line).await {
         Ok(committed) => Ok(Ok(committed.unwrap_or_default().position)),
