@@ -125,13 +125,22 @@ impl Registry {
                 Some(remarks) => sealed_remarks(&*self.key(elder.id).await?, &elder, remarks),
                 None => None,
             };
-            Ok(Some(Command::UpdateProfile(ProfileUpdated {
+            // What holds on that day already is no change.
+            let held = elder.facts.on(change.on);
+            let update = ProfileUpdated {
                 on: Some(change.on),
-                categories: change.categories,
-                assistance: change.assistance,
-                wanted_services: change.wanted_services,
-                remarks,
-            })))
+                categories: change.categories.filter(|set| *set != held.categories),
+                assistance: change.assistance.filter(|set| *set != held.assistance),
+                wanted_services: change
+                    .wanted_services
+                    .filter(|set| *set != held.wanted_services),
+                remarks: remarks.filter(|remarks| elder.remarks.as_ref() != Some(remarks)),
+            };
+            let nothing = ProfileUpdated {
+                on: update.on,
+                ..ProfileUpdated::default()
+            };
+            Ok((update != nothing).then_some(Command::UpdateProfile(update)))
         })
         .await
     }
@@ -148,10 +157,10 @@ impl Registry {
             // Who records an arrival must be in charge there too.
             call.caller.may_here(&relocation.village.division())?;
             self.check_village(&relocation.village).await?;
+            let before = elder.facts.on(relocation.on).residence;
             let home = match &relocation.home {
                 Some(home) => {
                     let key = self.key(elder.id).await?;
-                    let before = &elder.facts.on(relocation.on).residence;
                     Some(seal_or_keep(
                         &key,
                         purpose::HOME,
@@ -166,7 +175,8 @@ impl Registry {
                 village: relocation.village,
                 home,
             };
-            Ok(Some(Command::Relocate {
+            // Who lives there on that day already has not moved.
+            Ok((residence != before).then_some(Command::Relocate {
                 residence,
                 on: relocation.on,
             }))

@@ -2,11 +2,11 @@
 //!
 //! Spans rest on the log alone and not on today, so that a rebuilt read model holds the same ones. What holds today is
 //! the span that today lies in; when days pass, nothing need be written. Age is not in them: it follows from the birth
-//! date.
+//! date, which like the sex is the same in all of them.
 
 use civic::{
     Assistance, CapabilityLevel, Category, ConsentState, ElderStatus, HandicapGrade, LocalDay,
-    Observation, Set, VillageCode,
+    Observation, Set, Sex, VillageCode,
 };
 use elders::Facts;
 
@@ -21,6 +21,8 @@ pub(crate) struct Span {
 /// The facts of a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SpanFacts {
+    pub(crate) birth_date: LocalDay,
+    pub(crate) sex: Sex,
     pub(crate) village: VillageCode,
     pub(crate) status: ElderStatus,
     pub(crate) categories: Set<Category>,
@@ -40,6 +42,8 @@ pub(crate) fn spans(facts: &Facts) -> Vec<Span> {
     {
         let on_day = facts.on(first_day);
         let facts = SpanFacts {
+            birth_date: on_day.birth_date,
+            sex: on_day.sex,
             village: on_day.residence.village,
             status: on_day.status,
             categories: on_day.categories,

@@ -1,0 +1,213 @@
+//! The rows follow from the log alone: in whatever batches it is read, and past records that the program does not know.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod support;
+
+use std::sync::Arc;
+
+use civic::ElderId;
+use elders::{Event, codec, purpose, testing as generated};
+use eventlog::{EventLog, MemoryLog, Metadata, NewRecord, Position, RawEvent, Subject};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree as _,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use proto::eldercare::registry::v1 as pb;
+use readmodel::{Runner, Settings};
+use registry::registry_elders::RegistryElders;
+use sqlx::{PgPool, Row as _};
+use support::{Running, another, get, register, request_id, wang_xiuying};
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use uuid::Uuid;
+use vault::{BlindIndex, KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
+
+fn metadata(time: &str) -> Metadata {
+    Metadata {
+        id: Uuid::now_v7(),
+        time: support::instant(time),
+        actor: "system:test".to_owned(),
+        request_id: Uuid::now_v7(),
+        request_digest: [7; 16],
+        correlation_id: Uuid::now_v7(),
+        causation_id: None,
+        division: None,
+        traceparent: None,
+        answers: None,
+    }
+}
+
+fn vault() -> Vault {
+    let ring = KeyRing::local_default(Mode::Local).unwrap();
+    Vault::new(
+        Arc::new(MemoryKeyStore::new()),
+        ring,
+        VaultOptions::default(),
+    )
+}
+
+/// A log of some elders' files, their events mixed as they come.
+async fn log_of_elders(vault: &Vault, elders: usize, changes: usize) -> Arc<dyn EventLog> {
+    let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new("REGISTRY"));
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[42; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut sample =
+        |strategy: BoxedStrategy<Event>| strategy.new_tree(&mut runner).unwrap().current();
+    let mut last = vec![0; elders];
+    let persons: Vec<ElderId> = (0..elders)
+        .map(|number| ElderId(Uuid::from_u128(0x8000 + number as u128)))
+        .collect();
+    for step in 0..elders * changes {
+        // Each elder comes first once, then all in turns of another stride.
+        let which = if step < elders {
+            step
+        } else {
+            step * 7 % elders
+        };
+        let (person, first) = (persons[which], step < elders);
+        let key = vault.create(person.as_uuid()).await.unwrap();
+        let name = |name: String| {
+            let identity = pb::Identity {
+                name,
+                id_number: String::new(),
+            };
+            key.seal(purpose::IDENTITY, person.as_uuid(), &identity)
+        };
+        let event = if first {
+            generated::registered()
+                .prop_map(|one| Event::Registered(Box::new(one)))
+                .boxed()
+        } else {
+            generated::change().boxed()
+        };
+        let event = match sample(event) {
+            Event::Registered(mut registered) => {
+                registered.elder = person;
+                registered.identity = name(format!("甲{which}"));
+                registered.identity_claim = format!("k1-{which}");
+                Event::Registered(registered)
+            }
+            Event::IdentityCorrected(mut corrected) => {
+                corrected.identity = name(format!("乙{step}"));
+                Event::IdentityCorrected(corrected)
+            }
+            // Erasures are rare, or nobody would be left.
+            Event::Erased { .. } if step % 5 > 0 => continue,
+            other => other,
+        };
+        let record = NewRecord {
+            subject: Subject::new("registry", "elder", &person.to_string()).unwrap(),
+            expected: last[which],
+            metadata: metadata("2024-11-01T09:00:00+08:00"),
+            events: vec![codec::encode(&event)],
+        };
+        last[which] = log.append(record).await.unwrap();
+    }
+    log
+}
+
+/// All rows of the read model, filled in batches of this size.
+async fn rows(log: &Arc<dyn EventLog>, vault: &Vault, settings: Settings) -> Vec<String> {
+    let database = backing_services::testing::fresh_database().await;
+    let pool = PgPool::connect(&database).await.unwrap();
+    let index = BlindIndex::local_default(Mode::Local).unwrap();
+    let vault = vault.clone();
+    let runner = Runner::new(pool.clone(), Arc::clone(log), move || {
+        RegistryElders::new(vault.clone(), index.clone())
+    })
+    .with_settings(settings);
+    let (follower, stopped) = (runner.follower(), CancellationToken::new());
+    let run = tokio::spawn(runner.run(stopped.clone()));
+    let end = Position::new(log.stream(), log.last_sequence().await.unwrap());
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    follower.wait_for(&end, deadline).await.unwrap();
+    let rows = sqlx::query(
+        "SELECT e::text FROM registry_elders.elder e UNION ALL SELECT f::text FROM registry_elders.fact f ORDER BY 1",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let parked = readmodel::parked::count(&pool, None).await.unwrap();
+    assert_eq!(parked, 0);
+    stopped.cancel();
+    run.await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn the_rows_are_the_same_in_batches_of_any_size() {
+    let vault = vault();
+    let log = log_of_elders(&vault, 40, 12).await;
+    let bulk_from = u64::MAX;
+    let batches = |live_records| Settings {
+        live_records,
+        bulk_from,
+        ..Settings::default()
+    };
+    let one_by_one = rows(&log, &vault, batches(1)).await;
+    assert!(one_by_one.len() > 80, "elders and their facts");
+    let in_bulk = Settings {
+        bulk_from: 0,
+        rebuild_records: 50,
+        ..Settings::default()
+    };
+    for settings in [batches(7), batches(10_000), in_bulk] {
+        let others = rows(&log, &vault, settings.clone()).await;
+        let missing: Vec<_> = one_by_one
+            .iter()
+            .filter(|row| !others.contains(row))
+            .collect();
+        let extra: Vec<_> = others
+            .iter()
+            .filter(|row| !one_by_one.contains(row))
+            .collect();
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "{settings:?}: {missing:#?} {extra:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_an_unknown_type_is_parked_and_stops_nothing_else() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (elder_id, position) = register(&mut client, wang_xiuying()).await;
+    let position: Position = position.parse().unwrap();
+    let unknown = NewRecord {
+        subject: Subject::new("registry", "elder", &elder_id).unwrap(),
+        expected: position.sequence,
+        metadata: metadata("2024-11-01T09:00:00+08:00"),
+        events: vec![RawEvent {
+            event_type: "eldercare.registry.v1.ElderEnnobled".to_owned(),
+            data: Vec::new().into(),
+        }],
+    };
+    running.log.append(unknown).await.unwrap();
+    let (other, position) = register(&mut client, another(3)).await;
+    assert_eq!(get(&mut client, &other, &position).await.name, "陈建国3");
+    assert_eq!(get(&mut client, &elder_id, "").await.name, "王秀英");
+    let parked = readmodel::parked::list(&running.pool, None, 0, 10)
+        .await
+        .unwrap();
+    let parked: Vec<_> = parked
+        .iter()
+        .map(|event| event.event_type.as_str())
+        .collect();
+    assert_eq!(parked, ["eldercare.registry.v1.ElderEnnobled"]);
+
+    // What a newer program has decided about the file, this one can't know: it decides nothing on top.
+    let running = running.restart().await;
+    let mut client = running.client();
+    let grade = |elder_id: &str| pb::RecordHandicapRequest {
+        request_id: request_id(),
+        elder_id: elder_id.to_owned(),
+        grade: 1,
+        ..pb::RecordHandicapRequest::default()
+    };
+    let status = client.record_handicap(grade(&elder_id)).await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(client.record_handicap(grade(&other)).await.is_ok());
+    running.verify().await;
+}
