@@ -4,9 +4,14 @@
 //! cut off is therefore gone through again from the top, and each row ends as it did before: what was written is found,
 //! what was not is written now.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Mutex,
+};
 
-use civic::{Category, DivisionCode, ElderId, ElderStatus, IdNumber, LocalDay, Set, VillageCode};
+use civic::{
+    Category, DivisionCode, ElderId, ElderStatus, IdNumber, LocalDay, PersonName, Set, VillageCode,
+};
 use elders::codec::write_day;
 use eventlog::Position;
 use futures::{StreamExt as _, stream};
