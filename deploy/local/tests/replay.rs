@@ -1,0 +1,129 @@
+//! The command `replay`, as an operator calls it: equal is exit code 0, and each difference is named.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+/// The smallest town of the sample county, by its workbook.
+const TOWN: &str = "350524201-白濑乡.xlsx";
+
+fn county() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/anxi")
+}
+
+/// Replays a data set: the exit code, and the report as a machine reads it.
+fn replay(folder: &Path) -> (i32, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_eldercare"))
+        .args(["replay", "--output", "json"])
+        .arg(folder)
+        .env("ELDERCARE_TOOLS", backing_services::testing::tools().folder)
+        .env_remove("ELDERCARE_DATA_DIR")
+        .output()
+        .unwrap();
+    let told = serde_json::from_slice(&output.stdout);
+    let told =
+        told.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code().unwrap(), told)
+}
+
+/// A data set of one town alone, with the outcomes that the county expects of its rows, and its expectations changed.
+fn one_town(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (county(), folder.path());
+    for inner in ["survey", "expected"] {
+        fs::create_dir(to.join(inner)).unwrap();
+    }
+    for file in ["set.json", "divisions.csv"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    fs::copy(from.join("survey").join(TOWN), to.join("survey").join(TOWN)).unwrap();
+    for empty in ["residents.ndjson", "changes.ndjson"] {
+        fs::write(to.join(empty), "").unwrap();
+    }
+    let expected: Value =
+        serde_json::from_slice(&fs::read(from.join("expected/survey.json")).unwrap()).unwrap();
+    let town = &expected["files"][TOWN];
+    let mut expected = json!({
+        "as_of": expected["as_of"],
+        "counts": town["counts"],
+        "files": { TOWN: town },
+    });
+    change(&mut expected);
+    fs::write(to.join("expected/survey.json"), expected.to_string()).unwrap();
+    folder
+}
+
+fn part<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let parts = report["parts"].as_array().unwrap();
+    parts
+        .iter()
+        .find(|part| part["name"] == name)
+        .unwrap_or_else(|| panic!("{name} was not compared: {report}"))
+}
+
+#[test]
+fn the_sample_county_comes_out_as_expected_row_by_row() {
+    let (code, report) = replay(&county());
+    for compared in report["parts"].as_array().unwrap() {
+        assert_eq!(compared["differences"], json!([]), "{}", compared["name"]);
+        assert!(
+            compared["values"].as_u64().unwrap() > 0,
+            "{}",
+            compared["name"]
+        );
+    }
+    for name in [
+        "survey.json",
+        "registry.json",
+        "tiers-2024-10-01.json",
+        "tiers-2024-10-31.json",
+        "tiers-2024-11-19.json",
+    ] {
+        part(&report, name);
+    }
+    assert_eq!(report["failed_lines"], json!([]));
+    assert_eq!((code, &report["equal"]), (0, &json!(true)));
+    // What waits for services to come is named, and not passed over in silence.
+    let skipped: Vec<_> = report["skipped"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|skipped| &skipped["part"])
+        .collect();
+    for service in ["visits", "alerts", "claims"] {
+        assert!(
+            skipped
+                .iter()
+                .any(|part| part.as_str().unwrap().contains(service)),
+            "{service}: {skipped:?}"
+        );
+    }
+}
+
+#[test]
+fn an_expectation_that_does_not_hold_is_named_and_fails() {
+    let honest = one_town(|_| {});
+    let (code, report) = replay(honest.path());
+    assert_eq!((code, &report["equal"]), (0, &json!(true)), "{report}");
+
+    let tampered = one_town(|expected| {
+        let row = &mut expected["files"][TOWN]["rows"][0];
+        assert_eq!(row["outcome"], "ACCEPTED");
+        row["outcome"] = json!("DUPLICATE");
+    });
+    let (code, report) = replay(tampered.path());
+    assert_eq!((code, &report["equal"]), (1, &json!(false)));
+    let differences = part(&report, "survey.json")["differences"]
+        .as_array()
+        .unwrap();
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    let told = differences[0].to_string();
+    for word in [TOWN, "outcome", "DUPLICATE", "ACCEPTED"] {
+        assert!(told.contains(word), "{word} is not named in {told}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The system's own process, which can be killed at any moment and started again.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStdin, Command},
+};
+
+/// A running process of the system. It is gone with the handle, and with the process that holds the handle.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// The process ends when this closes.
+    _lifeline: ChildStdin,
+    address: String,
+}
+
+impl Process {
+    /// Starts the system by these settings and waits until it listens. Its log is added to `log`.
+    pub async fn start(settings: &Path, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let mut child = Command::new(program())
+            .arg(settings)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lifeline = child.stdin.take().unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = told.next_line().await.unwrap();
+        let address = first.and_then(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        let address =
+            address.expect("the process ended before it listened; its log is printed below");
+        Self {
+            child,
+            _lifeline: lifeline,
+            address,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
+    /// Kills it at once (SIGKILL), as a crash would.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The most memory that it has held so far, in bytes. Linux only.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
+        let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kibibytes << 10
+    }
+}
+
+/// Cargo puts the program one folder above the tests.
+fn program() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let folder = tests.ancestors().nth(2).unwrap();
+    folder.join(format!("system-under-test{}", std::env::consts::EXE_SUFFIX))
+}

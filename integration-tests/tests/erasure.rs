@@ -1,0 +1,403 @@
+//! An erased person is unreadable for good: in the log's files, in the databases' files, in any backup taken afterwards.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use integration_tests::{Setup, System, an_elder, county, reason};
+use proto::eldercare::{
+    registry::v1::{
+        Elder, EraseElderRequest, GetElderHistoryRequest, GetElderRequest, GetKeysRequest,
+        ListEldersRequest, RegisterElderRequest, SearchEldersRequest, SetContactsRequest,
+    },
+    tiering::v1::GetTierRequest,
+    r#type::v1::{Contact, ElderStatus},
+};
+use sqlx::Connection as _;
+use tonic::Code;
+use uuid::Uuid;
+
+/// All files below a folder. What is removed while we look is not there any more.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.is_symlink() {
+            files(&path, found);
+        } else if path.is_file() {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether bytes hold a text. What is no text in between is passed over.
+fn tells(content: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(content).contains(text)
+}
+
+/// The files below a folder whose content is `wanted`.
+fn holding(folder: &Path, wanted: impl Fn(&[u8]) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(folder, &mut found);
+    assert!(
+        !found.is_empty(),
+        "{} holds nothing to be looked at",
+        folder.display()
+    );
+    found.retain(|file| fs::read(file).is_ok_and(|content| wanted(&content)));
+    found
+}
+
+/// A backup of a database, as an operator takes one.
+fn backup(system: &System, url: &str) -> Vec<u8> {
+    let program = system.postgres().programs().bin.join("pg_dump");
+    let dumped = Command::new(program).arg(url).output().unwrap();
+    assert!(
+        dumped.status.success(),
+        "{}",
+        String::from_utf8_lossy(&dumped.stderr)
+    );
+    dumped.stdout
+}
+
+async fn checkpoint(system: &System) {
+    let mut connection = sqlx::PgConnection::connect(&system.postgres().url())
+        .await
+        .unwrap();
+    sqlx::raw_sql("CHECKPOINT")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
+async fn everybody(system: &System, min_position: &str) -> Vec<Elder> {
+    let list = ListEldersRequest {
+        division_code: county::COUNTY.to_owned(),
+        statuses: vec![
+            ElderStatus::Active.into(),
+            ElderStatus::Deceased.into(),
+            ElderStatus::MovedOut.into(),
+        ],
+        page_size: 1_000,
+        min_position: min_position.to_owned(),
+        ..ListEldersRequest::default()
+    };
+    system
+        .registry()
+        .list_elders(list)
+        .await
+        .unwrap()
+        .into_inner()
+        .elders
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
+    let system = System::start_with(Setup {
+        own_postgres: true,
+        ..Setup::default()
+    })
+    .await;
+    let (mut registry, mut tiering) = (system.registry(), system.tiering());
+    for number in 0..20 {
+        system.register(an_elder(&format!("邻居{number}"))).await;
+    }
+    let person = RegisterElderRequest {
+        address: "梧桐巷三十七号后院".to_owned(),
+        remarks: "左耳听力弱，喜欢听南音".to_owned(),
+        ..an_elder("欧阳望舒")
+    };
+    let elder_id = system.register(person.clone()).await;
+    let contact = Contact {
+        name: "欧阳小满".to_owned(),
+        relation: "女".to_owned(),
+        phone: "13959951234".to_owned(),
+        ..Contact::default()
+    };
+    let contacts = SetContactsRequest {
+        request_id: Uuid::new_v4().to_string(),
+        elder_id: elder_id.clone(),
+        contacts: vec![contact.clone()],
+        ..SetContactsRequest::default()
+    };
+    let committed = registry
+        .set_contacts(contacts)
+        .await
+        .unwrap()
+        .into_inner()
+        .committed
+        .unwrap();
+    system.settled().await;
+    let before = everybody(&system, &committed.position).await;
+    let [others, erased]: [Vec<_>; 2] = [false, true].map(|the_person| {
+        before
+            .iter()
+            .filter(|elder| (elder.elder_id == elder_id) == the_person)
+            .cloned()
+            .collect()
+    });
+    assert_eq!(
+        (
+            others.len(),
+            erased[0].name.as_str(),
+            erased[0].contacts[0].phone.as_str()
+        ),
+        (20, "欧阳望舒", "13959951234")
+    );
+
+    // The key as it lies in the vault, wrapped.
+    let vault = system.jetstream().await.get_stream("VAULT").await.unwrap();
+    let keys = vault.get_info().await.unwrap().state.messages;
+    let mut wrapped = None;
+    for sequence in 1..=vault.get_info().await.unwrap().state.last_sequence {
+        let message = vault.get_raw_message(sequence).await.unwrap();
+        if message.subject.contains(&elder_id) {
+            wrapped = Some(message.payload);
+        }
+    }
+    let wrapped = wrapped.expect("the vault has a key of the person");
+    let is_the_key = |content: &[u8]| {
+        content
+            .windows(32)
+            .any(|window| window == &wrapped[wrapped.len() - 32..])
+    };
+    checkpoint(&system).await;
+    // The search below does find what is there.
+    assert!(!holding(&system.streams_folder(), is_the_key).is_empty());
+    for folder in [
+        system.streams_folder(),
+        system.postgres().cluster().to_owned(),
+    ] {
+        assert!(!holding(&folder, |content| tells(content, &others[0].division_code)).is_empty());
+    }
+
+    let erase = EraseElderRequest {
+        request_id: Uuid::new_v4().to_string(),
+        elder_id: elder_id.clone(),
+        reason: "ASKED_BY_ELDER".to_owned(),
+        ..EraseElderRequest::default()
+    };
+    let erased_at = registry
+        .erase_elder(erase)
+        .await
+        .unwrap()
+        .into_inner()
+        .committed
+        .unwrap()
+        .position;
+    system.settled().await;
+
+    // Nothing finds the person any more.
+    let get = GetElderRequest {
+        elder_id: elder_id.clone(),
+        min_position: erased_at.clone(),
+        ..Default::default()
+    };
+    assert_eq!(
+        registry.get_elder(get).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    let by_number = SearchEldersRequest {
+        id_number: person.id_number.clone(),
+        ..Default::default()
+    };
+    let by_name = SearchEldersRequest {
+        name: person.name.clone(),
+        division_code: county::COUNTY.to_owned(),
+        ..Default::default()
+    };
+    for search in [by_number.clone(), by_name] {
+        assert_eq!(
+            registry
+                .search_elders(search)
+                .await
+                .unwrap()
+                .into_inner()
+                .elders,
+            []
+        );
+    }
+    let tier = GetTierRequest {
+        elder_id: elder_id.clone(),
+        min_position: erased_at.clone(),
+    };
+    assert_eq!(
+        tiering.get_tier(tier).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    let history = GetElderHistoryRequest {
+        elder_id: elder_id.clone(),
+        ..Default::default()
+    };
+    match registry.get_elder_history(history).await {
+        Ok(history) => {
+            let changes = history.into_inner().changes;
+            let personal = changes
+                .iter()
+                .flat_map(|change| &change.fields)
+                .filter(|field| field.personal);
+            assert!(
+                personal.into_iter().all(|field| field.value.is_empty()),
+                "the history still tells"
+            );
+        }
+        Err(status) => assert_eq!(status.code(), Code::NotFound, "{status}"),
+    }
+    let keys_asked = GetKeysRequest {
+        elder_ids: vec![elder_id.clone()],
+    };
+    assert_eq!(
+        system
+            .service()
+            .vault()
+            .get_keys(keys_asked)
+            .await
+            .unwrap()
+            .into_inner()
+            .keys,
+        []
+    );
+    let contacts = SetContactsRequest {
+        request_id: Uuid::new_v4().to_string(),
+        elder_id: elder_id.clone(),
+        contacts: vec![contact],
+        ..Default::default()
+    };
+    assert_eq!(
+        reason(&registry.set_contacts(contacts).await.unwrap_err()),
+        "ELDER_ERASED"
+    );
+
+    // No plaintext and no usable key in any file of either server, nor in a backup taken now.
+    assert_eq!(vault.get_info().await.unwrap().state.messages, keys - 1);
+    checkpoint(&system).await;
+    let url = sqlx::postgres::PgConnectOptions::clone(
+        &system.registry_parts().await.pool().connect_options(),
+    );
+    let database = url.get_database().unwrap().to_owned();
+    let backup = backup(&system, &system.postgres().url_of(&database));
+    assert!(
+        tells(&backup, &others[0].elder_id),
+        "the backup holds the others"
+    );
+    assert!(
+        !tells(&backup, &elder_id),
+        "the backup still has a row of the person"
+    );
+    let secrets = [
+        person.name.as_str(),
+        &person.id_number,
+        &person.address,
+        &person.remarks,
+        "欧阳小满",
+        "13959951234",
+    ];
+    let a_secret = |content: &[u8]| {
+        let content = String::from_utf8_lossy(content);
+        secrets.iter().any(|secret| content.contains(secret))
+    };
+    for folder in [
+        system.streams_folder(),
+        system.postgres().cluster().to_owned(),
+    ] {
+        assert_eq!(
+            holding(&folder, a_secret),
+            Vec::<PathBuf>::new(),
+            "plaintext in a file"
+        );
+    }
+    assert!(!a_secret(&backup), "plaintext in a backup");
+    assert!(
+        !a_secret(system.logged().as_bytes()),
+        "plaintext in the service's log"
+    );
+    assert_eq!(
+        holding(&system.streams_folder(), is_the_key),
+        Vec::<PathBuf>::new(),
+        "the key is in a file still"
+    );
+
+    // Everybody else is as before, also in a read model built anew.
+    assert_eq!(everybody(&system, &erased_at).await, others);
+    let parts = system.registry_parts().await;
+    readmodel::rebuild(&parts.pool(), parts.log(), parts.projection(), |_| {})
+        .await
+        .unwrap();
+    assert_eq!(everybody(&system, &erased_at).await, others);
+    system.verify().await;
+
+    // The number is free, for another elder.
+    let again = RegisterElderRequest {
+        request_id: Uuid::new_v4().to_string(),
+        ..person.clone()
+    };
+    let again = registry.register_elder(again).await.unwrap().into_inner();
+    assert_ne!(again.elder_id, elder_id);
+    let search = SearchEldersRequest {
+        min_position: again.committed.unwrap().position,
+        ..by_number
+    };
+    let found = registry
+        .search_elders(search)
+        .await
+        .unwrap()
+        .into_inner()
+        .elders;
+    assert_eq!(
+        found
+            .iter()
+            .map(|elder| elder.elder_id.as_str())
+            .collect::<Vec<_>>(),
+        [again.elder_id.as_str()]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_survives_the_loss_of_the_database() {
+    let mut system = System::start().await;
+    let person = an_elder("司马知秋");
+    let elder_id = system.register(person.clone()).await;
+    system.register(an_elder("司马邻")).await;
+    let erase = EraseElderRequest {
+        request_id: Uuid::new_v4().to_string(),
+        elder_id: elder_id.clone(),
+        reason: "ASKED_BY_ELDER".to_owned(),
+        ..EraseElderRequest::default()
+    };
+    let erased_at = system
+        .registry()
+        .erase_elder(erase)
+        .await
+        .unwrap()
+        .into_inner()
+        .committed
+        .unwrap()
+        .position;
+    system.kill().await;
+    system.lose_databases().await;
+    system.restart().await;
+    let left = everybody(&system, &erased_at).await;
+    assert_eq!(
+        left.iter()
+            .map(|elder| elder.name.as_str())
+            .collect::<Vec<_>>(),
+        ["司马邻"]
+    );
+    let search = SearchEldersRequest {
+        id_number: person.id_number,
+        ..SearchEldersRequest::default()
+    };
+    assert_eq!(
+        system
+            .registry()
+            .search_elders(search)
+            .await
+            .unwrap()
+            .into_inner()
+            .elders,
+        []
+    );
+}

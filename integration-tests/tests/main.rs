@@ -1,0 +1,11 @@
+//! The stories, each about the whole system.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod bad_input;
+mod erasure;
+mod full_path;
+mod killed;
+mod races;
+mod retries;
+mod third_party_client;
+mod time;
