@@ -28,8 +28,8 @@ use crate::{
 impl Registry {
     /// Opens an elder's file, and claims the ID number for it.
     ///
-    /// The key is made only once the claim is seen to be free, and is in the vault before the first record that it
-    /// seals. Should the registration fail after that, the key is destroyed again.
+    /// The key is in the vault before the first record that it seals. Should the number turn out to be another's, the
+    /// key is destroyed again.
     pub(crate) async fn register(
         &self,
         call: &Call,
@@ -57,9 +57,11 @@ impl Registry {
             Some(registration.village.as_str().to_owned()),
         );
         let key_made = AtomicBool::new(false);
-        // The id was made up a moment ago. Where it was not, since this is a retry, the log says so in the end.
-        self.elders
-            .assume_new(&elder.to_string())
+        // Elder and claim are taken for new without asking the log, which is what mostly holds. Where it does not, since
+        // this is a retry or the number is registered, the log refuses the record, and the decision is made again.
+        let new = self.elders.assume_new(&elder.to_string());
+        let free = self.claims.assume_new(&claims[0]);
+        new.and(free)
             .map_err(|error| service::errors::internal(&error))?;
         let outcome = self
             .elders
@@ -71,7 +73,16 @@ impl Registry {
                             .await
                             .map_err(ExecuteError::Refused)?;
                     }
-                    self.claim(&unit, claims, elder).await?;
+                    if let Err(refused) = self.claim(&unit, claims, elder).await {
+                        // A key made for an attempt before this one. The turn of this elder is ours: no other attempt at
+                        // this registration seals with it meanwhile.
+                        if matches!(refused, ExecuteError::Refused(_))
+                            && key_made.swap(false, Ordering::Relaxed)
+                        {
+                            self.destroy_stray_key(elder).await;
+                        }
+                        return Err(refused);
+                    }
                     key_made.store(true, Ordering::Relaxed);
                     let key = self.vault.create(elder.as_uuid()).await.map_err(|error| {
                         ExecuteError::Refused(match error {
@@ -90,13 +101,9 @@ impl Registry {
                 }
             })
             .await;
-        let of_no_use = match &outcome {
-            Ok(committed) => committed.state.state.0.open().is_none(),
-            Err(ExecuteError::Refused(_) | ExecuteError::RequestIdReused) => true,
-            // The record may be on its way.
-            Err(_) => false,
-        };
-        if key_made.load(Ordering::Relaxed) && of_no_use {
+        // A retry that comes after the erasure must not leave a new key behind.
+        let answered = matches!(outcome, Ok(_) | Err(ExecuteError::RequestIdReused));
+        if answered && key_made.load(Ordering::Relaxed) && self.is_erased(elder).await {
             self.destroy_stray_key(elder).await;
         }
         let committed = outcome.map_err(refusals::of_execution)?;
@@ -123,14 +130,14 @@ impl Registry {
         Ok(())
     }
 
-    /// Destroys a key under which nothing was recorded. If that fails too, the key protects nothing.
+    async fn is_erased(&self, elder: ElderId) -> bool {
+        let file = self.elders.load(&elder.to_string()).await;
+        file.is_ok_and(|file| matches!(file.state.0, elders::File::Erased))
+    }
+
+    /// Destroys a key with which nothing is sealed. If that fails, the key stays, and protects nothing.
     async fn destroy_stray_key(&self, elder: ElderId) {
-        let name = elder.to_string();
-        let unused = match self.elders.load_newest(&name).await {
-            Ok(file) => file.state.0.open().is_none(),
-            Err(_) => false,
-        };
-        if unused && let Err(error) = self.vault.erase(elder.as_uuid()).await {
+        if let Err(error) = self.vault.erase(elder.as_uuid()).await {
             tracing::warn!(%elder, %error, "a key that nothing was sealed with stays in the vault");
         }
     }
