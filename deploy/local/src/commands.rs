@@ -71,7 +71,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 /// Lines of the services on standard error: by default only what an operator should look at. A bench's own processes tell
 /// their own.
 fn telemetry(cli: &Cli) -> anyhow::Result<Option<Telemetry>> {
-    if matches!(cli.command, Command::Bench(_)) {
+    if matches!(cli.command, Command::Bench(_) | Command::BenchService(_)) {
         return Ok(None);
     }
     let mut settings = Loader::from_process(cli.common.config.as_deref())?
