@@ -13,6 +13,8 @@ use crate::facts_key::{FactsKey, Kind, OLDEST, Variable};
 
 /// The most elders that are tried.
 pub const MOST_ELDERS: u64 = 4_000_000;
+/// The most comparisons of an elder with a condition.
+pub const MOST_COMPARISONS: u64 = 200_000_000;
 /// The most evaluations of conditions for them: each is evaluated once for each value of its own variables only.
 pub const MOST_EVALUATIONS: u64 = 200_000;
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use eventlog::{EventLog, Repository};
 use proto::eldercare::tiering::v1::tiering_service_server::TieringServiceServer;
-use readmodel::{Follower, Runner};
+use readmodel::{DatabaseError, Follower, Runner};
 use service::{Clock, RequestDigests, Server, Settings, Shutdown, Supervised};
 use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{self, Audit};
 use crate::connections;
 use crate::facts_table::FactsTable;
 use crate::grpc::{self, TieringFace};
@@ -20,6 +22,9 @@ use crate::progress::{Progress, ProgressFollower};
 use crate::settings::TieringSettings;
 use crate::tiering::Tiering;
 use crate::tiers_table::TiersTable;
+
+/// How many policies are checked or tried at once: each takes a core for a second or two.
+const TRIALS: usize = 2;
 
 /// Tiering, connected to its servers. It answers once it is added to a server and its background runs.
 pub struct App {
@@ -94,6 +99,7 @@ impl App {
             progress,
             // Requests to tiering hold no personal data.
             digests: RequestDigests::keyed(b"tiering"),
+            trials: Arc::new(Semaphore::new(TRIALS)),
         };
         Ok(Self {
             tiering,
@@ -161,6 +167,14 @@ impl App {
             };
             given_up.run_until_cancelled(settling).await;
         }
+    }
+
+    /// Judges everybody once more, and compares with what holds and what was written; at rest nothing differs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn audit(&self) -> Result<Audit, DatabaseError> {
+        Ok(audit::audit(&self.tiering.pool).await?)
     }
 
     /// Serves by itself, as tiering's own process does.

@@ -300,7 +300,7 @@ mod tests {
         let raw = Tier::encode(&event);
         assert_eq!(raw.event_type, "eldercare.tiering.v1.TierAssigned");
         let golden = b"\x0a\x2400000000-0000-0000-0000-000000000001\
-                       \x12\x28\x0a\x08PRIORITY\x12\x06AGE_80\x18\x01\x22\x01\x01\x2a\x010\x30\x01\x3a\x0c350524100001\
+                       \x12\x2a\x0a\x08PRIORITY\x12\x06AGE_80\x18\x01\x22\x01\x01\x2a\x010\x30\x01\x3a\x0c350524100001\
                        \x1a\x07\x08\xe8\x0f\x10\x0a\x18\x01";
         assert_eq!(raw.data.as_ref(), golden);
     }

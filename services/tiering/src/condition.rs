@@ -23,8 +23,13 @@ mod check;
 
 /// The longest condition, in bytes.
 const LONGEST: usize = 2_000;
+/// Address space for the stack of the parser; what is not used takes no memory.
+const PARSER_STACK: usize = 64 << 20;
 /// How deep brackets may lie in each other.
 const DEEPEST: usize = 16;
+/// How many operators may stand between two of `&&` and `||`. CEL nests them in each other, and whatever walks over the
+/// expression needs stack for each; `&&` and `||` are nested evenly, and so hardly at all.
+const LONGEST_CHAIN: usize = 16;
 
 /// CEL as its specification says, compiled once.
 static CEL: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
@@ -59,7 +64,7 @@ pub struct Mention {
 pub enum ConditionFault {
     /// Longer than 2,000 bytes.
     TooLong,
-    /// Brackets or calls in each other, more than sixteen deep.
+    /// Brackets or calls in each other more than sixteen deep, or more than sixteen operators in a row.
     TooDeep,
     /// Not CEL; the column, from 1, where that shows.
     Unparsable(usize),
@@ -99,7 +104,9 @@ impl ConditionFault {
     pub fn en(&self) -> String {
         match self {
             Self::TooLong => format!("the condition is longer than {LONGEST} bytes"),
-            Self::TooDeep => format!("the condition is nested deeper than {DEEPEST} levels"),
+            Self::TooDeep => format!(
+                "the condition is nested deeper than {DEEPEST} levels, or has more than {LONGEST_CHAIN} operators without `&&` or `||`"
+            ),
             Self::Unparsable(column) => {
                 format!("the condition is no CEL from its column {column} on")
             }
@@ -124,7 +131,9 @@ impl ConditionFault {
     pub fn zh(&self) -> String {
         match self {
             Self::TooLong => format!("条件超过 {LONGEST} 字节"),
-            Self::TooDeep => format!("条件嵌套超过 {DEEPEST} 层"),
+            Self::TooDeep => {
+                format!("条件嵌套超过 {DEEPEST} 层，或连续使用的运算符超过 {LONGEST_CHAIN} 个")
+            }
             Self::Unparsable(column) => format!("条件从第 {column} 列起不是有效的 CEL 表达式"),
             Self::UnknownVariable(name) => format!("没有变量 `{name}`，可用变量为 {}", variables()),
             Self::UnknownFunction(name) => format!("政策不得使用函数 `{name}`"),
@@ -159,13 +168,10 @@ impl Condition {
             return Err(ConditionFault::TooLong);
         }
         // Before the parser sees it: its time and stack grow with the depth.
-        if depth(text) > DEEPEST {
+        if depth(text) > DEEPEST || longest_chain(text) > LONGEST_CHAIN {
             return Err(ConditionFault::TooDeep);
         }
-        let program = CEL.compile(text).map_err(|errors| {
-            let column = errors.errors.first().map_or(0, |error| error.pos.1);
-            ConditionFault::Unparsable(usize::try_from(column).unwrap_or_default().max(1))
-        })?;
+        let program = parse(text)?;
         let mentions = check::check(program.expression())?;
         Ok(Self {
             text: text.to_owned(),
@@ -202,6 +208,23 @@ impl Condition {
     }
 }
 
+/// The parser of CEL takes some hundred kilobytes of stack for each level of nesting, more than a thread has that answers
+/// calls: it gets a thread of its own.
+fn parse(text: &str) -> Result<Program, ConditionFault> {
+    let parsed = std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().stack_size(PARSER_STACK);
+        let parser = parser.spawn_scoped(scope, || {
+            CEL.compile(text).map_err(|errors| {
+                let column = errors.errors.first().map_or(0, |error| error.pos.1);
+                ConditionFault::Unparsable(usize::try_from(column).unwrap_or_default().max(1))
+            })
+        });
+        // A parser that panics has met what is no condition.
+        parser.ok()?.join().ok()
+    });
+    parsed.unwrap_or(Err(ConditionFault::Unparsable(1)))
+}
+
 /// The arithmetic of a condition failed for these facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the condition can't be computed for these facts")]
@@ -234,6 +257,24 @@ fn depth(text: &str) -> usize {
         .max()
         .unwrap_or_default();
     deepest.max(signs)
+}
+
+/// The most operators between two of `&&` and `||`, those in texts included.
+fn longest_chain(text: &str) -> usize {
+    let sign = |c: char| "+-*/%<>=!?.:".contains(c);
+    let parts = text.split("&&").flat_map(|part| part.split("||"));
+    let operators = parts.map(|part| {
+        let signs = part
+            .split(|c| !sign(c))
+            .filter(|run| !run.is_empty())
+            .count();
+        let words = part
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| *word == "in")
+            .count();
+        signs + words
+    });
+    operators.max().unwrap_or_default()
 }
 
 impl Mentions {

@@ -9,6 +9,7 @@
 //! - [`on_elder_facts`]: the evaluator (what it finds is decided and written in `tier_decisions`), which keeps [`today_table`] and tells its [`progress`].
 //! - [`tiers_queries`], [`explain`], [`simulate`], [`watch`]: the questions; [`tiering`]: who may ask them, and when they
 //!   are answered.
+//! - [`audit`]: whether everybody has the tier that is due.
 //! - [`parse`], [`grpc`]: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -34,6 +35,7 @@ pub mod progress;
 mod tier_decisions;
 pub mod today_table;
 
+pub mod audit;
 pub mod explain;
 pub mod simulate;
 pub mod tiering;
@@ -42,6 +44,7 @@ pub mod watch;
 
 mod access;
 pub mod grpc;
+mod measures;
 pub mod parse;
 
 pub mod app;

@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::evaluate::{Assignment, Judge, Jurisdiction, PolicyRef};
 use crate::facts_key::FactsKey;
 use crate::facts_table;
+use crate::measures::Measures;
 use crate::policies_in_force::{InForce, Policies, PoliciesInForce};
 use crate::progress::{Progress, ProgressFollower};
 use crate::tier::Tier;
@@ -107,11 +108,13 @@ impl Evaluator {
             .without_max_times()
             .with_jitter();
         let mut backoff = delays.build();
+        let measures = Measures::new();
         loop {
             let begun = Instant::now();
-            let outcome = shutdown.run_until_cancelled(self.lead()).await;
+            let outcome = shutdown.run_until_cancelled(self.lead(&measures)).await;
             self.progress.stand_by();
             let Some(Err(failed)) = outcome else { return };
+            measures.failed();
             tracing::warn!(%failed, "the evaluator starts over from where it was");
             if begun.elapsed() > Duration::from_secs(30) {
                 backoff = delays.build();
@@ -128,7 +131,7 @@ impl Evaluator {
     }
 
     /// Is the active one until something fails.
-    async fn lead(&self) -> Result<(), Failed> {
+    async fn lead(&self, measures: &Measures) -> Result<(), Failed> {
         let mut conn = PgConnection::connect_with(&self.pool.connect_options()).await?;
         // The death of either end is noticed in seconds; rows and progress are lost together, and made again.
         sqlx::raw_sql(
@@ -153,10 +156,12 @@ impl Evaluator {
         tracing::info!(day = %progress.day, registry = progress.registry, "evaluating");
         let mut active = Active {
             evaluator: self,
+            measures,
             conn,
             in_force: PoliciesInForce::default(),
             judges: HashMap::new(),
             recent: HashMap::new(),
+            recorded_before: progress.day,
             progress,
         };
         active.load_policies(progress.day).await?;
@@ -218,12 +223,15 @@ impl Evaluator {
 /// The active instance at work.
 struct Active<'a> {
     evaluator: &'a Evaluator,
+    measures: &'a Measures,
     conn: PgConnection,
     progress: Progress,
     in_force: PoliciesInForce,
     judges: HashMap<PolicyRef, Judge>,
     /// What was appended and may not be in the read model yet.
     recent: HashMap<ElderId, (Tier, u64)>,
+    /// When this day was seen to have begun, the facts held all that had been recorded.
+    recorded_before: LocalDay,
 }
 
 /// How far the read models are.
@@ -237,7 +245,17 @@ impl Active<'_> {
     /// Does what is next, or waits for something to do.
     async fn step(&mut self) -> Result<(), Failed> {
         let today = self.evaluator.clock.today();
+        self.measures
+            .days_behind(self.progress.day.days_until(today));
         if self.progress.begun && self.progress.day < today {
+            if self.recorded_before < today {
+                self.await_facts().await?;
+                self.recorded_before = today;
+            }
+            // What was recorded on a day is judged as of that day, also when this instance was down or slow meanwhile.
+            if self.records(None, self.progress.day).await? {
+                return Ok(());
+            }
             return self.day(self.progress.day.next()).await;
         }
         let inputs = self.inputs().await?;
@@ -246,7 +264,7 @@ impl Active<'_> {
         {
             return self.policy(sequence, jurisdiction).await;
         }
-        if self.records(inputs.facts).await? {
+        if self.records(Some(inputs.facts), LocalDay::MAX).await? {
             return Ok(());
         }
         if !self.progress.begun {
@@ -259,6 +277,20 @@ impl Active<'_> {
             self.commit(&[], &[]).await?;
         }
         self.idle(inputs.tiers).await
+    }
+
+    /// The facts hold all that was recorded before now.
+    async fn await_facts(&self) -> Result<(), Failed> {
+        let Evaluator {
+            registry, facts, ..
+        } = self.evaluator;
+        let tip = Position::new(registry.stream(), registry.last_sequence().await?);
+        while facts
+            .wait_for(&tip, Instant::now() + FOREVER)
+            .await
+            .is_err()
+        {}
+        Ok(())
     }
 
     /// Both checkpoints and the next policy, in one snapshot.
@@ -310,6 +342,7 @@ impl Active<'_> {
                 // Only now are all done.
                 self.progress.day = day;
             }
+            self.measures.judged(due.len(), "day");
             self.judge_facts(due, day, |_| event.clone()).await?;
             if last {
                 return Ok(());
@@ -356,30 +389,36 @@ impl Active<'_> {
                 cause: cause.clone(),
             });
             let evaluated = evaluated.collect();
+            self.measures.judged(rows.len(), "policy");
             self.append(evaluated, self.progress.day).await?;
             self.commit(&[], &[]).await?;
         }
     }
 
-    /// Facts that the registry recorded; whether there were any.
-    async fn records(&mut self, known: u64) -> Result<bool, Failed> {
-        let due =
+    /// Facts that the registry recorded up to the end of a day; whether there were any. `known` is how far the facts are,
+    /// where all of them are asked for.
+    async fn records(&mut self, known: Option<u64>, until: LocalDay) -> Result<bool, Failed> {
+        let mut due =
             today_table::recorded_after(&mut self.conn, self.progress.registry, CHUNK).await?;
+        let more = due.len() as i64 == CHUNK;
+        // In the order of the log: what comes after a later record waits with it.
+        let within = due
+            .iter()
+            .take_while(|due| due.recorded_on <= until)
+            .count();
+        due.truncate(within);
         let Some(last) = due.last() else {
-            if known > self.progress.registry {
+            if let Some(known) = known.filter(|known| *known > self.progress.registry) {
                 // Records that are about no elder's facts.
                 self.progress.registry = known;
                 self.commit(&[], &[]).await?;
             }
             return Ok(false);
         };
-        let more = due.len() as i64 == CHUNK;
-        self.progress.registry = if more {
-            last.sequence
-        } else {
-            last.sequence.max(known)
-        };
+        let reached = known.filter(|_| !more).unwrap_or_default();
+        self.progress.registry = last.sequence.max(reached);
         let stream = self.evaluator.registry.stream().to_owned();
+        self.measures.judged(due.len(), "fact");
         self.judge_facts(due, self.progress.day, |due| {
             Position::new(&*stream, due.sequence)
         })
@@ -481,6 +520,7 @@ impl Active<'_> {
         if decided.is_empty() {
             return Ok(());
         }
+        self.measures.wrote(decided.len());
         let mut batches = Vec::new();
         let mut rest = decided.into_iter().peekable();
         while rest.peek().is_some() {

@@ -128,6 +128,8 @@ impl ProgressFollower {
         loop {
             // A database that is away is waited for; the deadline of the waiter ends it.
             if let Ok(found) = Progress::read(&self.0.pool).await {
+                // Before everybody has been judged once nobody has been waited for long enough.
+                let found = found.filter(|progress| progress.begun);
                 let news = self.0.seen.send_if_modified(|seen| {
                     let news = !seen.active && seen.progress != found;
                     if news {

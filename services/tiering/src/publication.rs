@@ -9,7 +9,9 @@ use std::collections::HashSet;
 
 use civic::{Set, VisitMode};
 
-use crate::abstraction::{Abstraction, MOST_EVALUATIONS, Standpoint, Truth, Undefined, told};
+use crate::abstraction::{
+    Abstraction, MOST_COMPARISONS, MOST_EVALUATIONS, Standpoint, Truth, Undefined, told,
+};
 use crate::condition::Condition;
 use crate::policy::{Fault, Policy};
 
@@ -122,6 +124,12 @@ fn try_everybody(
     });
     if evaluations > MOST_EVALUATIONS {
         return Err(too_complex(policy, evaluations, MOST_EVALUATIONS));
+    }
+    let comparisons = abstraction
+        .count()
+        .saturating_mul(conditions().count() as u64);
+    if comparisons > MOST_COMPARISONS {
+        return Err(too_complex(policy, comparisons, MOST_COMPARISONS));
     }
     let Some(own) = Tabulated::of(policy, &abstraction, faults) else {
         return Ok(());

@@ -11,6 +11,7 @@ use eventlog::{Aggregate, EventLog, Position, ReadError, Repository, Subject};
 use readmodel::{DatabaseError, Follower};
 use service::{Caller, Clock, Deadline, Refusal, RequestDigests, errors};
 use sqlx::PgPool;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -53,6 +54,8 @@ pub struct Tiering {
     pub progress: ProgressFollower,
     /// Digests of requests.
     pub digests: RequestDigests,
+    /// Places for checking and trying policies.
+    pub trials: Arc<Semaphore>,
 }
 
 /// A published policy's place.
@@ -235,6 +238,7 @@ impl Tiering {
             .await
             .map_err(service::not_loaded)?;
         if book.request(request_id).is_none() {
+            let _place = self.trial().await?;
             let above = self.above(&division).await?;
             check(yaml.clone(), above).await?;
         }
@@ -259,6 +263,14 @@ impl Tiering {
             position: committed.position,
             version,
         })
+    }
+
+    /// A place for a trial; it is waited for as long as the call may take.
+    async fn trial(&self) -> Result<SemaphorePermit<'_>, Status> {
+        self.trials
+            .acquire()
+            .await
+            .map_err(|error| errors::internal(&error))
     }
 
     /// The policy above a division, by the newest that the log knows.
@@ -385,6 +397,7 @@ impl Tiering {
         told: impl FnMut(u64, u64),
     ) -> Result<Outcome, Status> {
         caller.may_here(&division)?;
+        let _place = self.trial().await?;
         let before = self
             .policies
             .on(&self.pool, LocalDay::MAX)

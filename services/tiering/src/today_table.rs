@@ -46,6 +46,8 @@ pub struct Due {
     pub facts: Option<Facts>,
     /// The sequence in the registry of the last record about the elder.
     pub sequence: u64,
+    /// The day on which it was written.
+    pub recorded_on: LocalDay,
     /// That record's id.
     pub record: Uuid,
     /// What that record came of.
@@ -54,7 +56,8 @@ pub struct Due {
     pub traceparent: Option<String>,
 }
 
-const DUE: &str = "f.elder_id, f.facts, f.sequence, f.record_id, f.correlation_id, f.traceparent";
+const DUE: &str =
+    "f.elder_id, f.facts, f.sequence, f.record_id, f.correlation_id, f.traceparent, f.recorded_on";
 
 /// The elders about whom the registry recorded something after a sequence, in its order.
 ///
@@ -100,7 +103,10 @@ fn due(row: &sqlx::postgres::PgRow) -> Result<Due, sqlx::Error> {
         .try_get::<Option<&[u8]>, _>(1)?
         .map(facts_table::kept)
         .transpose();
+    let recorded_on: NaiveDate = row.try_get(6)?;
     Ok(Due {
+        recorded_on: LocalDay::try_from(recorded_on)
+            .map_err(|_day| sqlx::Error::Decode("column recorded_on holds no day".into()))?,
         elder: ElderId(row.try_get(0)?),
         facts: facts
             .map_err(|_unreadable| sqlx::Error::Decode("facts that can't be read".into()))?,

@@ -161,11 +161,23 @@ fn hostile_text_is_refused_at_once() {
     // Long, but plain.
     let long = vec!["age > 1"; 180].join(" && ");
     assert!(holds(&long, elder(80, "MILD", &[], &[])));
-    let _either = Condition::compile(&"a.".repeat(900));
-    let _either = Condition::compile(&"a?b".repeat(10));
-    let _either = Condition::compile(&("1 + ".repeat(450) + "1 > 2"));
-    let _either = Condition::compile(&("(1) - ".repeat(300) + "1 > 2"));
-    let _either = Condition::compile(&(format!("age in [{}1]", "1, ".repeat(600))));
+    for text in [
+        "a.".repeat(900),
+        "1 + ".repeat(450) + "1 > 2",
+        "(1) - ".repeat(300) + "1 > 2",
+        "1 in ".repeat(300) + "[1]",
+        "1 < ".repeat(300) + "2",
+        "true == ".repeat(200) + "true",
+    ] {
+        refused(&text, "CONDITION_TOO_DEEP");
+    }
+    // As deep as may be.
+    let deepest = format!("{}1{} > 2", "(1 + ".repeat(15), ")".repeat(15));
+    assert!(holds(&deepest, elder(80, "MILD", &[], &[])));
+    assert!(holds(
+        &format!("age in [{}80]", "1, ".repeat(600)),
+        elder(80, "MILD", &[], &[])
+    ));
 }
 
 #[test]
@@ -208,4 +220,33 @@ fn a_condition_tells_what_it_looks_at() {
             .of(Variable::Age)
             .used
     );
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn no_text_brings_the_reading_of_conditions_down(text in hostile()) {
+        if let Ok(condition) = Condition::compile(&text) {
+            // What passed the check can be computed, but for arithmetic.
+            let outcome = condition.holds(elder(83, "MODERATE", &["DISABLED"], &["DEMENTIA"]));
+            let arithmetic = text.contains(['/', '%', '*', '+', '-']);
+            proptest::prop_assert!(outcome.is_ok() || arithmetic, "{}", text);
+        }
+    }
+}
+
+/// Pieces of CEL and of anything else in any order.
+fn hostile() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let piece = prop_oneof![
+        6 => proptest::sample::select(vec![
+            "age", "capability", "observations", "categories", "handicap_grade", "80", "0", "-1", "9223372036854775807",
+            "\"MILD\"", "\"DEMENTIA\"", "'", "\"", "true", "false", "null", "[", "]", "(", ")", "{", "}", "&&", "||", "!",
+            "==", "!=", "<", ">=", " in ", "+", "-", "*", "/", "%", "?", ":", ".", ",", "size(", ".exists(x, ", ".all(y, ",
+            ".map(z, ", "has(", "x", "@result", "\\", "r\"", "b'", "\n", "//", "1.5", "1u", "0x1F", ".size()", "`a`", ".?", "[?",
+        ]).prop_map(str::to_owned),
+        1 => ".{0,4}",
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.join(" "))
 }

@@ -10,10 +10,12 @@ use elders::event::{
     Capability, Circumstance, Consent, Event, Registered, Residence, Source, Spoken,
 };
 use elders::{Facts, FactsOnDay, purpose, testing};
+use proptest::prelude::*;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
+use crate::facts_key::Variable;
 
 fn day(text: &str) -> LocalDay {
     text.parse().unwrap()
@@ -302,7 +304,7 @@ fn eighty_is_reached_on_the_birthday_and_on_28_february_in_a_common_year() {
     let key = |on: &str| {
         FactsKey::of(&Facts::registered(&elder).on(day(on)))
             .unwrap()
-            .get(crate::facts_key::Variable::Age)
+            .get(Variable::Age)
     };
     assert_eq!((key("2023-02-27"), key("2023-02-28")), (74, 75));
 }
@@ -444,5 +446,91 @@ fn the_sample_county_has_the_expected_tiers_on_all_three_dates() {
             );
         }
         assert_eq!(in_scope, expected.len(), "{date}");
+    }
+}
+
+/// Section 2 of the rules in plain Rust, beside the policy that we ship.
+fn by_the_book(key: FactsKey) -> (&'static str, Vec<&'static str>, bool) {
+    let age = key.get(Variable::Age);
+    let grade = key.get(Variable::HandicapGrade);
+    let capability = key.told(Variable::Capability);
+    let has = |variable: Variable, word: &str| key.words(variable).any(|known| known == word);
+    let unassessed = capability == "UNASSESSED";
+    let severely = has(Variable::Categories, "SEVERELY_HANDICAPPED");
+    let which = |rules: &[(&'static str, bool)]| {
+        let applying = rules.iter().filter(|(_, applies)| *applies);
+        applying.map(|(rule, _)| *rule).collect::<Vec<_>>()
+    };
+    let priority = which(&[
+        ("AGE_80", age >= 80),
+        (
+            "HANDICAP_1_2",
+            grade == 1 || grade == 2 || severely && grade == 0,
+        ),
+        (
+            "SEVERE_DISABILITY",
+            capability == "SEVERE" || capability == "TOTAL",
+        ),
+        (
+            "BEDRIDDEN",
+            unassessed && has(Variable::Observations, "BEDRIDDEN"),
+        ),
+        ("DEMENTIA", has(Variable::Observations, "DEMENTIA")),
+    ]);
+    let secondary = which(&[
+        ("MODERATE_DISABILITY", capability == "MODERATE"),
+        (
+            "MOBILITY_IMPAIRED",
+            unassessed && has(Variable::Observations, "MOBILITY_IMPAIRED"),
+        ),
+    ]);
+    let general = which(&[
+        ("MILD_DISABILITY", capability == "MILD"),
+        ("HEALTHY", capability == "INTACT"),
+        ("ASSESSMENT_DUE", unassessed),
+    ]);
+    let well = capability == "INTACT"
+        && key.get(Variable::Observations) == 0
+        && grade != 1
+        && grade != 2
+        && !severely
+        && key.get(Variable::Circumstances) == 0;
+    if !priority.is_empty() {
+        ("PRIORITY", priority, well)
+    } else if !secondary.is_empty() {
+        ("SECONDARY", secondary, well)
+    } else {
+        ("GENERAL", general, well)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_policy_that_we_ship_is_section_two_for_everybody(
+        age in 60..=130_u64, capability in 0..6_u64, grade in 0..=4_u64, observations in 0..8_u64,
+        categories in 1..64_u64, assistance in 0..32_u64, circumstances in 0..64_u64, sex in 0..2_u64, consent in 0..3_u64,
+    ) {
+        let key = FactsKey::EMPTY
+            .with(Variable::Age, age)
+            .with(Variable::Capability, capability)
+            .with(Variable::HandicapGrade, grade)
+            .with(Variable::Observations, observations)
+            .with(Variable::Categories, categories)
+            .with(Variable::Assistance, assistance)
+            .with(Variable::Circumstances, circumstances)
+            .with(Variable::Sex, sex)
+            .with(Variable::Consent, consent);
+        let mut judge = Judge::new(Policy::national());
+        let verdict = judge.verdict(key);
+        let national = PolicyRef { jurisdiction: Jurisdiction::National, version: 1 };
+        let given = judge.assignment(&verdict, national, "350524100001".parse().unwrap());
+        let (tier, reasons, well) = by_the_book(key);
+        prop_assert_eq!(given.tier, tier);
+        prop_assert_eq!(given.reasons, reasons);
+        prop_assert_eq!(given.interval == Interval::Weekly, tier == "PRIORITY");
+        prop_assert_eq!(given.modes == Set::all(), well);
+        prop_assert!(given.modes.contains(VisitMode::Home) && (well || given.modes.len() == 1));
     }
 }

@@ -253,3 +253,25 @@ fn a_policy_that_tells_apart_too_much_is_refused() {
     let found = faults(&yaml, None);
     assert_eq!(found, [("POLICY_TOO_COMPLEX", line_of("tiers:") + 1)]);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_text_brings_the_reading_of_policies_down(
+        cuts in proptest::collection::vec((0..2_500_usize, 0..40_usize, "[\\PC\n:\\-\\[\\]{}&*!|>\"' ]{0,12}"), 1..4),
+    ) {
+        let mut text: Vec<char> = NATIONAL_YAML.chars().collect();
+        for (at, taken, put) in cuts {
+            let at = at.min(text.len());
+            let end = (at + taken).min(text.len());
+            text.splice(at..end, put.chars());
+        }
+        let yaml: String = text.into_iter().collect();
+        if let Err(faults) = Policy::parse(&yaml) {
+            let lines = u32::try_from(yaml.lines().count()).unwrap() + 1;
+            proptest::prop_assert!(!faults.is_empty());
+            proptest::prop_assert!(faults.iter().all(|fault| (1..=lines).contains(&fault.line)), "{:?}", faults);
+        }
+    }
+}

@@ -105,6 +105,20 @@ async fn days_that_passed_while_tiering_was_down_are_caught_up_with() {
     let ground = world.stop().await;
     ground
         .clock
+        .advance_to(instant("2024-11-06T12:00:00+08:00"))
+        .unwrap();
+    let assessed_then = elder(3);
+    ground
+        .record(
+            assessed_then,
+            &[
+                registered(assessed_then, "1954-11-07", |_| {}),
+                assessed(CapabilityLevel::Total, "2024-11-08"),
+            ],
+        )
+        .await;
+    ground
+        .clock
         .advance_to(instant("2024-11-10T12:00:00+08:00"))
         .unwrap();
     ground
@@ -114,6 +128,14 @@ async fn days_that_passed_while_tiering_was_down_are_caught_up_with() {
     assert_eq!(world.short(one).await.unwrap().2, "2024-11-05");
     // Who was registered on the tenth has a tier from then on.
     assert_eq!(world.short(other).await.unwrap().2, "2024-11-10");
+    // As if tiering had been there: assigned on the sixth, changed on the eighth.
+    assert_eq!(world.short(assessed_then).await.unwrap().2, "2024-11-08");
+    let told = world.ground.told().await;
+    let changes = told
+        .iter()
+        .filter(|event| event.ends_with(&assessed_then.to_string()));
+    assert_eq!(changes.count(), 2);
+    world.verify().await;
     world.stop().await;
 }
 

@@ -309,9 +309,12 @@ impl Running {
         self.ground
     }
 
-    /// Everything that live tables and a rebuilt read model differ in; nothing, that is.
+    /// Everything that live tables and a rebuilt read model differ in, and everybody who has another tier than is due;
+    /// nothing and nobody, that is.
     pub(crate) async fn verify(&self) {
         let Instance { app, pool, .. } = &self.instance;
+        let audit = app.audit().await.unwrap();
+        assert!(audit.is_clean() && audit.elders > 0, "{audit:?}");
         let facts = tiering::facts_table::FactsTable;
         let differences = readmodel::verify(pool, app.registry_log(), facts, |_| {})
             .await
