@@ -30,6 +30,8 @@ const LARGEST_GROUP: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct JetStreamLog {
     connection: Arc<Connection>,
+    /// The connection that followers use.
+    following: Arc<Connection>,
     publisher: Publisher,
     gatherer: Gatherer,
     gather: Gather,
@@ -63,23 +65,44 @@ impl JetStreamLog {
         let config = stream::open(&server, &settings).await?;
         let measures = Measures::of(&settings.name);
         let publisher = Publisher::new(client.clone(), settings.timeout);
+        let connection = Arc::new(Connection {
+            stream: stream::handle(&server, &settings.name).await?,
+            client,
+            name: settings.name,
+            context: settings.context,
+            replicas: config.num_replicas,
+            timeout: settings.timeout,
+            measures: measures.clone(),
+        });
         Ok(Self {
-            connection: Arc::new(Connection {
-                stream: server
-                    .get_stream_no_info(&settings.name)
-                    .await
-                    .map_err(|error| OpenError::Unavailable(error.to_string()))?,
-                client,
-                name: settings.name,
-                context: settings.context,
-                replicas: config.num_replicas,
-                timeout: settings.timeout,
-                measures: measures.clone(),
-            }),
+            following: Arc::clone(&connection),
+            connection,
             gatherer: Gatherer::start(publisher.clone(), measures),
             publisher,
             gather: settings.gather,
         })
+    }
+
+    /// Has followers use a connection of their own. On a shared one, what is replayed by the thousand stands before the
+    /// acknowledgements that commands wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Unavailable`].
+    pub async fn following_over(mut self, client: async_nats::Client) -> Result<Self, OpenError> {
+        let server = ContextBuilder::new()
+            .timeout(self.connection.timeout)
+            .build(client.clone());
+        self.following = Arc::new(Connection {
+            stream: stream::handle(&server, &self.connection.name).await?,
+            client,
+            name: self.connection.name.clone(),
+            context: self.connection.context.clone(),
+            replicas: self.connection.replicas,
+            timeout: self.connection.timeout,
+            measures: self.connection.measures.clone(),
+        });
+        Ok(self)
     }
 
     fn prepare(&self, records: &[NewRecord]) -> Result<Vec<Message>, AppendError> {
@@ -156,7 +179,7 @@ impl EventLog for JetStreamLog {
     }
 
     async fn subscribe(&self, after: u64) -> Result<Deliveries, ReadError> {
-        follow::from(Arc::clone(&self.connection), after).await
+        follow::from(Arc::clone(&self.following), after).await
     }
 }
 

@@ -51,7 +51,7 @@ struct Messages {
 
 #[derive(Debug)]
 struct Message {
-    subject: String,
+    subject: async_nats::Subject,
     headers: Option<HeaderMap>,
     body: Bytes,
 }
@@ -75,7 +75,7 @@ impl MemoryLog {
     pub fn write_unreadable(&self, subject: &str, body: impl Into<Bytes>) -> u64 {
         let mut messages = self.lock();
         let sequence = messages.push(Message {
-            subject: subject.to_owned(),
+            subject: subject.into(),
             headers: None,
             body: body.into(),
         });
@@ -108,7 +108,7 @@ impl MemoryLog {
         let mut sequences = Vec::with_capacity(records.len());
         for (record, (headers, body)) in records.iter().zip(encoded) {
             sequences.push(messages.push(Message {
-                subject: record.subject.as_str().to_owned(),
+                subject: record.subject.nats(),
                 headers: Some(headers),
                 body,
             }));
@@ -128,7 +128,7 @@ impl MemoryLog {
                 let message = messages.at(sequence);
                 wire::deliver(
                     sequence,
-                    &message.subject,
+                    message.subject.clone(),
                     message.headers.as_ref(),
                     message.body.clone(),
                 )
@@ -153,7 +153,7 @@ impl Messages {
     fn push(&mut self, message: Message) -> u64 {
         let sequence = self.last() + 1;
         self.of_subject
-            .entry(message.subject.clone())
+            .entry(message.subject.to_string())
             .or_default()
             .push(sequence);
         self.all.push(message);
@@ -197,7 +197,7 @@ impl EventLog for MemoryLog {
                 let message = messages.at(sequence);
                 wire::decode(
                     sequence,
-                    &message.subject,
+                    message.subject.clone(),
                     message.headers.as_ref(),
                     message.body.clone(),
                 )

@@ -32,11 +32,7 @@ impl Subject {
     ///
     /// [`InvalidSubject`] names the part that is not a token of 1 to 128 ASCII letters, digits, `-` or `_`.
     pub fn new(context: &str, aggregate: &str, id: &str) -> Result<Self, InvalidSubject> {
-        for (part, token) in [("context", context), ("aggregate", aggregate), ("id", id)] {
-            if !is_token(token) {
-                return Err(InvalidSubject { part });
-            }
-        }
+        check(context, aggregate, id)?;
         Ok(Self(format!("{ROOT}.{context}.{aggregate}.{id}").into()))
     }
 
@@ -46,7 +42,12 @@ impl Subject {
     ///
     /// [`InvalidSubject`] when it is not four tokens, the first of them `eldercare`.
     pub fn parse(text: &str) -> Result<Self, InvalidSubject> {
-        let mut tokens = text.split('.');
+        Self::received(text.into())
+    }
+
+    /// The subject of a message, as it came.
+    pub(crate) fn received(subject: async_nats::Subject) -> Result<Self, InvalidSubject> {
+        let mut tokens = subject.split('.');
         let (Some(ROOT), Some(context), Some(aggregate), Some(id), None) = (
             tokens.next(),
             tokens.next(),
@@ -56,7 +57,8 @@ impl Subject {
         ) else {
             return Err(InvalidSubject { part: "form" });
         };
-        Self::new(context, aggregate, id)
+        check(context, aggregate, id)?;
+        Ok(Self(subject))
     }
 
     /// The context that owns the aggregate, such as `registry`.
@@ -89,6 +91,15 @@ impl Subject {
     pub(crate) fn nats(&self) -> async_nats::Subject {
         self.0.clone()
     }
+}
+
+fn check(context: &str, aggregate: &str, id: &str) -> Result<(), InvalidSubject> {
+    for (part, token) in [("context", context), ("aggregate", aggregate), ("id", id)] {
+        if !is_token(token) {
+            return Err(InvalidSubject { part });
+        }
+    }
+    Ok(())
 }
 
 fn is_token(text: &str) -> bool {

@@ -23,8 +23,9 @@ use crate::{
     wire,
 };
 
-/// How many messages are asked for at once: few requests make replay fast.
-const ASKED_FOR: u64 = 10_000;
+/// How many messages are asked for at once. Fewer would make replay slower; with more, an acknowledgement on the same
+/// connection would have to wait behind them all.
+const ASKED_FOR: u64 = 2_000;
 
 /// How many bytes are asked for at once, so that large records don't fill the memory.
 const ASKED_FOR_BYTES: usize = 32 << 20;
@@ -263,7 +264,7 @@ impl Follower {
         self.next += 1;
         let delivery = wire::deliver(
             sequence,
-            &message.subject,
+            message.subject,
             message.headers.as_ref(),
             message.payload,
         );

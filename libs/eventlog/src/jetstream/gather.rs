@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::publish::{Message, Publisher, Refusal};
 use crate::{log::AppendError, measures::Measures, subject::Subject};
 
-/// How many batches are on their way at once. The server takes 50 for a stream, from all its writers together.
-const ON_THEIR_WAY: usize = 4;
+/// How many batches are on their way at once: one is put together while another is with the server. More would make
+/// them smaller, and the server does only so many a second however they come.
+const ON_THEIR_WAY: usize = 2;
 
 /// How many records a batch gathers at most. A larger group of one caller goes as a batch of its own.
 const LARGEST: usize = 128;
@@ -22,7 +23,7 @@ const LARGEST: usize = 128;
 const LARGEST_BYTES: usize = 1 << 20;
 
 /// Fewer single records than this are faster sent one by one than as a batch.
-const FEWEST: usize = 6;
+const FEWEST: usize = 12;
 
 /// How many of a refused batch's groups are on their way at once when they are sent one by one.
 const ALONE_AT_ONCE: usize = 8;

@@ -143,7 +143,7 @@ impl Connection {
                     })?;
                 let lies_on = headers
                     .and_then(|headers| headers.get(NATS_SUBJECT))
-                    .map_or(subject.as_str(), |lies_on| lies_on.as_str());
+                    .map_or_else(|| subject.nats(), |lies_on| lies_on.as_str().into());
                 let record = wire::decode(sequence, lies_on, headers, answer.payload)
                     .map_err(|reason| self.unreadable(subject, sequence, reason))?;
                 Ok(Entry::Record(Box::new(record)))
@@ -189,7 +189,7 @@ impl Connection {
             .await?;
         let record = wire::decode(
             message.sequence,
-            &message.subject,
+            message.subject.clone(),
             Some(&message.headers),
             message.payload,
         )

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::{
     ErrorCode,
     context::{Context, GetStreamErrorKind},
-    stream::{Config, RetentionPolicy, StorageType},
+    stream::{Config, RetentionPolicy, StorageType, Stream},
 };
 
 /// A context's stream.
@@ -100,6 +100,12 @@ pub(super) async fn open(server: &Context, settings: &StreamSettings) -> Result<
             objection,
         }),
     }
+}
+
+/// The stream as one connection sees it.
+pub(super) async fn handle(server: &Context, name: &str) -> Result<Stream<()>, OpenError> {
+    let handle = server.get_stream_no_info(name).await;
+    handle.map_err(|error| OpenError::Unavailable(error.to_string()))
 }
 
 fn subjects(settings: &StreamSettings) -> String {
