@@ -294,10 +294,20 @@ impl<'de, E: Term + FromStr<Err = UnknownTerm>> Deserialize<'de> for Set<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if !deserializer.is_human_readable() {
             let bits = u32::deserialize(deserializer)?;
-            let set = Self { bits: bits & Self::all().bits, of: PhantomData };
-            return if set.bits == bits { Ok(set) } else { Err(D::Error::custom("a set of unknown words")) };
+            let set = Self {
+                bits: bits & Self::all().bits,
+                of: PhantomData,
+            };
+            return if set.bits == bits {
+                Ok(set)
+            } else {
+                Err(D::Error::custom("a set of unknown words"))
+            };
         }
-        Ok(Vec::<Named<E>>::deserialize(deserializer)?.into_iter().map(|Named(word)| word).collect())
+        Ok(Vec::<Named<E>>::deserialize(deserializer)?
+            .into_iter()
+            .map(|Named(word)| word)
+            .collect())
     }
 }
 
