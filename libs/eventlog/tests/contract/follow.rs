@@ -1,12 +1,16 @@
 //! Following a stream: everything, in order, without a gap, and what is new as soon as it is written.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use eventlog::{Deliveries, Delivery, ReadError};
+use backing_services::testing;
+use eventlog::{
+    Deliveries, Delivery, EventLog as _, Gather, JetStreamLog, ReadError, StreamSettings,
+};
 use futures::StreamExt as _;
 use tokio::time::timeout;
+use uuid::Uuid;
 
-use crate::bench::{Bench, over_every_log};
+use crate::bench::{Bench, client, over_every_log};
 
 over_every_log!(
     everything_comes_in_order,
@@ -126,12 +130,32 @@ async fn a_slow_reader_misses_nothing(bench: Bench) {
     let mut deliveries = bench.log.subscribe(0).await.unwrap();
     let mut taken = Vec::new();
     for round in 0..6 {
-        write_some(&bench, &format!("round-{round}"), 5_000).await;
-        // One batch for 5,000 that were written: most of them pile up.
+        write_some(&bench, &format!("round-{round}"), 3_000).await;
+        // One batch for 3,000 that were written: most of them pile up.
         let batch = deliveries.next().await.unwrap().unwrap();
         taken.extend(batch.iter().map(Delivery::sequence));
     }
-    let rest = take(&mut deliveries, 30_000 - taken.len()).await;
+    let rest = take(&mut deliveries, 18_000 - taken.len()).await;
     taken.extend(rest.iter().map(Delivery::sequence));
-    assert_eq!(taken, (1..=30_000).collect::<Vec<_>>());
+    assert_eq!(taken, (1..=18_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_may_have_a_connection_of_their_own() {
+    let client = client(testing::nats().await.url()).await;
+    let own = crate::bench::client(testing::nats().await.url()).await;
+    let context = format!("t{}", Uuid::new_v4().simple());
+    let settings = StreamSettings::of(&context, Gather::GroupsOnly);
+    let log = JetStreamLog::open(client, settings).await.unwrap();
+    let log = log.following_over(own.clone()).await.unwrap();
+    let received = || own.statistics().in_messages.load(Ordering::Relaxed);
+    let before = received();
+    let mut deliveries = log.subscribe(0).await.unwrap();
+    let mut record = Bench::memory_of(&context).await.record("a", 0);
+    for expected in 0..10 {
+        record.expected = expected;
+        log.append(record.clone()).await.unwrap();
+    }
+    take(&mut deliveries, 10).await;
+    assert!(received() - before >= 10);
 }
