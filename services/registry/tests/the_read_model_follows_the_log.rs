@@ -81,21 +81,17 @@ async fn log_of_elders(vault: &Vault, elders: usize, changes: usize) -> Arc<dyn 
         } else {
             generated::change().boxed()
         };
-        let event = match sample(event) {
-            Event::Registered(mut registered) => {
-                registered.elder = person;
-                registered.identity = name(format!("甲{which}"));
-                registered.identity_claim = format!("k1-{which}");
-                Event::Registered(registered)
-            }
-            Event::IdentityCorrected(mut corrected) => {
-                corrected.identity = name(format!("乙{step}"));
-                Event::IdentityCorrected(corrected)
-            }
+        let mut event = sample(event);
+        if let Event::Registered(registered) = &mut event {
+            registered.elder = person;
+            registered.identity = name(format!("甲{which}"));
+            registered.identity_claim = format!("k1-{which}");
+        } else if let Event::IdentityCorrected(corrected) = &mut event {
+            corrected.identity = name(format!("乙{step}"));
+        } else if matches!(event, Event::Erased { .. }) && step % 5 > 0 {
             // Erasures are rare, or nobody would be left.
-            Event::Erased { .. } if step % 5 > 0 => continue,
-            other => other,
-        };
+            continue;
+        }
         let record = NewRecord {
             subject: Subject::new("registry", "elder", &person.to_string()).unwrap(),
             expected: last[which],
