@@ -24,7 +24,6 @@
 //! | `nats.replicas` | `1` | copies of each stream: 1 on one machine, 3 in a cluster |
 //! | `nats.sync_always` | `false` | the server syncs each write (`sync_interval: always`): concurrent commands are then gathered into batches |
 //! | `nats.inbox_prefix` | none | the prefix of inboxes that this service's NATS user may use |
-//! | `nats.stream_prefix` | none | put before the names and subjects of streams, so that several systems can share a server (tests) |
 //! | `postgres.url` | `postgres://127.0.0.1:5432/eldercare` | the database of this service |
 //! | `postgres.max_connections` | `16` | the most connections held |
 //! | `telemetry.otlp_endpoint` | none | gRPC address of an OpenTelemetry collector (`http://collector:4317`); without it nothing is exported |
@@ -193,9 +192,6 @@ pub struct Nats {
     /// The prefix of inboxes that this service's user may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox_prefix: Option<String>,
-    /// Put before the names and subjects of streams.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stream_prefix: Option<String>,
 }
 
 impl Default for Nats {
@@ -209,7 +205,6 @@ impl Default for Nats {
             replicas: 1,
             sync_always: false,
             inbox_prefix: None,
-            stream_prefix: None,
         }
     }
 }
