@@ -10,7 +10,8 @@ use std::{
 use tonic_prost_build::Config;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Asked when it runs: the tree may have moved since this script was compiled.
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // Cargo looks through a folder recursively, so new files are noticed too.
     println!("cargo:rerun-if-changed={}", root.display());
