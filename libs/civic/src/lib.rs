@@ -23,6 +23,7 @@ mod person_name;
 mod phone;
 mod term;
 mod timeline;
+mod visit_terms;
 
 pub use age::Age;
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};
@@ -40,3 +41,4 @@ pub use person_name::{PersonName, PersonNameError};
 pub use phone::{Phone, PhoneError};
 pub use term::{Set, Term, UnknownTerm};
 pub use timeline::Timeline;
+pub use visit_terms::{Doubt, FindingKind, ReferralOutcome, VisitResult, VisitorKind};

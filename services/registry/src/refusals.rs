@@ -226,6 +226,15 @@ pub(crate) fn of_keys(_error: vault::Unavailable) -> Status {
     errors::unavailable("vault")
 }
 
+/// A key that could not be made.
+pub(crate) fn of_new_key(error: vault::KeyError) -> Status {
+    match error {
+        // Destroyed while it was being made: asking again settles it.
+        vault::KeyError::Erased => errors::unavailable("vault"),
+        vault::KeyError::Unavailable(away) => of_keys(away),
+    }
+}
+
 /// A query that the database did not answer.
 pub(crate) fn of_database(error: sqlx::Error) -> Status {
     let away = matches!(

@@ -3,7 +3,7 @@
 use proto::eldercare::registry::v1::{self as pb, vault_service_server::VaultService};
 use service::{Action, Actions};
 use tonic::{Request, Response, Status};
-use vault::Algorithm;
+use vault::{Algorithm, DataKey};
 
 use crate::{access, call::Call, parse, refusals, registry::Registry};
 
@@ -23,7 +23,10 @@ impl VaultFace {
 pub(crate) fn actions() -> Actions {
     Actions::new().declare(
         "eldercare.registry.v1.VaultService",
-        &[("GetKeys", Action::Unseal)],
+        &[
+            ("GetKeys", Action::Unseal),
+            ("CreateKeys", Action::Unseal),
+        ],
     )
 }
 
@@ -50,15 +53,41 @@ impl VaultService for VaultFace {
         access::record(&call.caller, "GetKeys", &given);
         let keys = given.iter().filter_map(|elder| {
             let key = found.get(&elder.as_uuid())?;
-            Some(pb::DataKey {
-                elder_id: elder.to_string(),
-                algorithm: algorithm(key.algorithm()).to_owned(),
-                key: key.expose().to_vec().into(),
-            })
+            Some(told(elder.to_string(), key))
         });
         Ok(Response::new(pb::GetKeysResponse {
             keys: keys.collect(),
         }))
+    }
+
+    async fn create_keys(
+        &self,
+        request: Request<pb::CreateKeysRequest>,
+    ) -> Result<Response<pb::CreateKeysResponse>, Status> {
+        let call = Call::of(&request, &self.registry.clock)?;
+        let persons = parse::queries::new_persons(request.get_ref())?;
+        call.caller.may_everywhere()?;
+        let keys = self
+            .registry
+            .vault
+            .create_all(&persons)
+            .await
+            .map_err(refusals::of_new_key)?;
+        let keys = persons
+            .iter()
+            .zip(&keys)
+            .map(|(person, key)| told(person.to_string(), key));
+        Ok(Response::new(pb::CreateKeysResponse {
+            keys: keys.collect(),
+        }))
+    }
+}
+
+fn told(person: String, key: &DataKey) -> pb::DataKey {
+    pb::DataKey {
+        elder_id: person,
+        algorithm: algorithm(key.algorithm()).to_owned(),
+        key: key.expose().to_vec().into(),
     }
 }
 

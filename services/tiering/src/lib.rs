@@ -1,8 +1,8 @@
 //! Risk tiers (分类分级): who among the elders in scope is visited how often, in which ways, and by which rule.
 //!
-//! - [`policy`]: a policy as data; [`condition`]: its conditions; [`publication`]: what it must fulfil, tried out on
+//! - [`policy`]: a policy as data (with [`condition`], [`facts_key`] and [`evaluate`] the crate `tier-policy`, since visits
+//!   judges by policies too); [`publication`]: what it must fulfil, tried out on
 //!   everybody that it can tell apart ([`abstraction`]).
-//! - [`facts_key`]: what a policy may ask about an elder; [`evaluate`]: what it answers.
 //! - [`tier`], [`policy_book`]: the aggregates, one elder's tier and one division's policies; [`codec`]: their bytes.
 //! - [`facts_table`], [`tiers_table`]: the read models of the registry's log and of our own; [`policies_in_force`]: which
 //!   policy holds where.
@@ -15,11 +15,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
 pub mod abstraction;
-pub mod condition;
-pub mod evaluate;
-pub mod facts_key;
-pub mod policy;
 pub mod publication;
+
+pub use tier_policy::{condition, evaluate, facts_key, policy};
 
 pub mod policy_book;
 pub mod tier;

@@ -160,6 +160,23 @@ pub(crate) fn keys(request: &pb::GetKeysRequest) -> Result<Vec<ElderId>, Status>
     checks.all(elders)
 }
 
+/// The persons of other services for whom keys are made.
+pub(crate) fn new_persons(request: &pb::CreateKeysRequest) -> Result<Vec<Uuid>, Status> {
+    let mut checks = Checks::new();
+    let persons = checks
+        .count("person_ids", request.person_ids.len(), 1..=MOST_IN_BATCH)
+        .and_then(|_| {
+            let ids: Vec<_> = request
+                .person_ids
+                .iter()
+                .enumerate()
+                .map(|(place, id)| checks.id(&format!("person_ids[{place}]"), id))
+                .collect();
+            ids.into_iter().collect::<Option<Vec<_>>>()
+        });
+    checks.all(persons)
+}
+
 fn elder_ids(checks: &mut Checks, ids: &[String]) -> Option<Vec<ElderId>> {
     checks.count("elder_ids", ids.len(), 1..=MOST_IN_BATCH)?;
     let ids: Vec<_> = ids

@@ -150,12 +150,18 @@ pub struct FactsKey(u64);
 
 impl FactsKey {
     /// Nothing known of anybody: the beginning of a key put together by [`FactsKey::with`].
-    pub(crate) const EMPTY: Self = Self(0);
+    pub const EMPTY: Self = Self(0);
 
     /// The key of somebody's facts; none when out of scope.
     #[must_use]
     pub fn of(facts: &FactsOnDay) -> Option<Self> {
-        facts.in_scope().then(|| {
+        facts.in_scope().then(|| Self::of_anybody(facts))
+    }
+
+    /// The key of somebody's facts, in scope or not; who is younger than 60 counts as 60. A tier follows only for those
+    /// in scope ([`FactsKey::of`]); how somebody may be visited is asked of others too.
+    #[must_use]
+    pub fn of_anybody(facts: &FactsOnDay) -> Self {
             Self::EMPTY
                 .with(
                     Variable::Age,
@@ -177,7 +183,6 @@ impl FactsKey {
                 .with(Variable::Circumstances, bits(facts.circumstances))
                 .with(Variable::Sex, u64::from(facts.sex.index()))
                 .with(Variable::Consent, u64::from(facts.consent.state.index()))
-        })
     }
 
     /// The number by which a table keeps it.

@@ -31,7 +31,7 @@ pub const LONGEST: usize = 64 * 1024;
 /// The most tiers, and the most entries of `modes`.
 const MOST_TIERS: usize = 16;
 /// The most rules of a tier: reasons are kept as bits.
-pub(crate) const MOST_RULES: usize = 64;
+pub const MOST_RULES: usize = 64;
 /// The longest name of a tier or rule.
 const LONGEST_NAME: usize = 64;
 /// The longest free text.
@@ -137,7 +137,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(
+    /// A fault on a line.
+    pub fn new(
         line: u32,
         reason: &'static str,
         en: impl Into<String>,

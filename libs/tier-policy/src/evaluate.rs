@@ -175,13 +175,19 @@ impl Judge {
         }
     }
 
-    fn judge(&mut self, key: FactsKey) -> Verdict {
+    /// How somebody may be visited, in scope or not; HOME is always among the modes.
+    pub fn modes(&mut self, key: FactsKey) -> Set<VisitMode> {
         let mut modes = Set::from(VisitMode::Home);
         for (rule, outcomes) in self.policy.modes.iter().zip(&mut self.modes) {
             if outcome(outcomes, &rule.condition, key) {
                 modes = modes.union(rule.modes);
             }
         }
+        modes
+    }
+
+    fn judge(&mut self, key: FactsKey) -> Verdict {
+        let modes = self.modes(key);
         for (place, (tier, outcomes)) in self.policy.tiers.iter().zip(&mut self.tiers).enumerate() {
             let rules = tier.rules.iter().zip(outcomes).take(MOST_RULES).enumerate();
             let reasons = rules.fold(0, |reasons, (bit, (rule, outcomes))| {
