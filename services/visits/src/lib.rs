@@ -4,6 +4,9 @@
 //!   by earlier records.
 //! - [`visitor`], [`elder_year`], [`visiting`]: the aggregates; [`codec`]: their bytes.
 //! - [`period`], [`standing`]: in which periods visits are owed, and to whom.
+//! - [`facts_table`], [`policies_table`], [`book_table`]: the read models of the registry's log, of tiering's, and of our own.
+//! - [`standings_kept`]: who is owed what on which days; [`on_visit_recorded`]: the examiner; [`closing`]: the end of weeks
+//!   and months. All three tell their [`progress`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -17,3 +20,18 @@ pub mod visiting;
 pub mod visitor;
 
 pub mod codec;
+
+pub mod book_table;
+pub mod facts_table;
+mod missed_rows;
+pub mod policies_table;
+mod record_rows;
+mod referral_rows;
+mod visiting_rows;
+mod visitor_rows;
+
+pub mod closing;
+pub mod on_visit_recorded;
+pub mod progress;
+mod reader;
+pub mod standings_kept;

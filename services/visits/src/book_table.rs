@@ -1,0 +1,196 @@
+//! The read model of our own log: visitors, records, missed duties, referrals, and which divisions visit since when.
+
+use async_trait::async_trait;
+use civic::{Set, Term};
+use eventlog::{Aggregate, DecodeError, Record};
+use readmodel::{ApplyError, Parked, Phase, Projection};
+use sqlx::PgConnection;
+
+use crate::elder_year::ElderYear;
+use crate::missed_rows::MissedRows;
+use crate::record_rows::RecordRows;
+use crate::referral_rows::ReferralRows;
+use crate::visiting::Visiting;
+use crate::visitor::Visitor;
+use crate::{visiting_rows, visitor_rows};
+
+/// The projection's name and schema.
+pub const NAME: &str = "visits_book";
+
+/// Folds our own records.
+#[derive(Debug, Default)]
+pub struct BookTable;
+
+#[async_trait]
+impl Projection for BookTable {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn ddl(&self) -> &'static str {
+        // What is personal stays sealed. `counted_at` is when a record began to count, NULL while it does not.
+        "CREATE TABLE visitor (
+            visitor_id uuid PRIMARY KEY,
+            kind integer NOT NULL,
+            home text COLLATE \"C\" NOT NULL,
+            weekly_capacity integer NOT NULL,
+            modes integer NOT NULL,
+            active_from date NOT NULL,
+            active_until date,
+            name bytea NOT NULL,
+            sequence bigint NOT NULL
+        );
+        CREATE TABLE pairing (
+            visitor_id uuid NOT NULL,
+            elder_id uuid NOT NULL,
+            since date NOT NULL,
+            PRIMARY KEY (visitor_id, elder_id)
+        );
+        CREATE TABLE visiting (
+            division text COLLATE \"C\" PRIMARY KEY,
+            start_on date NOT NULL,
+            week_closed date,
+            month_closed date
+        );
+        CREATE TABLE record (
+            record_id uuid PRIMARY KEY,
+            elder_id uuid NOT NULL,
+            visitor_id uuid NOT NULL,
+            mode integer NOT NULL,
+            result integer NOT NULL,
+            start_at timestamptz NOT NULL,
+            end_at timestamptz NOT NULL,
+            day date NOT NULL,
+            services integer NOT NULL,
+            signed boolean NOT NULL,
+            check_in bytea,
+            remarks bytea,
+            village text COLLATE \"C\" NOT NULL,
+            arrived_at timestamptz NOT NULL,
+            doubts integer NOT NULL,
+            decision smallint NOT NULL,
+            counted_at timestamptz,
+            sequence bigint NOT NULL
+        );
+        CREATE TABLE missed (
+            elder_id uuid NOT NULL,
+            weekly boolean NOT NULL,
+            first_day date NOT NULL,
+            tier text COLLATE \"C\" NOT NULL,
+            village text COLLATE \"C\" NOT NULL,
+            blocked boolean NOT NULL,
+            met_late_by uuid,
+            PRIMARY KEY (elder_id, weekly, first_day)
+        );
+        CREATE TABLE referral (
+            referral_id uuid PRIMARY KEY,
+            elder_id uuid NOT NULL,
+            record_id uuid NOT NULL,
+            kind integer NOT NULL,
+            note bytea,
+            village text COLLATE \"C\" NOT NULL,
+            day date NOT NULL,
+            opened_at timestamptz NOT NULL,
+            department text,
+            answer bytea,
+            outcome integer NOT NULL,
+            sequence bigint NOT NULL
+        );"
+    }
+
+    fn post_load_ddl(&self) -> &'static str {
+        "CREATE INDEX visitor_home ON visitor (home, visitor_id);
+        CREATE INDEX record_counted ON record (elder_id, day) WHERE counted_at IS NOT NULL;
+        CREATE INDEX record_elder ON record (elder_id, start_at DESC);
+        CREATE INDEX record_visitor ON record (visitor_id, day);
+        CREATE INDEX record_doubtful ON record (sequence, record_id) WHERE doubts <> 0;
+        CREATE INDEX missed_period ON missed (weekly, first_day, elder_id);
+        CREATE INDEX referral_village ON referral (village, sequence);"
+    }
+
+    async fn apply(
+        &mut self,
+        db: &mut PgConnection,
+        records: &[Record],
+        _: Phase,
+    ) -> Result<Vec<Parked>, ApplyError> {
+        let mut parked = Vec::new();
+        let (mut kept, mut missed, mut referrals) = (
+            RecordRows::default(),
+            MissedRows::default(),
+            ReferralRows::default(),
+        );
+        for record in records {
+            let aggregate = record.subject.aggregate();
+            if aggregate == ElderYear::NAME {
+                for event in read::<ElderYear>(record, &mut parked) {
+                    kept.fold(record, &event);
+                    missed.fold(&event);
+                    referrals.fold(record, &event, &kept);
+                }
+            } else if aggregate == Visitor::NAME {
+                for event in read::<Visitor>(record, &mut parked) {
+                    visitor_rows::write(db, record, &event).await?;
+                }
+            } else if aggregate == Visiting::NAME {
+                for event in read::<Visiting>(record, &mut parked) {
+                    visiting_rows::write(db, &event).await?;
+                }
+            } else {
+                let events = record.events.iter();
+                parked.extend(events.map(|event| Parked::unknown_type(record, event)));
+            }
+        }
+        kept.write(db).await?;
+        missed.write(db).await?;
+        referrals.write(db).await?;
+        Ok(parked)
+    }
+}
+
+/// The events of a record that can be read.
+fn read<A: Aggregate>(record: &Record, parked: &mut Vec<Parked>) -> Vec<A::Event> {
+    let events = record.events.iter().filter_map(|raw| match A::decode(raw) {
+        Ok(event) => Some(event),
+        Err(DecodeError::UnknownType(_)) => {
+            parked.push(Parked::unknown_type(record, raw));
+            None
+        }
+        Err(DecodeError::Malformed(_)) => {
+            parked.push(Parked::malformed(record, raw));
+            None
+        }
+    });
+    events.collect()
+}
+
+/// A set as a number, one bit for each word.
+pub(crate) fn bits<T: Term>(set: Set<T>) -> i32 {
+    set.iter().fold(0, |bits, word| bits | 1 << word.index())
+}
+
+/// The set of a number.
+pub(crate) fn set<T: Term>(bits: i32) -> Set<T> {
+    T::ALL
+        .iter()
+        .copied()
+        .filter(|word| bits & (1 << word.index()) != 0)
+        .collect()
+}
+
+/// A word by its place in its list.
+pub(crate) fn word<T: Term>(index: i32) -> Result<T, sqlx::Error> {
+    usize::try_from(index)
+        .ok()
+        .and_then(|index| T::ALL.get(index).copied())
+        .ok_or_else(|| sqlx::Error::Decode("a column holds no word of its list".into()))
+}
+
+/// A word's place in its list.
+pub(crate) fn place<T: Term>(word: T) -> i32 {
+    word.index().cast_signed()
+}

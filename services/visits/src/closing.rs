@@ -1,0 +1,373 @@
+//! Closes weeks and months by the clock alone: when a period is over, every duty in it is met or missed, once.
+//!
+//! A miss is judged by what had been recorded when the period closed, also when the service was down over that instant:
+//! facts recorded since are left out, and so are records that began to count since. What is written for an elder is
+//! recognised when it is decided again; that all of a division is decided stands in the log too, so that a lost database
+//! closes nothing twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use civic::{DivisionCode, ElderId};
+use elders::Facts;
+use eventlog::{CommandContext, EventLog, Position, Repository, Subject};
+use futures::{StreamExt as _, TryStreamExt as _};
+use readmodel::{Follower, reaction_request_id};
+use service::Clock;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
+use tier_policy::policy::Interval;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::elder_year::{Command, ElderYear, Missed};
+use crate::facts_table::{self, Kept};
+use crate::missed_rows::is_weekly;
+use crate::period::Period;
+use crate::progress::ProgressFollower;
+use crate::reader::{self, Failed, HEARTBEAT};
+use crate::standing::{Standing, Standings};
+use crate::visiting::{self, Started, Visiting};
+use crate::{book_table, policies_table, visiting_rows};
+
+/// The closer's name: request ids rest on it.
+pub const NAME: &str = "closing";
+/// How many elders are looked at in one go.
+const CHUNK: i64 = 1_000;
+/// How many decisions are under way at once.
+const AT_ONCE: usize = 128;
+
+/// What it works with.
+#[derive(Clone)]
+pub struct Closer {
+    /// The database.
+    pub pool: PgPool,
+    /// The registry's log.
+    pub registry: Arc<dyn EventLog>,
+    /// Tiering's log.
+    pub tiering: Arc<dyn EventLog>,
+    /// Our own log.
+    pub own: Arc<dyn EventLog>,
+    /// Elders' years.
+    pub years: Repository<ElderYear>,
+    /// Divisions that visit.
+    pub visitings: Repository<Visiting>,
+    /// The time.
+    pub clock: Clock,
+    /// Follows the facts.
+    pub facts: Follower,
+    /// Follows the policies.
+    pub policies: Follower,
+    /// Follows the read model of our own log.
+    pub book: Follower,
+    /// Follows the examiner.
+    pub examined: ProgressFollower,
+    /// Bears the closer's name.
+    pub progress: ProgressFollower,
+}
+
+/// A duty of a period, as it was when the period closed.
+struct Due {
+    elder: ElderId,
+    standing: Standing,
+}
+
+impl Closer {
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let closer = Arc::new(self);
+        reader::run(&closer.pool, &closer.progress, &shutdown, |conn| {
+            let closer = Arc::clone(&closer);
+            async move { closer.lead(conn).await }
+        })
+        .await;
+    }
+
+    async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+        for (schema, name) in [
+            (book_table::NAME, "visiting"),
+            (facts_table::NAME, "elder"),
+            (policies_table::NAME, "policy"),
+        ] {
+            reader::table(&mut conn, &format!("{schema}.{name}")).await?;
+        }
+        // What a former closer wrote is seen.
+        reader::caught_up(self.own.as_ref(), &self.book).await?;
+        loop {
+            let known = self.book.known();
+            let visitings = visiting_rows::all(&mut conn).await?;
+            match next(&visitings) {
+                Some((division, period)) if period.end() <= self.clock.now() => {
+                    self.close(&mut conn, &visitings, division, period).await?;
+                }
+                next => self.idle(&mut conn, next.map(|(_, period)| period), known).await?,
+            }
+        }
+    }
+
+    /// Waits for the end of a period, or for a division that starts.
+    async fn idle(
+        &self,
+        conn: &mut PgConnection,
+        next: Option<Period>,
+        known: u64,
+    ) -> Result<(), Failed> {
+        let deadline = Instant::now() + HEARTBEAT;
+        let end = next.map_or(DateTime::<Utc>::MAX_UTC, Period::end);
+        let moved = Position::new(self.book.stream(), known + 1);
+        tokio::select! {
+            () = self.clock.sleep_until(end) => {}
+            _ = self.book.wait_for(&moved, deadline) => {
+                // Most records are visits: divisions need not be looked at for each.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        if Instant::now() >= deadline {
+            conn.ping().await?;
+        }
+        Ok(())
+    }
+
+    /// Decides every duty of a division's period.
+    async fn close(
+        &self,
+        conn: &mut PgConnection,
+        visitings: &[(DivisionCode, Started)],
+        division: DivisionCode,
+        period: Period,
+    ) -> Result<(), Failed> {
+        reader::caught_up(self.registry.as_ref(), &self.facts).await?;
+        reader::caught_up(self.tiering.as_ref(), &self.policies).await?;
+        let tip = self.own.last_sequence().await?;
+        let examined = self.examined.wait_until(|progress| progress.first >= tip).await;
+        reader::reaches(&self.book, tip.max(examined.second)).await;
+
+        let (mut published, _) = policies_table::all(&mut *conn).await?;
+        published.retain(|policy| policy.at < period.end());
+        let mut standings = Standings::new(published);
+        let (mut duties, mut missed, mut last) = (0, 0, 0);
+        let mut after = None;
+        loop {
+            let page = facts_table::page(&mut *conn, after, CHUNK).await?;
+            let Some((elder, _)) = page.last() else { break };
+            after = Some(*elder);
+            let mut due = Vec::new();
+            for (elder, kept) in page {
+                let Some(facts) = self.facts_then(elder, kept, period.end()).await? else {
+                    continue;
+                };
+                let standing = standings.on(&facts, period.last_day());
+                let Some(standing) = standing.filter(|one| one.interval == period.interval())
+                else {
+                    continue;
+                };
+                if visits_by(visitings, &standing) == Some(division) {
+                    due.push(Due { elder, standing });
+                }
+            }
+            let met = met(conn, &due, period).await?;
+            duties += due.len() as u64;
+            missed += (due.len() - met.len()) as u64;
+            last = last.max(self.settle(due, met, period).await?);
+        }
+        last = last.max(self.meet_late(conn, period, last).await?);
+        let command = visiting::Command::Close {
+            division,
+            period,
+            duties,
+            missed,
+        };
+        let context = self.context(period, 1, Some(division.to_string()));
+        let closed = self
+            .visitings
+            .execute(division.as_str(), &context, &command)
+            .await
+            .map_err(|error| match error {
+                eventlog::ExecuteError::Refused(_) => {
+                    Failed::Log("a division that has not started was to be closed".to_owned())
+                }
+                error @ (eventlog::ExecuteError::RequestIdReused
+                | eventlog::ExecuteError::Contended
+                | eventlog::ExecuteError::TooLarge
+                | eventlog::ExecuteError::Invalid(_)
+                | eventlog::ExecuteError::Unreadable { .. }
+                | eventlog::ExecuteError::Unavailable(_)) => Failed::unwritten(&error),
+            })?;
+        reader::reaches(&self.book, last.max(closed.position.sequence)).await;
+        tracing::info!(%division, %period, duties, missed, "a period is closed");
+        Ok(())
+    }
+
+    /// An elder's facts as they were recorded when the period closed.
+    async fn facts_then(
+        &self,
+        elder: ElderId,
+        kept: Kept,
+        end: DateTime<Utc>,
+    ) -> Result<Option<Facts>, Failed> {
+        if kept.recorded_at < end {
+            return Ok(kept.facts);
+        }
+        let subject = Subject::new("registry", "elder", &elder.to_string())
+            .map_err(|error| Failed::unwritten(&error))?;
+        let records = self.registry.read(&subject, 0).await?;
+        let facts = records
+            .iter()
+            .take_while(|record| record.metadata.time < end)
+            .flat_map(|record| &record.events)
+            .filter_map(|raw| elders::codec::decode(raw).ok())
+            .fold(None, |facts, event| facts_table::after(facts, &event, elder));
+        Ok(facts)
+    }
+
+    /// Writes what became of duties; the last sequence of what was written.
+    async fn settle(
+        &self,
+        due: Vec<Due>,
+        met: HashMap<ElderId, Uuid>,
+        period: Period,
+    ) -> Result<u64, Failed> {
+        let decided = due.into_iter().map(|due| {
+            let (elder, village) = (due.elder, due.standing.village);
+            let command = match met.get(&elder) {
+                Some(record) => Command::SettleMet {
+                    elder,
+                    period,
+                    record: *record,
+                },
+                None => Command::SettleMissed(Missed {
+                    elder,
+                    period,
+                    tier: due.standing.tier,
+                    village,
+                    blocked_by_consent: due.standing.blocked_by_consent,
+                }),
+            };
+            let context = self.context(period, 0, Some(village.to_string()));
+            self.execute(elder, period, context, command)
+        });
+        futures::stream::iter(decided)
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, |last, sequence| async move { Ok(last.max(sequence)) })
+            .await
+    }
+
+    /// Meets late what began to count while the period was being closed.
+    async fn meet_late(
+        &self,
+        conn: &mut PgConnection,
+        period: Period,
+        last: u64,
+    ) -> Result<u64, Failed> {
+        reader::reaches(&self.book, last).await;
+        let statement = format!(
+            "SELECT DISTINCT ON (m.elder_id) m.elder_id, r.record_id FROM {book}.missed m JOIN {book}.record r \
+             ON r.elder_id = m.elder_id AND r.counted_at IS NOT NULL AND r.day BETWEEN $2 AND $3 \
+             WHERE m.weekly = $1 AND m.first_day = $2 AND m.met_late_by IS NULL ORDER BY m.elder_id, r.counted_at",
+            book = book_table::NAME
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(is_weekly(period))
+            .bind(period.first_day().date())
+            .bind(period.last_day().date())
+            .fetch_all(conn)
+            .await?;
+        let late = rows
+            .iter()
+            .map(|row| Ok((ElderId(row.try_get(0)?), row.try_get(1)?)))
+            .collect::<Result<Vec<(ElderId, Uuid)>, sqlx::Error>>()?;
+        let decided = late.into_iter().map(|(elder, record)| {
+            let command = Command::MeetLate {
+                elder,
+                period,
+                record,
+            };
+            self.execute(elder, period, self.context(period, 2, None), command)
+        });
+        futures::stream::iter(decided)
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, |last, sequence| async move { Ok(last.max(sequence)) })
+            .await
+    }
+
+    async fn execute(
+        &self,
+        elder: ElderId,
+        period: Period,
+        context: CommandContext,
+        command: Command,
+    ) -> Result<u64, Failed> {
+        let year = ElderYear::id(elder, period.last_day());
+        let committed = self.years.execute(&year, &context, &command).await;
+        let committed = committed.map_err(|error| Failed::unwritten(&error))?;
+        Ok(if committed.changed {
+            committed.position.sequence
+        } else {
+            0
+        })
+    }
+
+    /// The context of a decision; each aggregate takes one for a period and a purpose.
+    fn context(&self, period: Period, nth: u32, division: Option<String>) -> CommandContext {
+        let request_id = reaction_request_id(NAME, &Position::new(period.to_string(), 0), nth);
+        CommandContext {
+            request_id,
+            // No request stands behind it.
+            request_digest: [0; 16],
+            actor: "system:visits".to_owned(),
+            now: self.clock.now(),
+            correlation_id: request_id,
+            causation_id: None,
+            division,
+            traceparent: None,
+            answers: None,
+        }
+    }
+}
+
+/// The period that closes next, of all divisions.
+pub(crate) fn next(visitings: &[(DivisionCode, Started)]) -> Option<(DivisionCode, Period)> {
+    visitings
+        .iter()
+        .flat_map(|(division, started)| {
+            Interval::ALL.map(|interval| (*division, started.next(interval)))
+        })
+        .min_by_key(|(division, period)| (period.end(), *period, *division))
+}
+
+/// The division by which an elder is visited: the nearest upwards that has started.
+fn visits_by(
+    visitings: &[(DivisionCode, Started)],
+    standing: &Standing,
+) -> Option<DivisionCode> {
+    let village = standing.village.division();
+    village
+        .upwards()
+        .find(|code| visitings.iter().any(|(division, _)| division == code))
+}
+
+/// Those of the duties that were met when the period closed, with the record that met them first.
+async fn met(
+    conn: &mut PgConnection,
+    due: &[Due],
+    period: Period,
+) -> Result<HashMap<ElderId, Uuid>, Failed> {
+    let elders: Vec<Uuid> = due.iter().map(|due| due.elder.as_uuid()).collect();
+    let statement = format!(
+        "SELECT DISTINCT ON (elder_id) elder_id, record_id FROM {}.record \
+         WHERE elder_id = ANY($1) AND day BETWEEN $2 AND $3 AND counted_at < $4 ORDER BY elder_id, counted_at",
+        book_table::NAME
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(&elders)
+        .bind(period.first_day().date())
+        .bind(period.last_day().date())
+        .bind(period.end())
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((ElderId(row.try_get(0)?), row.try_get(1)?)))
+        .collect()
+}

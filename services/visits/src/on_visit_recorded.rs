@@ -1,0 +1,563 @@
+//! The examiner: reads our own log in its order, and raises the doubts that earlier records give rise to. Whoever recorded a
+//! visit waits for its own verdict.
+//!
+//! It also finds duties that had been missed and are met by a record that counts only now.
+//!
+//! Verdicts are appended before the transaction that says how far it has got: after a crash in between the same records
+//! are judged again, and their verdicts are recognised by their request ids. Without its tables it reads the log from its
+//! beginning; up to the last verdict on record nothing is judged anew.
+//!
+//! Progress: `first` is how far our own log is judged, `second` the last record that came of it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use civic::{Doubt, ElderId, GeoPosition, LocalDay, Set, VisitResult};
+use eventlog::{
+    Aggregate as _, CommandContext, Delivery, EventLog, Position, Record, Repository,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use proto::eldercare::visits::v1 as pb;
+use readmodel::reaction_request_id;
+use service::Clock;
+use sqlx::{Connection as _, PgConnection, PgExecutor, PgPool, Row as _};
+use tier_policy::policy::Interval;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use vault::{DataKey, Sealed, Vault};
+
+use crate::book_table::{bits, set};
+use crate::codec::purpose;
+use crate::elder_year::{Command, ElderYear, Event, Recorded};
+use crate::ledger::{Entry, Timeline};
+use crate::period::Period;
+use crate::progress::{Progress, ProgressFollower};
+use crate::reader::{self, Failed, HEARTBEAT};
+use crate::recording::LATEST_ARRIVAL;
+
+/// The reader's name: request ids rest on it.
+pub const NAME: &str = "on_visit_recorded";
+/// How many records are judged in one transaction.
+const CHUNK: usize = 1_000;
+/// How many verdicts are under way at once.
+const AT_ONCE: usize = 64;
+/// How many entries are kept in memory; beyond, they are read again.
+const REMEMBERED: usize = 300_000;
+/// How long positions are kept in memory at the most: who is erased meanwhile is forgotten by then.
+const REMEMBER_FOR: Duration = Duration::from_secs(600);
+
+/// What it works with.
+#[derive(Clone)]
+pub struct Examiner {
+    /// The database.
+    pub pool: PgPool,
+    /// Our own log.
+    pub own: Arc<dyn EventLog>,
+    /// Elders' years.
+    pub years: Repository<ElderYear>,
+    /// The keys of elders.
+    pub vault: Vault,
+    /// The time.
+    pub clock: Clock,
+    /// Tells how far it has got.
+    pub progress: ProgressFollower,
+}
+
+impl Examiner {
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let examiner = Arc::new(self);
+        reader::run(&examiner.pool, &examiner.progress, &shutdown, |conn| {
+            let examiner = Arc::clone(&examiner);
+            async move { examiner.lead(conn).await }
+        })
+        .await;
+    }
+
+    async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+        let stream = self.own.stream();
+        let (progress, judged) = match Progress::read(&mut conn, NAME).await? {
+            Some(progress) => (progress, 0),
+            None => {
+                let judged = readmodel::last_answered(self.own.as_ref(), NAME, stream)
+                    .await
+                    .map_err(|error| Failed::unwritten(&error))?;
+                (Progress::default(), judged)
+            }
+        };
+        let mut active = Active {
+            examiner: self,
+            conn,
+            progress,
+            judged,
+            timelines: HashMap::new(),
+            remembered: 0,
+            since: Instant::now(),
+        };
+        self.progress.tell(progress);
+        let mut deliveries = self.own.subscribe(progress.first).await?;
+        loop {
+            let next = tokio::time::timeout(HEARTBEAT, deliveries.next()).await;
+            let Ok(next) = next else {
+                active.conn.ping().await?;
+                continue;
+            };
+            let Some(batch) = next.transpose()? else {
+                return Err(Failed::Log("the subscription ended".to_owned()));
+            };
+            for chunk in batch.chunks(CHUNK) {
+                active.examine(chunk).await?;
+            }
+        }
+    }
+
+    /// The context of a command that follows from a record.
+    fn context(&self, record: &Record, nth: u32) -> CommandContext {
+        let position = Position::new(self.own.stream(), record.sequence);
+        CommandContext {
+            request_id: reaction_request_id(NAME, &position, nth),
+            // No request stands behind it.
+            request_digest: [0; 16],
+            actor: "system:visits".to_owned(),
+            now: self.clock.now(),
+            correlation_id: record.metadata.correlation_id,
+            causation_id: Some(record.metadata.id),
+            division: record.metadata.division.clone(),
+            traceparent: record.metadata.traceparent.clone(),
+            answers: Some(position),
+        }
+    }
+
+    /// Has an elder's year decide on what follows from a record; the sequence of what was written, or 0.
+    async fn follow(
+        &self,
+        record: &Record,
+        nth: u32,
+        year: String,
+        command: Command,
+    ) -> Result<u64, Failed> {
+        let context = self.context(record, nth);
+        let committed = self.years.execute(&year, &context, &command).await;
+        let committed = committed.map_err(|error| Failed::unwritten(&error))?;
+        Ok(if committed.changed {
+            committed.position.sequence
+        } else {
+            0
+        })
+    }
+}
+
+/// The active examiner.
+struct Active<'a> {
+    examiner: &'a Examiner,
+    conn: PgConnection,
+    progress: Progress,
+    /// Up to here verdicts were given before the tables were lost.
+    judged: u64,
+    timelines: HashMap<Uuid, Timeline>,
+    remembered: usize,
+    since: Instant,
+}
+
+/// A record of a chunk.
+struct Item<'a> {
+    record: &'a Record,
+    recorded: Box<Recorded>,
+    /// The doubts that came with it.
+    own: Set<Doubt>,
+    entry: Entry,
+}
+
+/// Something that began to count when the record was written.
+struct Counts<'a> {
+    record: &'a Record,
+    id: Uuid,
+    elder: ElderId,
+    day: LocalDay,
+}
+
+impl Active<'_> {
+    async fn examine(&mut self, chunk: &[Delivery]) -> Result<(), Failed> {
+        let Some(last) = chunk.last().map(Delivery::sequence) else {
+            return Ok(());
+        };
+        let (mut items, mut confirmed) = (Vec::new(), Vec::new());
+        for delivery in chunk {
+            match delivery {
+                Delivery::Record(record) => gather(record, &mut items, &mut confirmed),
+                // The read model parks it; here it is nothing.
+                Delivery::Unreadable { .. } => {}
+            }
+        }
+        self.locate(&mut items).await?;
+        let verdicts = self.judge(&items).await?;
+        let mut appended = self.append(&items, &verdicts).await?;
+        let counts = self.counting(&items, &verdicts, confirmed).await?;
+        appended = appended.max(self.meet_late(counts).await?);
+        self.progress.first = last;
+        self.progress.second = self.progress.second.max(appended);
+        self.commit(&items, &verdicts).await?;
+        self.examiner.progress.tell(self.progress);
+        Ok(())
+    }
+
+    /// Opens check-ins. What can't be opened (its elder was erased) raises no doubts any more.
+    async fn locate(&self, items: &mut [Item<'_>]) -> Result<(), Failed> {
+        let elders: Vec<Uuid> = items
+            .iter()
+            .filter(|item| item.recorded.check_in.is_some())
+            .map(|item| item.recorded.elder.as_uuid())
+            .collect();
+        if elders.is_empty() {
+            return Ok(());
+        }
+        let keys = self.examiner.vault.keys(&elders).await?;
+        for item in items {
+            let elder = item.recorded.elder.as_uuid();
+            if let (Some(sealed), Some(key)) = (&item.recorded.check_in, keys.get(&elder)) {
+                item.entry.check_in = opened(key, elder, sealed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The photos of the chunk that stand on earlier records.
+    async fn photos(&mut self, items: &[Item<'_>]) -> Result<HashSet<[u8; 32]>, Failed> {
+        let photos = items.iter().flat_map(|item| &item.recorded.photos);
+        let photos: Vec<&[u8]> = photos.map(|photo| photo.as_slice()).collect();
+        if photos.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let rows = sqlx::query("SELECT digest FROM visits_kept.photo WHERE digest = ANY($1)")
+            .bind(&photos)
+            .fetch_all(&mut self.conn)
+            .await?;
+        let digest = |row: &sqlx::postgres::PgRow| {
+            let digest: &[u8] = row.try_get(0)?;
+            digest
+                .try_into()
+                .map_err(|_length| sqlx::Error::Decode("column digest holds no digest".into()))
+        };
+        Ok(rows.iter().map(digest).collect::<Result<_, _>>()?)
+    }
+
+    /// The verdict on each record, in the order of the log.
+    async fn judge(&mut self, items: &[Item<'_>]) -> Result<Vec<Set<Doubt>>, Failed> {
+        if self.remembered > REMEMBERED || self.since.elapsed() > REMEMBER_FOR {
+            self.timelines.clear();
+            self.remembered = 0;
+            self.since = Instant::now();
+        }
+        let mut seen = self.photos(items).await?;
+        self.remember(items).await?;
+        let mut verdicts = Vec::with_capacity(items.len());
+        for item in items {
+            let timeline = self.timelines.entry(item.recorded.visitor).or_default();
+            let mut doubts = timeline.doubts(&item.entry);
+            timeline.add(item.entry);
+            self.remembered += 1;
+            let photos = &item.recorded.photos;
+            if photos.iter().any(|photo| seen.contains(photo)) {
+                doubts.insert(Doubt::EvidenceReused);
+            }
+            seen.extend(photos.iter().copied());
+            let judged_before = item.record.sequence <= self.judged;
+            verdicts.push(if judged_before { Set::new() } else { doubts });
+        }
+        Ok(verdicts)
+    }
+
+    /// Reads what the visitors of the chunk recorded before, where it is not in memory.
+    async fn remember(&mut self, items: &[Item<'_>]) -> Result<(), Failed> {
+        let mut unknown: Vec<Uuid> = items
+            .iter()
+            .map(|item| item.recorded.visitor)
+            .filter(|visitor| !self.timelines.contains_key(visitor))
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        let earliest = items.iter().map(|item| item.record.metadata.time).min();
+        let Some(earliest) = earliest.filter(|_| !unknown.is_empty()) else {
+            return Ok(());
+        };
+        // No record from now on starts earlier than 60 days before its arrival, and no visit before it was longer than
+        // that; the farthest place on earth is 11 days away at 80 km/h.
+        let since = earliest - LATEST_ARRIVAL - LATEST_ARRIVAL - TimeDelta::days(11);
+        let rows = sqlx::query(
+            "SELECT visitor_id, elder_id, start_at, end_at, check_in FROM visits_kept.entry \
+             WHERE visitor_id = ANY($1) AND start_at >= $2",
+        )
+        .bind(&unknown)
+        .bind(since)
+        .fetch_all(&mut self.conn)
+        .await?;
+        let elders = rows
+            .iter()
+            .map(|row| row.try_get(1))
+            .collect::<Result<Vec<Uuid>, _>>()?;
+        let keys = self.examiner.vault.keys(&elders).await?;
+        for visitor in unknown {
+            self.timelines.insert(visitor, Timeline::default());
+        }
+        for row in rows {
+            let (visitor, elder): (Uuid, Uuid) = (row.try_get(0)?, row.try_get(1)?);
+            let sealed: Option<&[u8]> = row.try_get(4)?;
+            let sealed = sealed.and_then(|bytes| Sealed::<pb::CheckIn>::from_bytes(bytes).ok());
+            let check_in = sealed
+                .zip(keys.get(&elder))
+                .and_then(|(sealed, key)| opened(key, elder, &sealed));
+            let entry = Entry {
+                elder: ElderId(elder),
+                start: row.try_get(2)?,
+                end: row.try_get(3)?,
+                check_in,
+            };
+            self.timelines.entry(visitor).or_default().add(entry);
+            self.remembered += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes the doubts to the log; the last sequence of what was written.
+    async fn append(&self, items: &[Item<'_>], verdicts: &[Set<Doubt>]) -> Result<u64, Failed> {
+        let examiner = self.examiner;
+        let mut verdicts_due = Vec::new();
+        for (item, doubts) in items.iter().zip(verdicts) {
+            if !doubts.is_empty() {
+                let command = Command::Doubt {
+                    record: item.recorded.record,
+                    doubts: *doubts,
+                };
+                let year = ElderYear::id(item.recorded.elder, item.recorded.day());
+                verdicts_due.push(examiner.follow(item.record, 0, year, command));
+            }
+        }
+        futures::stream::iter(verdicts_due)
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, |last, sequence| async move { Ok(last.max(sequence)) })
+            .await
+    }
+
+    /// What began to count with this chunk, and could meet a duty that was missed.
+    async fn counting<'r>(
+        &mut self,
+        items: &[Item<'r>],
+        verdicts: &[Set<Doubt>],
+        confirmed: Vec<(&'r Record, Uuid)>,
+    ) -> Result<Vec<Counts<'r>>, Failed> {
+        let clear = items.iter().zip(verdicts).filter(|(item, doubts)| {
+            doubts.is_empty()
+                && item.own.is_empty()
+                && item.record.sequence > self.judged
+                && item.recorded.result == VisitResult::Met
+        });
+        let mut counts: Vec<Counts<'r>> = clear
+            .map(|(item, _)| Counts {
+                record: item.record,
+                id: item.recorded.record,
+                elder: item.recorded.elder,
+                day: item.recorded.day(),
+            })
+            .collect();
+        for (record, id) in confirmed {
+            let here = items.iter().find(|item| item.recorded.record == id);
+            let found = match here.map(|item| &item.recorded) {
+                Some(recorded) => {
+                    let met = recorded.result == VisitResult::Met;
+                    Some((recorded.elder, recorded.day(), met))
+                }
+                None => self.entry(id).await?,
+            };
+            if let Some((elder, day, true)) = found {
+                counts.push(Counts {
+                    record,
+                    id,
+                    elder,
+                    day,
+                });
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn entry(&mut self, record: Uuid) -> Result<Option<(ElderId, LocalDay, bool)>, Failed> {
+        let row = sqlx::query(
+            "SELECT elder_id, start_at, met FROM visits_kept.entry WHERE record_id = $1",
+        )
+        .bind(record)
+        .fetch_optional(&mut self.conn)
+        .await?;
+        row.map(|row| {
+            let start: DateTime<Utc> = row.try_get(1)?;
+            Ok((
+                ElderId(row.try_get(0)?),
+                LocalDay::of(start),
+                row.try_get(2)?,
+            ))
+        })
+        .transpose()
+    }
+
+    /// Meets duties late whose periods had closed when the record began to count. Where nothing was missed (yet), the
+    /// year decides so; what closes later looks for itself.
+    async fn meet_late(&self, counts: Vec<Counts<'_>>) -> Result<u64, Failed> {
+        let mut late = Vec::new();
+        for counts in counts {
+            for (interval, nth) in [(Interval::Weekly, 1), (Interval::Monthly, 2)] {
+                let period = Period::of(interval, counts.day);
+                if period.end() <= counts.record.metadata.time {
+                    let command = Command::MeetLate {
+                        elder: counts.elder,
+                        period,
+                        record: counts.id,
+                    };
+                    let year = ElderYear::id(counts.elder, period.last_day());
+                    late.push(self.examiner.follow(counts.record, nth, year, command));
+                }
+            }
+        }
+        futures::stream::iter(late)
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, |last, sequence| async move { Ok(last.max(sequence)) })
+            .await
+    }
+
+    async fn commit(&mut self, items: &[Item<'_>], verdicts: &[Set<Doubt>]) -> Result<(), Failed> {
+        let mut tx = self.conn.begin().await?;
+        if !items.is_empty() {
+            enter(&mut tx, items).await?;
+        }
+        let doubtful = items.iter().zip(verdicts).filter(|(_, doubts)| !doubts.is_empty());
+        let (records, doubts): (Vec<Uuid>, Vec<i32>) = doubtful
+            .map(|(item, doubts)| (item.recorded.record, bits(*doubts)))
+            .unzip();
+        if !records.is_empty() {
+            sqlx::query(
+                "INSERT INTO visits_kept.verdict (record_id, doubts) SELECT * FROM unnest($1::uuid[], $2::integer[]) \
+                 ON CONFLICT (record_id) DO NOTHING",
+            )
+            .bind(&records)
+            .bind(&doubts)
+            .execute(&mut *tx)
+            .await?;
+        }
+        self.progress.write(&mut tx, NAME).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Enters records into the ledger's tables.
+async fn enter(db: &mut PgConnection, items: &[Item<'_>]) -> Result<(), sqlx::Error> {
+    let id = |of: fn(&Item<'_>) -> Uuid| items.iter().map(of).collect::<Vec<_>>();
+    let starts: Vec<DateTime<Utc>> = items.iter().map(|item| item.entry.start).collect();
+    let ends: Vec<DateTime<Utc>> = items.iter().map(|item| item.entry.end).collect();
+    let met = items.iter().map(|item| item.recorded.result == VisitResult::Met);
+    let met: Vec<bool> = met.collect();
+    let sealed = items.iter().map(|item| {
+        let check_in = item.recorded.check_in.as_ref();
+        check_in.map(|sealed| sealed.as_bytes().to_vec())
+    });
+    let sealed: Vec<Option<Vec<u8>>> = sealed.collect();
+    sqlx::query(
+        "INSERT INTO visits_kept.entry (record_id, visitor_id, elder_id, start_at, end_at, met, check_in) \
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::boolean[], $7::bytea[]) \
+         ON CONFLICT (record_id) DO NOTHING",
+    )
+    .bind(id(|item| item.recorded.record))
+    .bind(id(|item| item.recorded.visitor))
+    .bind(id(|item| item.recorded.elder.as_uuid()))
+    .bind(&starts)
+    .bind(&ends)
+    .bind(&met)
+    .bind(&sealed)
+    .execute(&mut *db)
+    .await?;
+    let photos = items.iter().flat_map(|item| &item.recorded.photos);
+    let photos: Vec<&[u8]> = photos.map(|photo| photo.as_slice()).collect();
+    if !photos.is_empty() {
+        sqlx::query(
+            "INSERT INTO visits_kept.photo (digest) SELECT * FROM unnest($1::bytea[]) ON CONFLICT DO NOTHING",
+        )
+        .bind(&photos)
+        .execute(db)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Takes from a record what concerns the ledger.
+fn gather<'a>(
+    record: &'a Record,
+    items: &mut Vec<Item<'a>>,
+    confirmed: &mut Vec<(&'a Record, Uuid)>,
+) {
+    if record.subject.aggregate() != ElderYear::NAME {
+        return;
+    }
+    let events = record.events.iter();
+    for event in events.filter_map(|raw| ElderYear::decode(raw).ok()) {
+        match event {
+            Event::Recorded(recorded) => {
+                let entry = Entry {
+                    elder: recorded.elder,
+                    start: recorded.start,
+                    end: recorded.end,
+                    check_in: None,
+                };
+                items.push(Item {
+                    record,
+                    recorded,
+                    own: Set::new(),
+                    entry,
+                });
+            }
+            // The doubts that came with the record; a verdict of our own comes in a record by itself.
+            Event::Doubted {
+                record: doubted,
+                doubts,
+            } => {
+                if let Some(item) = items.last_mut()
+                    && item.record.sequence == record.sequence
+                    && item.recorded.record == doubted
+                {
+                    item.own = doubts;
+                }
+            }
+            Event::Confirmed { record: id } => confirmed.push((record, id)),
+            Event::Rejected { .. }
+            | Event::DutyMet { .. }
+            | Event::Missed(_)
+            | Event::ReferralOpened { .. }
+            | Event::ReferralAnswered { .. }
+            | Event::ReferralClosed { .. } => {}
+        }
+    }
+}
+
+fn opened(key: &DataKey, elder: Uuid, sealed: &Sealed<pb::CheckIn>) -> Option<GeoPosition> {
+    let check_in = key.open(purpose::CHECK_IN, elder, sealed).ok()?;
+    let position = check_in.position?;
+    GeoPosition::new(position.latitude, position.longitude).ok()
+}
+
+/// The doubts that earlier records raised about some records.
+///
+/// # Errors
+/// The database's.
+pub async fn verdicts(
+    db: impl PgExecutor<'_>,
+    records: &[Uuid],
+) -> Result<HashMap<Uuid, Set<Doubt>>, sqlx::Error> {
+    let rows =
+        sqlx::query("SELECT record_id, doubts FROM visits_kept.verdict WHERE record_id = ANY($1)")
+            .bind(records)
+            .fetch_all(db)
+            .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, set(row.try_get(1)?))))
+        .collect()
+}
