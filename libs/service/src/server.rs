@@ -99,6 +99,12 @@ impl Server {
         }
     }
 
+    /// The largest message that a service takes or gives, in bytes: each sets it before it is added.
+    #[must_use]
+    pub fn max_message_bytes(&self) -> usize {
+        self.settings.grpc.max_message_bytes
+    }
+
     /// Serves the contracts of these descriptors instead of those of `libs/proto`.
     #[must_use]
     pub fn with_descriptors(mut self, descriptors: &'static [u8]) -> Self {

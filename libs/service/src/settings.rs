@@ -23,6 +23,7 @@
 //! | `nats.tls_ca` | none | PEM file of the authority that signs the server's certificate |
 //! | `nats.replicas` | `1` | copies of each stream: 1 on one machine, 3 in a cluster |
 //! | `nats.sync_always` | `false` | the server syncs each write (`sync_interval: always`): concurrent commands are then gathered into batches |
+//! | `nats.create_streams` | `true` | a service makes its own streams where they are missing; in a cluster an operator makes them |
 //! | `nats.inbox_prefix` | none | the prefix of inboxes that this service's NATS user may use |
 //! | `postgres.url` | `postgres://127.0.0.1:5432/eldercare` | the database of this service |
 //! | `postgres.max_connections` | `16` | the most connections held |
@@ -47,6 +48,7 @@
 //! | `vault.kek`, `vault.kek_id` | none, `kek_1` | the key-encryption key and its name |
 //! | `vault.previous_keks` | none | former keys by name, while keys are being rewrapped |
 //! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name |
+//! | `vault.remembered_keys` | `50000` | keys of persons kept in memory, for ten minutes at most, some 2 KB each |
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |
 //! | `peers.<service>` | none | gRPC addresses of the other services (`peers.registry = "http://registry:7000"`) |
@@ -189,6 +191,8 @@ pub struct Nats {
     pub replicas: usize,
     /// Whether the server syncs each write, so that concurrent commands are worth gathering.
     pub sync_always: bool,
+    /// Whether a service makes its own streams where they are missing.
+    pub create_streams: bool,
     /// The prefix of inboxes that this service's user may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox_prefix: Option<String>,
@@ -204,6 +208,7 @@ impl Default for Nats {
             tls_ca: None,
             replicas: 1,
             sync_always: false,
+            create_streams: true,
             inbox_prefix: None,
         }
     }
@@ -407,6 +412,8 @@ pub struct Vault {
     pub index_key: Option<Secret>,
     /// Its name.
     pub index_key_id: String,
+    /// Keys of persons kept in memory.
+    pub remembered_keys: u64,
 }
 
 impl Default for Vault {
@@ -418,6 +425,7 @@ impl Default for Vault {
             previous_keks: BTreeMap::new(),
             index_key: None,
             index_key_id: "index_1".to_owned(),
+            remembered_keys: 50_000,
         }
     }
 }

@@ -4,12 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use civic::ElderId;
 use elders::codec::write_day;
 use eventlog::Position;
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_server::{SERVICE_NAME, TieringService};
-use service::{Action, Actions, Caller, Deadline, errors};
+use service::{Action, Actions, Caller, Deadline, access, errors};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -321,9 +322,9 @@ impl TieringService for TieringFace {
                 && let Some(elder) = answer
                     .tier
                     .as_ref()
-                    .and_then(|tier| tier.elder_id.parse().ok())
+                    .and_then(|tier| tier.elder_id.parse::<ElderId>().ok())
             {
-                crate::access::record(&caller, "WatchTiers", [elder]);
+                access::record(&caller, "WatchTiers", [elder]);
             }
         });
         Ok(Response::new(Box::pin(recorded)))

@@ -42,13 +42,11 @@ pub mod tiering;
 pub mod tiers_queries;
 pub mod watch;
 
-mod access;
 pub mod grpc;
 mod measures;
 pub mod parse;
 
 pub mod app;
-mod connections;
 mod settings;
 
 pub use app::App;

@@ -9,13 +9,12 @@ use std::time::Duration;
 use civic::{DivisionCode, ElderId, LocalDay};
 use eventlog::{Aggregate, EventLog, Position, ReadError, Repository, Subject};
 use readmodel::{DatabaseError, Follower};
-use service::{Caller, Clock, Deadline, Refusal, RequestDigests, errors};
+use service::{Caller, Clock, Deadline, Refusal, RequestDigests, access, errors};
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::access;
 use crate::evaluate::{Jurisdiction, PolicyRef};
 use crate::explain::{self, Explanation, Known};
 use crate::parse::Paged;

@@ -14,7 +14,7 @@ use eventlog::{
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_client::TieringServiceClient;
 use proto::eldercare::r#type::v1 as types;
-use service::{Claims, Clock, Server, Shutdown, Supervised, TokenIssuer};
+use service::{Application as _, Claims, Clock, Shutdown, TokenIssuer, application};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tiering::App;
@@ -133,29 +133,16 @@ impl Ground {
             .await
             .unwrap();
         let (registry, tiering) = (Arc::clone(&self.registry), Arc::clone(&self.tiering));
-        let app = App::over(
-            &settings,
-            registry,
-            tiering,
-            pool.clone(),
-            self.clock.clone(),
-        )
-        .await
-        .unwrap();
-        let bound = app
-            .add_to(Server::new(&settings), &shutdown)
-            .bind()
+        let app = App::over(registry, tiering, pool.clone(), self.clock.clone())
             .await
             .unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", bound.address()))
+        let started = application::start(&app, &settings, &shutdown)
+            .await
+            .unwrap();
+        let channel = Endpoint::from_shared(format!("http://{}", started.address()))
             .unwrap()
             .connect_lazy();
-        let mut tasks = Supervised::new(&shutdown);
-        app.run_background(&mut tasks, &shutdown);
-        let served = tokio::spawn({
-            let shutdown = shutdown.clone();
-            async move { tasks.run(bound.serve(&shutdown)).await }
-        });
+        let served = tokio::spawn(started.serve());
         Instance {
             app,
             pool,
