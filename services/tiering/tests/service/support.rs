@@ -8,8 +8,8 @@ use civic::{CapabilityLevel, Category, ElderId, LocalDay, Set, Sex};
 use elders::event::{Capability, Circumstance, Consent, Event, Registered, Residence, Source};
 use elders::{codec, purpose};
 use eventlog::{
-    EventLog, Gather, JetStreamLog, MemoryLog, Metadata, NewRecord, Position, StreamSettings,
-    Subject,
+    Aggregate as _, EventLog, Gather, JetStreamLog, MemoryLog, Metadata, NewRecord, Position,
+    StreamSettings, Subject,
 };
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_client::TieringServiceClient;
@@ -18,6 +18,7 @@ use service::{Application as _, Claims, Clock, Shutdown, TokenIssuer, applicatio
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tiering::App;
+use tiering::tier::{self, Tier};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
@@ -221,6 +222,21 @@ impl Ground {
                 }
             }
         }
+    }
+}
+
+impl Ground {
+    /// The events of an elder's tier by their names, each with its day.
+    pub(crate) async fn days(&self, elder: ElderId) -> Vec<String> {
+        let subject = Subject::new("tiering", "tier", &elder.to_string()).unwrap();
+        let records = self.tiering.read(&subject, 0).await.unwrap();
+        let events = records.iter().flat_map(|record| record.events.iter());
+        let told = events.map(|event| match Tier::decode(event).unwrap() {
+            tier::Event::Assigned { on, .. } => format!("TierAssigned {on}"),
+            tier::Event::Changed { on, .. } => format!("TierChanged {on}"),
+            tier::Event::Ended { on, .. } => format!("TierEnded {on}"),
+        });
+        told.collect()
     }
 }
 
