@@ -2,7 +2,7 @@
 //!
 //! A service names its section of the configuration, implements [`Application`], and its `main.rs` reads:
 //!
-//! ```
+//! ```no_run
 //! # use futures::future::BoxFuture;
 //! # use service::{Application, Background, Clock, Connections, Server, Settings, Shutdown};
 //! # use tokio_util::sync::CancellationToken;
@@ -21,12 +21,10 @@
 //! #     fn background(&self) -> &Background { &self.background }
 //! #     fn settled(&self, _: CancellationToken) -> BoxFuture<'static, ()> { Box::pin(async {}) }
 //! # }
-//! # mod hidden { use super::App;
 //! #[tokio::main]
 //! async fn main() -> anyhow::Result<()> {
 //!     service::run::<App>().await
 //! }
-//! # }
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -36,6 +34,7 @@ mod admission;
 pub mod application;
 pub mod auth;
 pub mod caller;
+pub mod certificates;
 pub mod clock;
 pub mod command;
 pub mod config;
@@ -46,6 +45,7 @@ pub mod elder_keys;
 pub mod errors;
 mod frame;
 pub mod gate;
+mod handshakes;
 pub mod input;
 pub mod paging;
 pub mod peer;

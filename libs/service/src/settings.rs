@@ -17,6 +17,7 @@
 //! | `grpc.tls.certificate`, `.key` | none | PEM files; without them the port is plain |
 //! | `grpc.tls.client_ca` | none | PEM file of the authority that signs client certificates (mTLS) |
 //! | `grpc.tls.client_certificate_optional` | `false` | serve clients without a certificate too (they then need a token) |
+//! | `grpc.tls.reread` | `30s` | new certificates and keys in these files are noticed after this at the latest, for new connections |
 //! | `nats.url` | `nats://127.0.0.1:4222` | server, or several separated by commas |
 //! | `nats.credentials_file` | none | a NATS credentials file |
 //! | `nats.user`, `nats.password` | none | instead of a credentials file |
@@ -52,6 +53,9 @@
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |
 //! | `peers.<service>` | none | gRPC addresses of the other services (`peers.registry = "http://registry:7000"`) |
+//! | `peer_tls.ca` | none | PEM file of the authority that signs the other services' certificates; needed where their addresses are `https://` |
+//! | `peer_tls.certificate`, `peer_tls.key` | none | PEM files with what this service shows to them (mTLS) |
+//! | `peer_tls.reread` | `30s` | changes of these files are noticed after this at the latest, for new connections |
 //!
 //! Durations are written `250ms`, `30s`, `5m`, `2h` or `1d`.
 
@@ -85,6 +89,9 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// Addresses of the other services, by name.
     pub peers: BTreeMap<String, String>,
+    /// TLS towards the other services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_tls: Option<PeerTls>,
 }
 
 impl Settings {
@@ -167,6 +174,30 @@ pub struct Tls {
     /// Whether clients without a certificate are served too.
     #[serde(default)]
     pub client_certificate_optional: bool,
+    /// How often the files are looked at for changes.
+    #[serde(default = "reread", with = "duration")]
+    pub reread: Duration,
+}
+
+/// Section `peer_tls`: PEM files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerTls {
+    /// The authority that signs the other services' certificates.
+    pub ca: PathBuf,
+    /// The certificate chain that this service shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// How often the files are looked at for changes.
+    #[serde(default = "reread", with = "duration")]
+    pub reread: Duration,
+}
+
+fn reread() -> Duration {
+    Duration::from_secs(30)
 }
 
 /// Section `nats`.
