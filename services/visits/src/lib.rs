@@ -7,6 +7,8 @@
 //! - [`facts_table`], [`policies_table`], [`book_table`]: the read models of the registry's log, of tiering's, and of our own.
 //! - [`standings_kept`]: who is owed what on which days; [`on_visit_recorded`]: the examiner; [`closing`]: the end of weeks
 //!   and months. All three tell their [`progress`].
+//! - `desk`, `visitors`, `decisions`, `duties`, `coverage`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
+//!   [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -35,3 +37,22 @@ pub mod on_visit_recorded;
 pub mod progress;
 mod reader;
 pub mod standings_kept;
+
+mod coverage;
+mod decisions;
+mod desk;
+mod duties;
+mod elder_visits;
+mod refusals;
+mod visitors;
+mod visits;
+
+mod grpc;
+mod parse;
+
+pub mod app;
+pub mod keys;
+mod settings;
+
+pub use app::App;
+pub use settings::VisitsSettings;

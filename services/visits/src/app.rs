@@ -1,0 +1,265 @@
+//! Visits put together, by its own process, by the launcher that runs all services in one, and by the tests alike.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventlog::{EventLog, Repository};
+use futures::future::BoxFuture;
+use proto::eldercare::visits::v1::visit_service_server::VisitServiceServer;
+use readmodel::{Follower, Runner};
+use service::elder_keys::Erasures;
+use service::{
+    Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
+    connections,
+};
+use sqlx::PgPool;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use vault::Vault;
+
+use crate::book_table::BookTable;
+use crate::closing::{self, Closer};
+use crate::codec::CONTEXT;
+use crate::facts_table::FactsTable;
+use crate::grpc::{self, VisitsFace};
+use crate::keys::Keys;
+use crate::on_visit_recorded::{self, Examiner};
+use crate::policies_table::PoliciesTable;
+use crate::progress::ProgressFollower;
+use crate::reader::reaches;
+use crate::settings::VisitsSettings;
+use crate::standing::Standings;
+use crate::standings_kept::{self, Keeper};
+use crate::visiting_rows;
+use crate::visits::Visits;
+
+/// Visits, connected to its servers. It answers once it is added to a server and its background runs.
+pub struct App {
+    visits: Visits,
+    background: Background,
+}
+
+/// The logs that visits reads.
+#[derive(Clone)]
+pub struct Logs {
+    /// The registry's.
+    pub registry: Arc<dyn EventLog>,
+    /// Tiering's.
+    pub tiering: Arc<dyn EventLog>,
+    /// Our own.
+    pub own: Arc<dyn EventLog>,
+}
+
+impl Application for App {
+    type Own = VisitsSettings;
+
+    async fn connect(
+        settings: &Settings,
+        _own: &VisitsSettings,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let keys = Keys::of_registry(settings)?;
+        Self::with_keys(settings, clock, keys).await
+    }
+
+    fn add_to(&self, server: Server, _: &Shutdown) -> Server {
+        let most = server.max_message_bytes();
+        let face = VisitServiceServer::new(VisitsFace::new(self.visits.clone()));
+        server.service(
+            face.max_decoding_message_size(most)
+                .max_encoding_message_size(most),
+            grpc::actions(),
+        )
+    }
+
+    fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// Waits until all facts, policies and records are taken into account, every period that is over is closed, and the
+    /// outcome can be read.
+    fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
+        let visits = self.visits.clone();
+        Box::pin(async move {
+            let settling = async {
+                let registry = connections::last_sequence(visits.registry.as_ref()).await;
+                let tiering = connections::last_sequence(visits.tiering.as_ref()).await;
+                visits
+                    .standings
+                    .wait_until(|kept| kept.first >= registry && kept.second >= tiering)
+                    .await;
+                let own = connections::last_sequence(visits.own.as_ref()).await;
+                visits.examined_up_to(own).await;
+                closed(&visits).await;
+                let own = connections::last_sequence(visits.own.as_ref()).await;
+                reaches(&visits.book, own).await;
+            };
+            given_up.run_until_cancelled(settling).await;
+        })
+    }
+}
+
+/// Waits until every period that is over is closed.
+async fn closed(visits: &Visits) {
+    let now = visits.clock.now();
+    loop {
+        // A database that is away is waited for.
+        if let Ok(visitings) = visiting_rows::all(&visits.pool).await {
+            let open = closing::next(&visitings).is_some_and(|(_, period)| period.end() <= now);
+            if !open {
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl App {
+    /// Connects in one process with the registry, whose vault it shares.
+    ///
+    /// # Errors
+    /// Where a server does not answer, or a stream could lose data.
+    pub async fn beside_registry(
+        settings: &Settings,
+        clock: Clock,
+        vault: Vault,
+    ) -> anyhow::Result<Self> {
+        Self::with_keys(settings, clock, Keys::own(vault)).await
+    }
+
+    async fn with_keys(settings: &Settings, clock: Clock, keys: Keys) -> anyhow::Result<Self> {
+        let connections = Connections::open(CONTEXT, settings).await?;
+        let logs = Logs {
+            own: connections.own_log().await?,
+            registry: connections.log_of("registry").await?,
+            tiering: connections.log_of("tiering").await?,
+        };
+        // Records hold personal data; what is kept of requests for ever must not give it away.
+        let digests = RequestDigests::from_settings(settings)?;
+        Self::over(logs, connections.database, clock, keys, digests).await
+    }
+
+    /// Puts visits together over logs and a database that are there already.
+    ///
+    /// # Errors
+    /// Where the database can't be brought up to date.
+    pub async fn over(
+        logs: Logs,
+        pool: PgPool,
+        clock: Clock,
+        keys: Keys,
+        digests: RequestDigests,
+    ) -> anyhow::Result<Self> {
+        readmodel::migrate(&pool).await?;
+        connections::migrate(&pool, sqlx::migrate!()).await?;
+        let Logs {
+            registry,
+            tiering,
+            own,
+        } = logs;
+        let facts = Runner::new(pool.clone(), Arc::clone(&registry), FactsTable::default);
+        let policies = Runner::new(pool.clone(), Arc::clone(&tiering), PoliciesTable::default);
+        let book = Runner::new(pool.clone(), Arc::clone(&own), BookTable::default);
+        let visits = Visits {
+            visitors: Repository::new(Arc::clone(&own)),
+            visitings: Repository::new(Arc::clone(&own)),
+            years: Repository::new(Arc::clone(&own)),
+            facts: facts.follower(),
+            policies: policies.follower(),
+            book: book.follower(),
+            standings: ProgressFollower::new(pool.clone(), standings_kept::NAME),
+            examined: ProgressFollower::new(pool.clone(), on_visit_recorded::NAME),
+            rules: Arc::new(Mutex::new((0, Standings::default()))),
+            pool,
+            registry,
+            tiering,
+            own,
+            clock,
+            keys,
+            digests,
+        };
+        let erasures =
+            Erasures::from_now(visits.keys.vault.clone(), Arc::clone(&visits.registry)).await;
+        let (keeper, examiner, closer) =
+            (keeper(&visits), examiner(&visits), closer(&visits));
+        Ok(Self {
+            visits,
+            background: Background::new()
+                .with("visits_elders", |stopped| facts.run(stopped))
+                .with("visits_policies", |stopped| policies.run(stopped))
+                .with("visits_book", |stopped| book.run(stopped))
+                .with("visits_standings", |stopped| keeper.run(stopped))
+                .with("on_visit_recorded", |stopped| examiner.run(stopped))
+                .with("visits_closing", |stopped| closer.run(stopped))
+                .with("visits_erasures", |stopped| erasures.run(stopped)),
+        })
+    }
+
+    /// Our own log, for operators' commands and for tests.
+    #[must_use]
+    pub fn log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.visits.own)
+    }
+
+    /// The registry's log, as visits reads it.
+    #[must_use]
+    pub fn registry_log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.visits.registry)
+    }
+
+    /// Tiering's log, as visits reads it.
+    #[must_use]
+    pub fn tiering_log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.visits.tiering)
+    }
+
+    /// Visits' database.
+    #[must_use]
+    pub fn pool(&self) -> PgPool {
+        self.visits.pool.clone()
+    }
+
+    /// Follows the read models: of the facts, of the policies, and of our own log.
+    #[must_use]
+    pub fn followers(&self) -> [Follower; 3] {
+        let visits = &self.visits;
+        [&visits.facts, &visits.policies, &visits.book].map(Clone::clone)
+    }
+}
+
+fn keeper(visits: &Visits) -> Keeper {
+    Keeper {
+        pool: visits.pool.clone(),
+        facts: visits.facts.clone(),
+        policies: visits.policies.clone(),
+        progress: visits.standings.clone(),
+    }
+}
+
+fn examiner(visits: &Visits) -> Examiner {
+    Examiner {
+        pool: visits.pool.clone(),
+        own: Arc::clone(&visits.own),
+        years: visits.years.clone(),
+        vault: visits.keys.vault.clone(),
+        clock: visits.clock.clone(),
+        progress: visits.examined.clone(),
+    }
+}
+
+fn closer(visits: &Visits) -> Closer {
+    Closer {
+        pool: visits.pool.clone(),
+        registry: Arc::clone(&visits.registry),
+        tiering: Arc::clone(&visits.tiering),
+        own: Arc::clone(&visits.own),
+        years: visits.years.clone(),
+        visitings: visits.visitings.clone(),
+        clock: visits.clock.clone(),
+        facts: visits.facts.clone(),
+        policies: visits.policies.clone(),
+        book: visits.book.clone(),
+        examined: visits.examined.clone(),
+        progress: ProgressFollower::new(visits.pool.clone(), closing::NAME),
+    }
+}

@@ -1,0 +1,150 @@
+//! The coverage of a month: how many of the elders in scope were visited, by division, and who they are.
+
+use civic::{CalendarMonth, DivisionCode, DivisionLevel, ElderId};
+use elders::codec::write_day;
+use proto::eldercare::visits::v1 as pb;
+use service::{Caller, access};
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::visits::{Visits, beyond, broken, cut};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) division: DivisionCode,
+    pub(crate) month: CalendarMonth,
+    /// The level of the figures below the division.
+    pub(crate) by: Option<DivisionLevel>,
+    /// Only those visited, or only those still to visit; none are listed otherwise.
+    pub(crate) visited: Option<bool>,
+}
+
+/// Elders in scope on a day, with whether they were visited in the month. Bound: $1 village from, $2 village to, $3 day,
+/// $4 first day of the month, $5 last day.
+const IN_SCOPE: &str = "SELECT s.elder_id, s.village, v.elder_id IS NOT NULL AS visited FROM visits_kept.span s \
+     LEFT JOIN (SELECT DISTINCT elder_id FROM visits_book.record WHERE counted_at IS NOT NULL AND day BETWEEN $4 AND $5) v \
+     ON v.elder_id = s.elder_id \
+     WHERE s.village >= $1 AND s.village < $2 AND s.from_day <= $3 AND s.until_day > $3";
+
+impl Visits {
+    /// The figures, a page of elders, and the cursor of the next page.
+    pub(crate) async fn coverage(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        after: Option<Uuid>,
+        size: u32,
+    ) -> Result<(pb::GetCoverageResponse, Option<Uuid>), Status> {
+        caller.may_here(&filter.division)?;
+        let mut response = self.figures(filter).await.map_err(broken)?;
+        let Some(visited) = filter.visited else {
+            return Ok((response, None));
+        };
+        let elders = self.elders_behind(filter, visited, after, size).await;
+        let mut elders = elders.map_err(broken)?;
+        let next = cut(&mut elders, size).and_then(|last| last.elder_id.parse().ok());
+        let ids = elders.iter().filter_map(|one| one.elder_id.parse::<ElderId>().ok());
+        access::record(caller, "GetCoverage", ids);
+        response.elders = elders;
+        Ok((response, next))
+    }
+
+    async fn figures(&self, filter: &Filter) -> Result<pb::GetCoverageResponse, sqlx::Error> {
+        let on = self.day_of(filter.month.last_day());
+        let digits = filter.by.map_or(0, DivisionLevel::digits);
+        let statement = format!(
+            "SELECT left(village, $6), count(*), count(*) FILTER (WHERE visited) FROM ({IN_SCOPE}) AS elders GROUP BY 1 ORDER BY 1"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(filter.division.as_str())
+            .bind(beyond(&filter.division))
+            .bind(on.date())
+            .bind(filter.month.first_day().date())
+            .bind(filter.month.last_day().date())
+            .bind(i32::try_from(digits).unwrap_or_default())
+            .fetch_all(&self.pool)
+            .await?;
+        let (mut all, mut all_visited) = (0, 0);
+        let mut divisions = Vec::new();
+        for row in rows {
+            let (in_scope, visited): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+            all += in_scope;
+            all_visited += visited;
+            if filter.by.is_some() {
+                divisions.push(coverage(row.try_get(0)?, in_scope, visited));
+            }
+        }
+        Ok(pb::GetCoverageResponse {
+            on: Some(write_day(on)),
+            total: Some(coverage(filter.division.to_string(), all, all_visited)),
+            divisions,
+            ..Default::default()
+        })
+    }
+
+    async fn elders_behind(
+        &self,
+        filter: &Filter,
+        visited: bool,
+        after: Option<Uuid>,
+        size: u32,
+    ) -> Result<Vec<pb::CoverageElder>, sqlx::Error> {
+        let statement = format!(
+            "SELECT elder_id, village FROM ({IN_SCOPE}) AS elders WHERE visited = $6 \
+             AND ($7::uuid IS NULL OR elder_id > $7) ORDER BY elder_id LIMIT $8"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(filter.division.as_str())
+            .bind(beyond(&filter.division))
+            .bind(self.day_of(filter.month.last_day()).date())
+            .bind(filter.month.first_day().date())
+            .bind(filter.month.last_day().date())
+            .bind(visited)
+            .bind(after)
+            .bind(i64::from(size) + 1)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(pb::CoverageElder {
+                    elder_id: row.try_get::<Uuid, _>(0)?.to_string(),
+                    division_code: row.try_get(1)?,
+                    visited,
+                })
+            })
+            .collect()
+    }
+}
+
+fn coverage(division_code: String, in_scope: i64, visited: i64) -> pb::Coverage {
+    pb::Coverage {
+        division_code,
+        in_scope,
+        visited,
+        coverage: share(visited, in_scope),
+    }
+}
+
+/// The share to six decimals; where nobody is in scope nobody is missed.
+fn share(visited: i64, in_scope: i64) -> f64 {
+    let (Ok(visited), Ok(in_scope)) = (u32::try_from(visited), u32::try_from(in_scope)) else {
+        return 0.0;
+    };
+    if in_scope == 0 {
+        return 1.0;
+    }
+    (f64::from(visited) / f64::from(in_scope) * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_have_six_decimals() {
+        let shares = [(2922, 3268), (0, 5), (8, 8), (0, 0)].map(|(visited, all)| share(visited, all));
+        assert_eq!(shares.map(|share| share.to_string()), ["0.894125", "0", "1", "1"]);
+    }
+}

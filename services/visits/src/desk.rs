@@ -1,0 +1,447 @@
+//! The desk where records arrive: each is judged by what is known at its arrival, sealed, kept, and answered with its outcome.
+//!
+//! Twice the same record: the first outcome is given again, whatever the facts have become since.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use civic::{
+    Doubt, ElderId, FindingKind, GeoPosition, LocalDay, ServiceKind, Set, VillageCode, VisitResult,
+};
+use elders::Facts;
+use eventlog::{ExecuteError, KnownRequest};
+use futures::StreamExt as _;
+use proto::eldercare::r#type::v1 as types;
+use proto::eldercare::visits::v1 as pb;
+use service::{Caller, Deadline, errors};
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+use vault::DataKey;
+
+use crate::codec::purpose;
+use crate::elder_year::{Command, ElderYear, Finding, Recorded};
+use crate::facts_table::{self, Kept};
+use crate::on_visit_recorded::verdicts;
+use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
+use crate::standing::{Standings, consent_granted};
+use crate::visits::{Visits, broken, day, village, within};
+use crate::{book_table, keys, policies_table, refusals};
+
+/// How many records of one batch are written at once.
+const AT_ONCE: usize = 256;
+
+/// A record as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) record: Uuid,
+    pub(crate) elder: ElderId,
+    pub(crate) visitor: Uuid,
+    pub(crate) visit: Visit,
+    pub(crate) result: VisitResult,
+    pub(crate) services: Set<ServiceKind>,
+    pub(crate) signed: bool,
+    pub(crate) remarks: Option<String>,
+    pub(crate) photos: Vec<[u8; 32]>,
+    pub(crate) findings: Vec<(FindingKind, Option<String>)>,
+    /// Of the request, so that another record under the same id is noticed.
+    pub(crate) digest: [u8; 16],
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// It is kept, here in our log.
+    Kept {
+        result: VisitResult,
+        doubts: Set<Doubt>,
+        sequence: u64,
+        repeated: bool,
+    },
+    /// The rules refuse it.
+    Refused(Refusal),
+}
+
+/// What is known when a batch arrives.
+struct Known {
+    elders: HashMap<ElderId, Kept>,
+    visitors: HashMap<Uuid, VisitorThen>,
+    keys: HashMap<Uuid, Arc<DataKey>>,
+    /// Records under the same ids, by elder and year.
+    others: HashMap<Uuid, (ElderId, i32)>,
+}
+
+impl Visits {
+    /// Takes in records that arrive together; of each what became of it, or why it is none. An answer that says that
+    /// something is unavailable leaves it open whether the record is kept: sent again it is answered.
+    pub(crate) async fn take_in(
+        &self,
+        caller: &Caller,
+        arrived: Vec<Arrived>,
+        deadline: Deadline,
+    ) -> Result<Vec<Result<Outcome, Status>>, Status> {
+        let now = self.clock.now();
+        let known = self.known(&arrived).await?;
+        self.refresh_rules().await?;
+        let mut judged = Vec::with_capacity(arrived.len());
+        {
+            let mut rules = self.rules.lock().await;
+            for arrived in arrived {
+                let verdict = judge(&mut rules.1, caller, &known, &arrived, now);
+                judged.push((arrived, verdict));
+            }
+        }
+        let known = &known;
+        let kept = futures::stream::iter(judged)
+            .map(|(arrived, verdict)| async move {
+                let outcome = self.keep(caller, known, &arrived, verdict, now).await;
+                (arrived.record, outcome)
+            })
+            .buffered(AT_ONCE);
+        let mut outcomes: Vec<(Uuid, Result<Outcome, Status>)> = kept.collect().await;
+        self.add_verdicts(&mut outcomes, deadline).await?;
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    async fn known(&self, arrived: &[Arrived]) -> Result<Known, Status> {
+        let mut elders: Vec<ElderId> = arrived.iter().map(|one| one.elder).collect();
+        elders.sort_unstable();
+        elders.dedup();
+        let persons: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
+        let (facts, visitors, keys, others) = tokio::join!(
+            facts_table::of(&self.pool, &elders),
+            self.visitors_then(arrived),
+            self.keys.vault.keys(&persons),
+            self.others(arrived),
+        );
+        Ok(Known {
+            elders: facts.map_err(broken)?,
+            visitors: visitors.map_err(broken)?,
+            keys: keys.map_err(|error| keys::away(&error))?,
+            others: others.map_err(broken)?,
+        })
+    }
+
+    async fn visitors_then(
+        &self,
+        arrived: &[Arrived],
+    ) -> Result<HashMap<Uuid, VisitorThen>, sqlx::Error> {
+        let ids: Vec<Uuid> = arrived.iter().map(|one| one.visitor).collect();
+        let statement = format!(
+            "SELECT visitor_id, home, active_from, active_until FROM {}.visitor WHERE visitor_id = ANY($1)",
+            book_table::NAME
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(&ids)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let until: Option<chrono::NaiveDate> = row.try_get(3)?;
+                let visitor = VisitorThen {
+                    county: village(row.try_get(1)?)?.county(),
+                    active_from: day(row.try_get(2)?)?,
+                    active_until: until.map(day).transpose()?,
+                };
+                Ok((row.try_get(0)?, visitor))
+            })
+            .collect()
+    }
+
+    /// A record's id may not be used again for another elder or year: its year would not notice.
+    async fn others(
+        &self,
+        arrived: &[Arrived],
+    ) -> Result<HashMap<Uuid, (ElderId, i32)>, sqlx::Error> {
+        let ids: Vec<Uuid> = arrived.iter().map(|one| one.record).collect();
+        let rows = sqlx::query(
+            "SELECT record_id, elder_id, start_at FROM visits_kept.entry WHERE record_id = ANY($1)",
+        )
+        .bind(&ids)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let start: DateTime<Utc> = row.try_get(2)?;
+                let year = LocalDay::of(start).year();
+                Ok((row.try_get(0)?, (ElderId(row.try_get(1)?), year)))
+            })
+            .collect()
+    }
+
+    /// The policies as they are published by now.
+    async fn refresh_rules(&self) -> Result<(), Status> {
+        let statement = format!(
+            "SELECT coalesce(max(sequence), 0) FROM {}.policy",
+            policies_table::NAME
+        );
+        let last: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
+            .fetch_one(&self.pool)
+            .await
+            .map_err(broken)?;
+        let mut rules = self.rules.lock().await;
+        if last.cast_unsigned() > rules.0 {
+            let (published, last) = policies_table::all(&self.pool).await.map_err(broken)?;
+            *rules = (last, Standings::new(published));
+        }
+        Ok(())
+    }
+
+    /// Keeps a record that the rules take, or tells why not.
+    async fn keep(
+        &self,
+        caller: &Caller,
+        known: &Known,
+        arrived: &Arrived,
+        verdict: Result<Accepted, NotAccepted>,
+        now: DateTime<Utc>,
+    ) -> Result<Outcome, Status> {
+        let id = ElderYear::id(arrived.elder, arrived.visit.day());
+        let accepted = match verdict {
+            Ok(accepted) => accepted,
+            Err(not_accepted) => {
+                // A retry of what was kept before is answered as then.
+                let year = self
+                    .years
+                    .load_newest(&id)
+                    .await
+                    .map_err(service::not_loaded)?;
+                return match (year.request(arrived.record), not_accepted) {
+                    (Some(request), _) => repeated(arrived, request, &year.state),
+                    (None, NotAccepted::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
+                    (None, NotAccepted::Invalid(status)) => Err(*status),
+                };
+            }
+        };
+        let village = accepted.village;
+        let context = caller.context(
+            arrived.record,
+            arrived.digest,
+            now,
+            Some(village.division()),
+        );
+        let key = known
+            .keys
+            .get(&arrived.elder.as_uuid())
+            .ok_or_else(|| refusals::no_elder(arrived.elder))?;
+        let command = sealed(arrived, &accepted, key);
+        let committed = self.years.execute(&id, &context, &command).await;
+        match committed {
+            Ok(committed) => {
+                let (result, doubts) = committed
+                    .state
+                    .state
+                    .doubts(arrived.record)
+                    .unwrap_or((arrived.result, accepted.doubts));
+                Ok(Outcome::Kept {
+                    result,
+                    doubts,
+                    sequence: committed.position.sequence,
+                    repeated: committed.repeated,
+                })
+            }
+            Err(ExecuteError::RequestIdReused) => Err(refusals::record_id_reused()),
+            Err(error) => Err(service::not_executed(error, |refusal| {
+                refusals::of_year(refusal)
+            })),
+        }
+    }
+
+    /// Waits for the examiner, and adds its doubts.
+    async fn add_verdicts(
+        &self,
+        outcomes: &mut [(Uuid, Result<Outcome, Status>)],
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let kept = |(record, outcome): &(Uuid, Result<Outcome, Status>)| match outcome {
+            Ok(Outcome::Kept { sequence, .. }) => Some((*record, *sequence)),
+            Ok(Outcome::Refused(_)) | Err(_) => None,
+        };
+        let (records, sequences): (Vec<Uuid>, Vec<u64>) =
+            outcomes.iter().filter_map(kept).unzip();
+        let Some(last) = sequences.into_iter().max() else {
+            return Ok(());
+        };
+        let examined = async {
+            self.examined
+                .wait_until(|progress| progress.first >= last)
+                .await;
+        };
+        within(deadline, examined).await?;
+        let verdicts = verdicts(&self.pool, &records).await.map_err(broken)?;
+        for (record, outcome) in outcomes {
+            if let Ok(Outcome::Kept { doubts, .. }) = outcome
+                && let Some(more) = verdicts.get(record)
+            {
+                *doubts = doubts.union(*more);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the rules take.
+struct Accepted {
+    village: VillageCode,
+    doubts: Set<Doubt>,
+}
+
+/// What they don't.
+enum NotAccepted {
+    Refused(Refusal),
+    Invalid(Box<Status>),
+}
+
+impl From<Status> for NotAccepted {
+    fn from(status: Status) -> Self {
+        Self::Invalid(Box::new(status))
+    }
+}
+
+fn judge(
+    rules: &mut Standings,
+    caller: &Caller,
+    known: &Known,
+    arrived: &Arrived,
+    now: DateTime<Utc>,
+) -> Result<Accepted, NotAccepted> {
+    let on = arrived.visit.day();
+    let another = |other: &(ElderId, i32)| *other != (arrived.elder, on.year());
+    if known.others.get(&arrived.record).is_some_and(another) {
+        return Err(refusals::record_id_reused().into());
+    }
+    let facts = known.elders.get(&arrived.elder);
+    let facts = facts.and_then(|kept| kept.facts.as_ref());
+    let facts = facts.ok_or_else(|| refusals::no_elder(arrived.elder))?;
+    let then = facts.on(on);
+    let village = *then.village();
+    caller.may_here(&village.division())?;
+    let home = known
+        .keys
+        .get(&arrived.elder.as_uuid())
+        .and_then(|key| home(facts, on, arrived.elder, key));
+    let elder = ElderThen {
+        modes: rules.modes(facts, on),
+        consent_granted: consent_granted(facts, arrived.visit.start),
+        in_scope: then.in_scope(),
+        county: village.county(),
+        home,
+    };
+    let visitor = known.visitors.get(&arrived.visitor);
+    match recording::refusal(&arrived.visit, &elder, visitor, now) {
+        Some(refusal) => Err(NotAccepted::Refused(refusal)),
+        None => Ok(Accepted {
+            village,
+            doubts: recording::own_doubts(&arrived.visit, elder.home.as_ref()),
+        }),
+    }
+}
+
+/// Where the elder lived on a day, if it is known.
+fn home(facts: &Facts, on: LocalDay, elder: ElderId, key: &DataKey) -> Option<GeoPosition> {
+    let sealed = facts.on(on).residence.home?;
+    let home = key
+        .open(elders::purpose::HOME, elder.as_uuid(), &sealed)
+        .ok()?;
+    let position = home.position?;
+    GeoPosition::new(position.latitude, position.longitude).ok()
+}
+
+/// The command that keeps a record, with what is personal sealed under the elder's key.
+fn sealed(arrived: &Arrived, accepted: &Accepted, key: &DataKey) -> Command {
+    let person = arrived.elder.as_uuid();
+    let text = |text: &String| pb::Remarks { text: text.clone() };
+    let recorded = Recorded {
+        record: arrived.record,
+        elder: arrived.elder,
+        visitor: arrived.visitor,
+        mode: arrived.visit.mode,
+        result: arrived.result,
+        start: arrived.visit.start,
+        end: arrived.visit.end,
+        services: arrived.services,
+        signed: arrived.signed,
+        check_in: arrived.visit.check_in.map(|place| {
+            let check_in = pb::CheckIn {
+                position: Some(types::GeoPosition {
+                    latitude: place.latitude(),
+                    longitude: place.longitude(),
+                }),
+            };
+            key.seal(purpose::CHECK_IN, person, &check_in)
+        }),
+        remarks: arrived
+            .remarks
+            .as_ref()
+            .map(|remarks| key.seal(purpose::REMARKS, person, &text(remarks))),
+        photos: arrived.photos.clone(),
+        village: accepted.village,
+    };
+    let finding = |(kind, note): &(FindingKind, Option<String>)| Finding {
+        kind: *kind,
+        note: note
+            .as_ref()
+            .map(|note| key.seal(purpose::FINDING, person, &text(note))),
+    };
+    Command::Record {
+        recorded: Box::new(recorded),
+        doubts: accepted.doubts,
+        findings: arrived.findings.iter().map(finding).collect(),
+    }
+}
+
+/// The first outcome of a record that comes again.
+fn repeated(
+    arrived: &Arrived,
+    request: &KnownRequest,
+    year: &ElderYear,
+) -> Result<Outcome, Status> {
+    if request.digest != arrived.digest {
+        return Err(refusals::record_id_reused());
+    }
+    let (result, doubts) = year
+        .doubts(arrived.record)
+        .ok_or_else(|| errors::internal(&"a record that was kept is not in its year"))?;
+    Ok(Outcome::Kept {
+        result,
+        doubts,
+        sequence: request.sequence,
+        repeated: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use civic::VisitMode;
+
+    use super::*;
+
+    #[test]
+    fn a_retry_with_another_content_is_noticed() {
+        let arrived = Arrived {
+            record: Uuid::from_u128(1),
+            elder: ElderId(Uuid::from_u128(2)),
+            visitor: Uuid::from_u128(3),
+            visit: Visit {
+                mode: VisitMode::Home,
+                start: "2024-10-08T09:00:00+08:00".parse().unwrap(),
+                end: "2024-10-08T09:30:00+08:00".parse().unwrap(),
+                check_in: None,
+            },
+            result: VisitResult::Met,
+            services: Set::new(),
+            signed: false,
+            remarks: None,
+            photos: vec![],
+            findings: vec![],
+            digest: [1; 16],
+        };
+        let request = KnownRequest {
+            id: arrived.record,
+            sequence: 7,
+            digest: [2; 16],
+        };
+        assert!(repeated(&arrived, &request, &ElderYear::default()).is_err());
+    }
+}

@@ -1,0 +1,628 @@
+//! The gRPC face of visits: parse, execute, answer. No rule lives here.
+
+use std::pin::Pin;
+
+use chrono::{DateTime, Utc};
+use eventlog::Position;
+use futures::{Stream, StreamExt as _};
+use proto::eldercare::visits::v1 as pb;
+use proto::eldercare::visits::v1::visit_service_server::{SERVICE_NAME, VisitService};
+use service::{Action, Actions, Caller, Deadline};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
+
+use crate::codec::write_doubts;
+use crate::decisions::OfReferral;
+use crate::desk::{Arrived, Outcome};
+use crate::elder_visits::Cursor;
+use crate::parse::Parse;
+use crate::recording::Refusal;
+use crate::refusals;
+use crate::visitor::Command;
+use crate::visits::Visits;
+
+/// How many records of a stream are judged together.
+const TOGETHER: usize = 500;
+/// How many such batches of a stream are under way at once.
+const BATCHES: usize = 4;
+/// How many outcomes wait for a slow reader.
+const UNREAD: usize = 2_000;
+
+/// The gRPC face.
+#[derive(Clone)]
+pub(crate) struct VisitsFace {
+    visits: Visits,
+    parse: Parse,
+}
+
+impl VisitsFace {
+    /// Answers from these parts.
+    pub(crate) fn new(visits: Visits) -> Self {
+        let streams = [&visits.own, &visits.registry, &visits.tiering];
+        let parse = Parse {
+            streams: streams.map(|log| log.stream().to_owned()),
+            digests: visits.digests.clone(),
+        };
+        Self { visits, parse }
+    }
+}
+
+/// What each method does, as the policies of permission speak of it.
+pub(crate) fn actions() -> Actions {
+    Actions::new().declare(
+        SERVICE_NAME,
+        &[
+            ("RegisterVisitor", Action::Write),
+            ("UpdateVisitor", Action::Write),
+            ("RetireVisitor", Action::Write),
+            ("PairElders", Action::Write),
+            ("UnpairElders", Action::Write),
+            ("ListVisitors", Action::ReadPersonal),
+            ("GetVisitorFigures", Action::ReadPersonal),
+            ("StartVisiting", Action::Administer),
+            ("RecordVisit", Action::Write),
+            ("RecordVisits", Action::Import),
+            ("ConfirmRecord", Action::Review),
+            ("RejectRecord", Action::Review),
+            ("ListDoubtfulRecords", Action::ReadPersonal),
+            ("ListDuties", Action::ReadPersonal),
+            ("GetCoverage", Action::ReadStatistics),
+            ("GetElderVisits", Action::ReadPersonal),
+            ("ListReferrals", Action::ReadPersonal),
+            ("AnswerReferral", Action::Write),
+            ("CloseReferral", Action::Write),
+        ],
+    )
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl VisitService for VisitsFace {
+    async fn register_visitor(
+        &self,
+        request: Request<pb::RegisterVisitorRequest>,
+    ) -> Answer<pb::RegisterVisitorResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, said, from) = self.parse.register_visitor(request.into_inner())?;
+        let registered = self
+            .visits
+            .register_visitor(&caller, asked, said, from)
+            .await?;
+        Ok(Response::new(pb::RegisterVisitorResponse {
+            visitor_id: registered.0.to_string(),
+            position: registered.1.to_string(),
+        }))
+    }
+
+    async fn update_visitor(
+        &self,
+        request: Request<pb::UpdateVisitorRequest>,
+    ) -> Answer<pb::UpdateVisitorResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, which, change) = self.parse.update_visitor(request.into_inner())?;
+        let position = self
+            .visits
+            .update_visitor(&caller, asked, which, change)
+            .await?;
+        Ok(Response::new(pb::UpdateVisitorResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn retire_visitor(
+        &self,
+        request: Request<pb::RetireVisitorRequest>,
+    ) -> Answer<pb::RetireVisitorResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, visitor, last_day) = self.parse.retire_visitor(request.into_inner())?;
+        let command = Command::Retire { visitor, last_day };
+        let position = self
+            .visits
+            .change_visitor(&caller, asked, visitor, command)
+            .await?;
+        Ok(Response::new(pb::RetireVisitorResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn pair_elders(
+        &self,
+        request: Request<pb::PairEldersRequest>,
+    ) -> Answer<pb::PairEldersResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, visitor, elders, since) = self.parse.pair_elders(request.into_inner())?;
+        self.visits.elders_are_known(&elders).await?;
+        let command = Command::Pair {
+            visitor,
+            elders,
+            since,
+        };
+        let position = self
+            .visits
+            .change_visitor(&caller, asked, visitor, command)
+            .await?;
+        Ok(Response::new(pb::PairEldersResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn unpair_elders(
+        &self,
+        request: Request<pb::UnpairEldersRequest>,
+    ) -> Answer<pb::UnpairEldersResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, visitor, elders, last_day) =
+            self.parse.unpair_elders(request.into_inner())?;
+        let command = Command::Unpair {
+            visitor,
+            elders,
+            last_day,
+        };
+        let position = self
+            .visits
+            .change_visitor(&caller, asked, visitor, command)
+            .await?;
+        Ok(Response::new(pb::UnpairEldersResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn list_visitors(
+        &self,
+        request: Request<pb::ListVisitorsRequest>,
+    ) -> Answer<pb::ListVisitorsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.list_visitors(request.into_inner())?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(id_of);
+        let (visitors, next) = self
+            .visits
+            .list_visitors(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        Ok(Response::new(pb::ListVisitorsResponse {
+            visitors,
+            next_page_token: next.map_or_else(String::new, |id| asked.list.token(id.as_bytes())),
+        }))
+    }
+
+    async fn get_visitor_figures(
+        &self,
+        request: Request<pb::GetVisitorFiguresRequest>,
+    ) -> Answer<pb::GetVisitorFiguresResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (visitor, days, position) = self.parse.visitor_figures(request.get_ref())?;
+        self.visits.wait(position, deadline).await?;
+        let figures = self.visits.visitor_figures(&caller, visitor, days).await?;
+        Ok(Response::new(figures))
+    }
+
+    async fn start_visiting(
+        &self,
+        request: Request<pb::StartVisitingRequest>,
+    ) -> Answer<pb::StartVisitingResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, division, on) = self.parse.start_visiting(request.into_inner())?;
+        let position = self
+            .visits
+            .start_visiting(&caller, asked, division, on)
+            .await?;
+        Ok(Response::new(pb::StartVisitingResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn record_visit(
+        &self,
+        request: Request<pb::RecordVisitRequest>,
+    ) -> Answer<pb::RecordVisitResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (arrived, position) = self.parse.record_visit(request.into_inner())?;
+        self.visits.wait_to_judge(position, deadline).await?;
+        let record = arrived.record;
+        let mut outcomes = self
+            .visits
+            .take_in(&caller, vec![arrived], deadline)
+            .await?;
+        let outcome = match outcomes.pop() {
+            Some(Ok(Outcome::Refused(refusal))) => return Err(refusals::of_recording(refusal)),
+            Some(outcome) => outcome?,
+            None => return Err(service::errors::internal(&"a record without an outcome")),
+        };
+        Ok(Response::new(pb::RecordVisitResponse {
+            outcome: Some(self.told(record.to_string(), outcome)),
+        }))
+    }
+
+    type RecordVisitsStream = Answers<pb::RecordVisitsResponse>;
+
+    async fn record_visits(
+        &self,
+        request: Request<Streaming<pb::RecordVisitsRequest>>,
+    ) -> Answer<Self::RecordVisitsStream> {
+        let (caller, deadline) = call(&request)?;
+        let (sender, answers) = mpsc::channel(UNREAD);
+        let face = self.clone();
+        let incoming = request.into_inner();
+        tokio::spawn(async move {
+            let batches = incoming
+                .ready_chunks(TOGETHER)
+                .map(|batch| face.batch(&caller, batch, deadline))
+                .buffered(BATCHES);
+            let mut batches = std::pin::pin!(batches);
+            loop {
+                let outcomes = tokio::select! {
+                    () = sender.closed() => return,
+                    outcomes = batches.next() => outcomes,
+                };
+                let Some((outcomes, end)) = outcomes else { return };
+                for outcome in outcomes {
+                    let answer = pb::RecordVisitsResponse {
+                        outcome: Some(outcome),
+                    };
+                    if sender.send(Ok(answer)).await.is_err() {
+                        return;
+                    }
+                }
+                if let Some(end) = end {
+                    // The caller may have gone.
+                    let _ = sender.send(Err(end)).await;
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn confirm_record(
+        &self,
+        request: Request<pb::ConfirmRecordRequest>,
+    ) -> Answer<pb::ConfirmRecordResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, record, position) = self.parse.confirm_record(request.into_inner())?;
+        self.visits.wait(position, deadline).await?;
+        let position = self
+            .visits
+            .decide_record(&caller, asked, record, true)
+            .await?;
+        Ok(Response::new(pb::ConfirmRecordResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn reject_record(
+        &self,
+        request: Request<pb::RejectRecordRequest>,
+    ) -> Answer<pb::RejectRecordResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, record, position) = self.parse.reject_record(request.into_inner())?;
+        self.visits.wait(position, deadline).await?;
+        let position = self
+            .visits
+            .decide_record(&caller, asked, record, false)
+            .await?;
+        Ok(Response::new(pb::RejectRecordResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn list_doubtful_records(
+        &self,
+        request: Request<pb::ListDoubtfulRecordsRequest>,
+    ) -> Answer<pb::ListDoubtfulRecordsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.list_doubtful(request.into_inner())?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(number_of);
+        let (records, next) = self
+            .visits
+            .list_doubtful(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        Ok(Response::new(pb::ListDoubtfulRecordsResponse {
+            records,
+            next_page_token: next
+                .map_or_else(String::new, |next| asked.list.token(&next.to_be_bytes())),
+        }))
+    }
+
+    async fn list_duties(
+        &self,
+        request: Request<pb::ListDutiesRequest>,
+    ) -> Answer<pb::ListDutiesResponse> {
+        let (caller, deadline) = call(&request)?;
+        let today = self.visits.today();
+        let asked = self.parse.list_duties(request.into_inner(), today)?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(id_of);
+        let (mut response, next) = self
+            .visits
+            .duties(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        if let Some(next) = next {
+            response.next_page_token = asked.list.token(next.as_bytes());
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_coverage(
+        &self,
+        request: Request<pb::GetCoverageRequest>,
+    ) -> Answer<pb::GetCoverageResponse> {
+        let (caller, deadline) = call(&request)?;
+        let today = self.visits.today();
+        let asked = self.parse.coverage(request.into_inner(), today)?;
+        if asked.filter.visited.is_some() {
+            // Figures are statistics; who stands behind them is not.
+            caller.may(Action::ReadPersonal, &asked.filter.division)?;
+        }
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(id_of);
+        let (mut response, next) = self
+            .visits
+            .coverage(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        if let Some(next) = next {
+            response.next_page_token = asked.list.token(next.as_bytes());
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_elder_visits(
+        &self,
+        request: Request<pb::GetElderVisitsRequest>,
+    ) -> Answer<pb::GetElderVisitsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.elder_visits(request.into_inner())?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(visit_of);
+        let (visits, next) = self
+            .visits
+            .elder_visits(&caller, asked.filter, after, asked.page.size)
+            .await?;
+        Ok(Response::new(pb::GetElderVisitsResponse {
+            visits,
+            next_page_token: next.map_or_else(String::new, |(start, record)| {
+                let mut cursor = start.timestamp_micros().to_be_bytes().to_vec();
+                cursor.extend(record.as_bytes());
+                asked.list.token(&cursor)
+            }),
+        }))
+    }
+
+    async fn list_referrals(
+        &self,
+        request: Request<pb::ListReferralsRequest>,
+    ) -> Answer<pb::ListReferralsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.list_referrals(request.into_inner())?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(|cursor| {
+            let (sequence, referral) = cursor.split_at_checked(8)?;
+            Some((number_of(sequence)?, id_of(referral)?))
+        });
+        let (referrals, next) = self
+            .visits
+            .list_referrals(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        Ok(Response::new(pb::ListReferralsResponse {
+            referrals,
+            next_page_token: next.map_or_else(String::new, |(sequence, referral)| {
+                let mut cursor = sequence.to_be_bytes().to_vec();
+                cursor.extend(referral.as_bytes());
+                asked.list.token(&cursor)
+            }),
+        }))
+    }
+
+    async fn answer_referral(
+        &self,
+        request: Request<pb::AnswerReferralRequest>,
+    ) -> Answer<pb::AnswerReferralResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, referral, answer, position) =
+            self.parse.answer_referral(request.into_inner())?;
+        self.visits.wait(position, deadline).await?;
+        let what = OfReferral::Answer(answer);
+        let position = self
+            .visits
+            .decide_referral(&caller, asked, referral, what)
+            .await?;
+        Ok(Response::new(pb::AnswerReferralResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn close_referral(
+        &self,
+        request: Request<pb::CloseReferralRequest>,
+    ) -> Answer<pb::CloseReferralResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, referral, outcome, position) =
+            self.parse.close_referral(request.into_inner())?;
+        self.visits.wait(position, deadline).await?;
+        let what = OfReferral::Close(outcome);
+        let position = self
+            .visits
+            .decide_referral(&caller, asked, referral, what)
+            .await?;
+        Ok(Response::new(pb::CloseReferralResponse {
+            position: position.to_string(),
+        }))
+    }
+}
+
+impl VisitsFace {
+    /// The outcomes of records that came together, and why the stream ends after them, if it does.
+    async fn batch(
+        &self,
+        caller: &Caller,
+        batch: Vec<Result<pb::RecordVisitsRequest, Status>>,
+        deadline: Deadline,
+    ) -> (Vec<pb::RecordOutcome>, Option<Status>) {
+        let mut end = None;
+        let mut parsed = Vec::with_capacity(batch.len());
+        let mut position: Option<Position> = None;
+        for request in batch {
+            let request = match request {
+                Ok(request) => request,
+                Err(broken) => {
+                    end = Some(broken);
+                    break;
+                }
+            };
+            let id = request.record.as_ref().map(|record| record.record_id.clone());
+            let arrived = self.parse.streamed(request.record.as_ref());
+            let arrived = arrived.and_then(|arrived| {
+                let later = self.parse.streamed_position(&request.min_position)?;
+                position = position.take().max_by_sequence(later);
+                Ok(arrived)
+            });
+            parsed.push((id.unwrap_or_default(), arrived));
+        }
+        match self.outcomes(caller, parsed, position, deadline).await {
+            Ok((outcomes, failed)) => (outcomes, failed.or(end)),
+            Err(failed) => (vec![], Some(failed)),
+        }
+    }
+
+    async fn outcomes(
+        &self,
+        caller: &Caller,
+        parsed: Vec<(String, Result<Arrived, Status>)>,
+        position: Option<Position>,
+        deadline: Deadline,
+    ) -> Result<(Vec<pb::RecordOutcome>, Option<Status>), Status> {
+        self.visits.wait_to_judge(position, deadline).await?;
+        let arrived = parsed.iter().filter_map(|(_, arrived)| arrived.clone().ok());
+        let arrived: Vec<Arrived> = arrived.collect();
+        let judged = self.visits.take_in(caller, arrived, deadline).await?;
+        let mut judged = judged.into_iter();
+        let mut outcomes = Vec::with_capacity(parsed.len());
+        for (id, arrived) in parsed {
+            let outcome = match arrived {
+                Ok(_) => judged.next().unwrap_or_else(|| {
+                    Err(service::errors::internal(&"a record without an outcome"))
+                }),
+                Err(malformed) => Err(malformed),
+            };
+            match outcome {
+                Ok(outcome) => outcomes.push(self.told(id, outcome)),
+                Err(status) if is_of_the_record(&status) => outcomes.push(invalid(id, &status)),
+                // What became of it is open: sent again it is answered.
+                Err(status) => return Ok((outcomes, Some(status))),
+            }
+        }
+        Ok((outcomes, None))
+    }
+
+    fn told(&self, record_id: String, outcome: Outcome) -> pb::RecordOutcome {
+        match outcome {
+            Outcome::Kept {
+                result,
+                doubts,
+                sequence,
+                repeated,
+            } => {
+                let kind = if !doubts.is_empty() {
+                    pb::RecordOutcomeKind::Doubtful
+                } else if result == civic::VisitResult::Met {
+                    pb::RecordOutcomeKind::Counted
+                } else {
+                    pb::RecordOutcomeKind::NotMet
+                };
+                pb::RecordOutcome {
+                    record_id,
+                    outcome: kind.into(),
+                    doubts: write_doubts(doubts),
+                    repeated_record: repeated,
+                    position: Position::new(self.visits.own.stream(), sequence).to_string(),
+                    ..Default::default()
+                }
+            }
+            Outcome::Refused(refusal) => pb::RecordOutcome {
+                record_id,
+                outcome: pb::RecordOutcomeKind::Refused.into(),
+                refusal: match refusal {
+                    Refusal::ModeNotAllowed => pb::RecordRefusal::ModeNotAllowed,
+                    Refusal::ConsentRequired => pb::RecordRefusal::ConsentRequired,
+                    Refusal::NotInScope => pb::RecordRefusal::NotInScope,
+                    Refusal::VisitorUnknown => pb::RecordRefusal::VisitorUnknown,
+                    Refusal::TimeInvalid => pb::RecordRefusal::TimeInvalid,
+                }
+                .into(),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+/// Of two positions the one that says more.
+trait Later {
+    fn max_by_sequence(self, other: Option<Position>) -> Option<Position>;
+}
+
+impl Later for Option<Position> {
+    fn max_by_sequence(self, other: Option<Position>) -> Option<Position> {
+        match (self, other) {
+            (Some(one), Some(other))
+                if one.stream == other.stream && one.sequence > other.sequence =>
+            {
+                Some(one)
+            }
+            (one, None) => one,
+            (_, other) => other,
+        }
+    }
+}
+
+/// Whether an error is about the record itself, so that the records after it go on.
+fn is_of_the_record(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::AlreadyExists
+    )
+}
+
+fn invalid(record_id: String, status: &Status) -> pb::RecordOutcome {
+    let field = status
+        .get_details_bad_request()
+        .and_then(|bad| bad.field_violations.into_iter().next());
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    let (field, reason) = match field {
+        Some(violation) => (violation.field, Some(violation.reason).filter(|reason| !reason.is_empty()).or(reason)),
+        None => (String::new(), reason),
+    };
+    pb::RecordOutcome {
+        record_id,
+        outcome: pb::RecordOutcomeKind::Invalid.into(),
+        invalid_reason: reason.unwrap_or_default(),
+        invalid_field: field,
+        ..Default::default()
+    }
+}
+
+fn call<T>(request: &Request<T>) -> Result<(Caller, Deadline), Status> {
+    Ok((Caller::from_request(request)?, Deadline::of(request)))
+}
+
+fn id_of(cursor: &[u8]) -> Option<Uuid> {
+    Uuid::from_slice(cursor).ok()
+}
+
+fn number_of(cursor: &[u8]) -> Option<i64> {
+    cursor.try_into().ok().map(i64::from_be_bytes)
+}
+
+fn visit_of(cursor: &[u8]) -> Option<Cursor> {
+    let (start, record) = cursor.split_at_checked(8)?;
+    let start = DateTime::<Utc>::from_timestamp_micros(number_of(start)?)?;
+    Some((start, id_of(record)?))
+}

@@ -1,0 +1,6 @@
+//! Visits as a process of its own.
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    service::run::<visits::App>().await
+}

@@ -1,0 +1,172 @@
+//! Refusals by the rules, as callers are told them in English and Chinese.
+
+use civic::ElderId;
+use service::{Refusal as Told, errors};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::{elder_year, recording, visiting, visitor};
+
+/// There is no such elder, or none any more.
+pub(crate) fn no_elder(elder: ElderId) -> Status {
+    errors::not_found(
+        "elder",
+        elder.to_string(),
+        "there is no such elder",
+        "没有该老年人的档案",
+    )
+}
+
+/// There is no such visitor.
+pub(crate) fn no_visitor(visitor: Uuid) -> Status {
+    errors::not_found(
+        "visitor",
+        visitor.to_string(),
+        "there is no such visitor",
+        "没有该探访人员",
+    )
+}
+
+/// There is no such record.
+pub(crate) fn no_record(record: Uuid) -> Status {
+    errors::not_found(
+        "record",
+        record.to_string(),
+        "there is no such record",
+        "没有该探访记录",
+    )
+}
+
+/// There is no such referral.
+pub(crate) fn no_referral(referral: Uuid) -> Status {
+    errors::not_found(
+        "referral",
+        referral.to_string(),
+        "there is no such referral",
+        "没有该转介",
+    )
+}
+
+/// A record's id was used before, for another record.
+pub(crate) fn record_id_reused() -> Status {
+    Told::new(
+        Code::InvalidArgument,
+        "RECORD_ID_REUSED",
+        "record_id: was used before for another record",
+        "record_id：已用于另一条记录",
+    )
+    .into()
+}
+
+/// A record that the rules refuse.
+pub(crate) fn of_recording(refusal: recording::Refusal) -> Status {
+    let (reason, en, zh) = match refusal {
+        recording::Refusal::ModeNotAllowed => (
+            "MODE_NOT_ALLOWED",
+            "the elder is not to be visited in this way on that day",
+            "该老年人当日不适用此探访方式",
+        ),
+        recording::Refusal::ConsentRequired => (
+            "CONSENT_REQUIRED",
+            "a visit at home needs consent granted before it begins",
+            "入户探访须事先征得同意",
+        ),
+        recording::Refusal::NotInScope => (
+            "NOT_IN_SCOPE",
+            "the elder was not in scope on that day",
+            "该老年人当日不在探访范围内",
+        ),
+        recording::Refusal::VisitorUnknown => (
+            "VISITOR_UNKNOWN",
+            "not a visitor of the elder's county who is active on that day",
+            "当日在该县没有此探访人员",
+        ),
+        recording::Refusal::TimeInvalid => (
+            "TIME_INVALID",
+            "the times of the visit cannot be",
+            "探访时间不合理",
+        ),
+    };
+    errors::failed_precondition(reason, en, zh)
+}
+
+/// An elder's year that refuses.
+pub(crate) fn of_year(refusal: elder_year::Refusal) -> Status {
+    let (reason, en, zh) = match refusal {
+        elder_year::Refusal::RecordUnknown => (
+            "RECORD_UNKNOWN",
+            "there is no such record",
+            "没有该探访记录",
+        ),
+        elder_year::Refusal::NotDoubtful => (
+            "NOT_DOUBTFUL",
+            "nothing about the record is in doubt",
+            "该记录没有疑点",
+        ),
+        elder_year::Refusal::AlreadyDecided => (
+            "ALREADY_DECIDED",
+            "a supervisor has decided already: the first decision holds",
+            "已有核实结论，以首次结论为准",
+        ),
+        elder_year::Refusal::ReferralUnknown => (
+            "REFERRAL_UNKNOWN",
+            "there is no such referral",
+            "没有该转介",
+        ),
+        elder_year::Refusal::ReferralClosed => (
+            "REFERRAL_CLOSED",
+            "the referral has been closed",
+            "该转介已办结",
+        ),
+    };
+    errors::failed_precondition(reason, en, zh)
+}
+
+/// A visitor that refuses.
+pub(crate) fn of_visitor(refusal: visitor::Refusal) -> Status {
+    let (reason, en, zh) = match refusal {
+        visitor::Refusal::Unknown => (
+            "VISITOR_UNKNOWN",
+            "there is no such visitor",
+            "没有该探访人员",
+        ),
+        visitor::Refusal::AlreadyRegistered => (
+            "ALREADY_REGISTERED",
+            "the visitor is registered already",
+            "该探访人员已登记",
+        ),
+        visitor::Refusal::CountyFixed => (
+            "COUNTY_FIXED",
+            "a visitor visits in one county: in another it is registered anew",
+            "探访人员限于一个县，跨县须重新登记",
+        ),
+        visitor::Refusal::Retired => (
+            "VISITOR_RETIRED",
+            "the visitor has retired",
+            "该探访人员已退出",
+        ),
+        visitor::Refusal::EndsBeforeStart => (
+            "ENDS_BEFORE_START",
+            "the last day lies before the first",
+            "截止日早于起始日",
+        ),
+    };
+    errors::failed_precondition(reason, en, zh)
+}
+
+/// A division's visiting that refuses.
+pub(crate) fn of_visiting(refusal: visiting::Refusal) -> Status {
+    let (reason, en, zh) = match refusal {
+        visiting::Refusal::AlreadyStarted => (
+            "ALREADY_STARTED",
+            "the division has started visiting, on another day",
+            "该区划已于其他日期启动探访",
+        ),
+        visiting::Refusal::NotStarted => (
+            "NOT_STARTED",
+            "the division has not started visiting",
+            "该区划尚未启动探访",
+        ),
+    };
+    errors::failed_precondition(reason, en, zh)
+}

@@ -1,0 +1,338 @@
+//! Visitors and divisions that visit: what callers ask of them, and what is told about them.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use civic::{DivisionCode, ElderId, LocalDay, Set, VillageCode, VisitMode, VisitorKind};
+use decider::Decider as _;
+use elders::codec::write_day;
+use elders::terms::wire_set;
+use eventlog::{Loaded, Position};
+use proto::eldercare::visits::v1 as pb;
+use service::{Caller, errors};
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+use vault::{DataKey, Sealed};
+
+use crate::book_table::{self, set, word};
+use crate::codec::{VisitTerm as _, purpose};
+use crate::visiting;
+use crate::visitor::{self, Command, Profile, Visitor};
+use crate::visits::{Visits, beyond, broken, cut, day};
+use crate::{keys, refusals};
+
+/// What is said of a visitor, as it was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) kind: VisitorKind,
+    pub(crate) name: String,
+    pub(crate) phone: String,
+    pub(crate) home: VillageCode,
+    pub(crate) weekly_capacity: u16,
+    pub(crate) modes: Set<VisitMode>,
+}
+
+/// What of it changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) kind: Option<VisitorKind>,
+    pub(crate) name: Option<String>,
+    pub(crate) phone: Option<String>,
+    pub(crate) home: Option<VillageCode>,
+    pub(crate) weekly_capacity: Option<u16>,
+    pub(crate) modes: Option<Set<VisitMode>>,
+}
+
+/// A command of a caller with its request id and digest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) request_id: Uuid,
+    pub(crate) digest: [u8; 16],
+}
+
+/// Which visitors are listed.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) division: DivisionCode,
+    pub(crate) retired_too: bool,
+}
+
+/// The id of the visitor that a request registers: the same for ever, so that a retry registers nobody twice.
+fn visitor_of(request_id: Uuid) -> Uuid {
+    Uuid::new_v5(&request_id, b"visitor")
+}
+
+impl Visits {
+    /// Registers a visitor.
+    pub(crate) async fn register_visitor(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        said: Said,
+        active_from: LocalDay,
+    ) -> Result<(Uuid, Position), Status> {
+        caller.may_here(&said.home.division())?;
+        let visitor = visitor_of(asked.request_id);
+        let key = self.keys.create(visitor).await?;
+        let profile = Profile {
+            kind: said.kind,
+            home: said.home,
+            weekly_capacity: said.weekly_capacity,
+            modes: said.modes,
+            name: sealed(&key, visitor, said.name, said.phone),
+        };
+        let division = said.home.division();
+        let context =
+            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let command = Command::Register {
+            visitor,
+            profile,
+            active_from,
+        };
+        let committed = self
+            .visitors
+            .execute(&visitor.to_string(), &context, &command)
+            .await
+            .map_err(|error| service::not_executed(error, refusals::of_visitor))?;
+        Ok((visitor, committed.position))
+    }
+
+    /// Changes what is said of a visitor.
+    pub(crate) async fn update_visitor(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        (visitor, etag): (Uuid, Option<u64>),
+        change: Change,
+    ) -> Result<Position, Status> {
+        let division = self.may_change(caller, visitor).await?;
+        if let Some(home) = &change.home {
+            caller.may_here(&home.division())?;
+        }
+        let key = self.keys.key(visitor).await?;
+        let key = key.ok_or_else(|| refusals::no_visitor(visitor))?;
+        let context =
+            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let committed = self
+            .visitors
+            .execute_with(&visitor.to_string(), &context, |held| {
+                let outcome = changed(&held, visitor, etag, &change, &key);
+                async move { outcome }
+            })
+            .await
+            .map_err(|error| service::not_executed(error, |status| status))?;
+        Ok(committed.position)
+    }
+
+    /// Has a visitor decide a command that needs nothing sealed.
+    pub(crate) async fn change_visitor(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        visitor: Uuid,
+        command: Command,
+    ) -> Result<Position, Status> {
+        let division = self.may_change(caller, visitor).await?;
+        let context =
+            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let committed = self
+            .visitors
+            .execute(&visitor.to_string(), &context, &command)
+            .await
+            .map_err(|error| service::not_executed(error, refusals::of_visitor))?;
+        Ok(committed.position)
+    }
+
+    async fn may_change(&self, caller: &Caller, visitor: Uuid) -> Result<DivisionCode, Status> {
+        let loaded = self
+            .visitors
+            .load(&visitor.to_string())
+            .await
+            .map_err(service::not_loaded)?;
+        match &loaded.state {
+            Visitor::Unknown => Err(refusals::no_visitor(visitor)),
+            Visitor::Registered(state) => {
+                let division = state.profile.home.division();
+                caller.may_here(&division)?;
+                Ok(division)
+            }
+        }
+    }
+
+    /// Pairs only elders who are there.
+    pub(crate) async fn elders_are_known(&self, elders: &[ElderId]) -> Result<(), Status> {
+        let known = crate::facts_table::of(&self.pool, elders)
+            .await
+            .map_err(broken)?;
+        let missing = elders.iter().find(|elder| {
+            known
+                .get(elder)
+                .is_none_or(|kept| kept.facts.is_none())
+        });
+        missing.map_or(Ok(()), |elder| Err(refusals::no_elder(*elder)))
+    }
+
+    /// A page of visitors, and the cursor of the next one.
+    pub(crate) async fn list_visitors(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        after: Option<Uuid>,
+        size: u32,
+    ) -> Result<(Vec<pb::Visitor>, Option<Uuid>), Status> {
+        caller.may_here(&filter.division)?;
+        let statement = format!(
+            "SELECT visitor_id, kind, home, weekly_capacity, modes, active_from, active_until, name, sequence, \
+                    ARRAY(SELECT elder_id FROM {book}.pairing p WHERE p.visitor_id = v.visitor_id ORDER BY elder_id) \
+             FROM {book}.visitor v WHERE home >= $1 AND home < $2 AND ($3 OR active_until IS NULL OR active_until >= $4) \
+             AND ($5::uuid IS NULL OR visitor_id > $5) ORDER BY visitor_id LIMIT $6",
+            book = book_table::NAME
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(filter.division.as_str())
+            .bind(beyond(&filter.division))
+            .bind(filter.retired_too)
+            .bind(self.today().date())
+            .bind(after)
+            .bind(i64::from(size) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(broken)?;
+        let ids = rows
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<Result<Vec<Uuid>, _>>()
+            .map_err(broken)?;
+        let keys = self.keys.vault.keys(&ids).await;
+        let keys = keys.map_err(|error| keys::away(&error))?;
+        let mut visitors = rows
+            .iter()
+            .map(|row| told(row, &keys))
+            .collect::<Result<Vec<_>, sqlx::Error>>()
+            .map_err(broken)?;
+        let next = cut(&mut visitors, size).and_then(|last| last.visitor_id.parse().ok());
+        Ok((visitors, next))
+    }
+
+    /// A visitor's visits, elders, minutes and doubtful records.
+    pub(crate) async fn visitor_figures(
+        &self,
+        caller: &Caller,
+        visitor: Uuid,
+        (first, last): (LocalDay, LocalDay),
+    ) -> Result<pb::GetVisitorFiguresResponse, Status> {
+        self.may_change(caller, visitor).await?;
+        let statement = format!(
+            "SELECT count(*) FILTER (WHERE counted_at IS NOT NULL), \
+                    count(DISTINCT elder_id) FILTER (WHERE counted_at IS NOT NULL), \
+                    coalesce(sum(floor(extract(epoch FROM end_at - start_at) / 60)::bigint) FILTER (WHERE counted_at IS NOT NULL), 0)::bigint, \
+                    count(*) FILTER (WHERE doubts <> 0 AND decision = 0) \
+             FROM {}.record WHERE visitor_id = $1 AND day BETWEEN $2 AND $3",
+            book_table::NAME
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(visitor)
+            .bind(first.date())
+            .bind(last.date())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(broken)?;
+        let figures = || {
+            Ok::<_, sqlx::Error>(pb::GetVisitorFiguresResponse {
+                visits: row.try_get(0)?,
+                elders: row.try_get(1)?,
+                minutes: row.try_get(2)?,
+                doubtful: row.try_get(3)?,
+            })
+        };
+        figures().map_err(broken)
+    }
+
+    /// Says from which day on a division visits.
+    pub(crate) async fn start_visiting(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        division: DivisionCode,
+        on: LocalDay,
+    ) -> Result<Position, Status> {
+        caller.may_here(&division)?;
+        let context =
+            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let command = visiting::Command::Start { division, on };
+        let committed = self
+            .visitings
+            .execute(division.as_str(), &context, &command)
+            .await
+            .map_err(|error| service::not_executed(error, refusals::of_visiting))?;
+        Ok(committed.position)
+    }
+}
+
+fn sealed(key: &DataKey, visitor: Uuid, name: String, phone: String) -> Sealed<pb::VisitorName> {
+    key.seal(purpose::VISITOR, visitor, &pb::VisitorName { name, phone })
+}
+
+/// What follows from a change of what is said.
+fn changed(
+    held: &Loaded<Visitor>,
+    visitor: Uuid,
+    etag: Option<u64>,
+    change: &Change,
+    key: &DataKey,
+) -> Result<Vec<visitor::Event>, Status> {
+    if etag.is_some_and(|etag| etag != held.sequence) {
+        return Err(errors::etag_mismatch());
+    }
+    let Visitor::Registered(state) = &held.state else {
+        return Err(refusals::no_visitor(visitor));
+    };
+    let mut profile = state.profile.clone();
+    if change.name.is_some() || change.phone.is_some() {
+        let before = key.open(purpose::VISITOR, visitor, &profile.name);
+        let before = before.map_err(|error| errors::internal(&error))?;
+        let after = pb::VisitorName {
+            name: change.name.clone().unwrap_or_else(|| before.name.clone()),
+            phone: change.phone.clone().unwrap_or_else(|| before.phone.clone()),
+        };
+        if after != before {
+            profile.name = sealed(key, visitor, after.name, after.phone);
+        }
+    }
+    profile.kind = change.kind.unwrap_or(profile.kind);
+    profile.home = change.home.unwrap_or(profile.home);
+    profile.weekly_capacity = change.weekly_capacity.unwrap_or(profile.weekly_capacity);
+    profile.modes = change.modes.unwrap_or(profile.modes);
+    held.state
+        .decide(&Command::Update { visitor, profile })
+        .map_err(refusals::of_visitor)
+}
+
+fn told(
+    row: &sqlx::postgres::PgRow,
+    keys: &HashMap<Uuid, std::sync::Arc<DataKey>>,
+) -> Result<pb::Visitor, sqlx::Error> {
+    let id: Uuid = row.try_get(0)?;
+    let name = Sealed::<pb::VisitorName>::from_bytes(row.try_get::<&[u8], _>(7)?).ok();
+    let name = name
+        .zip(keys.get(&id))
+        .and_then(|(name, key)| key.open(purpose::VISITOR, id, &name).ok())
+        .unwrap_or_default();
+    let until: Option<NaiveDate> = row.try_get(6)?;
+    let paired: Vec<Uuid> = row.try_get(9)?;
+    Ok(pb::Visitor {
+        visitor_id: id.to_string(),
+        kind: word::<VisitorKind>(row.try_get(1)?)?.number(),
+        name: name.name,
+        phone: name.phone,
+        home_division_code: row.try_get(2)?,
+        weekly_capacity: row.try_get(3)?,
+        modes: wire_set(set::<VisitMode>(row.try_get(4)?)),
+        active_from: Some(write_day(day(row.try_get(5)?)?)),
+        active_until: until.map(day).transpose()?.map(write_day),
+        paired_elder_ids: paired.iter().map(ToString::to_string).collect(),
+        etag: service::etag(row.try_get::<i64, _>(8)?.cast_unsigned()),
+    })
+}
+

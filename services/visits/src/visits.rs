@@ -1,0 +1,144 @@
+//! What visits answers from: logs, read models and clock, and waiting for what a caller has seen.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use civic::{DivisionCode, LocalDay, VillageCode};
+use eventlog::{EventLog, Position, Repository};
+use readmodel::{DatabaseError, Follower};
+use service::{Clock, Deadline, RequestDigests, errors};
+use sqlx::PgPool;
+use tokio::sync::Mutex;
+use tonic::Status;
+
+use crate::elder_year::ElderYear;
+use crate::keys::Keys;
+use crate::progress::ProgressFollower;
+use crate::reader::reaches;
+use crate::standing::Standings;
+use crate::visiting::Visiting;
+use crate::visitor::Visitor;
+
+/// How long an answer waits for a position where the call has no nearer deadline.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the answers are made of. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Visits {
+    pub(crate) pool: PgPool,
+    pub(crate) registry: Arc<dyn EventLog>,
+    pub(crate) tiering: Arc<dyn EventLog>,
+    pub(crate) own: Arc<dyn EventLog>,
+    pub(crate) clock: Clock,
+    pub(crate) keys: Keys,
+    pub(crate) visitors: Repository<Visitor>,
+    pub(crate) visitings: Repository<Visiting>,
+    pub(crate) years: Repository<ElderYear>,
+    pub(crate) facts: Follower,
+    pub(crate) policies: Follower,
+    pub(crate) book: Follower,
+    pub(crate) standings: ProgressFollower,
+    pub(crate) examined: ProgressFollower,
+    pub(crate) digests: RequestDigests,
+    /// The policies by which arriving records are judged, and up to which sequence of tiering's log they are known.
+    pub(crate) rules: Arc<Mutex<(u64, Standings)>>,
+}
+
+impl Visits {
+    /// The day now.
+    pub(crate) fn today(&self) -> LocalDay {
+        self.clock.today()
+    }
+
+    /// Waits until what is judged takes a position into account.
+    pub(crate) async fn wait_to_judge(
+        &self,
+        position: Option<Position>,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let Some(position) = position else {
+            return Ok(());
+        };
+        let follower = [&self.facts, &self.policies, &self.book]
+            .into_iter()
+            .find(|follower| follower.stream() == position.stream);
+        match follower {
+            Some(follower) => within(deadline, reaches(follower, position.sequence)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until answers take a position into account.
+    pub(crate) async fn wait(
+        &self,
+        position: Option<Position>,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let Some(Position { stream, sequence }) = position else {
+            return Ok(());
+        };
+        let waiting = async {
+            if stream == self.registry.stream() {
+                let enough = |progress: &crate::progress::Progress| progress.first >= sequence;
+                self.standings.wait_until(enough).await;
+            } else if stream == self.tiering.stream() {
+                let enough = |progress: &crate::progress::Progress| progress.second >= sequence;
+                self.standings.wait_until(enough).await;
+            } else {
+                self.examined_up_to(sequence).await;
+            }
+        };
+        within(deadline, waiting).await
+    }
+
+    /// Waits until records up to a sequence are judged, and what came of it can be read.
+    pub(crate) async fn examined_up_to(&self, sequence: u64) {
+        let enough = |progress: &crate::progress::Progress| progress.first >= sequence;
+        let examined = self.examined.wait_until(enough).await;
+        reaches(&self.book, sequence.max(examined.second)).await;
+    }
+}
+
+/// Waits as long as the call may take.
+pub(crate) async fn within(
+    deadline: Deadline,
+    waiting: impl Future<Output = ()>,
+) -> Result<(), Status> {
+    let most = deadline.wait_at_most(PATIENCE);
+    tokio::time::timeout(most, waiting)
+        .await
+        .map_err(|_elapsed| errors::deadline_exceeded())
+}
+
+/// The answer where the database is away.
+pub(crate) fn broken(error: sqlx::Error) -> Status {
+    tracing::warn!(error = %DatabaseError::from(error), "the database is unavailable");
+    errors::unavailable("the database")
+}
+
+/// The first text after all codes of a division's subtree.
+pub(crate) fn beyond(division: &DivisionCode) -> String {
+    // ':' comes after '9'.
+    format!("{division}:")
+}
+
+/// A village of a row.
+pub(crate) fn village(text: &str) -> Result<VillageCode, sqlx::Error> {
+    text.parse()
+        .map_err(|_code| sqlx::Error::Decode("a column holds no village".into()))
+}
+
+/// A day of a row.
+pub(crate) fn day(date: NaiveDate) -> Result<LocalDay, sqlx::Error> {
+    LocalDay::try_from(date).map_err(|_day| sqlx::Error::Decode("a column holds no day".into()))
+}
+
+/// Cuts a page to its size; the last element where more follow.
+pub(crate) fn cut<T>(page: &mut Vec<T>, size: u32) -> Option<&T> {
+    let size = size as usize;
+    let more = page.len() > size;
+    page.truncate(size);
+    page.last().filter(|_| more)
+}
