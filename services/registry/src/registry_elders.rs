@@ -14,7 +14,7 @@ use crate::{divisions_table, duplicates_table, elders_table, elders_table::Elder
 pub const NAME: &str = "registry_elders";
 
 /// Raised whenever tables or fold change.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 static TABLES: LazyLock<String> = LazyLock::new(|| {
     [
