@@ -12,6 +12,7 @@ use proto::eldercare::{
         AdvanceClockRequest, GetClockRequest, simulation_service_client::SimulationServiceClient,
     },
     tiering::v1::tiering_service_client::TieringServiceClient,
+    visits::v1::visit_service_client::VisitServiceClient,
 };
 use tonic::{
     Code, Request, Status,
@@ -98,6 +99,11 @@ impl Client {
     /// The vault.
     pub fn vault(&self) -> VaultServiceClient<Channel> {
         VaultServiceClient::new(self.0.clone())
+    }
+
+    /// Visits.
+    pub fn visits(&self) -> VisitServiceClient<Channel> {
+        VisitServiceClient::new(self.0.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// The simulated clock.

@@ -1,8 +1,10 @@
-//! A county's data set in the format of the sample county: its dates, divisions, survey workbooks, residents and changes.
+//! A county's data set in the format of the sample county: its dates, divisions, survey workbooks, residents, changes and
+//! visits.
 
 mod changes;
 mod fields;
 mod residents;
+mod visits;
 
 use std::{
     fs,
@@ -10,7 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use civic::LocalDay;
+use chrono::{DateTime, Utc};
+use civic::{CalendarMonth, LocalDay};
 use proto::eldercare::r#type::v1 as types;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -19,6 +22,7 @@ pub use changes::{Change, ChangeKind};
 use fields::Fields;
 pub use fields::Problem;
 pub use residents::Resident;
+pub use visits::{Confirmation, Pairing, Visit, Visitor};
 
 /// The name space of the request ids that loading derives from a data set's lines, so that loading twice acts once.
 const LOADING: Uuid = Uuid::from_u128(0x6c0f_8f0e_51b4_5d0b_9d3c_3d0c_2f5a_9e41);
@@ -44,6 +48,12 @@ pub struct Set {
     pub facts_hold_from: LocalDay,
     /// The days for which tiers are expected.
     pub tier_dates: Vec<LocalDay>,
+    /// The month of the visits; none where the set has no visits.
+    pub visits_month: Option<CalendarMonth>,
+    /// The day on which the county starts visiting.
+    pub visits_start_on: Option<LocalDay>,
+    /// When coverage and duties are read.
+    pub visits_evaluated_at: Option<DateTime<Utc>>,
 }
 
 /// A survey workbook of one town.
@@ -92,6 +102,9 @@ impl County {
             import_as_of: fields.day("import_as_of")?,
             facts_hold_from: fields.day("facts_hold_from")?,
             tier_dates: fields.days("tier_dates")?,
+            visits_month: fields.optional_month("visits_month")?,
+            visits_start_on: fields.optional_day("visits_start_on")?,
+            visits_evaluated_at: fields.optional_instant("visits_evaluated_at")?,
         };
         if fields
             .optional_text("time_zone")?
@@ -172,7 +185,7 @@ impl County {
     pub fn residents(
         &self,
     ) -> Result<impl Iterator<Item = Result<Line<Resident>, Problem>> + use<>, Problem> {
-        self.lines("residents.ndjson", Resident::read)
+        self.lines("residents.ndjson".to_owned(), Resident::read)
     }
 
     /// The changes, in the order of the file.
@@ -182,7 +195,76 @@ impl County {
     pub fn changes(
         &self,
     ) -> Result<impl Iterator<Item = Result<Line<Change>, Problem>> + use<>, Problem> {
-        self.lines("changes.ndjson", Change::read)
+        self.lines("changes.ndjson".to_owned(), Change::read)
+    }
+
+    /// The visitors, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first row that can't be understood.
+    pub fn visitors(&self) -> Result<Vec<Line<Visitor>>, Problem> {
+        self.rows("visitors.csv", Visitor::read)
+    }
+
+    /// Who is paired with whom, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first row that can't be understood.
+    pub fn pairings(&self) -> Result<Vec<Line<Pairing>>, Problem> {
+        self.rows("pairings.csv", Pairing::read)
+    }
+
+    /// The records of visits, in the order of arrival.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn visits(&self) -> Result<Vec<Line<Visit>>, Problem> {
+        let Some(month) = self.set.visits_month else {
+            return Ok(Vec::new());
+        };
+        self.lines(format!("visits-{month}.ndjson"), Visit::read)?
+            .collect()
+    }
+
+    /// What supervisors decided, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn confirmations(&self) -> Result<Vec<Line<Confirmation>>, Problem> {
+        self.lines("confirmations.ndjson".to_owned(), Confirmation::read)?
+            .collect()
+    }
+
+    /// The rows of a table of comma-separated values; none where the set has no such file.
+    fn rows<T>(
+        &self,
+        file: &str,
+        parse: impl Fn(&Fields<'_>) -> Result<T, Problem>,
+    ) -> Result<Vec<Line<T>>, Problem> {
+        if !self.has(file) {
+            return Ok(Vec::new());
+        }
+        let text = read(&self.folder.join(file), file)?;
+        let text = text.trim_start_matches('\u{feff}');
+        let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+        let headers = reader.headers().map_err(|error| not_csv(file, &error))?;
+        let headers = headers.clone();
+        let mut rows = Vec::new();
+        for row in reader.records() {
+            let row = row.map_err(|error| not_csv(file, &error))?;
+            let number = row.position().map_or(0, csv::Position::line);
+            let cells = headers.iter().zip(row.iter());
+            let values = cells
+                .map(|(header, cell)| (header.to_owned(), Value::from(cell.trim())))
+                .collect();
+            let text = row.iter().collect::<Vec<_>>().join(",");
+            rows.push(Line {
+                number,
+                request_id: self.request_id(file, number, text.as_bytes()),
+                what: parse(&Fields::of_line(file, number, &values))?,
+            });
+        }
+        Ok(rows)
     }
 
     /// What is expected of a part, as JSON; `None` where the set expects nothing of it.
@@ -202,17 +284,17 @@ impl County {
 
     fn lines<T, F>(
         &self,
-        file: &'static str,
+        file: String,
         parse: F,
     ) -> Result<impl Iterator<Item = Result<Line<T>, Problem>> + use<T, F>, Problem>
     where
         F: Fn(&Fields<'_>) -> Result<T, Problem>,
     {
-        let path = self.folder.join(file);
+        let path = self.folder.join(&file);
         let reader = match fs::File::open(&path) {
             Ok(opened) => Some(BufReader::new(opened)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Problem::with_file(file, error.to_string())),
+            Err(error) => return Err(Problem::with_file(&file, error.to_string())),
         };
         let county = self.clone();
         let lines = reader
@@ -223,19 +305,19 @@ impl County {
                 Ok(text) if text.trim().is_empty() => return None,
                 Ok(text) => text,
                 Err(error) => {
-                    return Some(Err(Problem::with_line(file, number, error.to_string())));
+                    return Some(Err(Problem::with_line(&file, number, error.to_string())));
                 }
             };
             let line = || {
                 let value: Value = serde_json::from_str(&text)
-                    .map_err(|error| not_json(file, Some(number), &error))?;
+                    .map_err(|error| not_json(&file, Some(number), &error))?;
                 let values: &Map<String, Value> = value
                     .as_object()
-                    .ok_or_else(|| Problem::with_line(file, number, "is no JSON object"))?;
-                let what = parse(&Fields::of_line(file, number, values))?;
+                    .ok_or_else(|| Problem::with_line(&file, number, "is no JSON object"))?;
+                let what = parse(&Fields::of_line(&file, number, values))?;
                 Ok(Line {
                     number,
-                    request_id: county.request_id(file, number, text.as_bytes()),
+                    request_id: county.request_id(&file, number, text.as_bytes()),
                     what,
                 })
             };

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use serde::Serialize;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
+use visits::{book_table::BookTable, policies_table::PoliciesTable};
 
 use crate::{
     output::{Progress, Report, number, table},
@@ -38,7 +39,11 @@ pub async fn rebuild(
     progress: Progress,
 ) -> anyhow::Result<Rebuilt> {
     let names = chosen(names)?;
-    let Services { registry, tiering } = workplace.services().await?;
+    let Services {
+        registry,
+        tiering,
+        visits,
+    } = workplace.services().await?;
     let mut rebuilt = Vec::new();
     for name in names {
         let since = std::time::Instant::now();
@@ -61,7 +66,17 @@ pub async fn rebuild(
             "tiering_facts" => {
                 readmodel::rebuild(&tiering.pool(), tiering.registry_log(), FactsTable, tell).await
             }
-            _tiers => readmodel::rebuild(&tiering.pool(), tiering.log(), TiersTable, tell).await,
+            "tiering_tiers" => {
+                readmodel::rebuild(&tiering.pool(), tiering.log(), TiersTable, tell).await
+            }
+            "visits_elders" => {
+                let fold = visits::facts_table::FactsTable;
+                readmodel::rebuild(&visits.pool(), visits.registry_log(), fold, tell).await
+            }
+            "visits_policies" => {
+                readmodel::rebuild(&visits.pool(), visits.tiering_log(), PoliciesTable, tell).await
+            }
+            _book => readmodel::rebuild(&visits.pool(), visits.log(), BookTable, tell).await,
         }
         .with_context(|| format!("rebuild {name}"))?;
         let (position, seconds) = (position.into_inner(), since.elapsed().as_secs_f64());

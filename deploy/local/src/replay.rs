@@ -4,8 +4,10 @@ pub mod compare;
 mod elders;
 pub mod figures;
 mod play_changes;
+mod play_visits;
 pub mod report;
 pub mod timeline;
+mod visits_figures;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,6 +22,7 @@ use crate::{
     output::Progress,
 };
 use elders::Directory;
+use play_visits::Diary;
 use timeline::{Happening, Moment};
 
 /// What came out of playing a data set.
@@ -41,6 +44,8 @@ pub struct Played {
     pub statuses: BTreeMap<LocalDay, Value>,
     /// The tiers at the end of a day, as `expected/tiers-<date>.json` has them.
     pub tiers: BTreeMap<LocalDay, Value>,
+    /// The visits, as `expected/visits.json` has them.
+    pub visits: Option<Value>,
 }
 
 /// Something that is read from the system when the clock comes to its instant.
@@ -52,6 +57,8 @@ enum Reading {
     Statuses(LocalDay),
     /// The tiers.
     Tiers(LocalDay),
+    /// Coverage, duties and what became of records.
+    Visits,
 }
 
 /// What comes next on the clock: what happens at an instant comes before what is read at it.
@@ -100,6 +107,7 @@ pub async fn play(
         reached: Reached::default(),
         directory: Directory::default(),
         names: HashMap::new(),
+        diary: Diary::default(),
     };
     let mut played = Played::default();
 
@@ -120,6 +128,9 @@ pub async fn play(
         (played.residents, played.failed) =
             load::residents(client, county, &mut stage.reached, progress).await?;
     }
+    // Also where a part was played before: who is registered already is answered again.
+    let visitors = stage.diary.begin(client, county, &mut stage.directory, progress);
+    played.failed.extend(visitors.await?);
 
     let steps = steps(county, moments, extent);
     let bar = progress.begin("时间线 playing what happened", steps.len() as u64);
@@ -145,6 +156,7 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
     if extent.reads {
         let first_change = moments.iter().find(|moment| match moment.what {
             Happening::Change(_) => true,
+            Happening::Visit(_) | Happening::Confirmation(_) => false,
         });
         let before_changes = first_change.map_or_else(
             || last_moment(county.set.import_as_of),
@@ -154,6 +166,9 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
         for day in &county.set.tier_dates {
             readings.push((last_moment(*day), Reading::Statuses(*day)));
             readings.push((last_moment(*day), Reading::Tiers(*day)));
+        }
+        if let Some(at) = county.set.visits_evaluated_at {
+            readings.push((at, Reading::Visits));
         }
     }
     let mut steps: Vec<_> = moments
@@ -188,6 +203,7 @@ struct Stage<'a> {
     reached: Reached,
     directory: Directory,
     names: HashMap<String, String>,
+    diary: Diary,
 }
 
 impl Stage<'_> {
@@ -201,6 +217,14 @@ impl Stage<'_> {
                     }
                     Err(line) => played.failed.push(line),
                 }
+            }
+            Happening::Visit(visit) => {
+                let outcome = self.diary.record(self.client, self.county, &mut self.directory, &visit);
+                played.failed.extend(outcome.await?);
+            }
+            Happening::Confirmation(decision) => {
+                let outcome = self.diary.decide(self.client, self.county, &decision);
+                played.failed.extend(outcome.await?);
             }
         }
         Ok(())
@@ -234,6 +258,11 @@ impl Stage<'_> {
                 )
                 .await?;
                 played.tiers.insert(day, tiers);
+            }
+            Reading::Visits => {
+                let visits =
+                    visits_figures::visits(client, self.county, &self.diary, &self.directory).await?;
+                played.visits = Some(visits);
             }
         }
         Ok(())
@@ -277,7 +306,9 @@ mod tests {
             )
         );
         assert_eq!(found.last().unwrap().1, Reading::Tiers(day("2024-11-19")));
-        assert_eq!(found.len(), 7);
+        let evaluated = ("2024-10-31T16:00:00+00:00".to_owned(), Reading::Visits);
+        assert!(found.contains(&evaluated));
+        assert_eq!(found.len(), 8);
     }
 
     #[test]

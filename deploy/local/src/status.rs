@@ -67,10 +67,14 @@ pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
         .await
         .context("list the streams")?;
     streams.sort_by(|one, other| one.name.cmp(&other.name));
-    let Services { registry, tiering } = workplace.services().await?;
-    let logs: [Arc<dyn EventLog>; 2] = [registry.log(), tiering.log()];
+    let Services {
+        registry,
+        tiering,
+        visits,
+    } = workplace.services().await?;
+    let logs: [Arc<dyn EventLog>; 3] = [registry.log(), tiering.log(), visits.log()];
     let (mut projections, mut parked) = (Vec::new(), Vec::new());
-    for pool in [registry.pool(), tiering.pool()] {
+    for pool in [registry.pool(), tiering.pool(), visits.pool()] {
         projections.extend(readmodel::status(&pool, &logs).await?);
         parked.extend(passed_by(&pool).await?);
     }

@@ -13,6 +13,7 @@ use service::{
 };
 use tiering::TieringSettings;
 use tokio::task::JoinHandle;
+use visits::VisitsSettings;
 
 use crate::{
     connection::{Connection, ConnectionFile},
@@ -79,6 +80,8 @@ pub struct Services {
     pub registry: registry::App,
     /// Tiering.
     pub tiering: tiering::App,
+    /// Visits.
+    pub visits: visits::App,
 }
 
 impl std::fmt::Debug for Services {
@@ -131,16 +134,26 @@ impl Services {
         let tiering = tiering::App::connect(&settings, &config.own, clock.clone())
             .await
             .context("tiering")?;
-        Ok(Self { registry, tiering })
+        let config = loader.load::<VisitsSettings>()?;
+        let settings = settings_of("visits", &config.common, servers, keys)?;
+        let visits = visits::App::beside_registry(&settings, clock.clone(), registry.vault())
+            .await
+            .context("visits")?;
+        Ok(Self {
+            registry,
+            tiering,
+            visits,
+        })
     }
 
     /// Waits until all that is due by the clock is done, in each service.
     fn settled(services: &Arc<Self>, shutdown: &Shutdown) -> Settled {
         let (services, given_up) = (Arc::clone(services), shutdown.requested());
         Arc::new(move |_| {
-            let settled = services.tiering.settled(given_up.clone());
+            let tiering = services.tiering.settled(given_up.clone());
+            let visits = services.visits.settled(given_up.clone());
             Box::pin(async move {
-                settled.await;
+                tokio::join!(tiering, visits);
                 Ok(())
             })
         })
@@ -150,8 +163,9 @@ impl Services {
     fn caught_up(&self, shutdown: &Shutdown) -> impl Future<Output = ()> + Send + use<> {
         let registry = self.registry.settled(shutdown.requested());
         let tiering = self.tiering.settled(shutdown.requested());
+        let visits = self.visits.settled(shutdown.requested());
         async move {
-            tokio::join!(registry, tiering);
+            tokio::join!(registry, tiering, visits);
         }
     }
 }
@@ -183,11 +197,13 @@ impl System {
         let mut tasks = Supervised::new(&shutdown);
         services.registry.background().start(&mut tasks, &shutdown);
         services.tiering.background().start(&mut tasks, &shutdown);
+        services.visits.background().start(&mut tasks, &shutdown);
         let services = Arc::new(services);
         let simulation = Simulation::new(clock.clone(), Services::settled(&services, &shutdown));
         let server = Server::new(&settings);
         let server = services.registry.add_to(server, &shutdown);
         let server = services.tiering.add_to(server, &shutdown);
+        let server = services.visits.add_to(server, &shutdown);
         let server = server.service(
             SimulationServiceServer::new(simulation),
             Simulation::actions(),

@@ -8,6 +8,7 @@ use eventlog::Position;
 use readmodel::Differences;
 use serde::Serialize;
 use tiering::{audit::Audit, facts_table::FactsTable, tiers_table::TiersTable};
+use visits::{book_table::BookTable, policies_table::PoliciesTable};
 
 use crate::{
     output::{Progress, Report, Step, number, table},
@@ -87,7 +88,11 @@ pub async fn verify(
     progress: Progress,
 ) -> anyhow::Result<Verified> {
     let names = chosen(names)?;
-    let Services { registry, tiering } = workplace.services().await?;
+    let Services {
+        registry,
+        tiering,
+        visits,
+    } = workplace.services().await?;
     let mut verified = Vec::new();
     for &name in &names {
         let step: Step = progress.begin(format!("核对 verifying {name}"), 1);
@@ -105,7 +110,15 @@ pub async fn verify(
             "tiering_facts" => {
                 readmodel::verify(&tiering.pool(), tiering.registry_log(), FactsTable, tell).await
             }
-            _tiers => readmodel::verify(&tiering.pool(), tiering.log(), TiersTable, tell).await,
+            TIERS => readmodel::verify(&tiering.pool(), tiering.log(), TiersTable, tell).await,
+            "visits_elders" => {
+                let fold = visits::facts_table::FactsTable;
+                readmodel::verify(&visits.pool(), visits.registry_log(), fold, tell).await
+            }
+            "visits_policies" => {
+                readmodel::verify(&visits.pool(), visits.tiering_log(), PoliciesTable, tell).await
+            }
+            _book => readmodel::verify(&visits.pool(), visits.log(), BookTable, tell).await,
         };
         let found = found.with_context(|| format!("verify {name}"))?;
         step.done(&format!("{} rows", found.rows));

@@ -5,6 +5,7 @@ use proto::eldercare::{
     registry::v1::{SurveyOutcome, SurveyRejection, SurveyWarning},
     tiering::v1::Interval,
     r#type::v1 as types,
+    visits::v1::{Doubt, RecordRefusal, VisitorKind},
 };
 
 /// A closed list of the APIs, each word of which has a number there and a name in data sets.
@@ -82,6 +83,9 @@ words! {
     SurveyRejection = "SURVEY_REJECTION_",
     SurveyWarning = "SURVEY_WARNING_",
     Interval = "INTERVAL_",
+    VisitorKind = "VISITOR_KIND_",
+    Doubt = "DOUBT_",
+    RecordRefusal = "RECORD_REFUSAL_",
 }
 
 /// What officers call a name of ours; empty where they have no word for it.

@@ -84,7 +84,14 @@ impl Workplace {
 }
 
 /// The read models that can be built anew, by name.
-const PROJECTIONS: [&str; 3] = ["registry_elders", "tiering_facts", "tiering_tiers"];
+const PROJECTIONS: [&str; 6] = [
+    "registry_elders",
+    "tiering_facts",
+    "tiering_tiers",
+    "visits_elders",
+    "visits_policies",
+    "visits_book",
+];
 
 /// The read models of these names; all where none is named.
 ///

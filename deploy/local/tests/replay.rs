@@ -83,6 +83,7 @@ fn the_sample_county_comes_out_as_expected_row_by_row() {
         "tiers-2024-10-01.json",
         "tiers-2024-10-31.json",
         "tiers-2024-11-19.json",
+        "visits.json",
     ] {
         part(&report, name);
     }
@@ -95,7 +96,7 @@ fn the_sample_county_comes_out_as_expected_row_by_row() {
         .iter()
         .map(|skipped| &skipped["part"])
         .collect();
-    for service in ["visits", "alerts", "claims"] {
+    for service in ["alerts", "claims"] {
         assert!(
             skipped
                 .iter()

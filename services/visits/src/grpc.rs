@@ -134,9 +134,9 @@ impl VisitService for VisitsFace {
         &self,
         request: Request<pb::PairEldersRequest>,
     ) -> Answer<pb::PairEldersResponse> {
-        let (caller, _) = call(&request)?;
+        let (caller, deadline) = call(&request)?;
         let (asked, visitor, elders, since) = self.parse.pair_elders(request.into_inner())?;
-        self.visits.elders_are_known(&elders).await?;
+        self.visits.elders_are_known(&elders, deadline).await?;
         let command = Command::Pair {
             visitor,
             elders,

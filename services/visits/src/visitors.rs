@@ -9,7 +9,7 @@ use elders::codec::write_day;
 use elders::terms::wire_set;
 use eventlog::{Loaded, Position};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, errors};
+use service::{Caller, Deadline, connections, errors};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -19,7 +19,8 @@ use crate::book_table::{self, set, word};
 use crate::codec::{VisitTerm as _, purpose};
 use crate::visiting;
 use crate::visitor::{self, Command, Profile, Visitor};
-use crate::visits::{Visits, beyond, broken, cut, day};
+use crate::reader::reaches;
+use crate::visits::{Visits, beyond, broken, cut, day, within};
 use crate::{keys, refusals};
 
 /// What is said of a visitor, as it was asked for.
@@ -161,7 +162,16 @@ impl Visits {
     }
 
     /// Pairs only elders who are there.
-    pub(crate) async fn elders_are_known(&self, elders: &[ElderId]) -> Result<(), Status> {
+    pub(crate) async fn elders_are_known(
+        &self,
+        elders: &[ElderId],
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let registered = async {
+            let last = connections::last_sequence(self.registry.as_ref()).await;
+            reaches(&self.facts, last).await;
+        };
+        within(deadline, registered).await?;
         let known = crate::facts_table::of(&self.pool, elders)
             .await
             .map_err(broken)?;

@@ -1,7 +1,7 @@
 //! One line of a data set, read field by field; what is wrong is told by file, line and field, never by the value.
 
 use chrono::{DateTime, Utc};
-use civic::LocalDay;
+use civic::{CalendarMonth, LocalDay};
 use proto::eldercare::r#type::v1 as types;
 use serde_json::{Map, Value};
 
@@ -133,6 +133,34 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn optional_day(&self, field: &str) -> Result<Option<LocalDay>, Problem> {
         self.read(field, |text| text.parse().ok(), "is no day (YYYY-MM-DD)")
+    }
+
+    pub(crate) fn optional_month(&self, field: &str) -> Result<Option<CalendarMonth>, Problem> {
+        self.read(field, |text| text.parse().ok(), "is no month (YYYY-MM)")
+    }
+
+    /// Texts of a list.
+    pub(crate) fn texts(&self, field: &str) -> Result<Vec<String>, Problem> {
+        let texts = self.list(field)?.iter().map(|one| one.as_str());
+        texts
+            .map(|text| text.map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.problem(field, "holds something that is no text"))
+    }
+
+    /// Words in one text, separated by a sign.
+    pub(crate) fn separated<W: Word>(&self, field: &str, sign: char) -> Result<Vec<W>, Problem> {
+        let words = self.text(field)?.split(sign).map(W::named);
+        words
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.problem(field, "holds something that is none of the known words"))
+    }
+
+    /// A whole number in a cell of a table.
+    pub(crate) fn integer_cell(&self, field: &str) -> Result<i32, Problem> {
+        self.text(field)?
+            .parse()
+            .map_err(|_| self.problem(field, "is no whole number"))
     }
 
     pub(crate) fn day(&self, field: &str) -> Result<LocalDay, Problem> {

@@ -16,11 +16,15 @@ use crate::{
 };
 
 /// Lists whose order says nothing.
-const SETS: [&str; 4] = [
+const SETS: [&str; 8] = [
     "categories",
     "assistance",
     "observations",
     "wanted_services",
+    "doubts",
+    "to_visit",
+    "missed_at_close",
+    "unmet_at_end",
 ];
 
 /// The result of a replay.
@@ -65,17 +69,7 @@ pub struct Skipped {
 }
 
 /// The services that are not in place yet, with the files (or beginnings of their names) that wait for them.
-const WAITING: [(&str, &[&str]); 3] = [
-    (
-        "visits",
-        &[
-            "visitors.csv",
-            "pairings.csv",
-            "visits-",
-            "confirmations.ndjson",
-            "expected/visits.json",
-        ],
-    ),
+const WAITING: [(&str, &[&str]); 2] = [
     (
         "alerts",
         &[
@@ -128,6 +122,9 @@ pub fn compare(county: &County, played: &Played, seconds: f64) -> Result<Outcome
     for (day, tiers) in &played.tiers {
         part(&format!("tiers-{day}.json"), tiers.clone(), &|_| {})?;
     }
+    if let Some(visits) = &played.visits {
+        part("visits.json", visits.clone(), &|_| {})?;
+    }
     part("headlines.json", headlines(played), &keep_headlines)?;
     let equal = played.failed.is_empty() && parts.iter().all(|part| part.differences.is_empty());
     Ok(Outcome {
@@ -152,7 +149,13 @@ fn key_rows(survey: &mut Value) {
 }
 
 /// The main figures that the services in place can give.
-const HEADLINES: [&str; 4] = ["survey_accepted", "registry_total", "changes", "tiers"];
+const HEADLINES: [&str; 5] = [
+    "survey_accepted",
+    "registry_total",
+    "changes",
+    "tiers",
+    "visit_records",
+];
 
 fn headlines(played: &Played) -> Value {
     let tiers = played
@@ -164,6 +167,7 @@ fn headlines(played: &Played) -> Value {
         "registry_total": played.registry.as_ref().map(|registry| registry["total"].clone()),
         "changes": played.changes,
         "tiers": tiers.collect::<Map<_, _>>(),
+        "visit_records": played.visits.as_ref().map(|visits| visits["totals"].clone()),
     })
 }
 
@@ -200,11 +204,16 @@ fn skipped(county: &County) -> Result<Vec<Skipped>, Problem> {
         "survey/",
         "residents.ndjson",
         "changes.ndjson",
+        "visitors.csv",
+        "pairings.csv",
+        "visits-",
+        "confirmations.ndjson",
     ];
     let expected = [
         "expected/survey.json",
         "expected/registry.json",
         "expected/tiers-",
+        "expected/visits.json",
         "expected/headlines.json",
     ];
     files.retain(|file| {
@@ -324,6 +333,7 @@ mod tests {
             tiers: days
                 .map(|day| (*day, expected(&format!("tiers-{day}.json"))))
                 .collect(),
+            visits: Some(expected("visits.json")),
             ..Played::default()
         }
     }
@@ -333,13 +343,13 @@ mod tests {
         let county = sample();
         let outcome = compare(&county, &as_expected(&county), 1.0).unwrap();
         assert!(outcome.equal, "{}", outcome.text());
-        assert_eq!(outcome.parts.len(), 6);
+        assert_eq!(outcome.parts.len(), 7);
         let skipped: Vec<_> = outcome
             .skipped
             .iter()
             .map(|part| part.part.as_str())
             .collect();
-        assert_eq!(skipped, ["visits", "alerts", "claims"]);
+        assert_eq!(skipped, ["alerts", "claims"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::county::{Change, County, Line, Problem};
+use crate::county::{Change, Confirmation, County, Line, Problem, Visit};
 
 /// Something that happens at an instant.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,10 @@ pub struct Moment {
 pub enum Happening {
     /// A line of `changes.ndjson`.
     Change(Line<Change>),
+    /// A line of the visits of a month.
+    Visit(Line<Visit>),
+    /// A line of `confirmations.ndjson`.
+    Confirmation(Line<Confirmation>),
 }
 
 impl Happening {
@@ -28,6 +32,8 @@ impl Happening {
     pub fn origin(&self) -> (&'static str, u64) {
         match self {
             Self::Change(line) => ("changes.ndjson", line.number),
+            Self::Visit(line) => ("visits", line.number),
+            Self::Confirmation(line) => ("confirmations.ndjson", line.number),
         }
     }
 
@@ -35,6 +41,8 @@ impl Happening {
     fn at(&self) -> DateTime<Utc> {
         match self {
             Self::Change(line) => line.what.recorded_at,
+            Self::Visit(line) => line.what.submitted_at,
+            Self::Confirmation(line) => line.what.at,
         }
     }
 }
@@ -57,7 +65,11 @@ const README_ORDER: [&str; 8] = [
 /// [`Problem`] for the first line that can't be understood.
 pub fn read(county: &County) -> Result<Vec<Moment>, Problem> {
     let changes = county.changes()?.map(|line| line.map(Happening::Change));
-    Ok(in_order(changes.collect::<Result<_, _>>()?))
+    let mut happenings = changes.collect::<Result<Vec<_>, _>>()?;
+    happenings.extend(county.visits()?.into_iter().map(Happening::Visit));
+    let confirmations = county.confirmations()?;
+    happenings.extend(confirmations.into_iter().map(Happening::Confirmation));
+    Ok(in_order(happenings))
 }
 
 /// By instant; at one instant by the file's place in the README, and within a file by line.
