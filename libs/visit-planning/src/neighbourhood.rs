@@ -10,7 +10,7 @@ use crate::{
     cluster::{Cluster, PinnedDoors, Visit},
     prepared::{Prepared, Shortfall},
     solver::{Model, Sum, Var, total},
-    tour::{Legs, lengths_by_set},
+    tour::{self, Legs, lengths_by_set},
     workday::WORKDAYS,
 };
 
@@ -20,8 +20,11 @@ const ROUTES: usize = 2_500;
 /// The most free doors that routes of one visitor and day are made from.
 const DOORS: usize = 11;
 
-/// Steps of the search for one choice.
-const NODES: u64 = 400;
+/// The most free doors on a day on which so many others stay that ways are not counted out any more.
+const AMONG_MANY: usize = 3;
+
+/// Steps of the search for one choice. What it leaves unsettled, the next pass tries from another side.
+const NODES: u64 = 80;
 
 /// The free duties of some visitors, and the days they can be laid on.
 pub(crate) struct Neighbourhood<'c, 'p, 'w> {
@@ -157,7 +160,12 @@ impl<'c, 'p, 'w> Neighbourhood<'c, 'p, 'w> {
     pub(crate) fn is_small(&self) -> bool {
         let mut routes = 0;
         for span in &self.spans {
-            if span.visits.len() > DOORS {
+            // Among doors that stay, sets are few enough that each way is still found exactly, or nearly so.
+            let doors = match span.doors.len() {
+                0 => DOORS,
+                stay => tour::EXACT.saturating_sub(stay).max(AMONG_MANY),
+            };
+            if span.visits.len() > doors {
                 return false;
             }
             let mut sets = 1;

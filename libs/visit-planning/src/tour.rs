@@ -3,7 +3,7 @@
 use civic::GeoPosition;
 
 /// Up to so many doors the shortest way is found among all ways; beyond that it is bettered until no exchange helps.
-const EXACT: usize = 12;
+pub(crate) const EXACT: usize = 12;
 
 /// Metres from place to place, each leg rounded to the metre.
 #[derive(Debug)]

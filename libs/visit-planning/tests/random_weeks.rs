@@ -214,8 +214,6 @@ fn shortest_way(week: &Week, home: GeoPosition, from: GeoPosition, set: usize) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
-
     #[test]
     fn every_plan_holds_and_is_no_worse_than_the_nearest_visitor(week in week(24, 6, 12)) {
         let plan = planned(&week, 2);
