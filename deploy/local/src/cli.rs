@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use chrono::{DateTime, FixedOffset};
 use civic::LocalDay;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{bench::service::Role, output::Output};
 
@@ -107,6 +107,9 @@ pub enum Command {
     /// Explain a tier, or try a draft policy
     #[command(subcommand)]
     Tier(Tier),
+    /// Show how far elders are visited, and who was missed
+    #[command(subcommand)]
+    Visits(Visits),
     /// Build read models anew from the log, beside the ones that serve, and put them in their place
     Rebuild(Projections),
     /// Build read models aside, and compare them row by row with the ones that serve
@@ -243,6 +246,45 @@ pub enum Elder {
         #[arg(short = 'o', long = "file", value_name = "FILE")]
         file: PathBuf,
     },
+}
+
+/// `visits …`
+#[derive(Debug, Subcommand)]
+pub enum Visits {
+    /// How many of the elders in scope were visited in a month, by division
+    Coverage {
+        /// The division
+        #[arg(long, value_name = "CODE")]
+        division: String,
+        /// The month, YYYY-MM [default: the current one]
+        #[arg(long, value_name = "MONTH")]
+        month: Option<String>,
+        /// The level of the divisions to list: city, county, town or village [default: the next below]
+        #[arg(long, value_name = "LEVEL")]
+        by: Option<Level>,
+    },
+    /// Whose visit was missed when a week or month closed
+    Missed {
+        /// The division
+        #[arg(long, value_name = "CODE")]
+        division: String,
+        /// The week, YYYY-Www, or month, YYYY-MM
+        #[arg(long, value_name = "PERIOD")]
+        period: String,
+    },
+}
+
+/// A level of divisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// 市.
+    City,
+    /// 县.
+    County,
+    /// 乡镇、街道.
+    Town,
+    /// 村、社区.
+    Village,
 }
 
 /// What can be asked about tiers.

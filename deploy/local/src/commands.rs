@@ -7,13 +7,13 @@ use service::{Telemetry, config::Loader};
 
 use crate::{
     bench,
-    cli::{Cli, Command, Common, Elder, Export, Import, Tier},
+    cli::{Cli, Command, Common, Elder, Export, Import, Tier, Visits},
     client::Client,
     connection::{Connection, ConnectionFile},
     data_folder::DataFolder,
     demo, elder, export, import,
     output::Progress,
-    rebuild, rotate_keys, sample, servers, status, tier, up, verify,
+    rebuild, rotate_keys, sample, servers, status, tier, up, verify, visiting,
     workplace::Workplace,
 };
 
@@ -136,6 +136,24 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
                 }
                 Tier::Simulate { file, division } => {
                     output.print(&tier::simulate(&client, file, division, progress).await?)?;
+                }
+            }
+            Ok(Ending::Well)
+        }
+        Command::Visits(what) => {
+            let client = client(common)?;
+            match what {
+                Visits::Coverage {
+                    division,
+                    month,
+                    by,
+                } => {
+                    let coverage =
+                        visiting::coverage(&client, division, month.as_deref(), *by).await?;
+                    output.print(&coverage)?;
+                }
+                Visits::Missed { division, period } => {
+                    output.print(&visiting::missed(&client, division, period).await?)?;
                 }
             }
             Ok(Ending::Well)

@@ -27,6 +27,7 @@ pub mod system;
 pub mod tier;
 pub mod up;
 pub mod verify;
+pub mod visiting;
 pub mod wire;
 pub mod words;
 pub mod workplace;

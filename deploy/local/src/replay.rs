@@ -129,7 +129,9 @@ pub async fn play(
             load::residents(client, county, &mut stage.reached, progress).await?;
     }
     // Also where a part was played before: who is registered already is answered again.
-    let visitors = stage.diary.begin(client, county, &mut stage.directory, progress);
+    let visitors = stage
+        .diary
+        .begin(client, county, &mut stage.directory, progress);
     played.failed.extend(visitors.await?);
 
     let steps = steps(county, moments, extent);
@@ -219,7 +221,9 @@ impl Stage<'_> {
                 }
             }
             Happening::Visit(visit) => {
-                let outcome = self.diary.record(self.client, self.county, &mut self.directory, &visit);
+                let outcome =
+                    self.diary
+                        .record(self.client, self.county, &mut self.directory, &visit);
                 played.failed.extend(outcome.await?);
             }
             Happening::Confirmation(decision) => {
@@ -261,7 +265,8 @@ impl Stage<'_> {
             }
             Reading::Visits => {
                 let visits =
-                    visits_figures::visits(client, self.county, &self.diary, &self.directory).await?;
+                    visits_figures::visits(client, self.county, &self.diary, &self.directory)
+                        .await?;
                 played.visits = Some(visits);
             }
         }

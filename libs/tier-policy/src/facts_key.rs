@@ -162,27 +162,27 @@ impl FactsKey {
     /// in scope ([`FactsKey::of`]); how somebody may be visited is asked of others too.
     #[must_use]
     pub fn of_anybody(facts: &FactsOnDay) -> Self {
-            Self::EMPTY
-                .with(
-                    Variable::Age,
-                    u64::from(facts.age.clamp(AGE_IN_SCOPE, OLDEST)),
-                )
-                .with(
-                    Variable::Capability,
-                    u64::from(facts.capability_level().index()),
-                )
-                .with(
-                    Variable::HandicapGrade,
-                    facts
-                        .handicap_grade
-                        .map_or(0, |grade| u64::from(grade.number())),
-                )
-                .with(Variable::Observations, bits(facts.observations))
-                .with(Variable::Categories, bits(facts.categories))
-                .with(Variable::Assistance, bits(facts.assistance))
-                .with(Variable::Circumstances, bits(facts.circumstances))
-                .with(Variable::Sex, u64::from(facts.sex.index()))
-                .with(Variable::Consent, u64::from(facts.consent.state.index()))
+        Self::EMPTY
+            .with(
+                Variable::Age,
+                u64::from(facts.age.clamp(AGE_IN_SCOPE, OLDEST)),
+            )
+            .with(
+                Variable::Capability,
+                u64::from(facts.capability_level().index()),
+            )
+            .with(
+                Variable::HandicapGrade,
+                facts
+                    .handicap_grade
+                    .map_or(0, |grade| u64::from(grade.number())),
+            )
+            .with(Variable::Observations, bits(facts.observations))
+            .with(Variable::Categories, bits(facts.categories))
+            .with(Variable::Assistance, bits(facts.assistance))
+            .with(Variable::Circumstances, bits(facts.circumstances))
+            .with(Variable::Sex, u64::from(facts.sex.index()))
+            .with(Variable::Consent, u64::from(facts.consent.state.index()))
     }
 
     /// The number by which a table keeps it.

@@ -180,8 +180,7 @@ impl App {
         };
         let erasures =
             Erasures::from_now(visits.keys.vault.clone(), Arc::clone(&visits.registry)).await;
-        let (keeper, examiner, closer) =
-            (keeper(&visits), examiner(&visits), closer(&visits));
+        let (keeper, examiner, closer) = (keeper(&visits), examiner(&visits), closer(&visits));
         Ok(Self {
             visits,
             background: Background::new()

@@ -102,7 +102,10 @@ impl Closer {
                 Some((division, period)) if period.end() <= self.clock.now() => {
                     self.close(&mut conn, &visitings, division, period).await?;
                 }
-                next => self.idle(&mut conn, next.map(|(_, period)| period), known).await?,
+                next => {
+                    self.idle(&mut conn, next.map(|(_, period)| period), known)
+                        .await?
+                }
             }
         }
     }
@@ -141,7 +144,10 @@ impl Closer {
         reader::caught_up(self.registry.as_ref(), &self.facts).await?;
         reader::caught_up(self.tiering.as_ref(), &self.policies).await?;
         let tip = self.own.last_sequence().await?;
-        let examined = self.examined.wait_until(|progress| progress.first >= tip).await;
+        let examined = self
+            .examined
+            .wait_until(|progress| progress.first >= tip)
+            .await;
         reader::reaches(&self.book, tip.max(examined.second)).await;
 
         let (mut published, _) = policies_table::all(&mut *conn).await?;
@@ -218,7 +224,9 @@ impl Closer {
             .take_while(|record| record.metadata.time < end)
             .flat_map(|record| &record.events)
             .filter_map(|raw| elders::codec::decode(raw).ok())
-            .fold(None, |facts, event| facts_table::after(facts, &event, elder));
+            .fold(None, |facts, event| {
+                facts_table::after(facts, &event, elder)
+            });
         Ok(facts)
     }
 
@@ -338,10 +346,7 @@ pub(crate) fn next(visitings: &[(DivisionCode, Started)]) -> Option<(DivisionCod
 }
 
 /// The division by which an elder is visited: the nearest upwards that has started.
-fn visits_by(
-    visitings: &[(DivisionCode, Started)],
-    standing: &Standing,
-) -> Option<DivisionCode> {
+fn visits_by(visitings: &[(DivisionCode, Started)], standing: &Standing) -> Option<DivisionCode> {
     let village = standing.village.division();
     village
         .upwards()

@@ -45,7 +45,9 @@ impl Visits {
         let elders = self.elders_behind(filter, visited, after, size).await;
         let mut elders = elders.map_err(broken)?;
         let next = cut(&mut elders, size).and_then(|last| last.elder_id.parse().ok());
-        let ids = elders.iter().filter_map(|one| one.elder_id.parse::<ElderId>().ok());
+        let ids = elders
+            .iter()
+            .filter_map(|one| one.elder_id.parse::<ElderId>().ok());
         access::record(caller, "GetCoverage", ids);
         response.elders = elders;
         Ok((response, next))
@@ -144,7 +146,11 @@ mod tests {
 
     #[test]
     fn shares_have_six_decimals() {
-        let shares = [(2922, 3268), (0, 5), (8, 8), (0, 0)].map(|(visited, all)| share(visited, all));
-        assert_eq!(shares.map(|share| share.to_string()), ["0.894125", "0", "1", "1"]);
+        let shares =
+            [(2922, 3268), (0, 5), (8, 8), (0, 0)].map(|(visited, all)| share(visited, all));
+        assert_eq!(
+            shares.map(|share| share.to_string()),
+            ["0.894125", "0", "1", "1"]
+        );
     }
 }

@@ -126,8 +126,12 @@ impl Visits {
         (elder, on, division): (ElderId, LocalDay, DivisionCode),
         command: Command,
     ) -> Result<Position, Status> {
-        let context =
-            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(division),
+        );
         let committed = self
             .years
             .execute(&ElderYear::id(elder, on), &context, &command)
@@ -167,7 +171,9 @@ impl Visits {
             .map_err(broken)?;
         let next = cut(&mut listed, size).map(|(_, sequence)| *sequence);
         let records: Vec<_> = listed.into_iter().map(|(record, _)| record).collect();
-        let elders = records.iter().filter_map(|one| one.elder_id.parse::<ElderId>().ok());
+        let elders = records
+            .iter()
+            .filter_map(|one| one.elder_id.parse::<ElderId>().ok());
         access::record(caller, "ListDoubtfulRecords", elders);
         Ok((records, next))
     }
@@ -243,11 +249,7 @@ fn doubtful(row: &PgRow) -> Result<pb::DoubtfulRecord, sqlx::Error> {
     })
 }
 
-fn referral(
-    row: &PgRow,
-    elder: Uuid,
-    key: Option<&DataKey>,
-) -> Result<pb::Referral, sqlx::Error> {
+fn referral(row: &PgRow, elder: Uuid, key: Option<&DataKey>) -> Result<pb::Referral, sqlx::Error> {
     let opened = |column: usize, purpose: &'static str| {
         let sealed: Option<&[u8]> = row.try_get(column)?;
         let text = sealed

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use civic::{
-    Doubt, ElderId, FindingKind, GeoPosition, LocalDay, ServiceKind, Set, VillageCode, VisitResult,
+    DivisionCode, DivisionLevel, Doubt, ElderId, FindingKind, GeoPosition, LocalDay, ServiceKind,
+    Set, VillageCode, VisitResult,
 };
 use elders::Facts;
 use eventlog::{ExecuteError, KnownRequest};
@@ -26,7 +27,7 @@ use crate::facts_table::{self, Kept};
 use crate::on_visit_recorded::verdicts;
 use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
 use crate::standing::{Standings, consent_granted};
-use crate::visits::{Visits, broken, day, village, within};
+use crate::visits::{Visits, broken, day, within};
 use crate::{book_table, keys, policies_table, refusals};
 
 /// How many records of one batch are written at once.
@@ -140,7 +141,7 @@ impl Visits {
             .map(|row| {
                 let until: Option<chrono::NaiveDate> = row.try_get(3)?;
                 let visitor = VisitorThen {
-                    county: village(row.try_get(1)?)?.county(),
+                    county: county(row.try_get(1)?)?,
                     active_from: day(row.try_get(2)?)?,
                     active_until: until.map(day).transpose()?,
                 };
@@ -258,8 +259,7 @@ impl Visits {
             Ok(Outcome::Kept { sequence, .. }) => Some((*record, *sequence)),
             Ok(Outcome::Refused(_)) | Err(_) => None,
         };
-        let (records, sequences): (Vec<Uuid>, Vec<u64>) =
-            outcomes.iter().filter_map(kept).unzip();
+        let (records, sequences): (Vec<Uuid>, Vec<u64>) = outcomes.iter().filter_map(kept).unzip();
         let Some(last) = sequences.into_iter().max() else {
             return Ok(());
         };
@@ -279,6 +279,13 @@ impl Visits {
         }
         Ok(())
     }
+}
+
+/// The county of a visitor's home.
+fn county(home: &str) -> Result<DivisionCode, sqlx::Error> {
+    let home: Option<DivisionCode> = home.parse().ok();
+    home.and_then(|home| home.at(DivisionLevel::County))
+        .ok_or_else(|| sqlx::Error::Decode("column home holds no home".into()))
 }
 
 /// What the rules take.

@@ -55,7 +55,9 @@ impl Visits {
             .await
             .map_err(broken)?;
         let next = cut(&mut duties, size).and_then(|last| last.elder_id.parse().ok());
-        let elders = duties.iter().filter_map(|duty| duty.elder_id.parse::<ElderId>().ok());
+        let elders = duties
+            .iter()
+            .filter_map(|duty| duty.elder_id.parse::<ElderId>().ok());
         access::record(caller, "ListDuties", elders);
         response.duties = duties;
         Ok((response, next))
@@ -74,7 +76,10 @@ impl Visits {
             .await?;
         let visitings = visiting_rows::all(&mut *tx).await?;
         let codes: Vec<String> = visitings.iter().map(|(code, _)| code.to_string()).collect();
-        let owes: Vec<bool> = visitings.iter().map(|(_, one)| one.owes_in(period)).collect();
+        let owes: Vec<bool> = visitings
+            .iter()
+            .map(|(_, one)| one.owes_in(period))
+            .collect();
         let on = self.day_of(period.last_day());
         let missed = format!(
             "SELECT count(*) FROM {}.missed WHERE weekly = $1 AND first_day = $2 AND village >= $3 AND village < $4",
@@ -154,9 +159,9 @@ impl Visits {
         let duties = rows.iter().map(duty).collect::<Result<Vec<_>, _>>()?;
         // By the nearest division upwards that visits; where divisions below visit by themselves, by all of them.
         let division = filter.division;
-        let own = division.upwards().find(|code| {
-            visitings.iter().any(|(visiting, _)| visiting == code)
-        });
+        let own = division
+            .upwards()
+            .find(|code| visitings.iter().any(|(visiting, _)| visiting == code));
         let closed = |code: &DivisionCode, started: &crate::visiting::Started| {
             Some(*code) != own && !division.contains(code)
                 || started.next(period.interval()) > period
@@ -167,7 +172,9 @@ impl Visits {
             unmet: owed - met,
             missed,
             closed: !visitings.is_empty()
-                && visitings.iter().all(|(code, started)| closed(code, started)),
+                && visitings
+                    .iter()
+                    .all(|(code, started)| closed(code, started)),
             ..Default::default()
         };
         Ok((response, duties))

@@ -29,7 +29,9 @@ impl Visits {
         after: Option<Cursor>,
         size: u32,
     ) -> Result<(Vec<pb::ElderVisit>, Option<Cursor>), Status> {
-        let known = facts_table::of(&self.pool, &[elder]).await.map_err(broken)?;
+        let known = facts_table::of(&self.pool, &[elder])
+            .await
+            .map_err(broken)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         caller.may_here(&facts.on(self.today()).village().division())?;

@@ -3,26 +3,24 @@
 use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
-use eventlog::Position;
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_server::{SERVICE_NAME, VisitService};
 use service::{Action, Actions, Caller, Deadline};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request, Response, Status, Streaming};
-use tonic_types::StatusExt as _;
+use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use crate::codec::write_doubts;
 use crate::decisions::OfReferral;
-use crate::desk::{Arrived, Outcome};
+use crate::desk::Outcome;
 use crate::elder_visits::Cursor;
 use crate::parse::Parse;
-use crate::recording::Refusal;
 use crate::refusals;
 use crate::visitor::Command;
 use crate::visits::Visits;
+
+mod outcomes;
 
 /// How many records of a stream are judged together.
 const TOGETHER: usize = 500;
@@ -156,8 +154,7 @@ impl VisitService for VisitsFace {
         request: Request<pb::UnpairEldersRequest>,
     ) -> Answer<pb::UnpairEldersResponse> {
         let (caller, _) = call(&request)?;
-        let (asked, visitor, elders, last_day) =
-            self.parse.unpair_elders(request.into_inner())?;
+        let (asked, visitor, elders, last_day) = self.parse.unpair_elders(request.into_inner())?;
         let command = Command::Unpair {
             visitor,
             elders,
@@ -259,7 +256,9 @@ impl VisitService for VisitsFace {
                     () = sender.closed() => return,
                     outcomes = batches.next() => outcomes,
                 };
-                let Some((outcomes, end)) = outcomes else { return };
+                let Some((outcomes, end)) = outcomes else {
+                    return;
+                };
                 for outcome in outcomes {
                     let answer = pb::RecordVisitsResponse {
                         outcome: Some(outcome),
@@ -452,160 +451,6 @@ impl VisitService for VisitsFace {
         Ok(Response::new(pb::CloseReferralResponse {
             position: position.to_string(),
         }))
-    }
-}
-
-impl VisitsFace {
-    /// The outcomes of records that came together, and why the stream ends after them, if it does.
-    async fn batch(
-        &self,
-        caller: &Caller,
-        batch: Vec<Result<pb::RecordVisitsRequest, Status>>,
-        deadline: Deadline,
-    ) -> (Vec<pb::RecordOutcome>, Option<Status>) {
-        let mut end = None;
-        let mut parsed = Vec::with_capacity(batch.len());
-        let mut position: Option<Position> = None;
-        for request in batch {
-            let request = match request {
-                Ok(request) => request,
-                Err(broken) => {
-                    end = Some(broken);
-                    break;
-                }
-            };
-            let id = request.record.as_ref().map(|record| record.record_id.clone());
-            let arrived = self.parse.streamed(request.record.as_ref());
-            let arrived = arrived.and_then(|arrived| {
-                let later = self.parse.streamed_position(&request.min_position)?;
-                position = position.take().max_by_sequence(later);
-                Ok(arrived)
-            });
-            parsed.push((id.unwrap_or_default(), arrived));
-        }
-        match self.outcomes(caller, parsed, position, deadline).await {
-            Ok((outcomes, failed)) => (outcomes, failed.or(end)),
-            Err(failed) => (vec![], Some(failed)),
-        }
-    }
-
-    async fn outcomes(
-        &self,
-        caller: &Caller,
-        parsed: Vec<(String, Result<Arrived, Status>)>,
-        position: Option<Position>,
-        deadline: Deadline,
-    ) -> Result<(Vec<pb::RecordOutcome>, Option<Status>), Status> {
-        self.visits.wait_to_judge(position, deadline).await?;
-        let arrived = parsed.iter().filter_map(|(_, arrived)| arrived.clone().ok());
-        let arrived: Vec<Arrived> = arrived.collect();
-        let judged = self.visits.take_in(caller, arrived, deadline).await?;
-        let mut judged = judged.into_iter();
-        let mut outcomes = Vec::with_capacity(parsed.len());
-        for (id, arrived) in parsed {
-            let outcome = match arrived {
-                Ok(_) => judged.next().unwrap_or_else(|| {
-                    Err(service::errors::internal(&"a record without an outcome"))
-                }),
-                Err(malformed) => Err(malformed),
-            };
-            match outcome {
-                Ok(outcome) => outcomes.push(self.told(id, outcome)),
-                Err(status) if is_of_the_record(&status) => outcomes.push(invalid(id, &status)),
-                // What became of it is open: sent again it is answered.
-                Err(status) => return Ok((outcomes, Some(status))),
-            }
-        }
-        Ok((outcomes, None))
-    }
-
-    fn told(&self, record_id: String, outcome: Outcome) -> pb::RecordOutcome {
-        match outcome {
-            Outcome::Kept {
-                result,
-                doubts,
-                sequence,
-                repeated,
-            } => {
-                let kind = if !doubts.is_empty() {
-                    pb::RecordOutcomeKind::Doubtful
-                } else if result == civic::VisitResult::Met {
-                    pb::RecordOutcomeKind::Counted
-                } else {
-                    pb::RecordOutcomeKind::NotMet
-                };
-                pb::RecordOutcome {
-                    record_id,
-                    outcome: kind.into(),
-                    doubts: write_doubts(doubts),
-                    repeated_record: repeated,
-                    position: Position::new(self.visits.own.stream(), sequence).to_string(),
-                    ..Default::default()
-                }
-            }
-            Outcome::Refused(refusal) => pb::RecordOutcome {
-                record_id,
-                outcome: pb::RecordOutcomeKind::Refused.into(),
-                refusal: match refusal {
-                    Refusal::ModeNotAllowed => pb::RecordRefusal::ModeNotAllowed,
-                    Refusal::ConsentRequired => pb::RecordRefusal::ConsentRequired,
-                    Refusal::NotInScope => pb::RecordRefusal::NotInScope,
-                    Refusal::VisitorUnknown => pb::RecordRefusal::VisitorUnknown,
-                    Refusal::TimeInvalid => pb::RecordRefusal::TimeInvalid,
-                }
-                .into(),
-                ..Default::default()
-            },
-        }
-    }
-}
-
-/// Of two positions the one that says more.
-trait Later {
-    fn max_by_sequence(self, other: Option<Position>) -> Option<Position>;
-}
-
-impl Later for Option<Position> {
-    fn max_by_sequence(self, other: Option<Position>) -> Option<Position> {
-        match (self, other) {
-            (Some(one), Some(other))
-                if one.stream == other.stream && one.sequence > other.sequence =>
-            {
-                Some(one)
-            }
-            (one, None) => one,
-            (_, other) => other,
-        }
-    }
-}
-
-/// Whether an error is about the record itself, so that the records after it go on.
-fn is_of_the_record(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::InvalidArgument
-            | Code::NotFound
-            | Code::PermissionDenied
-            | Code::FailedPrecondition
-            | Code::AlreadyExists
-    )
-}
-
-fn invalid(record_id: String, status: &Status) -> pb::RecordOutcome {
-    let field = status
-        .get_details_bad_request()
-        .and_then(|bad| bad.field_violations.into_iter().next());
-    let reason = status.get_details_error_info().map(|info| info.reason);
-    let (field, reason) = match field {
-        Some(violation) => (violation.field, Some(violation.reason).filter(|reason| !reason.is_empty()).or(reason)),
-        None => (String::new(), reason),
-    };
-    pb::RecordOutcome {
-        record_id,
-        outcome: pb::RecordOutcomeKind::Invalid.into(),
-        invalid_reason: reason.unwrap_or_default(),
-        invalid_field: field,
-        ..Default::default()
     }
 }
 

@@ -34,7 +34,9 @@ impl Keys {
     pub fn of_registry(settings: &Settings) -> anyhow::Result<Self> {
         Ok(Self {
             vault: elder_keys::of_registry(settings)?,
-            registry: Some(VaultServiceClient::new(peer::channel(settings, "registry")?)),
+            registry: Some(VaultServiceClient::new(peer::channel(
+                settings, "registry",
+            )?)),
         })
     }
 

@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use civic::{Doubt, ElderId, GeoPosition, LocalDay, Set, VisitResult};
-use eventlog::{
-    Aggregate as _, CommandContext, Delivery, EventLog, Position, Record, Repository,
-};
+use eventlog::{Aggregate as _, CommandContext, Delivery, EventLog, Position, Record, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use proto::eldercare::visits::v1 as pb;
 use readmodel::reaction_request_id;
@@ -430,7 +428,10 @@ impl Active<'_> {
         if !items.is_empty() {
             enter(&mut tx, items).await?;
         }
-        let doubtful = items.iter().zip(verdicts).filter(|(_, doubts)| !doubts.is_empty());
+        let doubtful = items
+            .iter()
+            .zip(verdicts)
+            .filter(|(_, doubts)| !doubts.is_empty());
         let (records, doubts): (Vec<Uuid>, Vec<i32>) = doubtful
             .map(|(item, doubts)| (item.recorded.record, bits(*doubts)))
             .unzip();
@@ -455,7 +456,9 @@ async fn enter(db: &mut PgConnection, items: &[Item<'_>]) -> Result<(), sqlx::Er
     let id = |of: fn(&Item<'_>) -> Uuid| items.iter().map(of).collect::<Vec<_>>();
     let starts: Vec<DateTime<Utc>> = items.iter().map(|item| item.entry.start).collect();
     let ends: Vec<DateTime<Utc>> = items.iter().map(|item| item.entry.end).collect();
-    let met = items.iter().map(|item| item.recorded.result == VisitResult::Met);
+    let met = items
+        .iter()
+        .map(|item| item.recorded.result == VisitResult::Met);
     let met: Vec<bool> = met.collect();
     let sealed = items.iter().map(|item| {
         let check_in = item.recorded.check_in.as_ref();

@@ -1,11 +1,7 @@
 //! Requests become domain types, here and nowhere else.
 
-use civic::{
-    CalendarMonth, DivisionCode, DivisionLevel, ElderId, FindingKind, GeoPosition, LocalDay,
-    ReferralOutcome, Set, VisitMode, VisitResult, VisitorKind,
-};
+use civic::{CalendarMonth, DivisionCode, DivisionLevel, ElderId, LocalDay, ReferralOutcome};
 use elders::codec::read_day;
-use elders::terms::{WireTerm as _, set_from_wire};
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::r#type::v1 as types;
@@ -14,23 +10,21 @@ use service::{Checks, List, Page, PageBounds, RequestDigests};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::codec::{VisitTerm, read_time};
+use crate::codec::{VisitTerm as _, read_time};
 use crate::desk::Arrived;
 use crate::duties::Which;
-use crate::recording::Visit;
 use crate::visitors::{Asked, Change, Said};
 use crate::{coverage, decisions, duties, visitors};
 
+mod record;
+mod visitor;
+
+use visitor::{change, said};
+
 /// The most elders paired at once.
 const MOST_ELDERS: usize = 1_000;
-/// The most photos of a record.
-const MOST_PHOTOS: usize = 20;
-/// The length of a photo's digest.
-const DIGEST: usize = 32;
 /// The longest free text.
 const LONGEST_TEXT: usize = 1_000;
-/// The most visits a week.
-const MOST_VISITS: i32 = 200;
 
 const LISTS: PageBounds = PageBounds {
     default: 100,
@@ -211,9 +205,8 @@ impl Parse {
         let mut checks = Checks::new();
         let position = self.position(&mut checks, &request.min_position);
         let record = checks.present("record", request.record);
-        let arrived = record.and_then(|record| {
-            checks.within("record", |checks| self.arrived(checks, &record))
-        });
+        let arrived = record
+            .and_then(|record| checks.within("record", |checks| self.arrived(checks, &record)));
         checks.all((arrived, position))
     }
 
@@ -232,87 +225,6 @@ impl Parse {
         let mut checks = Checks::new();
         let position = self.position(&mut checks, text);
         checks.all(position)
-    }
-
-    fn arrived(&self, checks: &mut Checks, record: &pb::VisitRecord) -> Option<Arrived> {
-        let id = checks.id("record_id", &record.record_id);
-        let elder = checks.id("elder_id", &record.elder_id).map(ElderId);
-        let visitor = checks.id("visitor_id", &record.visitor_id);
-        let mode = checks.known::<types::VisitMode>("mode", record.mode);
-        let mode = mode.and_then(|mode| VisitMode::from_wire(mode.into()));
-        let result = checks.known::<pb::VisitResult>("result", record.result);
-        let result = result.and_then(|result| VisitResult::of_number(result.into()));
-        let start = instant(checks, "start_time", record.start_time);
-        let end = instant(checks, "end_time", record.end_time);
-        let services = set_from_wire(&record.services).map_or_else(
-            |place| {
-                let field = format!("services[{place}]");
-                checks.refuse(
-                    &field,
-                    "VALUE_UNKNOWN",
-                    "is none of the known values",
-                    "取值无法识别",
-                );
-                None
-            },
-            Some,
-        );
-        let remarks = text(checks, "remarks", &record.remarks);
-        let check_in = match record.check_in {
-            None => Some(None),
-            Some(place) => checks
-                .parsed(
-                    "check_in",
-                    GeoPosition::new(place.latitude, place.longitude),
-                    "POSITION_OFF_THE_GLOBE",
-                    "is no position on earth",
-                    "不是有效的经纬度",
-                )
-                .map(Some),
-        };
-        checks.count("photo_hashes", record.photo_hashes.len(), 0..=MOST_PHOTOS);
-        let photos = record.photo_hashes.iter().take(MOST_PHOTOS).enumerate();
-        let photos: Vec<Option<[u8; DIGEST]>> = photos
-            .map(|(place, photo)| {
-                checks.parsed(
-                    &format!("photo_hashes[{place}]"),
-                    photo.as_ref().try_into(),
-                    "DIGEST_LENGTH",
-                    "must have 32 bytes",
-                    "长度应为 32 字节",
-                )
-            })
-            .collect();
-        checks.count("findings", record.findings.len(), 0..=FindingKind::ALL.len());
-        let findings = record.findings.iter().take(FindingKind::ALL.len()).enumerate();
-        let findings: Vec<Option<(FindingKind, Option<String>)>> = findings
-            .map(|(place, finding)| {
-                checks.within(&format!("findings[{place}]"), |checks| {
-                    let kind = checks.known::<pb::FindingKind>("kind", finding.kind);
-                    let kind = kind.and_then(|kind| FindingKind::of_number(kind.into()));
-                    let note = text(checks, "note", &finding.note);
-                    Some((kind?, note?))
-                })
-            })
-            .collect();
-        Some(Arrived {
-            record: id?,
-            elder: elder?,
-            visitor: visitor?,
-            visit: Visit {
-                mode: mode?,
-                start: start?,
-                end: end?,
-                check_in: check_in?,
-            },
-            result: result?,
-            services: services?,
-            signed: record.signed,
-            remarks: remarks?,
-            photos: photos.into_iter().collect::<Option<_>>()?,
-            findings: findings.into_iter().collect::<Option<_>>()?,
-            digest: self.digests.of(record),
-        })
     }
 
     pub(crate) fn confirm_record(
@@ -370,7 +282,12 @@ impl Parse {
             "is no week (2024-W40) and no month (2024-10)",
             "应为周（2024-W40）或月（2024-10）",
         );
-        begun(&mut checks, "period", period.map(|one| one.first_day()), today);
+        begun(
+            &mut checks,
+            "period",
+            period.map(|one| one.first_day()),
+            today,
+        );
         let which = match pb::DutyFilter::try_from(request.filter) {
             Ok(pb::DutyFilter::Unspecified) => Some(Which::All),
             Ok(pb::DutyFilter::Met) => Some(Which::Met),
@@ -411,7 +328,12 @@ impl Parse {
                 "应为月份（2024-10）",
             )
         };
-        begun(&mut checks, "month", month.map(CalendarMonth::first_day), today);
+        begun(
+            &mut checks,
+            "month",
+            month.map(CalendarMonth::first_day),
+            today,
+        );
         let by = level(&mut checks, request.by, division);
         let visited = match pb::CoverageElders::try_from(request.elders) {
             Ok(pb::CoverageElders::Unspecified) => Some(None),
@@ -504,80 +426,6 @@ impl Parse {
             "必须是探访、台账或分级服务日志的位置",
         );
         Some(position)
-    }
-}
-
-fn said(checks: &mut Checks, visitor: &pb::Visitor) -> Option<Said> {
-    let all = change(
-        checks,
-        visitor,
-        &[
-            "kind",
-            "name",
-            "phone",
-            "home_division_code",
-            "weekly_capacity",
-            "modes",
-        ],
-    );
-    Some(Said {
-        kind: all.kind?,
-        name: all.name?,
-        phone: all.phone?,
-        home: all.home?,
-        weekly_capacity: all.weekly_capacity?,
-        modes: all.modes?,
-    })
-}
-
-/// Those fields of a visitor that are named.
-fn change(checks: &mut Checks, visitor: &pb::Visitor, named: &[&str]) -> Change {
-    let is = |field: &str| named.contains(&field);
-    let mut change = Change::default();
-    if is("kind") {
-        let kind = checks.known::<pb::VisitorKind>("kind", visitor.kind);
-        change.kind = kind.and_then(|kind| VisitorKind::of_number(kind.into()));
-    }
-    if is("name") {
-        change.name = checks.string("name", &visitor.name, 1..=64);
-    }
-    if is("phone") {
-        change.phone = checks.string("phone", &visitor.phone, 0..=32);
-    }
-    if is("home_division_code") {
-        let code = checks.division("home_division_code", &visitor.home_division_code);
-        change.home = code.and_then(|code| {
-            checks.parsed(
-                "home_division_code",
-                code.try_into(),
-                "NOT_A_VILLAGE",
-                "must be a village or community of 12 digits",
-                "应为 12 位村（社区）代码",
-            )
-        });
-    }
-    if is("weekly_capacity") {
-        let capacity = visitor.weekly_capacity;
-        let capacity = checks.number("weekly_capacity", capacity, 1..=MOST_VISITS);
-        change.weekly_capacity = capacity.and_then(|capacity| u16::try_from(capacity).ok());
-    }
-    if is("modes") {
-        change.modes = modes(checks, &visitor.modes);
-    }
-    change
-}
-
-fn modes(checks: &mut Checks, numbers: &[i32]) -> Option<Set<VisitMode>> {
-    match set_from_wire(numbers) {
-        Ok(modes) if modes.is_empty() => {
-            checks.refuse("modes", "REQUIRED", "is required", "不能为空");
-            None
-        }
-        Ok(modes) => Some(modes),
-        Err(place) => {
-            unknown(checks, &format!("modes[{place}]"));
-            None
-        }
     }
 }
 

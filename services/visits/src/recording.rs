@@ -235,7 +235,10 @@ mod tests {
             |_, _, visitor| visitor.active_until = Some(day("2024-10-07")),
             Some(Refusal::VisitorUnknown),
         );
-        check(|_, _, visitor| visitor.active_from = day("2024-10-08"), None);
+        check(
+            |_, _, visitor| visitor.active_from = day("2024-10-08"),
+            None,
+        );
         check(
             |_, _, visitor| visitor.active_from = day("2024-10-09"),
             Some(Refusal::VisitorUnknown),

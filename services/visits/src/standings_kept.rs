@@ -156,12 +156,16 @@ async fn write(
 async fn insert(db: &mut PgConnection, spans: &[(ElderId, Span)]) -> Result<(), sqlx::Error> {
     let elders: Vec<Uuid> = spans.iter().map(|(elder, _)| elder.as_uuid()).collect();
     let from: Vec<NaiveDate> = spans.iter().map(|(_, span)| span.from.date()).collect();
-    let until = spans.iter().map(|(_, span)| span.until.map(|day| day.date()));
+    let until = spans
+        .iter()
+        .map(|(_, span)| span.until.map(|day| day.date()));
     let until: Vec<Option<NaiveDate>> = until.collect();
     let standings = || spans.iter().map(|(_, span)| &span.standing);
     let villages: Vec<String> = standings().map(|one| one.village.to_string()).collect();
     let tiers: Vec<String> = standings().map(|one| one.tier.clone()).collect();
-    let weekly: Vec<bool> = standings().map(|one| one.interval == Interval::Weekly).collect();
+    let weekly: Vec<bool> = standings()
+        .map(|one| one.interval == Interval::Weekly)
+        .collect();
     let blocked: Vec<bool> = standings().map(|one| one.blocked_by_consent).collect();
     sqlx::query(
         "INSERT INTO visits_kept.span (elder_id, from_day, until_day, village, tier, weekly, blocked) \

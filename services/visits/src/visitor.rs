@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use civic::{ElderId, LocalDay, Set, VillageCode, VisitMode, VisitorKind};
+use civic::{DivisionCode, DivisionLevel, ElderId, LocalDay, Set, VisitMode, VisitorKind};
 use decider::Decider;
 use proto::eldercare::visits::v1 as pb;
 use uuid::Uuid;
@@ -23,14 +23,22 @@ pub enum Visitor {
 pub struct Profile {
     /// Who it is.
     pub kind: VisitorKind,
-    /// The home village or community; its county is where the visitor visits.
-    pub home: VillageCode,
+    /// The home village or community, or the county where that is not known; its county is where the visitor visits.
+    pub home: DivisionCode,
     /// How many visits a week.
     pub weekly_capacity: u16,
     /// How the visitor can visit.
     pub modes: Set<VisitMode>,
     /// Name and telephone number.
     pub name: Sealed<pb::VisitorName>,
+}
+
+impl Profile {
+    /// Where the visitor visits; none for a home that is larger than a county, which no visitor is registered with.
+    #[must_use]
+    pub fn county(&self) -> Option<DivisionCode> {
+        self.home.at(DivisionLevel::County)
+    }
 }
 
 /// A registered visitor.
@@ -179,9 +187,7 @@ impl Decider for Visitor {
         };
         match command {
             Command::Register { .. } => Err(Refusal::AlreadyRegistered),
-            Command::Update { profile, .. }
-                if profile.home.county() != state.profile.home.county() =>
-            {
+            Command::Update { profile, .. } if profile.county() != state.profile.county() => {
                 Err(Refusal::CountyFixed)
             }
             Command::Update { profile, .. } if *profile == state.profile => Ok(vec![]),

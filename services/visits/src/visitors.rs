@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use civic::{DivisionCode, ElderId, LocalDay, Set, VillageCode, VisitMode, VisitorKind};
+use civic::{DivisionCode, ElderId, LocalDay, Set, VisitMode, VisitorKind};
 use decider::Decider as _;
 use elders::codec::write_day;
 use elders::terms::wire_set;
@@ -17,9 +17,9 @@ use vault::{DataKey, Sealed};
 
 use crate::book_table::{self, set, word};
 use crate::codec::{VisitTerm as _, purpose};
+use crate::reader::reaches;
 use crate::visiting;
 use crate::visitor::{self, Command, Profile, Visitor};
-use crate::reader::reaches;
 use crate::visits::{Visits, beyond, broken, cut, day, within};
 use crate::{keys, refusals};
 
@@ -29,7 +29,7 @@ pub(crate) struct Said {
     pub(crate) kind: VisitorKind,
     pub(crate) name: String,
     pub(crate) phone: String,
-    pub(crate) home: VillageCode,
+    pub(crate) home: DivisionCode,
     pub(crate) weekly_capacity: u16,
     pub(crate) modes: Set<VisitMode>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Change {
     pub(crate) kind: Option<VisitorKind>,
     pub(crate) name: Option<String>,
     pub(crate) phone: Option<String>,
-    pub(crate) home: Option<VillageCode>,
+    pub(crate) home: Option<DivisionCode>,
     pub(crate) weekly_capacity: Option<u16>,
     pub(crate) modes: Option<Set<VisitMode>>,
 }
@@ -73,7 +73,7 @@ impl Visits {
         said: Said,
         active_from: LocalDay,
     ) -> Result<(Uuid, Position), Status> {
-        caller.may_here(&said.home.division())?;
+        caller.may_here(&said.home)?;
         let visitor = visitor_of(asked.request_id);
         let key = self.keys.create(visitor).await?;
         let profile = Profile {
@@ -83,9 +83,13 @@ impl Visits {
             modes: said.modes,
             name: sealed(&key, visitor, said.name, said.phone),
         };
-        let division = said.home.division();
-        let context =
-            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let division = said.home;
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(division),
+        );
         let command = Command::Register {
             visitor,
             profile,
@@ -109,12 +113,16 @@ impl Visits {
     ) -> Result<Position, Status> {
         let division = self.may_change(caller, visitor).await?;
         if let Some(home) = &change.home {
-            caller.may_here(&home.division())?;
+            caller.may_here(home)?;
         }
         let key = self.keys.key(visitor).await?;
         let key = key.ok_or_else(|| refusals::no_visitor(visitor))?;
-        let context =
-            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(division),
+        );
         let committed = self
             .visitors
             .execute_with(&visitor.to_string(), &context, |held| {
@@ -135,8 +143,12 @@ impl Visits {
         command: Command,
     ) -> Result<Position, Status> {
         let division = self.may_change(caller, visitor).await?;
-        let context =
-            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(division),
+        );
         let committed = self
             .visitors
             .execute(&visitor.to_string(), &context, &command)
@@ -154,7 +166,7 @@ impl Visits {
         match &loaded.state {
             Visitor::Unknown => Err(refusals::no_visitor(visitor)),
             Visitor::Registered(state) => {
-                let division = state.profile.home.division();
+                let division = state.profile.home;
                 caller.may_here(&division)?;
                 Ok(division)
             }
@@ -175,11 +187,9 @@ impl Visits {
         let known = crate::facts_table::of(&self.pool, elders)
             .await
             .map_err(broken)?;
-        let missing = elders.iter().find(|elder| {
-            known
-                .get(elder)
-                .is_none_or(|kept| kept.facts.is_none())
-        });
+        let missing = elders
+            .iter()
+            .find(|elder| known.get(elder).is_none_or(|kept| kept.facts.is_none()));
         missing.map_or(Ok(()), |elder| Err(refusals::no_elder(*elder)))
     }
 
@@ -268,8 +278,12 @@ impl Visits {
         on: LocalDay,
     ) -> Result<Position, Status> {
         caller.may_here(&division)?;
-        let context =
-            caller.context(asked.request_id, asked.digest, self.clock.now(), Some(division));
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(division),
+        );
         let command = visiting::Command::Start { division, on };
         let committed = self
             .visitings
@@ -345,4 +359,3 @@ fn told(
         etag: service::etag(row.try_get::<i64, _>(8)?.cast_unsigned()),
     })
 }
-

@@ -78,7 +78,12 @@ impl Visitor {
                     .optional_text("phone")?
                     .unwrap_or_default()
                     .to_owned(),
-                home_division_code: fields.text("home_village")?.to_owned(),
+                // Of visitors from elsewhere only the county is known.
+                home_division_code: match fields.optional_text("home_village")? {
+                    Some(village) => village,
+                    None => fields.text("county")?,
+                }
+                .to_owned(),
                 weekly_capacity: fields.integer_cell("weekly_capacity")?,
                 modes: modes.into_iter().map(Into::into).collect(),
                 active_from: Some(crate::wire::date(fields.day("active_from")?)),

@@ -76,25 +76,33 @@ impl Diary {
             let number = &line.what.visitor_id;
             if let Some(last_day) = line.what.active_until {
                 let request = RetireVisitorRequest {
-                    request_id: county.request_id("retire", 0, number.as_bytes()).to_string(),
+                    request_id: county
+                        .request_id("retire", 0, number.as_bytes())
+                        .to_string(),
                     visitor_id: visitor_id.clone(),
                     last_day: Some(wire::date(last_day)),
                 };
-                call(request, async |request| client.visits().retire_visitor(request).await).await?;
+                call(request, async |request| {
+                    client.visits().retire_visitor(request).await
+                })
+                .await?;
             }
-            for pairing in pairings.remove(number).unwrap_or_default() {
-                failed.extend(pair(client, directory, &visitor_id, &pairing).await?);
-            }
+            let paired = pairings.remove(number).unwrap_or_default();
+            failed.extend(pair(client, directory, &visitor_id, &paired).await?);
             self.visitors.insert(number.clone(), visitor_id);
             bar.advance(1);
         }
         if let Some(on) = county.set.visits_start_on {
             let request = StartVisitingRequest {
-                request_id: county.request_id("set.json", 0, b"visits_start_on").to_string(),
+                request_id: county
+                    .request_id("set.json", 0, b"visits_start_on")
+                    .to_string(),
                 division_code: county.set.county.clone(),
                 on: Some(wire::date(on)),
             };
-            let started = call(request, async |request| client.visits().start_visiting(request).await);
+            let started = call(request, async |request| {
+                client.visits().start_visiting(request).await
+            });
             self.last = started.await?.position;
         }
         bar.done(&format!("{} visitors", self.visitors.len()));
@@ -140,7 +148,11 @@ impl Diary {
             result: pb::VisitResult::Met.into(),
             start_time: Some(wire::timestamp(visit.started_at)),
             end_time: Some(wire::timestamp(visit.ended_at)),
-            services: visit.services.iter().map(|service| (*service).into()).collect(),
+            services: visit
+                .services
+                .iter()
+                .map(|service| (*service).into())
+                .collect(),
             signed: true,
             remarks: visit.remarks.clone(),
             check_in: visit.position,
@@ -162,7 +174,9 @@ impl Diary {
         .await;
         let outcome = match answer {
             Ok(answer) => {
-                let outcome = answer.outcome.context("a record was answered without an outcome")?;
+                let outcome = answer
+                    .outcome
+                    .context("a record was answered without an outcome")?;
                 self.positions
                     .insert(visit.record_id.clone(), outcome.position.clone());
                 if !outcome.repeated_record {
@@ -227,49 +241,58 @@ impl Diary {
             Ok(position) => {
                 self.last = position;
                 if let Some(record) = self.records.get_mut(&decision.record_id) {
-                    record["decision"] = json!(if decision.confirm { "CONFIRM" } else { "REJECT" });
+                    record["decision"] = json!(if decision.confirm {
+                        "CONFIRM"
+                    } else {
+                        "REJECT"
+                    });
                 }
                 Ok(None)
             }
-            Err(status) => {
-                refused_line("confirmations.ndjson", line.number, &status).map(Some)
-            }
+            Err(status) => refused_line("confirmations.ndjson", line.number, &status).map(Some),
         }
     }
 }
 
+/// Pairs a visitor with its elders, those of one day in one call.
 async fn pair(
     client: &Client,
     directory: &mut Directory,
     visitor_id: &str,
-    line: &Line<Pairing>,
-) -> anyhow::Result<Option<FailedLine>> {
+    lines: &[Line<Pairing>],
+) -> anyhow::Result<Vec<FailedLine>> {
     let file = "pairings.csv";
-    let elder_id = match directory.elder_id(client, &line.what.id_number).await {
-        Ok(Some(elder_id)) => elder_id,
-        Ok(None) => {
-            let reason = "no elder has this ID number / 台账中没有该身份证号".to_owned();
-            return Ok(Some(FailedLine {
-                file: file.to_owned(),
-                line: line.number,
-                reason,
-            }));
+    let mut failed = Vec::new();
+    for lines in lines.chunk_by(|one, next| one.what.since == next.what.since) {
+        let mut elder_ids = Vec::new();
+        for line in lines {
+            match directory.elder_id(client, &line.what.id_number).await {
+                Ok(Some(elder_id)) => elder_ids.push(elder_id),
+                Ok(None) => failed.push(FailedLine {
+                    file: file.to_owned(),
+                    line: line.number,
+                    reason: "no elder has this ID number / 台账中没有该身份证号".to_owned(),
+                }),
+                Err(status) => failed.push(refused_line(file, line.number, &status)?),
+            }
         }
-        Err(status) => return refused_line(file, line.number, &status).map(Some),
-    };
-    let request = PairEldersRequest {
-        request_id: line.request_id.to_string(),
-        visitor_id: visitor_id.to_owned(),
-        elder_ids: vec![elder_id],
-        since: Some(wire::date(line.what.since)),
-    };
-    let paired = try_call(request, async |request| {
-        client.visits().pair_elders(request).await
-    });
-    match paired.await {
-        Ok(_) => Ok(None),
-        Err(status) => refused_line(file, line.number, &status).map(Some),
+        let Some(first) = lines.first().filter(|_| !elder_ids.is_empty()) else {
+            continue;
+        };
+        let request = PairEldersRequest {
+            request_id: first.request_id.to_string(),
+            visitor_id: visitor_id.to_owned(),
+            elder_ids,
+            since: Some(wire::date(first.what.since)),
+        };
+        let paired = try_call(request, async |request| {
+            client.visits().pair_elders(request).await
+        });
+        if let Err(status) = paired.await {
+            failed.push(refused_line(file, first.number, &status)?);
+        }
     }
+    Ok(failed)
 }
 
 /// The same record has the same id, also where it stands on two lines.

@@ -35,7 +35,9 @@ pub(super) async fn visits(
     directory: &Directory,
 ) -> anyhow::Result<Value> {
     let set = &county.set;
-    let month = set.visits_month.context("the set names no month of visits")?;
+    let month = set
+        .visits_month
+        .context("the set names no month of visits")?;
     let coverage = coverage(client, &set.county, month, directory, &diary.last).await?;
     let mut missed = Map::new();
     if let (Some(start), Some(until)) = (set.visits_start_on, set.visits_evaluated_at) {
@@ -79,7 +81,8 @@ fn totals(diary: &Diary) -> Value {
     let text = |value: &Value| value.as_str().map(str::to_owned).into_iter().collect();
     let texts = |value: &Value| {
         let list = value.as_array().into_iter().flatten();
-        list.filter_map(|one| one.as_str().map(str::to_owned)).collect()
+        list.filter_map(|one| one.as_str().map(str::to_owned))
+            .collect()
     };
     let outcomes = count(&|record| text(&record["outcome"]));
     let decisions = count(&|record| text(&record["decision"]));
@@ -133,10 +136,15 @@ async fn coverage(
         asked.page_token = page.next_page_token;
     }
     let by_code = |figures: &[Coverage]| {
-        let figures = figures.iter().map(|one| (one.division_code.clone(), figure(one)));
+        let figures = figures
+            .iter()
+            .map(|one| (one.division_code.clone(), figure(one)));
         figures.collect::<Map<_, _>>()
     };
-    let on = towns.on.and_then(wire::from_date).context("coverage bears no day")?;
+    let on = towns
+        .on
+        .and_then(wire::from_date)
+        .context("coverage bears no day")?;
     Ok(json!({
         "on": on.to_string(),
         "county": towns.total.as_ref().map(figure),
@@ -147,7 +155,10 @@ async fn coverage(
 }
 
 async fn get(client: &Client, request: GetCoverageRequest) -> anyhow::Result<GetCoverageResponse> {
-    call(request, async |request| client.visits().get_coverage(request).await).await
+    call(request, async |request| {
+        client.visits().get_coverage(request).await
+    })
+    .await
 }
 
 fn figure(coverage: &Coverage) -> Value {

@@ -1,0 +1,176 @@
+//! Records that come in a stream, and how their outcomes are told.
+
+use eventlog::Position;
+use proto::eldercare::visits::v1 as pb;
+use service::{Caller, Deadline};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::VisitsFace;
+use crate::codec::write_doubts;
+use crate::desk::{Arrived, Outcome};
+use crate::recording::Refusal;
+
+impl VisitsFace {
+    /// The outcomes of records that came together, and why the stream ends after them, if it does.
+    pub(super) async fn batch(
+        &self,
+        caller: &Caller,
+        batch: Vec<Result<pb::RecordVisitsRequest, Status>>,
+        deadline: Deadline,
+    ) -> (Vec<pb::RecordOutcome>, Option<Status>) {
+        let mut end = None;
+        let mut parsed = Vec::with_capacity(batch.len());
+        let mut position: Option<Position> = None;
+        for request in batch {
+            let request = match request {
+                Ok(request) => request,
+                Err(broken) => {
+                    end = Some(broken);
+                    break;
+                }
+            };
+            let id = request
+                .record
+                .as_ref()
+                .map(|record| record.record_id.clone());
+            let arrived = self.parse.streamed(request.record.as_ref());
+            let arrived = arrived.and_then(|arrived| {
+                let later = self.parse.streamed_position(&request.min_position)?;
+                position = position.take().max_by_sequence(later);
+                Ok(arrived)
+            });
+            parsed.push((id.unwrap_or_default(), arrived));
+        }
+        match self.outcomes(caller, parsed, position, deadline).await {
+            Ok((outcomes, failed)) => (outcomes, failed.or(end)),
+            Err(failed) => (vec![], Some(failed)),
+        }
+    }
+
+    async fn outcomes(
+        &self,
+        caller: &Caller,
+        parsed: Vec<(String, Result<Arrived, Status>)>,
+        position: Option<Position>,
+        deadline: Deadline,
+    ) -> Result<(Vec<pb::RecordOutcome>, Option<Status>), Status> {
+        self.visits.wait_to_judge(position, deadline).await?;
+        let arrived = parsed
+            .iter()
+            .filter_map(|(_, arrived)| arrived.clone().ok());
+        let arrived: Vec<Arrived> = arrived.collect();
+        let judged = self.visits.take_in(caller, arrived, deadline).await?;
+        let mut judged = judged.into_iter();
+        let mut outcomes = Vec::with_capacity(parsed.len());
+        for (id, arrived) in parsed {
+            let outcome = match arrived {
+                Ok(_) => judged.next().unwrap_or_else(|| {
+                    Err(service::errors::internal(&"a record without an outcome"))
+                }),
+                Err(malformed) => Err(malformed),
+            };
+            match outcome {
+                Ok(outcome) => outcomes.push(self.told(id, outcome)),
+                Err(status) if is_of_the_record(&status) => outcomes.push(invalid(id, &status)),
+                // What became of it is open: sent again it is answered.
+                Err(status) => return Ok((outcomes, Some(status))),
+            }
+        }
+        Ok((outcomes, None))
+    }
+
+    pub(super) fn told(&self, record_id: String, outcome: Outcome) -> pb::RecordOutcome {
+        match outcome {
+            Outcome::Kept {
+                result,
+                doubts,
+                sequence,
+                repeated,
+            } => {
+                let kind = if !doubts.is_empty() {
+                    pb::RecordOutcomeKind::Doubtful
+                } else if result == civic::VisitResult::Met {
+                    pb::RecordOutcomeKind::Counted
+                } else {
+                    pb::RecordOutcomeKind::NotMet
+                };
+                pb::RecordOutcome {
+                    record_id,
+                    outcome: kind.into(),
+                    doubts: write_doubts(doubts),
+                    repeated_record: repeated,
+                    position: Position::new(self.visits.own.stream(), sequence).to_string(),
+                    ..Default::default()
+                }
+            }
+            Outcome::Refused(refusal) => pb::RecordOutcome {
+                record_id,
+                outcome: pb::RecordOutcomeKind::Refused.into(),
+                refusal: match refusal {
+                    Refusal::ModeNotAllowed => pb::RecordRefusal::ModeNotAllowed,
+                    Refusal::ConsentRequired => pb::RecordRefusal::ConsentRequired,
+                    Refusal::NotInScope => pb::RecordRefusal::NotInScope,
+                    Refusal::VisitorUnknown => pb::RecordRefusal::VisitorUnknown,
+                    Refusal::TimeInvalid => pb::RecordRefusal::TimeInvalid,
+                }
+                .into(),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+/// Of two positions the one that says more.
+trait Later {
+    fn max_by_sequence(self, other: Option<Position>) -> Option<Position>;
+}
+
+impl Later for Option<Position> {
+    fn max_by_sequence(self, other: Option<Position>) -> Option<Position> {
+        match (self, other) {
+            (Some(one), Some(other))
+                if one.stream == other.stream && one.sequence > other.sequence =>
+            {
+                Some(one)
+            }
+            (one, None) => one,
+            (_, other) => other,
+        }
+    }
+}
+
+/// Whether an error is about the record itself, so that the records after it go on.
+fn is_of_the_record(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::AlreadyExists
+    )
+}
+
+fn invalid(record_id: String, status: &Status) -> pb::RecordOutcome {
+    let field = status
+        .get_details_bad_request()
+        .and_then(|bad| bad.field_violations.into_iter().next());
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    let (field, reason) = match field {
+        Some(violation) => (
+            violation.field,
+            Some(violation.reason)
+                .filter(|reason| !reason.is_empty())
+                .or(reason),
+        ),
+        None => (String::new(), reason),
+    };
+    pb::RecordOutcome {
+        record_id,
+        outcome: pb::RecordOutcomeKind::Invalid.into(),
+        invalid_reason: reason.unwrap_or_default(),
+        invalid_field: field,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,103 @@
+//! A record of a visit as a phone sends it.
+
+use civic::{ElderId, FindingKind, GeoPosition, VisitMode, VisitResult};
+use elders::terms::{WireTerm as _, set_from_wire};
+use proto::eldercare::r#type::v1 as types;
+use proto::eldercare::visits::v1 as pb;
+use service::Checks;
+
+use super::{Parse, instant, text, unknown};
+use crate::codec::VisitTerm as _;
+use crate::desk::Arrived;
+use crate::recording::Visit;
+
+/// The most photos of a record.
+const MOST_PHOTOS: usize = 20;
+/// The length of a photo's digest.
+const DIGEST: usize = 32;
+
+impl Parse {
+    /// All that is wrong with it is noted.
+    pub(super) fn arrived(&self, checks: &mut Checks, record: &pb::VisitRecord) -> Option<Arrived> {
+        let id = checks.id("record_id", &record.record_id);
+        let elder = checks.id("elder_id", &record.elder_id).map(ElderId);
+        let visitor = checks.id("visitor_id", &record.visitor_id);
+        let mode = checks.known::<types::VisitMode>("mode", record.mode);
+        let mode = mode.and_then(|mode| VisitMode::from_wire(mode.into()));
+        let result = checks.known::<pb::VisitResult>("result", record.result);
+        let result = result.and_then(|result| VisitResult::of_number(result.into()));
+        let start = instant(checks, "start_time", record.start_time);
+        let end = instant(checks, "end_time", record.end_time);
+        let services = set_from_wire(&record.services).map_or_else(
+            |place| {
+                unknown(checks, &format!("services[{place}]"));
+                None
+            },
+            Some,
+        );
+        let remarks = text(checks, "remarks", &record.remarks);
+        let check_in = match record.check_in {
+            None => Some(None),
+            Some(place) => checks
+                .parsed(
+                    "check_in",
+                    GeoPosition::new(place.latitude, place.longitude),
+                    "POSITION_OFF_THE_GLOBE",
+                    "is no position on earth",
+                    "不是有效的经纬度",
+                )
+                .map(Some),
+        };
+        checks.count("photo_hashes", record.photo_hashes.len(), 0..=MOST_PHOTOS);
+        let photos = record.photo_hashes.iter().take(MOST_PHOTOS).enumerate();
+        let photos: Vec<Option<[u8; DIGEST]>> = photos
+            .map(|(place, photo)| {
+                checks.parsed(
+                    &format!("photo_hashes[{place}]"),
+                    photo.as_ref().try_into(),
+                    "DIGEST_LENGTH",
+                    "must have 32 bytes",
+                    "长度应为 32 字节",
+                )
+            })
+            .collect();
+        checks.count(
+            "findings",
+            record.findings.len(),
+            0..=FindingKind::ALL.len(),
+        );
+        let findings = record
+            .findings
+            .iter()
+            .take(FindingKind::ALL.len())
+            .enumerate();
+        let findings: Vec<Option<(FindingKind, Option<String>)>> = findings
+            .map(|(place, finding)| {
+                checks.within(&format!("findings[{place}]"), |checks| {
+                    let kind = checks.known::<pb::FindingKind>("kind", finding.kind);
+                    let kind = kind.and_then(|kind| FindingKind::of_number(kind.into()));
+                    let note = text(checks, "note", &finding.note);
+                    Some((kind?, note?))
+                })
+            })
+            .collect();
+        Some(Arrived {
+            record: id?,
+            elder: elder?,
+            visitor: visitor?,
+            visit: Visit {
+                mode: mode?,
+                start: start?,
+                end: end?,
+                check_in: check_in?,
+            },
+            result: result?,
+            services: services?,
+            signed: record.signed,
+            remarks: remarks?,
+            photos: photos.into_iter().collect::<Option<_>>()?,
+            findings: findings.into_iter().collect::<Option<_>>()?,
+            digest: self.digests.of(record),
+        })
+    }
+}

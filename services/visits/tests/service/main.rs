@@ -1,0 +1,8 @@
+//! Visits from outside, over gRPC: records, doubts, duties, closing periods, orders and bad input.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod bad_input;
+mod orders;
+mod periods;
+mod records;
+mod support;

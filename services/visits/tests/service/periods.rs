@@ -1,0 +1,149 @@
+//! Weeks and months close by the clock alone, once, by what was recorded when they closed.
+
+use elders::event::{Event, Residence, Spoken};
+
+use crate::support::{Ground, at, day, visit};
+
+#[tokio::test]
+async fn a_week_closes_at_its_end_and_a_late_record_meets_it_late() {
+    let ground = Ground::at("2024-10-07 09:00");
+    let (met, missed) = (ground.weekly().await, ground.weekly().await);
+    let running = ground.start().await;
+    running.start_visiting("2024-10-07").await;
+    let visitor = running.visitor().await;
+    running.advance("2024-10-10 12:00").await;
+    let record = visit(&visitor, met, "2024-10-10 09:00");
+    assert_eq!(running.told(&record).await, "COUNTED");
+    assert_eq!(running.duties("2024-W41").await, (2, 1, 1, 0, false));
+    running.advance("2024-10-13 23:59").await;
+    assert_eq!(running.duties("2024-W41").await, (2, 1, 1, 0, false));
+    running.advance("2024-10-14 00:00").await;
+    assert_eq!(running.duties("2024-W41").await, (2, 1, 1, 1, true));
+
+    // From a phone that was off line: the miss stays on record, the duty is met.
+    let late = visit(&visitor, missed, "2024-10-11 15:00");
+    assert_eq!(running.told(&late).await, "COUNTED");
+    assert_eq!(running.duties("2024-W41").await, (2, 2, 0, 1, true));
+    let events = running.events().await;
+    let count = |name: &str| events.iter().filter(|event| *event == name).count();
+    assert_eq!((count("VisitMissed"), count("DutyMet")), (1, 2));
+}
+
+#[tokio::test]
+async fn what_closes_while_the_service_is_down_closes_when_it_is_up_once() {
+    let ground = Ground::at("2024-10-07 09:00");
+    let (here, dies_late) = (ground.weekly().await, ground.weekly().await);
+    let running = ground.start().await;
+    running.start_visiting("2024-10-07").await;
+    let (ground, database) = running.stop().await;
+    // Over two weeks and the end of a month; meanwhile facts are recorded.
+    ground.clock.advance_to(at("2024-10-20 09:00")).unwrap();
+    ground
+        .record(
+            dies_late,
+            &[Event::Died {
+                on: day("2024-10-12"),
+            }],
+        )
+        .await;
+    ground.clock.advance_to(at("2024-11-02 09:00")).unwrap();
+
+    let running = ground.start_on(database).await;
+    // The death of the 12th was not known when the week of the 7th closed; by all facts nothing was owed.
+    assert_eq!(running.duties("2024-W41").await, (1, 0, 1, 2, true));
+    assert_eq!(running.duties("2024-W42").await, (1, 0, 1, 1, true));
+    assert_eq!(running.duties("2024-W43").await, (1, 0, 1, 1, true));
+    let events = running.events().await;
+    let missed = || {
+        events
+            .iter()
+            .filter(|event| *event == "VisitMissed")
+            .count()
+    };
+    assert_eq!(missed(), 4);
+    let _ = here;
+
+    let (ground, _) = running.stop().await;
+    let running = ground.start().await;
+    assert_eq!(running.events().await, events);
+    assert_eq!(running.duties("2024-W41").await, (1, 0, 1, 2, true));
+}
+
+#[tokio::test]
+async fn who_turns_eighty_dies_or_is_erased_in_a_period_owes_by_its_last_day() {
+    let ground = Ground::at("2024-12-30 09:00");
+    let mild = civic::CapabilityLevel::Mild;
+    // Eighty on the Thursday of ISO week 1 of 2025, which begins in 2024.
+    let turns_eighty = ground.elder("1945-01-02", mild).await;
+    let (dies, erased) = (ground.weekly().await, ground.weekly().await);
+    let running = ground.start().await;
+    running.start_visiting("2024-12-30").await;
+    assert_eq!(running.duties("2025-W01").await, (2, 0, 2, 0, false));
+    running.advance("2025-01-02 09:00").await;
+    assert_eq!(running.duties("2025-W01").await, (3, 0, 3, 0, false));
+    let ground = &running.ground;
+    ground
+        .record(
+            dies,
+            &[Event::Died {
+                on: day("2025-01-03"),
+            }],
+        )
+        .await;
+    let erasure = Event::Erased {
+        reason: "REQUEST".to_owned(),
+    };
+    ground.record(erased, &[erasure]).await;
+    running.advance("2025-01-06 00:00").await;
+    assert_eq!(running.duties("2025-W01").await, (1, 0, 1, 1, true));
+    assert_eq!(running.coverage("2025-01").await, "0/1");
+    // Monthly duties begin with the first full month, whose last day finds nobody left who is owed one.
+    running.advance("2025-02-01 00:00").await;
+    assert_eq!(running.duties("2025-01").await, (0, 0, 0, 0, true));
+    assert_eq!(running.duties("2025-W04").await, (1, 0, 1, 1, true));
+    let _ = turns_eighty;
+}
+
+#[tokio::test]
+async fn who_moves_is_owed_where_she_lives_on_the_last_day() {
+    let ground = Ground::at("2024-10-07 09:00");
+    let elder = ground.weekly().await;
+    let running = ground.start().await;
+    running.start_visiting("2024-10-07").await;
+    let moved = Residence {
+        village: "350525100001".parse().unwrap(),
+        home: None,
+    };
+    let moved = Event::Relocated(moved, day("2024-10-12"));
+    running.ground.record(elder, &[moved]).await;
+    running.advance("2024-10-14 00:00").await;
+    // In the other county nobody visits yet.
+    assert_eq!(running.duties("2024-W41").await, (0, 0, 0, 0, true));
+}
+
+#[tokio::test]
+async fn a_duty_without_consent_is_told_apart() {
+    let ground = Ground::at("2024-10-07 09:00");
+    let elder = ground.weekly().await;
+    let running = ground.start().await;
+    running.start_visiting("2024-10-07").await;
+    let refused = Event::ConsentRefused(Spoken {
+        by: None,
+        at: Some(at("2024-10-09 08:00")),
+    });
+    running.ground.record(elder, &[refused]).await;
+    running.advance("2024-10-14 00:00").await;
+    let request = proto::eldercare::visits::v1::ListDutiesRequest {
+        division_code: "350524".to_owned(),
+        period: "2024-W41".to_owned(),
+        filter: proto::eldercare::visits::v1::DutyFilter::Missed.into(),
+        ..Default::default()
+    };
+    let duties = running
+        .client()
+        .list_duties(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(duties.duties[0].blocked_by_consent && duties.duties[0].missed);
+}
