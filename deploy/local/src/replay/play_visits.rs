@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sm3::{Digest as _, Sm3};
 use tonic::Code;
 
-use super::elders::Directory;
+use super::elders::{self, Directory};
 use crate::{
     client::{Client, call, reason, try_call},
     county::{Confirmation, County, Line, Pairing, Visit},
@@ -50,6 +50,9 @@ impl Diary {
         if visitors.is_empty() {
             return Ok(Vec::new());
         }
+        // Thousands of elders are paired and visited: asking for each by its number would take longer than for all at once.
+        let elders = elders::all(client, &county.set.county, "").await?;
+        elders.iter().for_each(|elder| directory.add(elder));
         let mut failed = Vec::new();
         let bar = progress.begin("登记探访人员 registering visitors", visitors.len() as u64);
         let mut pairings: BTreeMap<String, Vec<Line<Pairing>>> = BTreeMap::new();
