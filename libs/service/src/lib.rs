@@ -29,6 +29,7 @@
 
 pub mod action;
 mod admission;
+mod allocator;
 pub mod auth;
 pub mod caller;
 pub mod clock;

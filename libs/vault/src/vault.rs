@@ -197,6 +197,29 @@ impl Vault {
         &self,
         persons: &[PersonId],
     ) -> Result<HashMap<PersonId, Arc<DataKey>>, Unavailable> {
+        self.many(persons, |person, key, seen| {
+            self.remember(person, key, seen)
+        })
+        .await
+    }
+
+    /// As [`Vault::keys`], for a rebuild that goes through everybody once: those fetched are not remembered, so that they
+    /// don't drive out the keys of those who are asked for.
+    ///
+    /// # Errors
+    /// Where keys cannot be had.
+    pub async fn keys_in_passing(
+        &self,
+        persons: &[PersonId],
+    ) -> Result<HashMap<PersonId, Arc<DataKey>>, Unavailable> {
+        self.many(persons, |_, key, _| Arc::new(key)).await
+    }
+
+    async fn many(
+        &self,
+        persons: &[PersonId],
+        take: impl Fn(PersonId, DataKey, u64) -> Arc<DataKey> + Sync,
+    ) -> Result<HashMap<PersonId, Arc<DataKey>>, Unavailable> {
         let mut keys = HashMap::with_capacity(persons.len());
         let mut unknown = HashSet::new();
         for person in persons {
@@ -219,7 +242,7 @@ impl Vault {
             .buffer_unordered(CONCURRENT_READS);
         while let Some((some, seen)) = fetched.try_next().await? {
             for (person, key) in some {
-                keys.insert(person, self.remember(person, key, seen));
+                keys.insert(person, take(person, key, seen));
             }
         }
         drop(fetched);

@@ -43,6 +43,7 @@ mod divisions_table;
 mod duplicates_table;
 mod elder_files;
 mod elders_ahead;
+mod elders_rows;
 mod elders_table;
 mod fact_spans;
 mod statistics;

@@ -8,17 +8,17 @@ use readmodel::{Ahead, ApplyError, Parked, Phase, Projection};
 use sqlx::PgConnection;
 use vault::{BlindIndex, Vault};
 
-use crate::{divisions_table, duplicates_table, elders_table, elders_table::EldersTable};
+use crate::{divisions_table, duplicates_table, elders_rows, elders_table::EldersTable};
 
 /// The projection's name, and that of its schema.
 pub const NAME: &str = "registry_elders";
 
 /// Raised whenever tables or fold change.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 static TABLES: LazyLock<String> = LazyLock::new(|| {
     [
-        elders_table::DDL,
+        elders_rows::DDL,
         duplicates_table::DDL,
         divisions_table::DDL,
     ]
@@ -26,7 +26,7 @@ static TABLES: LazyLock<String> = LazyLock::new(|| {
 });
 
 static INDEXES: LazyLock<String> =
-    LazyLock::new(|| [elders_table::INDEXES, duplicates_table::INDEXES].concat());
+    LazyLock::new(|| [elders_rows::INDEXES, duplicates_table::INDEXES].concat());
 
 /// The projection.
 pub struct RegistryElders {

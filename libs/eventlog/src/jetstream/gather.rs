@@ -1,23 +1,34 @@
 //! Gathers what several callers want written at the same moment into one atomic batch of the server's.
 //!
 //! A batch costs the server about as much as a handful of single messages, and one write through to the disk instead
-//! of one for each. Nobody is made to wait for company: a batch is what has come together while the ones before it
-//! were on their way.
+//! of one for each, however many records it holds. So there is one on its way at a time, and the next is what has come
+//! together meanwhile. When a batch has ended, those whom it answered are about to ask again: rather than leave at once
+//! with the first of them, the next batch waits for the others, for no longer than a part of the time that a batch takes.
+//! A caller who is alone never waits.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, future, stream, stream::FuturesUnordered};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use super::publish::{Message, Publisher, Refusal};
 use crate::{log::AppendError, measures::Measures, subject::Subject};
 
-/// How many batches are on their way at once: one is put together while another is with the server. More would make
-/// them smaller, and the server does only so many a second however they come.
-const ON_THEIR_WAY: usize = 2;
+/// How many records a batch gathers at most; the server takes 1,000. A larger group of one caller goes as a batch of its
+/// own.
+const LARGEST: usize = 512;
 
-/// How many records a batch gathers at most. A larger group of one caller goes as a batch of its own.
-const LARGEST: usize = 128;
+/// A batch waits for company for this part of the time that the last one took.
+const PATIENCE: u32 = 3;
+
+/// And for no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
 /// How many bytes a batch gathers at most.
 const LARGEST_BYTES: usize = 1 << 20;
@@ -28,7 +39,7 @@ const FEWEST: usize = 12;
 /// How many of a refused batch's groups are on their way at once when they are sent one by one.
 const ALONE_AT_ONCE: usize = 8;
 
-/// How many callers may wait to be taken up; beyond that they wait in the channel's queue.
+/// How many callers wait for a batch at most, and as many to be taken up; the others are held back.
 const WAITING: usize = 4_096;
 
 /// The way into the gathering task, which ends when all of these are gone.
@@ -62,22 +73,29 @@ impl Gatherer {
 
 async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Receiver<Unit>) {
     let mut waiting = Waiting::default();
-    let mut on_their_way = FuturesUnordered::new();
+    let mut pace = Pace::default();
+    let mut on_its_way = FuturesUnordered::new();
     let mut open = true;
-    while open || !waiting.units.is_empty() || !on_their_way.is_empty() {
-        while on_their_way.len() < ON_THEIR_WAY {
-            let Some(batch) = waiting.next_batch() else {
-                break;
-            };
-            measures.gathered(batch.iter().map(|unit| unit.messages.len()).sum());
-            on_their_way.push(send(&publisher, batch));
+    while open || !waiting.units.is_empty() || !on_its_way.is_empty() {
+        let mut leaves = None;
+        if on_its_way.is_empty() && !waiting.units.is_empty() {
+            let now = Instant::now();
+            leaves = pace.waits_until(waiting.units.len(), now).filter(|_| open);
+            if leaves.is_none()
+                && let Some(batch) = waiting.next_batch()
+            {
+                measures.gathered(batch.iter().map(|unit| unit.messages.len()).sum());
+                pace.left(batch.len(), now);
+                on_its_way.push(send(&publisher, batch));
+            }
         }
         tokio::select! {
-            Some(subjects) = on_their_way.next() => waiting.release(subjects),
-            unit = arriving.recv(), if open => match unit {
+            Some(()) = on_its_way.next() => pace.arrived(Instant::now()),
+            () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
+            unit = arriving.recv(), if open && waiting.units.len() < WAITING => match unit {
                 Some(unit) => {
                     waiting.units.push_back(unit);
-                    while let Ok(unit) = arriving.try_recv() {
+                    while waiting.units.len() < WAITING && let Ok(unit) = arriving.try_recv() {
                         waiting.units.push_back(unit);
                     }
                 }
@@ -87,20 +105,48 @@ async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Recei
     }
 }
 
+/// How the last batch went, and what that says of the next one.
+#[derive(Debug, Default)]
+struct Pace {
+    /// How many callers it answered.
+    company: usize,
+    left: Option<Instant>,
+    /// Until when its callers may take to come back.
+    patient_until: Option<Instant>,
+}
+
+impl Pace {
+    /// Until when the next batch waits for those who were answered by the last one; none when it need not.
+    fn waits_until(&self, waiting: usize, now: Instant) -> Option<Instant> {
+        self.patient_until
+            .filter(|until| waiting < self.company && *until > now)
+    }
+
+    fn left(&mut self, company: usize, now: Instant) {
+        self.company = company;
+        self.left = Some(now);
+    }
+
+    fn arrived(&mut self, now: Instant) {
+        self.patient_until = self
+            .left
+            .take()
+            .map(|left| now + (now.duration_since(left) / PATIENCE).min(LONGEST_WAIT));
+    }
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
     units: VecDeque<Unit>,
-    /// The aggregates of batches on their way. A further record of one would be refused, and with it its whole batch.
-    busy: HashSet<Subject>,
 }
 
 impl Waiting {
-    /// Takes what can go together now: each aggregate once, none that is on its way, first come first served.
+    /// Takes what can go together now: each aggregate once, first come first served.
     fn next_batch(&mut self) -> Option<Vec<Unit>> {
         let mut batch = Vec::new();
         let (mut records, mut bytes) = (0, 0);
         let mut stay = VecDeque::new();
-        // Whoever stays keeps its place before later records of the same aggregates.
+        // The aggregates of all who came before: whoever stays keeps its place before later records of the same ones.
         let mut ahead: HashSet<Subject> = HashSet::new();
         while let Some(unit) = self.units.pop_front() {
             if unit.answer.is_closed() {
@@ -112,8 +158,7 @@ impl Waiting {
                 || (records + unit.messages.len() <= LARGEST
                     && bytes + unit_bytes <= LARGEST_BYTES);
             let mut subjects = unit.messages.iter().map(|message| &message.subject);
-            let free =
-                subjects.all(|subject| !self.busy.contains(subject) && !ahead.contains(subject));
+            let free = subjects.all(|subject| !ahead.contains(subject));
             ahead.extend(unit.messages.iter().map(|message| message.subject.clone()));
             if fits && free {
                 records += unit.messages.len();
@@ -128,27 +173,16 @@ impl Waiting {
         }
         stay.append(&mut self.units);
         self.units = stay;
-        let taken = batch.iter().flat_map(|unit| &unit.messages);
-        self.busy
-            .extend(taken.map(|message| message.subject.clone()));
         (!batch.is_empty()).then_some(batch)
-    }
-
-    fn release(&mut self, subjects: Vec<Subject>) {
-        for subject in subjects {
-            self.busy.remove(&subject);
-        }
     }
 }
 
-/// Sends a batch, answers its callers, and returns its aggregates.
-async fn send(publisher: &Publisher, batch: Vec<Unit>) -> Vec<Subject> {
-    let messages = batch.iter().flat_map(|unit| &unit.messages);
-    let subjects = messages.map(|message| message.subject.clone()).collect();
+/// Sends a batch, and answers its callers.
+async fn send(publisher: &Publisher, batch: Vec<Unit>) {
     let groups = batch.iter().any(|unit| unit.messages.len() > 1);
     if batch.len() == 1 || (!groups && batch.len() < FEWEST) {
         future::join_all(batch.into_iter().map(|unit| alone(publisher, unit))).await;
-        return subjects;
+        return;
     }
     let messages: Vec<_> = batch.iter().flat_map(|unit| &unit.messages).collect();
     match publisher.batch(&messages).await {
@@ -175,7 +209,6 @@ async fn send(publisher: &Publisher, batch: Vec<Unit>) -> Vec<Subject> {
                 .await;
         }
     }
-    subjects
 }
 
 /// Sends what one caller wants written, and answers it.

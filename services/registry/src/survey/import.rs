@@ -38,9 +38,6 @@ use crate::{
 /// How many rows are looked up together; their outcomes are told together too.
 const ROWS_AT_ONCE: usize = 512;
 
-/// How many elders are registered side by side.
-const SIDE_BY_SIDE: usize = 96;
-
 /// How many files of a town are listed at a time.
 const LISTED_AT_ONCE: usize = 1_000;
 
@@ -358,7 +355,8 @@ impl Import<'_> {
                     Ok::<_, Status>(outcomes)
                 }
             })
-            .buffer_unordered(SIDE_BY_SIDE);
+            // All of them: what is written at the same moment goes to the log together.
+            .buffer_unordered(ROWS_AT_ONCE);
         while let Some(some) = concluded.next().await {
             for (place, outcome) in some? {
                 outcomes[place] = Some(outcome);
