@@ -17,7 +17,7 @@ use proto::eldercare::{
 };
 use registry::RegistrySettings;
 use serde_json::json;
-use service::{Clock, Config, Section, TokenIssuer, config::Loader};
+use service::{Application as _, Clock, Config, Section, TokenIssuer, config::Loader};
 use tempfile::TempDir;
 use tiering::{TieringSettings, facts_table::FactsTable, tiers_table::TiersTable};
 use tonic::transport::{Channel, Endpoint};

@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use registry::RegistrySettings;
 use service::{
-    Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer, config::Loader,
-    settings::Mode,
+    Application as _, Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer,
+    config::Loader, settings::Mode,
 };
 use tiering::TieringSettings;
 use tokio::task::JoinHandle;
@@ -148,7 +148,7 @@ impl Services {
 
     /// Waits until the read models are where the logs are.
     fn caught_up(&self, shutdown: &Shutdown) -> impl Future<Output = ()> + Send + use<> {
-        let registry = self.registry.caught_up(shutdown.requested());
+        let registry = self.registry.settled(shutdown.requested());
         let tiering = self.tiering.settled(shutdown.requested());
         async move {
             tokio::join!(registry, tiering);
@@ -173,7 +173,7 @@ impl System {
         let issuer = keys.token_issuer()?;
         let servers = Servers::start(&folder, &tools, progress).await?;
         let step = progress.begin("启动 starting the services", 0);
-        let mut services = Services::connect(&loader, &servers, &keys, &clock).await?;
+        let services = Services::connect(&loader, &servers, &keys, &clock).await?;
 
         let mut settings = loader.load::<()>()?.common;
         settings.grpc.listen = listen;
@@ -181,12 +181,12 @@ impl System {
         settings.auth.keys = vec![issuer.public_key()];
         let shutdown = Shutdown::new(&settings.shutdown);
         let mut tasks = Supervised::new(&shutdown);
-        services.registry.run_background(&mut tasks, &shutdown);
-        services.tiering.run_background(&mut tasks, &shutdown);
+        services.registry.background().start(&mut tasks, &shutdown);
+        services.tiering.background().start(&mut tasks, &shutdown);
         let services = Arc::new(services);
         let simulation = Simulation::new(clock.clone(), Services::settled(&services, &shutdown));
         let server = Server::new(&settings);
-        let server = services.registry.add_to(server);
+        let server = services.registry.add_to(server, &shutdown);
         let server = services.tiering.add_to(server, &shutdown);
         let server = server.service(
             SimulationServiceServer::new(simulation),

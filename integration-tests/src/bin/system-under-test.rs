@@ -7,7 +7,7 @@ use eldercare::simulation::Simulation;
 use futures::future::BoxFuture;
 use integration_tests::system::ProcessSettings;
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
-use service::{Clock, Server, Shutdown, Supervised, Telemetry};
+use service::{Application as _, Clock, Server, Shutdown, Supervised, Telemetry};
 use tonic::Status;
 
 #[tokio::main]
@@ -22,7 +22,7 @@ async fn main() -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(&settings.registry.shutdown)?;
     let clock = Clock::from_settings(&settings.registry)?;
 
-    let mut registry =
+    let registry =
         registry::App::connect(&settings.registry, &settings.registry_own, clock.clone()).await?;
     let tiering = Arc::new(
         tiering::App::connect(&settings.tiering, &settings.tiering_own, clock.clone()).await?,
@@ -40,20 +40,20 @@ async fn main() -> anyhow::Result<()> {
     let simulation = SimulationServiceServer::new(Simulation::new(clock, Arc::new(settled)));
     let server = Server::new(&settings.registry).service(simulation, Simulation::actions());
     let (files, tiers) = (
-        registry.caught_up(shutdown.requested()),
+        registry.settled(shutdown.requested()),
         tiering.settled(shutdown.requested()),
     );
     let caught_up = async move {
         tokio::join!(files, tiers);
     };
     let server = tiering
-        .add_to(registry.add_to(server), &shutdown)
+        .add_to(registry.add_to(server, &shutdown), &shutdown)
         .ready_when(caught_up)
         .bind()
         .await?;
     let mut tasks = Supervised::new(&shutdown);
-    registry.run_background(&mut tasks, &shutdown);
-    tiering.run_background(&mut tasks, &shutdown);
+    registry.background().start(&mut tasks, &shutdown);
+    tiering.background().start(&mut tasks, &shutdown);
     println!("listening on {}", server.address());
     tasks.run(server.serve(&shutdown)).await
 }

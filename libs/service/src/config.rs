@@ -29,11 +29,12 @@ pub const SERVICES: [&str; 6] = [
     "registry", "tiering", "visits", "alerts", "claims", "sharing",
 ];
 
-const COMMON: [&str; 9] = [
+const COMMON: [&str; 10] = [
     "auth",
     "clock",
     "grpc",
     "nats",
+    "peer_tls",
     "peers",
     "postgres",
     "shutdown",

@@ -26,9 +26,12 @@ use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    action::Method, admission::Admission, deadline::Deadline, errors, gate::Gate, settings,
-    telemetry, wire_fault,
+    action::Method, admission::Admission, deadline::Deadline, errors, errors::Refusal, gate::Gate,
+    settings, telemetry, wire_fault,
 };
+
+/// The largest headers of a call, by HTTP/2's way of counting: names, values, and 32 bytes for each.
+pub(crate) const LARGEST_HEADERS: usize = 16 << 10;
 
 /// What all calls of a server share.
 #[derive(Debug)]
@@ -132,6 +135,9 @@ where
         telemetry::follow_headers(&span, request.headers());
         let mut ending = Ending::new(Arc::clone(&around), method.number, span.clone());
 
+        if weight(request.headers()) > LARGEST_HEADERS {
+            return Box::pin(std::future::ready(Ok(ending.refuse(&headers_too_large()))));
+        }
         if method.open {
             let draining = around.draining.clone();
             return Box::pin(
@@ -146,6 +152,23 @@ where
         let work = answer(inner, request, deadline, around.cut.clone(), ending);
         Box::pin(work.instrument(span))
     }
+}
+
+fn weight(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .sum()
+}
+
+fn headers_too_large() -> Status {
+    Refusal::new(
+        Code::ResourceExhausted,
+        "METADATA_TOO_LARGE",
+        "the call's metadata is larger than 16 KiB",
+        "请求元数据超过 16 KiB",
+    )
+    .into()
 }
 
 /// Everything that can turn a call away before its handler sees it.

@@ -1,45 +1,52 @@
 //! The frame of every service: settings, telemetry, the gRPC server with its gate, the clock, errors, and going down in order.
 //!
-//! A service's `main.rs` reads:
+//! A service names its section of the configuration, implements [`Application`], and its `main.rs` reads:
 //!
 //! ```no_run
+//! # use futures::future::BoxFuture;
+//! # use service::{Application, Background, Clock, Connections, Server, Settings, Shutdown};
+//! # use tokio_util::sync::CancellationToken;
 //! # #[derive(Default, serde::Serialize, serde::Deserialize)]
-//! # struct Registry {}
-//! # impl service::Section for Registry { const NAME: &'static str = "registry"; }
-//! # struct App;
-//! # impl App {
-//! #     async fn connect(_: &service::Config<Registry>) -> anyhow::Result<Self> { Ok(Self) }
-//! #     fn server(&self, settings: &service::Settings) -> service::Server { service::Server::new(settings) }
-//! #     fn run_projections(&self, _: &mut service::Supervised) {}
+//! # struct VisitsSettings {}
+//! # impl service::Section for VisitsSettings { const NAME: &'static str = "visits"; }
+//! # struct App { background: Background }
+//! # impl Application for App {
+//! #     type Own = VisitsSettings;
+//! #     async fn connect(settings: &Settings, _: &VisitsSettings, _: Clock) -> anyhow::Result<Self> {
+//! #         let connections = Connections::open("visits", settings).await?;
+//! #         let (_own, _registry) = (connections.own_log().await?, connections.log_of("registry").await?);
+//! #         Ok(Self { background: Background::new() })
+//! #     }
+//! #     fn add_to(&self, server: Server, _: &Shutdown) -> Server { server }
+//! #     fn background(&self) -> &Background { &self.background }
+//! #     fn settled(&self, _: CancellationToken) -> BoxFuture<'static, ()> { Box::pin(async {}) }
 //! # }
-//! # async fn run() -> anyhow::Result<()> {
-//! let Some(config) = service::Config::<Registry>::from_command_line()? else { return Ok(()) };
-//! let telemetry = service::Telemetry::start(&config.telemetry, "registry")?;
-//! let shutdown = service::Shutdown::on_signals(&config.shutdown)?;
-//! let app = App::connect(&config).await?; // no port is bound before this has succeeded
-//! let server = app.server(&config).bind().await?;
-//! let mut tasks = service::Supervised::new(&shutdown);
-//! app.run_projections(&mut tasks);
-//! let outcome = tasks.run(server.serve(&shutdown)).await;
-//! telemetry.flush().await;
-//! outcome
-//! # }
+//! #[tokio::main]
+//! async fn main() -> anyhow::Result<()> {
+//!     service::run::<App>().await
+//! }
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
+pub mod access;
 pub mod action;
 mod admission;
 mod allocator;
+pub mod application;
 pub mod auth;
 pub mod caller;
+pub mod certificates;
 pub mod clock;
 pub mod command;
 pub mod config;
 mod connection;
+pub mod connections;
 pub mod deadline;
+pub mod elder_keys;
 pub mod errors;
 mod frame;
 pub mod gate;
+mod handshakes;
 pub mod input;
 pub mod paging;
 pub mod peer;
@@ -54,11 +61,13 @@ mod token_issuer;
 mod wire_fault;
 
 pub use action::{Action, Actions};
+pub use application::{Application, Background, run};
 pub use auth::Claims;
 pub use caller::{Caller, Kind};
 pub use clock::Clock;
 pub use command::{RequestDigests, not_executed, not_loaded};
 pub use config::{Config, Section};
+pub use connections::Connections;
 pub use deadline::Deadline;
 pub use errors::{Refusal, Violation};
 pub use input::{Checks, etag};

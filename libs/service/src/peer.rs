@@ -3,23 +3,31 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use tonic::{
     Request, Status,
+    body::Body,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
+use tower::Service;
 
-use crate::{secret::Secret, settings::Settings, telemetry};
+use crate::{
+    certificates::{CertificateError, FromFiles},
+    secret::Secret,
+    settings::{PeerTls, Settings},
+    telemetry,
+};
 
 /// A channel to another service; generated clients take it as theirs.
 ///
 /// Calls bear this service's own token unless they bear one already
 /// ([`Caller::accompany`](crate::Caller::accompany)), and the present trace.
-pub type PeerChannel = InterceptedService<Channel, Credentials>;
+pub type PeerChannel = InterceptedService<Line, Credentials>;
 
 /// How long a token from a file is used before the file is looked at again.
 const FRESH: Duration = Duration::from_secs(30);
@@ -33,26 +41,106 @@ pub enum PeerError {
     /// The address is none.
     #[error("`peers.{0}`: {1}")]
     Address(String, tonic::transport::Error),
+    /// The address asks for TLS, and nobody says whose certificates to trust.
+    #[error("`peers.{0}` is https: set `peer_tls.ca`")]
+    NoAuthority(String),
+    /// Of certificate and key only one is configured.
+    #[error("`peer_tls.certificate` and `peer_tls.key` belong together")]
+    HalfACertificate,
+    /// Certificates or keys can't be used.
+    #[error(transparent)]
+    Tls(#[from] CertificateError),
 }
 
-/// A channel to the service called `name`. It connects with the first call, and again whenever it must.
+/// A channel to the service called `name`. It connects with the first call, and again whenever it must; with TLS where
+/// its address is `https://`, showing this service's own certificate if it has one.
 ///
 /// # Errors
-/// If `peers` has no usable address for it.
+/// If `peers` has no usable address for it, or the certificates can't be used.
 pub fn channel(settings: &Settings, name: &str) -> Result<PeerChannel, PeerError> {
     let address = settings
         .peers
         .get(name)
         .ok_or_else(|| PeerError::Unknown(name.to_owned()))?;
-    let channel = Endpoint::from_shared(address.clone())
+    let endpoint = Endpoint::from_shared(address.clone())
         .map_err(|error| PeerError::Address(name.to_owned(), error))?
         .connect_timeout(Duration::from_secs(5))
         .http2_keep_alive_interval(settings.grpc.keepalive_interval)
         .keep_alive_timeout(settings.grpc.keepalive_timeout)
         .http2_adaptive_window(true)
-        .tcp_nodelay(true)
-        .connect_lazy();
-    Ok(InterceptedService::new(channel, Credentials::new(settings)))
+        .tcp_nodelay(true);
+    let line = if endpoint.uri().scheme_str() == Some("https") {
+        let tls = settings
+            .peer_tls
+            .as_ref()
+            .ok_or_else(|| PeerError::NoAuthority(name.to_owned()))?;
+        Line::secured(endpoint, tls)?
+    } else {
+        Line::plain(&endpoint)
+    };
+    Ok(InterceptedService::new(line, Credentials::new(settings)))
+}
+
+/// The connection to a service, made anew when this service's certificate or the trusted authority changes: calls
+/// under way finish on the old one.
+#[derive(Debug, Clone)]
+pub struct Line {
+    channel: Channel,
+    generation: u64,
+    renewed: Option<Arc<FromFiles<Channel>>>,
+}
+
+impl Line {
+    fn plain(endpoint: &Endpoint) -> Self {
+        Self {
+            channel: endpoint.connect_lazy(),
+            generation: 0,
+            renewed: None,
+        }
+    }
+
+    fn secured(endpoint: Endpoint, settings: &PeerTls) -> Result<Self, PeerError> {
+        let mut paths = vec![settings.ca.clone()];
+        match (&settings.certificate, &settings.key) {
+            (Some(certificate), Some(key)) => paths.extend([certificate.clone(), key.clone()]),
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => return Err(PeerError::HalfACertificate),
+        }
+        let renewed = FromFiles::read(paths, settings.reread, move |contents| {
+            let mut tls = ClientTlsConfig::new();
+            if let [authority, own @ ..] = contents {
+                tls = tls.ca_certificate(Certificate::from_pem(authority));
+                if let [certificate, key] = own {
+                    tls = tls.identity(Identity::from_pem(certificate, key));
+                }
+            }
+            Ok(endpoint.clone().tls_config(tls)?.connect_lazy())
+        })?;
+        Ok(Self {
+            channel: renewed.current(),
+            generation: 0,
+            renewed: Some(Arc::new(renewed)),
+        })
+    }
+}
+
+impl Service<http::Request<Body>> for Line {
+    type Response = http::Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = <Channel as Service<http::Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if let Some(files) = &self.renewed
+            && let Some((generation, channel)) = files.since(self.generation)
+        {
+            (self.generation, self.channel) = (generation, channel);
+        }
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        self.channel.call(request)
+    }
 }
 
 /// What this service shows to its peers.

@@ -3,38 +3,37 @@
 //! Health (`grpc.health.v1`) knows `liveness` (the process answers), `readiness` (it serves; also under the empty name
 //! and the name of each service), which ends as soon as the service is asked to go down.
 
-use std::{
-    fmt,
-    future::Future,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use rand::Rng as _;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     server::NamedService,
     service::{Routes, RoutesBuilder},
-    transport::{Certificate, Identity, ServerTlsConfig, server::TcpIncoming},
+    transport::server::TcpIncoming,
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
     action::Actions,
     admission::Admission,
+    certificates::{self, CertificateError, FromFiles},
     connection::Connection,
     frame::{Figures, FrameLayer, Surroundings},
     gate::{Gate, GateError},
-    settings::{Settings, Tls},
+    handshakes::secured,
+    settings::Settings,
     shutdown::Shutdown,
 };
 
 /// What is left running after the grace has this long to take its leave.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The headers that are read at all, in bytes, so that those that are too large get an answer
+/// that says so; beyond this HTTP/2 answers with a bare 431.
+const LARGEST_HEADERS_READ: u32 = 64 << 10;
 
 /// What a caller may send on one stream before its handler reads it, in bytes.
 const UNREAD_BY_STREAM: u32 = 256 << 10;
@@ -75,9 +74,9 @@ pub enum ServeError {
     /// The descriptors can't be served.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// A PEM file can't be read.
-    #[error("TLS file {0}: {1}")]
-    TlsFile(PathBuf, std::io::Error),
+    /// Certificates or keys can't be used.
+    #[error(transparent)]
+    Tls(#[from] CertificateError),
     /// The address can't be bound.
     #[error("can't listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
@@ -97,6 +96,12 @@ impl Server {
             descriptors: vec![proto::FILE_DESCRIPTOR_SET],
             ready_when: None,
         }
+    }
+
+    /// The largest message that a service takes or gives, in bytes: each sets it before it is added.
+    #[must_use]
+    pub fn max_message_bytes(&self) -> usize {
+        self.settings.grpc.max_message_bytes
     }
 
     /// Serves the contracts of these descriptors instead of those of `libs/proto`.
@@ -163,7 +168,8 @@ impl Server {
             .set_service_status("liveness", ServingStatus::Serving)
             .await;
 
-        let tls = settings.grpc.tls.as_ref().map(tls).transpose()?;
+        let tls = settings.grpc.tls.as_ref();
+        let tls = tls.map(certificates::of_server).transpose()?.map(Arc::new);
         let listen = settings.grpc.listen;
         let incoming = TcpIncoming::bind(listen)
             .map_err(|error| ServeError::Bind(listen, error))?
@@ -213,20 +219,6 @@ fn add_reflection(
     Ok(())
 }
 
-fn tls(settings: &Tls) -> Result<ServerTlsConfig, ServeError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| ServeError::TlsFile(path.to_owned(), error))
-    };
-    let identity = Identity::from_pem(read(&settings.certificate)?, read(&settings.key)?);
-    let mut tls = ServerTlsConfig::new().identity(identity);
-    if let Some(authority) = &settings.client_ca {
-        tls = tls
-            .client_ca_root(Certificate::from_pem(read(authority)?))
-            .client_auth_optional(settings.client_certificate_optional);
-    }
-    Ok(tls)
-}
-
 /// What health tells.
 #[derive(Debug, Clone)]
 pub struct Readiness {
@@ -254,7 +246,7 @@ pub struct Bound {
     routes: Routes,
     gate: Gate,
     readiness: Readiness,
-    tls: Option<ServerTlsConfig>,
+    tls: Option<Arc<FromFiles<Arc<ServerConfig>>>>,
     incoming: TcpIncoming,
     address: SocketAddr,
     ready_when: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -311,16 +303,14 @@ impl Bound {
         let age = grpc
             .max_connection_age
             .mul_f64(rand::rng().random_range(0.9..1.1));
-        let mut server = tonic::transport::Server::builder()
+        let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(grpc.keepalive_interval))
             .http2_keepalive_timeout(Some(grpc.keepalive_timeout))
             .initial_stream_window_size(UNREAD_BY_STREAM)
             .initial_connection_window_size(unread_by_connection(grpc.max_streams_per_connection))
             .max_concurrent_streams(grpc.max_streams_per_connection)
+            .http2_max_header_list_size(LARGEST_HEADERS_READ)
             .max_connection_age(age);
-        if let Some(tls) = tls {
-            server = server.tls_config(tls)?;
-        }
         let lifetime = age.saturating_add(grpc.max_connection_age_grace);
         let incoming =
             incoming.map(move |stream| stream.map(|stream| Connection::new(stream, lifetime)));
@@ -332,10 +322,16 @@ impl Bound {
             tracing::info!(%address, "draining");
             shutdown.drain();
         };
-        let serving = server
-            .layer(FrameLayer(Arc::new(around)))
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, drain);
+        let mut server = server.layer(FrameLayer(Arc::new(around)));
+        let router = server.add_routes(routes);
+        let serving: Pin<
+            Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send + '_>,
+        > = match tls {
+            None => Box::pin(router.serve_with_incoming_shutdown(incoming, drain)),
+            Some(certificates) => Box::pin(
+                router.serve_with_incoming_shutdown(secured(incoming, certificates), drain),
+            ),
+        };
         let become_ready = async {
             if let Some(condition) = ready_when {
                 tokio::select! {
@@ -353,7 +349,7 @@ impl Bound {
             shutdown.draining().cancelled().await;
             tokio::time::sleep(shutdown.grace()).await;
         };
-        let mut serving = std::pin::pin!(serving);
+        let mut serving = serving;
         tokio::select! {
             served = &mut serving => return Ok(served?),
             () = patience => {}

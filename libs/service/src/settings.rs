@@ -17,12 +17,14 @@
 //! | `grpc.tls.certificate`, `.key` | none | PEM files; without them the port is plain |
 //! | `grpc.tls.client_ca` | none | PEM file of the authority that signs client certificates (mTLS) |
 //! | `grpc.tls.client_certificate_optional` | `false` | serve clients without a certificate too (they then need a token) |
+//! | `grpc.tls.reread` | `30s` | new certificates and keys in these files are noticed after this at the latest, for new connections |
 //! | `nats.url` | `nats://127.0.0.1:4222` | server, or several separated by commas |
 //! | `nats.credentials_file` | none | a NATS credentials file |
 //! | `nats.user`, `nats.password` | none | instead of a credentials file |
 //! | `nats.tls_ca` | none | PEM file of the authority that signs the server's certificate |
 //! | `nats.replicas` | `1` | copies of each stream: 1 on one machine, 3 in a cluster |
 //! | `nats.sync_always` | `false` | the server syncs each write (`sync_interval: always`): concurrent commands are then gathered into batches |
+//! | `nats.create_streams` | `true` | a service makes its own streams where they are missing; in a cluster an operator makes them |
 //! | `nats.inbox_prefix` | none | the prefix of inboxes that this service's NATS user may use |
 //! | `postgres.url` | `postgres://127.0.0.1:5432/eldercare` | the database of this service |
 //! | `postgres.max_connections` | `16` | the most connections held |
@@ -47,9 +49,13 @@
 //! | `vault.kek`, `vault.kek_id` | none, `kek_1` | the key-encryption key and its name |
 //! | `vault.previous_keks` | none | former keys by name, while keys are being rewrapped |
 //! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name |
+//! | `vault.remembered_keys` | `50000` | keys of persons kept in memory, for ten minutes at most, some 2 KB each |
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |
 //! | `peers.<service>` | none | gRPC addresses of the other services (`peers.registry = "http://registry:7000"`) |
+//! | `peer_tls.ca` | none | PEM file of the authority that signs the other services' certificates; needed where their addresses are `https://` |
+//! | `peer_tls.certificate`, `peer_tls.key` | none | PEM files with what this service shows to them (mTLS) |
+//! | `peer_tls.reread` | `30s` | changes of these files are noticed after this at the latest, for new connections |
 //!
 //! Durations are written `250ms`, `30s`, `5m`, `2h` or `1d`.
 
@@ -83,6 +89,9 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// Addresses of the other services, by name.
     pub peers: BTreeMap<String, String>,
+    /// TLS towards the other services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_tls: Option<PeerTls>,
 }
 
 impl Settings {
@@ -165,6 +174,30 @@ pub struct Tls {
     /// Whether clients without a certificate are served too.
     #[serde(default)]
     pub client_certificate_optional: bool,
+    /// How often the files are looked at for changes.
+    #[serde(default = "reread", with = "duration")]
+    pub reread: Duration,
+}
+
+/// Section `peer_tls`: PEM files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerTls {
+    /// The authority that signs the other services' certificates.
+    pub ca: PathBuf,
+    /// The certificate chain that this service shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// How often the files are looked at for changes.
+    #[serde(default = "reread", with = "duration")]
+    pub reread: Duration,
+}
+
+fn reread() -> Duration {
+    Duration::from_secs(30)
 }
 
 /// Section `nats`.
@@ -189,6 +222,8 @@ pub struct Nats {
     pub replicas: usize,
     /// Whether the server syncs each write, so that concurrent commands are worth gathering.
     pub sync_always: bool,
+    /// Whether a service makes its own streams where they are missing.
+    pub create_streams: bool,
     /// The prefix of inboxes that this service's user may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox_prefix: Option<String>,
@@ -204,6 +239,7 @@ impl Default for Nats {
             tls_ca: None,
             replicas: 1,
             sync_always: false,
+            create_streams: true,
             inbox_prefix: None,
         }
     }
@@ -407,6 +443,8 @@ pub struct Vault {
     pub index_key: Option<Secret>,
     /// Its name.
     pub index_key_id: String,
+    /// Keys of persons kept in memory.
+    pub remembered_keys: u64,
 }
 
 impl Default for Vault {
@@ -418,6 +456,7 @@ impl Default for Vault {
             previous_keks: BTreeMap::new(),
             index_key: None,
             index_key_id: "index_1".to_owned(),
+            remembered_keys: 50_000,
         }
     }
 }

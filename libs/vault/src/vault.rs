@@ -28,6 +28,9 @@ const AT_ONCE: usize = 500;
 /// Bulk reads of one call under way at a time.
 const CONCURRENT_READS: usize = 4;
 
+/// How long it is remembered that a person is erased, at the least: by then the owner has destroyed the key for certain.
+const ERASED_FOR: Duration = Duration::from_secs(86_400);
+
 /// How keys are made and remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VaultOptions {
@@ -72,6 +75,9 @@ pub enum Unavailable {
     /// The service that holds the keys does not hand them out.
     #[error("the keys cannot be fetched")]
     Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The service that holds the keys knows this one as nobody who may have them; asking again changes nothing.
+    #[error("the keys' owner refuses them to this service")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// This vault only reads keys; the registry alone makes and destroys them.
     #[error("this service may read keys, not change them")]
     ReadOnly,
@@ -94,6 +100,8 @@ pub struct Vault {
     owned: Option<Owned>,
     algorithm: Algorithm,
     cache: Cache<PersonId, Arc<DataKey>>,
+    /// Who is known to be erased, though the owner may not have destroyed the key yet.
+    erased: Cache<PersonId, ()>,
     /// How often something was forgotten; see [`Vault::remember`].
     forgotten: Arc<AtomicU64>,
 }
@@ -128,6 +136,10 @@ impl Vault {
             cache: Cache::builder()
                 .max_capacity(options.remembered)
                 .time_to_live(options.remember_for)
+                .build(),
+            erased: Cache::builder()
+                .max_capacity(options.remembered)
+                .time_to_live(options.remember_for.max(ERASED_FOR))
                 .build(),
             forgotten: Arc::default(),
         }
@@ -180,6 +192,9 @@ impl Vault {
         if let Some(key) = self.cache.get(&person) {
             return Ok(key);
         }
+        if self.erased.contains_key(&person) {
+            return Err(KeyError::Erased);
+        }
         let seen = self.forgotten.load(Ordering::SeqCst);
         let fetched = self.source.fetch(&[person]).await?;
         let (_, key) = fetched
@@ -227,6 +242,7 @@ impl Vault {
                 Some(key) => {
                     keys.insert(*person, key);
                 }
+                None if self.erased.contains_key(person) => {}
                 None => {
                     unknown.insert(*person);
                 }
@@ -262,10 +278,29 @@ impl Vault {
         destroyed
     }
 
-    /// Drops a person's key from memory; for whoever learns from the log that the person was erased.
+    /// Drops a person's key from memory; it is fetched again if it is asked for.
     pub fn forget(&self, person: PersonId) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.cache.invalidate(&person);
+    }
+
+    /// Drops all keys from memory, for whoever may have missed erasures.
+    pub fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.cache.invalidate_all();
+    }
+
+    /// Drops a person's key from memory and answers [`KeyError::Erased`] from now on, for whoever learns from the log
+    /// that the person was erased: the log says so a moment before the owner has destroyed the key.
+    pub fn mark_erased(&self, person: PersonId) {
+        self.erased.insert(person, ());
+        self.forget(person);
+    }
+
+    /// How many keys are remembered, about: never many more than [`VaultOptions::remembered`].
+    pub fn remembered(&self) -> u64 {
+        self.cache.run_pending_tasks();
+        self.cache.entry_count()
     }
 
     /// Wraps every stored key under the current key of `ring`, which also takes the place of this vault's ring. It must

@@ -191,6 +191,34 @@ async fn a_key_is_fetched_once_while_it_is_remembered() {
 }
 
 #[tokio::test]
+async fn who_is_marked_erased_has_no_key_though_the_owner_still_hands_it_out() {
+    let source = elsewhere(10);
+    let vault = Vault::read_only(source.clone(), VaultOptions::default());
+    let [erased, kept] = [PersonId::now_v7(), PersonId::now_v7()];
+    vault.keys(&[erased, kept]).await.unwrap();
+    vault.mark_erased(erased);
+    assert!(matches!(vault.key(erased).await, Err(KeyError::Erased)));
+    let found = vault.keys(&[erased, kept]).await.unwrap();
+    assert_eq!(found.into_keys().collect::<Vec<_>>(), [kept]);
+    vault.forget_all();
+    assert_eq!(vault.remembered(), 0);
+    assert!(matches!(vault.key(erased).await, Err(KeyError::Erased)));
+    assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn no_more_keys_are_remembered_than_the_bound() {
+    let options = VaultOptions {
+        remembered: 10,
+        ..VaultOptions::default()
+    };
+    let vault = Vault::read_only(elsewhere(10), options);
+    let people = persons(1_000);
+    assert_eq!(vault.keys(&people).await.unwrap().len(), 1_000);
+    assert!(vault.remembered() <= 10, "{vault:?}");
+}
+
+#[tokio::test]
 async fn a_key_that_was_on_its_way_while_it_was_forgotten_is_not_remembered() {
     let source = elsewhere(0);
     let vault = Vault::read_only(source.clone(), VaultOptions::default());

@@ -6,11 +6,11 @@ use civic::{Category, DivisionCode, ElderId, ElderStatus, GeoPosition, IdNumber,
 use elders::purpose;
 use eventlog::Position;
 use proto::eldercare::registry::v1 as pb;
+use service::access;
 use tonic::{Code, Status};
 use vault::DataKey;
 
 use crate::{
-    access,
     annex1::{self, Form},
     annex3::{self, ContactLine, Line},
     answer,

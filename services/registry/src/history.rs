@@ -9,12 +9,12 @@ use elders::{
 use eventlog::{Position, Record, Repository};
 use prost::Message;
 use proto::eldercare::registry::v1 as pb;
+use service::access;
 use tonic::Status;
 use uuid::Uuid;
 use vault::{DataKey, Sealed};
 
 use crate::{
-    access,
     answer::{self, timestamp},
     call::Call,
     elder::File,

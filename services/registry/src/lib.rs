@@ -25,7 +25,6 @@ mod printing;
 mod derived_ids;
 mod parse;
 
-mod access;
 mod answer;
 mod call;
 mod commands;
@@ -52,11 +51,11 @@ pub mod on_elder_erased;
 pub mod registry_elders;
 
 mod app;
-mod connections;
 mod grpc;
+mod keys;
 pub mod settings;
 mod vault_grpc;
 
 pub use app::App;
-pub use connections::{blind_index, key_ring};
+pub use keys::{blind_index, key_ring};
 pub use settings::RegistrySettings;

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use civic::{ElderId, LocalDay};
 use eventlog::{Loaded, Repository};
 use proto::eldercare::registry::v1 as pb;
+use service::access;
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
 
 use crate::{
-    access,
     answer::{self, Moment, Shown},
     call::Call,
     duplicates_table,

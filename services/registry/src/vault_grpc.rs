@@ -1,11 +1,11 @@
 //! The keys of persons for the other services of the system.
 
 use proto::eldercare::registry::v1::{self as pb, vault_service_server::VaultService};
-use service::{Action, Actions};
+use service::{Action, Actions, access};
 use tonic::{Request, Response, Status};
 use vault::Algorithm;
 
-use crate::{access, call::Call, parse, refusals, registry::Registry};
+use crate::{call::Call, parse, refusals, registry::Registry};
 
 /// The gRPC face of the vault.
 #[derive(Clone)]

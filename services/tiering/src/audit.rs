@@ -106,15 +106,8 @@ pub async fn audit(pool: &PgPool) -> Result<Audit, sqlx::Error> {
             Some(_) => Some(TierRow::of(&row)?),
             None => None,
         };
-        let same = match (
-            written.as_ref().and_then(|row| row.tier.assignment()),
-            &assignment,
-        ) {
-            (Some(written), Some(due)) => written.means_the_same(due),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if !same {
+        let tier = written.map(|row| row.tier).unwrap_or_default();
+        if !tier.is_as_due(assignment.as_ref()) {
             note(elder, &mut audit.mistaken, &mut audit.mistaken_count);
         }
     }

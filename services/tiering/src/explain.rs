@@ -8,7 +8,7 @@ use eventlog::Record;
 
 use crate::evaluate::{Assignment, Judge};
 use crate::facts_key::FactsKey;
-use crate::facts_table::after;
+use crate::facts_table::{after, stands_for};
 use crate::policies_in_force::PoliciesInForce;
 
 /// An elder's tier explained.
@@ -107,6 +107,22 @@ pub fn known(
         None if somebody => Known::NotYet,
         None => Known::Nobody,
     }
+}
+
+/// The file that stood for an elder's by an instant, where another did.
+#[must_use]
+pub fn standing_for(
+    elder: ElderId,
+    records: &[Record],
+    before: Option<DateTime<Utc>>,
+) -> Option<ElderId> {
+    let known = records
+        .iter()
+        .filter(|record| before.is_none_or(|before| record.metadata.time < before));
+    known
+        .flat_map(|record| record.events.iter())
+        .filter_map(|raw| codec::decode(raw).ok())
+        .fold(None, |standing, event| stands_for(standing, &event, elder))
 }
 
 /// Explains facts by the policies of the day.

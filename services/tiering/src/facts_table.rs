@@ -12,11 +12,14 @@ use civic::{ElderId, LocalDay};
 use elders::{Event, Facts, codec};
 use eventlog::{DecodeError, Record};
 use readmodel::{ApplyError, Parked, Phase, Projection};
-use sqlx::{PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
 /// The projection's name and schema.
 pub const NAME: &str = "tiering_facts";
+
+/// The longest chain of merges that is followed.
+pub(crate) const LONGEST_CHAIN: usize = 16;
 
 /// Folds the registry's records of elders.
 #[derive(Debug, Default)]
@@ -26,6 +29,10 @@ pub struct FactsTable;
 struct Kept {
     /// None before the registration, and after the erasure.
     facts: Option<Facts>,
+    /// The file that stands for this one.
+    merged_into: Option<ElderId>,
+    /// The day on which the file was opened: nobody is visited by a file that is not there.
+    opened_on: LocalDay,
     sequence: u64,
     /// The day on which that was written.
     on: LocalDay,
@@ -42,7 +49,7 @@ impl Projection for FactsTable {
 
     // To be raised too when the form of `elders::Facts` changes: rows of another form can't be read.
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     // Of an erased elder the row stays without facts, so that the evaluator ends the tier.
@@ -50,6 +57,8 @@ impl Projection for FactsTable {
         "CREATE TABLE elder (
             elder_id uuid PRIMARY KEY,
             facts bytea,
+            merged_into uuid,
+            opened_on date NOT NULL,
             sequence bigint NOT NULL,
             recorded_on date NOT NULL,
             record_id uuid NOT NULL,
@@ -90,15 +99,23 @@ impl Projection for FactsTable {
         }
         let mut kept = load(db, &decoded).await?;
         for (elder, record, events) in &decoded {
-            let facts = kept.remove(elder).and_then(|kept| kept.facts);
+            let on = LocalDay::of(record.metadata.time);
+            let (facts, merged_into, opened_on) =
+                kept.remove(elder).map_or((None, None, on), |kept| {
+                    (kept.facts, kept.merged_into, kept.opened_on)
+                });
             kept.insert(
                 *elder,
                 Kept {
                     facts: events
                         .iter()
                         .fold(facts, |facts, event| after(facts, event, *elder)),
+                    merged_into: events
+                        .iter()
+                        .fold(merged_into, |into, event| stands_for(into, event, *elder)),
+                    opened_on,
                     sequence: record.sequence,
-                    on: LocalDay::of(record.metadata.time),
+                    on,
                     record: record.metadata.id,
                     correlation: record.metadata.correlation_id,
                     traceparent: record.metadata.traceparent.clone(),
@@ -142,6 +159,50 @@ pub fn after(facts: Option<Facts>, event: &Event, elder: ElderId) -> Option<Fact
     }
 }
 
+/// Which file stands for an elder's after an event.
+pub(crate) fn stands_for(
+    before: Option<ElderId>,
+    event: &Event,
+    elder: ElderId,
+) -> Option<ElderId> {
+    if let Event::Merged(merge) = event
+        && merge.merged == elder
+    {
+        return Some(merge.surviving);
+    }
+    let own = match event {
+        Event::Unmerged(merge) => merge.merged != elder,
+        event => !matches!(event, Event::Erased { .. }),
+    };
+    before.filter(|_| own)
+}
+
+/// Of merged files among these, the files that stand for them.
+///
+/// # Errors
+/// The database's.
+pub async fn standing_for(
+    db: impl PgExecutor<'_>,
+    elders: &[ElderId],
+) -> Result<HashMap<ElderId, ElderId>, sqlx::Error> {
+    let ids: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
+    let statement = format!(
+        "WITH RECURSIVE standing (asked, elder_id, steps) AS ( \
+             SELECT elder_id, merged_into, 1 FROM {NAME}.elder WHERE elder_id = ANY($1) AND merged_into IS NOT NULL \
+             UNION ALL \
+             SELECT s.asked, e.merged_into, s.steps + 1 FROM standing s JOIN {NAME}.elder e ON e.elder_id = s.elder_id \
+             WHERE e.merged_into IS NOT NULL AND s.steps < {LONGEST_CHAIN}) \
+         SELECT DISTINCT ON (asked) asked, elder_id FROM standing ORDER BY asked, steps DESC"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(&ids)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((ElderId(row.try_get(0)?), ElderId(row.try_get(1)?))))
+        .collect()
+}
+
 /// Facts as a row keeps them.
 #[must_use]
 pub fn stored(facts: &Facts) -> Vec<u8> {
@@ -174,6 +235,8 @@ async fn load(
         let metadata = &record.metadata;
         entry.insert(Kept {
             facts: None,
+            merged_into: None,
+            opened_on: LocalDay::of(metadata.time),
             sequence: 0,
             on: LocalDay::of(metadata.time),
             record: metadata.id,
@@ -184,16 +247,20 @@ async fn load(
     if known.is_empty() {
         return Ok(rows);
     }
-    let found = sqlx::query("SELECT elder_id, facts FROM elder WHERE elder_id = ANY($1)")
-        .bind(&known)
-        .fetch_all(db)
-        .await?;
+    let statement =
+        "SELECT elder_id, facts, merged_into, opened_on FROM elder WHERE elder_id = ANY($1)";
+    let found = sqlx::query(statement).bind(&known).fetch_all(db).await?;
     for row in found {
         let facts = row.try_get::<Option<&[u8]>, _>(1)?.map(kept).transpose();
         let facts = facts
             .map_err(|_unreadable| ApplyError::Poison("facts of the read model can't be read"))?;
+        let merged_into = row.try_get::<Option<Uuid>, _>(2)?.map(ElderId);
+        let opened_on = LocalDay::try_from(row.try_get::<NaiveDate, _>(3)?)
+            .map_err(|_day| ApplyError::Poison("a day of the read model can't be read"))?;
         if let Some(row) = rows.get_mut(&ElderId(row.try_get(0)?)) {
             row.facts = facts;
+            row.merged_into = merged_into;
+            row.opened_on = opened_on;
         }
     }
     Ok(rows)
@@ -202,6 +269,8 @@ async fn load(
 async fn write(db: &mut PgConnection, rows: HashMap<ElderId, Kept>) -> Result<(), ApplyError> {
     let mut elders = Vec::with_capacity(rows.len());
     let mut facts = Vec::with_capacity(rows.len());
+    let mut survivors = Vec::with_capacity(rows.len());
+    let mut openings: Vec<NaiveDate> = Vec::with_capacity(rows.len());
     let mut sequences = Vec::with_capacity(rows.len());
     let mut days: Vec<NaiveDate> = Vec::with_capacity(rows.len());
     let mut records = Vec::with_capacity(rows.len());
@@ -210,6 +279,8 @@ async fn write(db: &mut PgConnection, rows: HashMap<ElderId, Kept>) -> Result<()
     for (elder, kept) in rows {
         elders.push(elder.as_uuid());
         facts.push(kept.facts.as_ref().map(stored));
+        survivors.push(kept.merged_into.map(|survivor| survivor.as_uuid()));
+        openings.push(kept.opened_on.date());
         sequences.push(kept.sequence.cast_signed());
         days.push(kept.on.date());
         records.push(kept.record);
@@ -217,13 +288,15 @@ async fn write(db: &mut PgConnection, rows: HashMap<ElderId, Kept>) -> Result<()
         traces.push(kept.traceparent);
     }
     sqlx::query(
-        "INSERT INTO elder (elder_id, facts, sequence, recorded_on, record_id, correlation_id, traceparent) \
-         SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::date[], $5::uuid[], $6::uuid[], $7::text[]) \
-         ON CONFLICT (elder_id) DO UPDATE SET facts = excluded.facts, sequence = excluded.sequence, \
+        "INSERT INTO elder (elder_id, facts, merged_into, opened_on, sequence, recorded_on, record_id, correlation_id, traceparent) \
+         SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::date[], $5::bigint[], $6::date[], $7::uuid[], $8::uuid[], $9::text[]) \
+         ON CONFLICT (elder_id) DO UPDATE SET facts = excluded.facts, merged_into = excluded.merged_into, sequence = excluded.sequence, \
          recorded_on = excluded.recorded_on, record_id = excluded.record_id, correlation_id = excluded.correlation_id, traceparent = excluded.traceparent",
     )
     .bind(&elders)
     .bind(&facts)
+    .bind(&survivors)
+    .bind(&openings)
     .bind(&sequences)
     .bind(&days)
     .bind(&records)

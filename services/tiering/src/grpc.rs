@@ -4,12 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use civic::ElderId;
 use elders::codec::write_day;
 use eventlog::Position;
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_server::{SERVICE_NAME, TieringService};
-use service::{Action, Actions, Caller, Deadline, errors};
+use service::{Action, Actions, Caller, Deadline, access, errors};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,6 @@ use crate::codec::write_assignment;
 use crate::explain::Explanation;
 use crate::parse::Parse;
 use crate::simulate::{Load, Outcome};
-use crate::tier::Tier;
 use crate::tiering::{Tiering, in_order};
 use crate::tiers_queries::{Found, Listed};
 use crate::watch;
@@ -56,10 +56,7 @@ impl TieringFace {
         if let Some(assignment) = &mut assignment {
             assignment.division_code = found.village.to_string();
         }
-        let on = match &found.row.tier {
-            Tier::None => None,
-            Tier::Given(_, on) => Some(write_day(*on)),
-        };
+        let on = found.row.tier.since().map(write_day);
         let position = Position::new(self.tiering.tiering.stream(), found.row.sequence).to_string();
         pb::Tier {
             elder_id: found.row.elder.to_string(),
@@ -116,12 +113,14 @@ impl TieringService for TieringFace {
             .tiering
             .tiers_of(&caller, "BatchGetTiers", &elders)
             .await?;
-        let missing = elders
-            .iter()
-            .filter(|elder| !found.iter().any(|found| found.row.elder == **elder));
+        let missing = elders.iter().zip(&found).filter(|(_, tier)| tier.is_none());
         Ok(Response::new(pb::BatchGetTiersResponse {
-            missing_elder_ids: missing.map(ToString::to_string).collect(),
-            tiers: found.iter().map(|found| self.tier(found)).collect(),
+            missing_elder_ids: missing.map(|(elder, _)| elder.to_string()).collect(),
+            tiers: found
+                .iter()
+                .flatten()
+                .map(|found| self.tier(found))
+                .collect(),
         }))
     }
 
@@ -321,9 +320,9 @@ impl TieringService for TieringFace {
                 && let Some(elder) = answer
                     .tier
                     .as_ref()
-                    .and_then(|tier| tier.elder_id.parse().ok())
+                    .and_then(|tier| tier.elder_id.parse::<ElderId>().ok())
             {
-                crate::access::record(&caller, "WatchTiers", [elder]);
+                access::record(&caller, "WatchTiers", [elder]);
             }
         });
         Ok(Response::new(Box::pin(recorded)))

@@ -6,7 +6,7 @@
 //! - [`tier`], [`policy_book`]: the aggregates, one elder's tier and one division's policies; [`codec`]: their bytes.
 //! - [`facts_table`], [`tiers_table`]: the read models of the registry's log and of our own; [`policies_in_force`]: which
 //!   policy holds where.
-//! - [`on_elder_facts`]: the evaluator (what it finds is decided and written in `tier_decisions`), which keeps [`today_table`] and tells its [`progress`].
+//! - [`on_elder_facts`]: the evaluator (what it finds is dated in `holds_from`, decided and written in `tier_decisions`), which keeps [`today_table`] and tells its [`progress`].
 //! - [`tiers_queries`], [`explain`], [`simulate`], [`watch`]: the questions; [`tiering`]: who may ask them, and when they
 //!   are answered.
 //! - [`audit`]: whether everybody has the tier that is due.
@@ -30,6 +30,7 @@ pub mod facts_table;
 pub mod policies_in_force;
 pub mod tiers_table;
 
+mod holds_from;
 pub mod on_elder_facts;
 pub mod progress;
 mod tier_decisions;
@@ -42,13 +43,11 @@ pub mod tiering;
 pub mod tiers_queries;
 pub mod watch;
 
-mod access;
 pub mod grpc;
 mod measures;
 pub mod parse;
 
 pub mod app;
-mod connections;
 mod settings;
 
 pub use app::App;

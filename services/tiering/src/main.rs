@@ -1,18 +1,6 @@
-//! Tiering as a process of its own: configuration, telemetry, connect, serve, drain.
-
-use service::{Clock, Config, Shutdown, Telemetry};
-use tiering::{App, TieringSettings};
+//! Tiering as a process of its own.
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Some(config) = Config::<TieringSettings>::from_command_line()? else {
-        return Ok(());
-    };
-    let telemetry = Telemetry::start(&config.telemetry, "tiering")?;
-    let shutdown = Shutdown::on_signals(&config.shutdown)?;
-    let clock = Clock::from_settings(&config)?;
-    let app = App::connect(&config, &config.own, clock).await?; // no port is bound before this has succeeded
-    let outcome = app.serve(&shutdown).await;
-    telemetry.flush().await;
-    outcome
+    service::run::<tiering::App>().await
 }

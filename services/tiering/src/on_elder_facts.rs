@@ -4,7 +4,8 @@
 //! One instance is active at a time, under a lock of the database; the others stand by. It works off, in this order: the
 //! days that have passed, each by the elders whom an index names for it; policies; facts. Events are appended before the
 //! transaction that says so: after a crash in between the same elders are judged again, and nothing differs any more.
-//! A change bears the day as of which it was judged: today, or the day that is being caught up with.
+//! Judging is as of today, or as of the day that is being caught up with; a change bears the day from which it holds by
+//! what is known then (`holds_from`), which may lie before.
 //!
 //! Without its database (tables `tiering_today`) it begins anew: everybody is judged as of the day of the last change on
 //! record, then the days since are caught up with.
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use chrono::NaiveDate;
-use civic::{DivisionCode, ElderId, LocalDay, VillageCode};
+use civic::{ElderId, LocalDay};
+use elders::Facts;
 use eventlog::{EventLog, Position, ReadError};
 use futures::StreamExt as _;
 use readmodel::{DatabaseError, Follower};
@@ -25,16 +27,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::evaluate::{Assignment, Judge, Jurisdiction, PolicyRef};
-use crate::facts_key::FactsKey;
+use crate::evaluate::Jurisdiction;
 use crate::facts_table;
+use crate::holds_from::{Judges, holds_from};
 use crate::measures::Measures;
-use crate::policies_in_force::{InForce, Policies, PoliciesInForce};
+use crate::policies_in_force::{Policies, PoliciesInForce, PoliciesOverTime};
 use crate::progress::{Progress, ProgressFollower};
 use crate::tier::Tier;
-use crate::tier_decisions::{Cause, Decision, Evaluated, NotWritten, Written, append_batch};
+use crate::tier_decisions::{Decision, Evaluated, NotWritten, Written, append_batch};
 use crate::tiers_table::{self, TierRow};
-use crate::today_table::{self, Due, Today};
+use crate::today_table::{self, Today};
+
+mod days;
+mod facts;
+mod policies;
 
 /// How many elders are judged in one go.
 const CHUNK: i64 = 2_000;
@@ -159,7 +165,8 @@ impl Evaluator {
             measures,
             conn,
             in_force: PoliciesInForce::default(),
-            judges: HashMap::new(),
+            over_time: None,
+            judges: Judges::new(),
             recent: HashMap::new(),
             recorded_before: progress.day,
             progress,
@@ -227,7 +234,9 @@ struct Active<'a> {
     conn: PgConnection,
     progress: Progress,
     in_force: PoliciesInForce,
-    judges: HashMap<PolicyRef, Judge>,
+    /// The policies of all days up to then, once somebody needed them.
+    over_time: Option<PoliciesOverTime>,
+    judges: Judges,
     /// What was appended and may not be in the read model yet.
     recent: HashMap<ElderId, (Tier, u64)>,
     /// When this day was seen to have begun, the facts held all that had been recorded.
@@ -238,7 +247,22 @@ struct Active<'a> {
 struct Inputs {
     facts: u64,
     tiers: u64,
-    policy: Option<(u64, Jurisdiction)>,
+    policy: Option<NextPolicy>,
+}
+
+/// A policy that is to go into force.
+struct NextPolicy {
+    sequence: u64,
+    jurisdiction: Jurisdiction,
+    /// The first day on which it holds.
+    on: LocalDay,
+}
+
+/// An elder who was judged, with what the day is found by from which the outcome holds: all that is known, and the day on
+/// which the file was opened. Without these it holds from the day of the evaluation.
+struct Judged {
+    evaluated: Evaluated,
+    known: Option<(Facts, LocalDay)>,
 }
 
 impl Active<'_> {
@@ -260,9 +284,9 @@ impl Active<'_> {
         }
         let inputs = self.inputs().await?;
         if self.progress.begun
-            && let Some((sequence, jurisdiction)) = inputs.policy
+            && let Some(policy) = inputs.policy
         {
-            return self.policy(sequence, jurisdiction).await;
+            return self.policy(policy).await;
         }
         if self.records(Some(inputs.facts), LocalDay::MAX).await? {
             return Ok(());
@@ -279,28 +303,14 @@ impl Active<'_> {
         self.idle(inputs.tiers).await
     }
 
-    /// The facts hold all that was recorded before now.
-    async fn await_facts(&self) -> Result<(), Failed> {
-        let Evaluator {
-            registry, facts, ..
-        } = self.evaluator;
-        let tip = Position::new(registry.stream(), registry.last_sequence().await?);
-        while facts
-            .wait_for(&tip, Instant::now() + FOREVER)
-            .await
-            .is_err()
-        {}
-        Ok(())
-    }
-
     /// Both checkpoints and the next policy, in one snapshot.
     async fn inputs(&mut self) -> Result<Inputs, Failed> {
         let statement = format!(
             "SELECT coalesce((SELECT sequence FROM readmodel.checkpoint WHERE projection = '{}'), 0), \
                     coalesce((SELECT sequence FROM readmodel.checkpoint WHERE projection = '{}'), 0), \
-                    p.sequence, p.division \
+                    p.sequence, p.division, p.on_day \
              FROM (SELECT 1) AS one LEFT JOIN LATERAL ( \
-                 SELECT sequence, division FROM {}.policy WHERE sequence > $1 ORDER BY sequence LIMIT 1) AS p ON true",
+                 SELECT sequence, division, on_day FROM {}.policy WHERE sequence > $1 ORDER BY sequence LIMIT 1) AS p ON true",
             facts_table::NAME,
             tiers_table::NAME,
             tiers_table::NAME,
@@ -312,163 +322,19 @@ impl Active<'_> {
         let sequence: Option<i64> = row.try_get(2)?;
         let division: Option<&str> = row.try_get(3)?;
         let jurisdiction = division.and_then(|division| division.parse().ok());
+        let on = row
+            .try_get::<Option<NaiveDate>, _>(4)?
+            .and_then(|day| LocalDay::try_from(day).ok());
+        let policy = sequence.zip(jurisdiction).zip(on);
         Ok(Inputs {
             facts: row.try_get::<i64, _>(0)?.cast_unsigned(),
             tiers: row.try_get::<i64, _>(1)?.cast_unsigned(),
-            policy: sequence.map(i64::cast_unsigned).zip(jurisdiction),
+            policy: policy.map(|((sequence, jurisdiction), on)| NextPolicy {
+                sequence: sequence.cast_unsigned(),
+                jurisdiction,
+                on,
+            }),
         })
-    }
-
-    /// On a past day only the policies of that day; today all that are published.
-    async fn load_policies(&mut self, day: LocalDay) -> Result<(), Failed> {
-        let day = if day < self.evaluator.clock.today() {
-            day
-        } else {
-            LocalDay::MAX
-        };
-        self.in_force = self.evaluator.policies.on(&mut self.conn, day).await?;
-        self.judges.clear();
-        Ok(())
-    }
-
-    /// A day begins: those are judged whom time alone may change.
-    async fn day(&mut self, day: LocalDay) -> Result<(), Failed> {
-        self.load_policies(day).await?;
-        let event = Position::new("DAY", u64::from(day.epoch_days().unsigned_abs()));
-        loop {
-            let due = today_table::due_by(&mut self.conn, day, CHUNK).await?;
-            let last = (due.len() as i64) < CHUNK;
-            if last {
-                // Only now are all done.
-                self.progress.day = day;
-            }
-            self.measures.judged(due.len(), "day");
-            self.judge_facts(due, day, |_| event.clone()).await?;
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
-    /// A policy goes into force: those within its division are judged by what holds there now.
-    async fn policy(&mut self, sequence: u64, jurisdiction: Jurisdiction) -> Result<(), Failed> {
-        self.load_policies(self.progress.day).await?;
-        if let Jurisdiction::Division(division) = jurisdiction {
-            self.judge_division(&division, sequence).await?;
-        }
-        self.progress.tiering = sequence;
-        self.commit(&[], &[]).await
-    }
-
-    async fn judge_division(
-        &mut self,
-        division: &DivisionCode,
-        sequence: u64,
-    ) -> Result<(), Failed> {
-        let event = Position::new(self.evaluator.tiering.stream(), sequence);
-        let cause = Cause {
-            event,
-            answers: None,
-            causation: None,
-            correlation: None,
-            traceparent: None,
-        };
-        let mut after = None;
-        loop {
-            let rows = today_table::in_scope(&mut self.conn, division, after, CHUNK).await?;
-            let Some(last) = rows.last() else {
-                return Ok(());
-            };
-            after = Some(last.elder);
-            let evaluated = rows.iter().map(|row| Evaluated {
-                elder: row.elder,
-                assignment: row
-                    .key
-                    .map(|key| assign(&mut self.judges, &self.in_force, key, row.village)),
-                village: Some(row.village),
-                cause: cause.clone(),
-            });
-            let evaluated = evaluated.collect();
-            self.measures.judged(rows.len(), "policy");
-            self.append(evaluated, self.progress.day).await?;
-            self.commit(&[], &[]).await?;
-        }
-    }
-
-    /// Facts that the registry recorded up to the end of a day; whether there were any. `known` is how far the facts are,
-    /// where all of them are asked for.
-    async fn records(&mut self, known: Option<u64>, until: LocalDay) -> Result<bool, Failed> {
-        let mut due =
-            today_table::recorded_after(&mut self.conn, self.progress.registry, CHUNK).await?;
-        let more = due.len() as i64 == CHUNK;
-        // In the order of the log: what comes after a later record waits with it.
-        let within = due
-            .iter()
-            .take_while(|due| due.recorded_on <= until)
-            .count();
-        due.truncate(within);
-        let Some(last) = due.last() else {
-            if let Some(known) = known.filter(|known| *known > self.progress.registry) {
-                // Records that are about no elder's facts.
-                self.progress.registry = known;
-                self.commit(&[], &[]).await?;
-            }
-            return Ok(false);
-        };
-        let reached = known.filter(|_| !more).unwrap_or_default();
-        self.progress.registry = last.sequence.max(reached);
-        let stream = self.evaluator.registry.stream().to_owned();
-        self.measures.judged(due.len(), "fact");
-        self.judge_facts(due, self.progress.day, |due| {
-            Position::new(&*stream, due.sequence)
-        })
-        .await?;
-        Ok(true)
-    }
-
-    /// Judges elders by their facts on a day, appends what differs, and commits what holds now with the progress.
-    async fn judge_facts(
-        &mut self,
-        due: Vec<Due>,
-        day: LocalDay,
-        event: impl Fn(&Due) -> Position,
-    ) -> Result<(), Failed> {
-        let (mut rows, mut erased, mut evaluated) = (Vec::new(), Vec::new(), Vec::new());
-        for due in due {
-            let cause = Cause {
-                event: event(&due),
-                answers: Some(Position::new(
-                    self.evaluator.registry.stream(),
-                    due.sequence,
-                )),
-                causation: Some(due.record),
-                correlation: Some(due.correlation),
-                traceparent: due.traceparent,
-            };
-            let row = due
-                .facts
-                .as_ref()
-                .map(|facts| Today::of(due.elder, facts, day));
-            match row {
-                Some(row) => rows.push(row),
-                None => erased.push(due.elder),
-            }
-            evaluated.push(Evaluated {
-                elder: due.elder,
-                assignment: row.and_then(|row| {
-                    Some(assign(
-                        &mut self.judges,
-                        &self.in_force,
-                        row.key?,
-                        row.village,
-                    ))
-                }),
-                village: row.map(|row| row.village),
-                cause,
-            });
-        }
-        self.append(evaluated, day).await?;
-        self.commit(&rows, &erased).await
     }
 
     /// Writes what holds now and the progress, and tells those who wait.
@@ -509,14 +375,25 @@ impl Active<'_> {
     }
 
     /// Has each tier decide, and appends the decisions.
-    async fn append(&mut self, evaluated: Vec<Evaluated>, on: LocalDay) -> Result<(), Failed> {
-        let known = self.known(&evaluated).await?;
+    async fn append(&mut self, judged: Vec<Judged>) -> Result<(), Failed> {
+        let mut known = self.known(&judged).await?;
         let now = self.evaluator.clock.now();
-        let decided = evaluated.into_iter().filter_map(|one| {
-            let (tier, sequence) = known.get(&one.elder).cloned().unwrap_or_default();
-            Decision::of(one, on, now, tier, sequence)
-        });
-        let decided: Vec<Decision> = decided.collect();
+        let mut decided = Vec::new();
+        for Judged {
+            mut evaluated,
+            known: facts,
+        } in judged
+        {
+            let (tier, sequence) = known.remove(&evaluated.elder).unwrap_or_default();
+            if tier.is_as_due(evaluated.assignment.as_ref()) {
+                continue;
+            }
+            if let Some((facts, opened_on)) = facts {
+                let earliest = tier.since().map_or(opened_on, |since| since.max(opened_on));
+                evaluated.on = self.holds_from(&facts, evaluated.on, earliest).await?;
+            }
+            decided.extend(Decision::of(evaluated, now, tier, sequence));
+        }
         if decided.is_empty() {
             return Ok(());
         }
@@ -545,11 +422,29 @@ impl Active<'_> {
         Ok(())
     }
 
-    /// The tiers as last written: by the read model, and what it may not have yet.
-    async fn known(
+    async fn holds_from(
         &mut self,
-        evaluated: &[Evaluated],
-    ) -> Result<HashMap<ElderId, (Tier, u64)>, Failed> {
+        facts: &Facts,
+        day: LocalDay,
+        earliest: LocalDay,
+    ) -> Result<LocalDay, Failed> {
+        // As for everybody who has just been registered.
+        if earliest >= day {
+            return Ok(day);
+        }
+        let policies = match self.over_time.take() {
+            Some(policies) => policies,
+            None => {
+                let policies = &self.evaluator.policies;
+                policies.until(&mut self.conn, day).await?
+            }
+        };
+        let policies = self.over_time.insert(policies);
+        Ok(holds_from(facts, day, earliest, policies, &mut self.judges))
+    }
+
+    /// The tiers as last written: by the read model, and what it may not have yet.
+    async fn known(&mut self, judged: &[Judged]) -> Result<HashMap<ElderId, (Tier, u64)>, Failed> {
         let appended = Position::new(self.evaluator.tiering.stream(), self.progress.appended);
         if self.recent.len() > REMEMBERED {
             while self
@@ -563,7 +458,8 @@ impl Active<'_> {
         } else if self.evaluator.tiers.known() >= appended.sequence {
             self.recent.clear();
         }
-        let ids: Vec<Uuid> = evaluated.iter().map(|one| one.elder.as_uuid()).collect();
+        let elders = || judged.iter().map(|one| one.evaluated.elder);
+        let ids: Vec<Uuid> = elders().map(|elder| elder.as_uuid()).collect();
         let statement = format!(
             "SELECT {} FROM {}.tier t WHERE t.elder_id = ANY($1)",
             TierRow::COLUMNS,
@@ -578,25 +474,11 @@ impl Active<'_> {
             let row = TierRow::of(row)?;
             known.insert(row.elder, (row.tier, row.sequence));
         }
-        for one in evaluated {
-            if let Some(recent) = self.recent.get(&one.elder) {
-                known.insert(one.elder, recent.clone());
+        for elder in elders() {
+            if let Some(recent) = self.recent.get(&elder) {
+                known.insert(elder, recent.clone());
             }
         }
         Ok(known)
     }
-}
-
-fn assign(
-    judges: &mut HashMap<PolicyRef, Judge>,
-    in_force: &PoliciesInForce,
-    key: FactsKey,
-    village: VillageCode,
-) -> Assignment {
-    let (policy, rules): &InForce = in_force.of_village(&village);
-    let judge = judges
-        .entry(*policy)
-        .or_insert_with(|| Judge::new(Arc::clone(rules)));
-    let verdict = judge.verdict(key);
-    judge.assignment(&verdict, *policy, village)
 }

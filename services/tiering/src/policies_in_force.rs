@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::NaiveDate;
 use civic::{DivisionCode, LocalDay, VillageCode};
-use sqlx::{AssertSqlSafe, PgExecutor};
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor};
 
 use crate::evaluate::{Jurisdiction, PolicyRef};
 use crate::policy::{NATIONAL_YAML, Policy};
@@ -76,6 +77,47 @@ impl PoliciesInForce {
     }
 }
 
+/// The policies of every day: those that hold from a day on, until others are published.
+#[derive(Clone, Debug, Default)]
+pub struct PoliciesOverTime {
+    /// Before anything was published.
+    shipped: PoliciesInForce,
+    /// The earliest first.
+    since: Vec<(LocalDay, PoliciesInForce)>,
+}
+
+impl PoliciesOverTime {
+    /// From the days on which something was published, the earliest first.
+    #[must_use]
+    pub fn of(since: impl IntoIterator<Item = (LocalDay, PoliciesInForce)>) -> Self {
+        Self {
+            shipped: PoliciesInForce::default(),
+            since: since.into_iter().collect(),
+        }
+    }
+
+    /// Those of a day.
+    #[must_use]
+    pub fn on(&self, day: LocalDay) -> &PoliciesInForce {
+        let published = self.since.partition_point(|(since, _)| *since <= day);
+        self.since[..published]
+            .last()
+            .map_or(&self.shipped, |(_, policies)| policies)
+    }
+
+    /// The days of publication after one and up to another.
+    pub fn days_within(
+        &self,
+        after: LocalDay,
+        until: LocalDay,
+    ) -> impl Iterator<Item = LocalDay> + use<'_> {
+        self.since
+            .iter()
+            .map(|(since, _)| *since)
+            .filter(move |day| *day > after && *day <= until)
+    }
+}
+
 /// Reads the policies in force, and compiles each but once.
 #[derive(Debug, Default)]
 pub struct Policies {
@@ -111,6 +153,32 @@ impl Policies {
             }
         }
         Ok(in_force)
+    }
+
+    /// The policies of every day up to one, as far as the read model knows them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn until(
+        &self,
+        db: &mut PgConnection,
+        day: LocalDay,
+    ) -> Result<PoliciesOverTime, sqlx::Error> {
+        let statement = format!(
+            "SELECT DISTINCT on_day FROM {}.policy WHERE on_day <= $1 ORDER BY on_day",
+            crate::tiers_table::NAME,
+        );
+        let days: Vec<NaiveDate> = sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(day.date())
+            .fetch_all(&mut *db)
+            .await?;
+        let mut over_time = PoliciesOverTime::default();
+        for day in days {
+            let day = LocalDay::try_from(day)
+                .map_err(|_day| sqlx::Error::Decode("column on_day holds no day".into()))?;
+            over_time.since.push((day, self.on(&mut *db, day).await?));
+        }
+        Ok(over_time)
     }
 
     /// None for a policy that can't be read any more: by our own mistake, since each was checked when it was published.

@@ -1,27 +1,12 @@
-//! Tiering's own settings, beside those that all services have.
-//!
-//! | key | default | meaning |
-//! | --- | --- | --- |
-//! | `tiering.create_streams` | `true` | make the stream `TIERING` where it is missing; in a cluster an operator makes it |
+//! Tiering's own settings, beside those that all services have: none so far, and any key is refused.
 
 use serde::{Deserialize, Serialize};
 use service::Section;
 
 /// Section `tiering`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct TieringSettings {
-    /// Whether a missing stream is made.
-    pub create_streams: bool,
-}
-
-impl Default for TieringSettings {
-    fn default() -> Self {
-        Self {
-            create_streams: true,
-        }
-    }
-}
+pub struct TieringSettings {}
 
 impl Section for TieringSettings {
     const NAME: &'static str = "tiering";

@@ -10,11 +10,13 @@ use crate::evaluate::Assignment;
 /// An elder's tier as its events leave it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Tier {
-    /// None, not yet or not any more.
+    /// None, so far.
     #[default]
     None,
     /// This one, from a day on.
     Given(Box<Assignment>, LocalDay),
+    /// None any more, from a day on.
+    Ended(LocalDay),
 }
 
 /// What is asked of it.
@@ -26,7 +28,8 @@ pub enum Command {
         elder: ElderId,
         /// What the policy gives.
         assignment: Option<Assignment>,
-        /// The day from which it holds.
+        /// The day from which that holds by what is known now. Where it lies before the day of the last event, that one
+        /// counts: an elder's tiers follow each other in the order of their days.
         on: LocalDay,
     },
 }
@@ -66,8 +69,27 @@ impl Tier {
     #[must_use]
     pub fn assignment(&self) -> Option<&Assignment> {
         match self {
-            Self::None => None,
+            Self::None | Self::Ended(_) => None,
             Self::Given(assignment, _) => Some(assignment),
+        }
+    }
+
+    /// The day from which it is as it is; none before the first event.
+    #[must_use]
+    pub fn since(&self) -> Option<LocalDay> {
+        match self {
+            Self::None => None,
+            Self::Given(_, on) | Self::Ended(on) => Some(*on),
+        }
+    }
+
+    /// Whether an evaluation with this outcome changes nothing.
+    #[must_use]
+    pub fn is_as_due(&self, assignment: Option<&Assignment>) -> bool {
+        match (self.assignment(), assignment) {
+            (Some(before), Some(due)) => before.means_the_same(due),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
         }
     }
 }
@@ -83,28 +105,25 @@ impl Decider for Tier {
             assignment,
             on,
         } = command;
-        let (elder, on) = (*elder, *on);
-        Ok(match (self, assignment) {
-            (Self::None, None) => vec![],
-            (Self::None, Some(assignment)) => {
-                vec![Event::Assigned {
-                    elder,
-                    assignment: Box::new(assignment.clone()),
-                    on,
-                }]
-            }
-            (Self::Given(before, _), Some(assignment)) if before.means_the_same(assignment) => {
-                vec![]
-            }
-            (Self::Given(..), Some(assignment)) => {
-                vec![Event::Changed {
-                    elder,
-                    assignment: Box::new(assignment.clone()),
-                    on,
-                }]
-            }
-            (Self::Given(..), None) => vec![Event::Ended { elder, on }],
-        })
+        if self.is_as_due(assignment.as_ref()) {
+            return Ok(vec![]);
+        }
+        let elder = *elder;
+        let on = self.since().map_or(*on, |since| since.max(*on));
+        let event = match (self, assignment.clone().map(Box::new)) {
+            (Self::None | Self::Ended(_), Some(assignment)) => Event::Assigned {
+                elder,
+                assignment,
+                on,
+            },
+            (Self::Given(..), Some(assignment)) => Event::Changed {
+                elder,
+                assignment,
+                on,
+            },
+            (Self::None | Self::Given(..) | Self::Ended(_), None) => Event::Ended { elder, on },
+        };
+        Ok(vec![event])
     }
 
     fn evolve(self, event: &Event) -> Self {
@@ -112,7 +131,7 @@ impl Decider for Tier {
             Event::Assigned { assignment, on, .. } | Event::Changed { assignment, on, .. } => {
                 Self::Given(assignment.clone(), *on)
             }
-            Event::Ended { .. } => Self::None,
+            Event::Ended { on, .. } => Self::Ended(*on),
         }
     }
 }
@@ -215,6 +234,24 @@ mod tests {
         given::<Tier>([assigned(priority(&["AGE_80"]), "2024-10-01")])
             .when(evaluate(Some(elsewhere), "2024-10-05"))
             .then_nothing();
+    }
+
+    #[test]
+    fn tiers_follow_each_other_in_the_order_of_their_days() {
+        let before = [assigned(priority(&["AGE_80"]), "2024-10-01")];
+        given::<Tier>(before.clone())
+            .when(evaluate(Some(priority(&["DEMENTIA"])), "2024-09-01"))
+            .then([changed(priority(&["DEMENTIA"]), "2024-10-01")]);
+        let ended = Event::Ended {
+            elder: ELDER,
+            on: day("2024-10-01"),
+        };
+        given::<Tier>(before.clone())
+            .when(evaluate(None, "2024-09-01"))
+            .then([ended.clone()]);
+        given::<Tier>(before.into_iter().chain([ended]))
+            .when(evaluate(Some(priority(&["AGE_80"])), "2024-09-15"))
+            .then([assigned(priority(&["AGE_80"]), "2024-10-01")]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Evaluated {
     pub(crate) assignment: Option<Assignment>,
     /// Where the elder lives; not known of an erased one.
     pub(crate) village: Option<VillageCode>,
+    /// The day from which that holds.
+    pub(crate) on: LocalDay,
     pub(crate) cause: Cause,
 }
 
@@ -46,7 +48,6 @@ pub(crate) struct Cause {
 /// A decision on its way to the log.
 pub(crate) struct Decision {
     evaluated: Evaluated,
-    on: LocalDay,
     tier: Tier,
     record: NewRecord,
 }
@@ -73,7 +74,6 @@ impl Decision {
     /// What is to be written; nothing where nothing differs.
     pub(crate) fn of(
         evaluated: Evaluated,
-        on: LocalDay,
         now: DateTime<Utc>,
         before: Tier,
         sequence: u64,
@@ -85,7 +85,7 @@ impl Decision {
         let Ok(events) = before.decide(&tier::Command::Evaluate {
             elder,
             assignment,
-            on,
+            on: evaluated.on,
         });
         if events.is_empty() {
             return None;
@@ -98,7 +98,6 @@ impl Decision {
         };
         Some(Self {
             evaluated,
-            on,
             tier: before.evolve_all(&events),
             record,
         })
@@ -181,9 +180,7 @@ async fn append_one(
     decision: Decision,
     now: DateTime<Utc>,
 ) -> Result<Written, NotWritten> {
-    let Decision {
-        mut evaluated, on, ..
-    } = decision;
+    let mut evaluated = decision.evaluated;
     let elder = evaluated.elder;
     for _ in 0..ATTEMPTS {
         let (mut tier, mut sequence) = (Tier::None, 0);
@@ -196,7 +193,7 @@ async fn append_one(
                 .collect::<Vec<_>>();
             tier = tier.evolve_all(&events);
         }
-        let Some(decision) = Decision::of(evaluated, on, now, tier.clone(), sequence) else {
+        let Some(decision) = Decision::of(evaluated, now, tier.clone(), sequence) else {
             return Ok(Written {
                 elder,
                 tier,

@@ -1,23 +1,23 @@
 //! What tiering answers: each question is let through, waits for what its caller has seen, and is read from the read
 //! models or, for explanations, from the registry's log itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use civic::{DivisionCode, ElderId, LocalDay};
-use eventlog::{Aggregate, EventLog, Position, ReadError, Repository, Subject};
+use eventlog::{Aggregate, EventLog, Position, ReadError, Record, Repository, Subject};
 use readmodel::{DatabaseError, Follower};
-use service::{Caller, Clock, Deadline, Refusal, RequestDigests, errors};
+use service::{Caller, Clock, Deadline, Refusal, RequestDigests, access, errors};
 use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::access;
 use crate::evaluate::{Jurisdiction, PolicyRef};
 use crate::explain::{self, Explanation, Known};
+use crate::facts_table;
 use crate::parse::Paged;
 use crate::policies_in_force::{NATIONAL, Policies, PoliciesInForce, national_row};
 use crate::policy::{Fault, Policy};
@@ -71,7 +71,7 @@ impl Tiering {
     /// The tier of one elder.
     pub async fn tier(&self, caller: &Caller, elder: ElderId) -> Result<Found, Status> {
         let mut tiers = self.tiers_of(caller, "GetTier", &[elder]).await?;
-        tiers.pop().ok_or_else(|| {
+        tiers.pop().flatten().ok_or_else(|| {
             errors::not_found(
                 "tier",
                 elder.to_string(),
@@ -81,33 +81,58 @@ impl Tiering {
         })
     }
 
-    /// The tiers of elders, in the order asked; who has none is left out.
+    /// The tier of each of these elders, in the order asked; of one whose file is merged, that of the file that stands
+    /// for it.
     pub async fn tiers_of(
         &self,
         caller: &Caller,
         action: &'static str,
         elders: &[ElderId],
-    ) -> Result<Vec<Found>, Status> {
+    ) -> Result<Vec<Option<Found>>, Status> {
         let mut tiers = tiers_queries::of_elders(&self.pool, elders)
             .await
             .map_err(broken)?;
+        // A merged file has no tier of its own.
+        let without: Vec<ElderId> = elders
+            .iter()
+            .filter(|elder| !tiers.contains_key(elder))
+            .copied()
+            .collect();
+        let mut standing = HashMap::new();
+        if !without.is_empty() {
+            standing = facts_table::standing_for(&self.pool, &without)
+                .await
+                .map_err(broken)?;
+        }
+        if !standing.is_empty() {
+            let survivors: Vec<ElderId> = standing.values().copied().collect();
+            let theirs = tiers_queries::of_elders(&self.pool, &survivors)
+                .await
+                .map_err(broken)?;
+            tiers.extend(theirs);
+        }
+        let elders: Vec<ElderId> = elders
+            .iter()
+            .map(|elder| *standing.get(elder).unwrap_or(elder))
+            .collect();
         for found in tiers.values() {
             caller.may_here(&found.village.division())?;
         }
         if tiers.is_empty() {
             // Whoever may read nobody learns nothing about who is there.
-            let place = today_table::villages(&self.pool, elders)
+            let place = today_table::villages(&self.pool, &elders)
                 .await
                 .map_err(broken)?;
             for (_, village) in place {
                 caller.may_here(&village.division())?;
             }
         }
-        let found: Vec<Found> = elders
+        let found: Vec<Option<Found>> = elders
             .iter()
-            .filter_map(|elder| tiers.remove(elder))
+            .map(|elder| tiers.get(elder).cloned())
             .collect();
-        access::record(caller, action, found.iter().map(|found| found.row.elder));
+        let read = found.iter().flatten().map(|found| found.row.elder);
+        access::record(caller, action, read);
         Ok(found)
     }
 
@@ -176,16 +201,13 @@ impl Tiering {
         Ok((counts, order))
     }
 
-    /// Why an elder has this tier, or none, on a day.
+    /// Why an elder has this tier, or none, on a day; of one whose file was merged by then, the file that stood for it.
     pub async fn explain(
         &self,
         caller: &Caller,
         elder: ElderId,
         day: LocalDay,
     ) -> Result<Explanation, Status> {
-        let subject = Subject::new("registry", "elder", &elder.to_string())
-            .map_err(|error| errors::internal(&error))?;
-        let records = self.registry.read(&subject, 0).await.map_err(unread)?;
         let unknown = || {
             errors::not_found(
                 "elder",
@@ -196,7 +218,17 @@ impl Tiering {
         };
         let today = self.clock.today();
         // As known at the end of that day; today as known now.
-        let known = explain::known(elder, &records, day, (day < today).then(|| day.end()));
+        let before = (day < today).then(|| day.end());
+        let mut elder = elder;
+        let mut records = self.facts_of(elder).await?;
+        for _ in 0..facts_table::LONGEST_CHAIN {
+            let Some(survivor) = explain::standing_for(elder, &records, before) else {
+                break;
+            };
+            elder = survivor;
+            records = self.facts_of(elder).await?;
+        }
+        let known = explain::known(elder, &records, day, before);
         let (facts, origins) = match known {
             Known::Nobody | Known::Erased => return Err(unknown()),
             Known::NotYet => {
@@ -216,6 +248,13 @@ impl Tiering {
         let in_force = self.policies.on(&self.pool, day).await.map_err(broken)?;
         access::record(caller, "ExplainTier", [elder]);
         Ok(explain::explain(&facts, origins, day, &in_force))
+    }
+
+    /// What the registry's log holds about an elder.
+    async fn facts_of(&self, elder: ElderId) -> Result<Vec<Record>, Status> {
+        let subject = Subject::new("registry", "elder", &elder.to_string())
+            .map_err(|error| errors::internal(&error))?;
+        self.registry.read(&subject, 0).await.map_err(unread)
     }
 
     /// Checks a policy against the one above it, and puts it in force.

@@ -279,7 +279,7 @@ fn stored_modes(modes: Set<VisitMode>) -> i32 {
 pub struct TierRow {
     /// The elder.
     pub elder: ElderId,
-    /// The tier; none when it has ended.
+    /// The tier.
     pub tier: Tier,
     /// The sequence of the last record about it.
     pub sequence: u64,
@@ -296,8 +296,10 @@ impl TierRow {
     /// The database's; a column that holds what we never write.
     pub fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
         let tier: Option<String> = row.try_get(1)?;
+        let on: NaiveDate = row.try_get(8)?;
+        let on = LocalDay::try_from(on).map_err(|_day| strange("on_day"))?;
         let tier = match tier {
-            None => Tier::None,
+            None => Tier::Ended(on),
             Some(tier) => {
                 let modes: i32 = row.try_get(4)?;
                 let assignment = Assignment {
@@ -324,11 +326,7 @@ impl TierRow {
                         .parse::<VillageCode>()
                         .map_err(|_code| strange("village"))?,
                 };
-                let on: NaiveDate = row.try_get(8)?;
-                Tier::Given(
-                    Box::new(assignment),
-                    LocalDay::try_from(on).map_err(|_day| strange("on_day"))?,
-                )
+                Tier::Given(Box::new(assignment), on)
             }
         };
         Ok(Self {

@@ -44,6 +44,8 @@ pub struct Due {
     pub elder: ElderId,
     /// All that is known; none of an erased elder.
     pub facts: Option<Facts>,
+    /// The day on which the file was opened.
+    pub opened_on: LocalDay,
     /// The sequence in the registry of the last record about the elder.
     pub sequence: u64,
     /// The day on which it was written.
@@ -56,8 +58,7 @@ pub struct Due {
     pub traceparent: Option<String>,
 }
 
-const DUE: &str =
-    "f.elder_id, f.facts, f.sequence, f.record_id, f.correlation_id, f.traceparent, f.recorded_on";
+const DUE: &str = "f.elder_id, f.facts, f.sequence, f.record_id, f.correlation_id, f.traceparent, f.recorded_on, f.opened_on";
 
 /// The elders about whom the registry recorded something after a sequence, in its order.
 ///
@@ -103,10 +104,13 @@ fn due(row: &sqlx::postgres::PgRow) -> Result<Due, sqlx::Error> {
         .try_get::<Option<&[u8]>, _>(1)?
         .map(facts_table::kept)
         .transpose();
-    let recorded_on: NaiveDate = row.try_get(6)?;
+    let day = |column: usize| {
+        LocalDay::try_from(row.try_get::<NaiveDate, _>(column)?)
+            .map_err(|_day| sqlx::Error::Decode("a column of the facts holds no day".into()))
+    };
     Ok(Due {
-        recorded_on: LocalDay::try_from(recorded_on)
-            .map_err(|_day| sqlx::Error::Decode("column recorded_on holds no day".into()))?,
+        recorded_on: day(6)?,
+        opened_on: day(7)?,
         elder: ElderId(row.try_get(0)?),
         facts: facts
             .map_err(|_unreadable| sqlx::Error::Decode("facts that can't be read".into()))?,

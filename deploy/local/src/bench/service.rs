@@ -5,8 +5,9 @@ use std::{io::Read as _, path::Path, time::Instant};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use registry::RegistrySettings;
-use service::{Clock, Config, Section, Server, Shutdown, Supervised, Telemetry, config::Loader};
-use tiering::TieringSettings;
+use service::{
+    Application, Clock, Config, Section, Shutdown, Telemetry, application, config::Loader,
+};
 
 use super::{bare, stage::peak_rss};
 
@@ -41,8 +42,8 @@ impl Role {
 pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
     let loader = Loader::from_process(Some(config))?;
     match role {
-        Role::Registry => serve_registry(loader.load()?).await,
-        Role::Tiering => serve_tiering(loader.load()?).await,
+        Role::Registry => serve_alone::<registry::App>(loader.load()?).await,
+        Role::Tiering => serve_alone::<tiering::App>(loader.load()?).await,
         Role::Rebuild => rebuild(loader.load()?).await,
         Role::Bare => {
             let settings = loader.load::<()>()?.common;
@@ -51,32 +52,16 @@ pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
     }
 }
 
-async fn serve_registry(config: Config<RegistrySettings>) -> anyhow::Result<()> {
+async fn serve_alone<A: Application>(config: Config<A::Own>) -> anyhow::Result<()> {
     let (shutdown, clock) = begin(&config)?;
-    let mut app = registry::App::connect(&config, &config.own, clock).await?;
-    let bound = app.add_to(Server::new(&config)).bind().await?;
-    let mut tasks = Supervised::new(&shutdown);
-    app.run_background(&mut tasks, &shutdown);
-    let (address, ready) = (bound.address(), app.caught_up(shutdown.requested()));
+    let app = A::connect(&config, &config.own, clock).await?;
+    let started = application::start(&app, &config, &shutdown).await?;
+    let (address, ready) = (started.address(), app.settled(shutdown.requested()));
     tokio::spawn(async move {
         ready.await;
         println!("ready {address}");
     });
-    tasks.run(bound.serve(&shutdown)).await
-}
-
-async fn serve_tiering(config: Config<TieringSettings>) -> anyhow::Result<()> {
-    let (shutdown, clock) = begin(&config)?;
-    let app = tiering::App::connect(&config, &config.own, clock).await?;
-    let bound = app.add_to(Server::new(&config), &shutdown).bind().await?;
-    let mut tasks = Supervised::new(&shutdown);
-    app.run_background(&mut tasks, &shutdown);
-    let (address, ready) = (bound.address(), app.settled(shutdown.requested()));
-    tokio::spawn(async move {
-        ready.await;
-        println!("ready {address}");
-    });
-    tasks.run(bound.serve(&shutdown)).await
+    started.serve().await
 }
 
 /// Rebuilds as `eldercare rebuild` does, and says how many seconds it took and how much memory.

@@ -1,11 +1,15 @@
 //! The frame of a service seen from outside, by clients of a small service under test.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod authority;
 mod configuration;
 mod going_down;
 mod health_and_reflection;
+mod key_sets;
 mod load_and_deadlines;
+mod metadata;
 mod mutual_tls;
+mod peers;
 mod support;
 mod telemetry;
 mod who_may_call;

@@ -1,60 +1,24 @@
-//! TLS: the server shows its certificate, and a client may be known by its own.
+//! TLS: the server shows its certificate, a client may be known by its own, and both may be replaced without a restart.
 
-use crate::support::{Desk, READ, call, reason, text};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use crate::{
+    authority::{Authority, Files, channel},
+    support::{Desk, READ, call, reason, text},
+};
 use service::{
-    Kind, TokenIssuer,
-    settings::{Certificate, Tls},
+    Kind, Settings, TokenIssuer,
+    settings::Certificate,
     testing::{Running, settings},
 };
-use tonic::{
-    Code,
-    transport::{Certificate as Pem, ClientTlsConfig, Endpoint, Identity},
-};
+use tonic::Code;
 
-const NAME: &str = "spiffe://eldercare/tiering";
+pub(crate) const TIERING: &str = "spiffe://eldercare/tiering";
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// Certificate and key of somebody with this name.
-fn issue(authority: &CertifiedIssuer<'static, KeyPair>, name: SanType) -> (String, String) {
-    let mut params = CertificateParams::default();
-    params.subject_alt_names = vec![name];
-    let key = KeyPair::generate().unwrap();
-    (
-        params.signed_by(&key, authority).unwrap().pem(),
-        key.serialize_pem(),
-    )
-}
-
-#[tokio::test]
-async fn a_system_is_known_by_its_certificate() {
-    let folder = tempfile::tempdir().unwrap();
-    let authority = authority();
-    let (certificate, key) = issue(
-        &authority,
-        SanType::DnsName("localhost".try_into().unwrap()),
-    );
-    for (name, content) in [
-        ("tls.crt", &certificate),
-        ("tls.key", &key),
-        ("ca.crt", &authority.pem()),
-    ] {
-        std::fs::write(folder.path().join(name), content).unwrap();
-    }
+/// Settings of a server with these files, which knows tiering by its certificate.
+pub(crate) fn settings_with(files: &Files) -> Settings {
     let mut settings = settings(&TokenIssuer::generate());
-    settings.grpc.tls = Some(Tls {
-        certificate: folder.path().join("tls.crt"),
-        key: folder.path().join("tls.key"),
-        client_ca: Some(folder.path().join("ca.crt")),
-        client_certificate_optional: true,
-    });
+    settings.grpc.tls = Some(files.server());
     settings.auth.certificates = vec![Certificate {
-        name: NAME.to_owned(),
+        name: TIERING.to_owned(),
         subject: "tiering".to_owned(),
         kind: Kind::System,
         department: "platform".to_owned(),
@@ -62,42 +26,101 @@ async fn a_system_is_known_by_its_certificate() {
         roles: vec!["service".to_owned()],
         purpose: None,
     }];
+    settings
+}
+
+#[tokio::test]
+async fn a_system_is_known_by_its_certificate() {
+    let authority = Authority::new();
+    let files = Files::of(&authority.server(), &authority);
+    let settings = settings_with(&files);
     let running = Running::start(Desk::new().server(&settings), &settings)
         .await
         .unwrap();
-    let channel = |identity: Option<(String, String)>| {
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Pem::from_pem(authority.pem()))
-            .domain_name("localhost");
-        let tls = match identity {
-            Some((certificate, key)) => tls.identity(Identity::from_pem(certificate, key)),
-            None => tls,
-        };
-        let address = format!("https://{}", running.address);
-        Endpoint::from_shared(address)
-            .unwrap()
-            .tls_config(tls)
-            .unwrap()
-            .connect_lazy()
-    };
-    let uri = |name: &str| SanType::URI(name.try_into().unwrap());
-
-    let known = channel(Some(issue(&authority, uri(NAME))));
+    let known = channel(running.address, &authority, Some(authority.caller(TIERING)));
     assert_eq!(
         call(known, READ, text("370303")).await.unwrap(),
         "system:tiering"
     );
-    for stranger in [
-        None,
-        Some(issue(&authority, uri("spiffe://eldercare/stranger"))),
-    ] {
-        let status = call(channel(stranger), READ, text("370303"))
-            .await
-            .unwrap_err();
+    for stranger in [None, Some(authority.caller("spiffe://eldercare/stranger"))] {
+        let channel = channel(running.address, &authority, stranger);
+        let status = call(channel, READ, text("370303")).await.unwrap_err();
         assert_eq!(
             (status.code(), reason(&status).as_str()),
             (Code::Unauthenticated, "TOKEN_MISSING")
         );
     }
+    // A certificate of an authority that nobody trusts does not even get as far as a call.
+    let forged = Authority::new().caller(TIERING);
+    let status = call(
+        channel(running.address, &authority, Some(forged)),
+        READ,
+        text("370303"),
+    )
+    .await
+    .unwrap_err();
+    // Which code the transport gives depends on when it learns of the refusal.
+    assert!(!matches!(
+        status.code(),
+        Code::Unauthenticated | Code::PermissionDenied
+    ));
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_shown_without_a_restart() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let files = Files::of(&first.server(), &first);
+    let settings = settings_with(&files);
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let old = channel(running.address, &first, Some(first.caller(TIERING)));
+    call(old.clone(), READ, text("370303")).await.unwrap();
+
+    // Half of the new files are there: what was read before stays in use.
+    let (certificate, key) = second.server();
+    std::fs::write(files.path("tls.crt"), &certificate).unwrap();
+    let meanwhile = channel(running.address, &first, Some(first.caller(TIERING)));
+    call(meanwhile, READ, text("370303")).await.unwrap();
+
+    files.put((&certificate, &key));
+    let new = channel(running.address, &second, Some(first.caller(TIERING)));
+    assert_eq!(
+        call(new, READ, text("370303")).await.unwrap(),
+        "system:tiering"
+    );
+    let distrustful = channel(running.address, &first, None);
+    let status = call(distrustful, READ, text("370303")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "the old one is not shown");
+    call(old, READ, text("370303"))
+        .await
+        .expect("open connections go on");
+
+    // Another authority for callers, too.
+    std::fs::write(files.path("ca.crt"), second.pem()).unwrap();
+    let new = channel(running.address, &second, Some(second.caller(TIERING)));
+    assert_eq!(
+        call(new, READ, text("370303")).await.unwrap(),
+        "system:tiering"
+    );
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_with_files_that_do_not_fit() {
+    let authority = Authority::new();
+    let files = Files::of(&authority.server(), &authority);
+    let settings = settings_with(&files);
+    let refused = async || {
+        let server = Desk::new().server(&settings);
+        server.bind().await.unwrap_err().to_string()
+    };
+    let (_, another_key) = authority.server();
+    std::fs::write(files.path("tls.key"), another_key).unwrap();
+    assert!(refused().await.contains("certificate and key"));
+    std::fs::write(files.path("tls.key"), "no PEM").unwrap();
+    assert!(refused().await.contains("private key"));
+    std::fs::remove_file(files.path("ca.crt")).unwrap();
+    assert!(refused().await.contains("ca.crt"));
 }

@@ -14,7 +14,8 @@ use proto::eldercare::{
 };
 use registry::{App, RegistrySettings};
 use service::{
-    Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer, settings::Address,
+    Application as _, Claims, Clock, Settings, Shutdown, TokenIssuer, application,
+    settings::Address,
 };
 use tokio::task::JoinHandle;
 use tonic::{
@@ -65,6 +66,7 @@ pub(crate) type Client = RegistryServiceClient<InterceptedService<Channel, Beare
 /// Makes clients for callers.
 #[derive(Clone)]
 pub(crate) struct Clients {
+    endpoint: String,
     channel: Channel,
     issuer: Arc<TokenIssuer>,
 }
@@ -82,12 +84,18 @@ impl Clients {
         VaultServiceClient::with_interceptor(self.channel.clone(), self.bearer(claims))
     }
 
+    /// Where the registry listens.
+    pub(crate) fn endpoint(&self) -> String {
+        self.endpoint.clone()
+    }
+
+    /// A token for a caller.
+    pub(crate) fn token(&self, claims: &Claims) -> String {
+        self.issuer.issue(claims)
+    }
+
     fn bearer(&self, claims: &Claims) -> Bearer {
-        Bearer(
-            format!("Bearer {}", self.issuer.issue(claims))
-                .parse()
-                .unwrap(),
-        )
+        Bearer(format!("Bearer {}", self.token(claims)).parse().unwrap())
     }
 }
 
@@ -114,22 +122,21 @@ impl Ground {
         settings.postgres.url = Address::new(self.database.clone());
         settings.postgres.max_connections = 6;
         let shutdown = Shutdown::new(&settings.shutdown);
-        let mut app = App::connect(&settings, &RegistrySettings::default(), self.clock.clone())
+        let app = App::connect(&settings, &RegistrySettings::default(), self.clock.clone())
             .await
             .unwrap();
-        let bound = app.add_to(Server::new(&settings)).bind().await.unwrap();
-        let address = bound.address();
-        let mut tasks = Supervised::new(&shutdown);
-        app.run_background(&mut tasks, &shutdown);
-        let served = tokio::spawn({
-            let shutdown = shutdown.clone();
-            async move { tasks.run(bound.serve(&shutdown)).await }
-        });
-        app.caught_up(shutdown.requested()).await;
-        let channel = Endpoint::from_shared(format!("http://{address}"))
+        let started = application::start(&app, &settings, &shutdown)
+            .await
+            .unwrap();
+        let address = started.address();
+        let served = tokio::spawn(started.serve());
+        app.settled(shutdown.requested()).await;
+        let endpoint = format!("http://{address}");
+        let channel = Endpoint::from_shared(endpoint.clone())
             .unwrap()
             .connect_lazy();
         let clients = Clients {
+            endpoint,
             channel,
             issuer: Arc::clone(&self.issuer),
         };

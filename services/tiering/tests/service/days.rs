@@ -140,7 +140,7 @@ async fn days_that_passed_while_tiering_was_down_are_caught_up_with() {
 }
 
 #[tokio::test]
-async fn a_retroactive_fact_holds_from_the_day_on_which_it_became_known() {
+async fn a_retroactive_fact_holds_from_its_own_day_on_though_not_before_the_file_was_opened() {
     let world = Running::on("2024-11-10").await;
     let she = elder(1);
     world
@@ -152,7 +152,7 @@ async fn a_retroactive_fact_holds_from_the_day_on_which_it_became_known() {
         .record(she, &[assessed(CapabilityLevel::Total, "2024-11-01")])
         .await;
     let tier = world.tier_after(she, position).await.unwrap();
-    assert_eq!(tier.on, Some(date("2024-11-12")));
+    assert_eq!(tier.on, Some(date("2024-11-10")));
     // A later assessment prevails whenever it was recorded.
     let position = world
         .record(she, &[assessed(CapabilityLevel::Mild, "2024-10-01")])

@@ -1,7 +1,7 @@
 //! What the registry records becomes a tier, is changed and is ended; lists and counts follow.
 
 use civic::{CapabilityLevel, Category, Observation, Set};
-use elders::event::{Event, ProfileUpdated};
+use elders::event::{Event, Merge, ProfileUpdated};
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::r#type::v1::VisitMode;
 
@@ -252,5 +252,146 @@ async fn tiers_are_listed_and_counted_by_division() {
         [elder_ids[0].clone(), elder_ids[2].clone()]
     );
     assert_eq!(answer.missing_elder_ids, [elder_ids[1].clone()]);
+    world.stop().await;
+}
+
+fn died(on: &str) -> Event {
+    Event::Died { on: day(on) }
+}
+
+#[tokio::test]
+async fn what_is_recorded_late_holds_from_its_own_day_on() {
+    let world = Running::on("2024-10-01").await;
+    let [dead, worse, back, mistaken] = [1, 2, 3, 4].map(elder);
+    for one in [dead, worse, back, mistaken] {
+        world
+            .record(one, &[registered(one, "1950-05-05", |_| {})])
+            .await;
+    }
+    world.settled().await;
+    world.advance("2024-10-20").await;
+    world.record(dead, &[died("2024-10-05")]).await;
+    world
+        .record(worse, &[assessed(CapabilityLevel::Severe, "2024-10-12")])
+        .await;
+    world.record(back, &[died("2024-10-08")]).await;
+    // Before the file was opened: the person was never owed a visit.
+    world.record(mistaken, &[died("2024-08-01")]).await;
+    world.settled().await;
+    let reinstated = Event::Reinstated {
+        on: day("2024-10-15"),
+        reason: "MISTAKE".to_owned(),
+    };
+    world.record(back, &[reinstated]).await;
+    world.settled().await;
+
+    assert_eq!(
+        world.ground.days(dead).await,
+        ["TierAssigned 2024-10-01", "TierEnded 2024-10-05"]
+    );
+    assert_eq!(
+        world.ground.days(worse).await,
+        ["TierAssigned 2024-10-01", "TierChanged 2024-10-12"]
+    );
+    assert_eq!(
+        world.ground.days(back).await,
+        [
+            "TierAssigned 2024-10-01",
+            "TierEnded 2024-10-08",
+            "TierAssigned 2024-10-15"
+        ]
+    );
+    assert_eq!(
+        world.ground.days(mistaken).await,
+        ["TierAssigned 2024-10-01", "TierEnded 2024-10-01"]
+    );
+    // Past days are explained as they were known then.
+    let explain = |elder: civic::ElderId, on: &str| pb::ExplainTierRequest {
+        elder_id: elder.to_string(),
+        on: Some(date(on)),
+        min_position: String::new(),
+    };
+    let mut client = world.client();
+    for (on, in_scope) in [("2024-10-06", true), ("2024-10-20", false)] {
+        let answer = client.explain_tier(explain(dead, on)).await.unwrap();
+        assert_eq!(answer.into_inner().in_scope, in_scope, "{on}");
+    }
+    world.verify().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_merged_file_is_answered_for_by_the_surviving_one() {
+    let world = Running::on("2024-10-01").await;
+    let [she, twin, other] = [1, 2, 3].map(elder);
+    world
+        .record(she, &[registered(she, "1940-05-05", |_| {})])
+        .await;
+    for one in [twin, other] {
+        world
+            .record(one, &[registered(one, "1950-05-05", |_| {})])
+            .await;
+    }
+    world.settled().await;
+    world.advance("2024-10-10").await;
+    let merge = |surviving, merged| Merge {
+        surviving,
+        merged,
+        reason: "SAME_PERSON".to_owned(),
+    };
+    // A chain: the twin's file leads to the other's, and that to hers.
+    let merges = [(other, twin), (she, other)].map(|(surviving, merged)| merge(surviving, merged));
+    for merge in &merges {
+        let event = Event::Merged(merge.clone());
+        world
+            .record(merge.merged, std::slice::from_ref(&event))
+            .await;
+        world.record(merge.surviving, &[event]).await;
+    }
+    world.settled().await;
+
+    for asked in [she, twin, other] {
+        let tier = world.tier(asked).await.unwrap();
+        assert_eq!(
+            (tier.elder_id, tier.assignment.unwrap().reasons),
+            (she.to_string(), vec!["AGE_80".to_owned()])
+        );
+    }
+    let elder_ids = [twin, elder(99), she]
+        .map(|elder| elder.to_string())
+        .to_vec();
+    let request = pb::BatchGetTiersRequest {
+        elder_ids,
+        min_position: String::new(),
+    };
+    let mut client = world.client();
+    let answer = client.batch_get_tiers(request).await.unwrap().into_inner();
+    let of: Vec<_> = answer.tiers.iter().map(|tier| &tier.elder_id).collect();
+    assert_eq!(of, [&she.to_string(), &she.to_string()]);
+    assert_eq!(answer.missing_elder_ids, [elder(99).to_string()]);
+    // Before the merge the file stood for itself.
+    for (on, reason) in [("2024-10-05", "HEALTHY"), ("2024-10-10", "AGE_80")] {
+        let request = pb::ExplainTierRequest {
+            elder_id: twin.to_string(),
+            on: Some(date(on)),
+            min_position: String::new(),
+        };
+        let answer = client.explain_tier(request).await.unwrap().into_inner();
+        assert_eq!(answer.assignment.unwrap().reasons, [reason], "{on}");
+    }
+    // Taken back, it stands for itself again, as if it always had.
+    let event = Event::Unmerged(merges[0].clone());
+    world.record(twin, &[event]).await;
+    world.settled().await;
+    assert_eq!(world.tier(twin).await.unwrap().elder_id, twin.to_string());
+    assert_eq!(
+        world.ground.days(twin).await,
+        [
+            "TierAssigned 2024-10-01",
+            "TierEnded 2024-10-10",
+            "TierAssigned 2024-10-10"
+        ]
+    );
+    world.verify().await;
     world.stop().await;
 }

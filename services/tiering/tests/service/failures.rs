@@ -2,6 +2,7 @@
 
 use civic::CapabilityLevel;
 use eventlog::Fault;
+use service::Application as _;
 use sqlx::Executor as _;
 
 use crate::support::*;

@@ -8,16 +8,17 @@ use civic::{CapabilityLevel, Category, ElderId, LocalDay, Set, Sex};
 use elders::event::{Capability, Circumstance, Consent, Event, Registered, Residence, Source};
 use elders::{codec, purpose};
 use eventlog::{
-    EventLog, Gather, JetStreamLog, MemoryLog, Metadata, NewRecord, Position, StreamSettings,
-    Subject,
+    Aggregate as _, EventLog, Gather, JetStreamLog, MemoryLog, Metadata, NewRecord, Position,
+    StreamSettings, Subject,
 };
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_client::TieringServiceClient;
 use proto::eldercare::r#type::v1 as types;
-use service::{Claims, Clock, Server, Shutdown, Supervised, TokenIssuer};
+use service::{Application as _, Claims, Clock, Shutdown, TokenIssuer, application};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tiering::App;
+use tiering::tier::{self, Tier};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
@@ -133,29 +134,16 @@ impl Ground {
             .await
             .unwrap();
         let (registry, tiering) = (Arc::clone(&self.registry), Arc::clone(&self.tiering));
-        let app = App::over(
-            &settings,
-            registry,
-            tiering,
-            pool.clone(),
-            self.clock.clone(),
-        )
-        .await
-        .unwrap();
-        let bound = app
-            .add_to(Server::new(&settings), &shutdown)
-            .bind()
+        let app = App::over(registry, tiering, pool.clone(), self.clock.clone())
             .await
             .unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", bound.address()))
+        let started = application::start(&app, &settings, &shutdown)
+            .await
+            .unwrap();
+        let channel = Endpoint::from_shared(format!("http://{}", started.address()))
             .unwrap()
             .connect_lazy();
-        let mut tasks = Supervised::new(&shutdown);
-        app.run_background(&mut tasks, &shutdown);
-        let served = tokio::spawn({
-            let shutdown = shutdown.clone();
-            async move { tasks.run(bound.serve(&shutdown)).await }
-        });
+        let served = tokio::spawn(started.serve());
         Instance {
             app,
             pool,
@@ -234,6 +222,21 @@ impl Ground {
                 }
             }
         }
+    }
+}
+
+impl Ground {
+    /// The events of an elder's tier by their names, each with its day.
+    pub(crate) async fn days(&self, elder: ElderId) -> Vec<String> {
+        let subject = Subject::new("tiering", "tier", &elder.to_string()).unwrap();
+        let records = self.tiering.read(&subject, 0).await.unwrap();
+        let events = records.iter().flat_map(|record| record.events.iter());
+        let told = events.map(|event| match Tier::decode(event).unwrap() {
+            tier::Event::Assigned { on, .. } => format!("TierAssigned {on}"),
+            tier::Event::Changed { on, .. } => format!("TierChanged {on}"),
+            tier::Event::Ended { on, .. } => format!("TierEnded {on}"),
+        });
+        told.collect()
     }
 }
 

@@ -1,18 +1,24 @@
-//! The access record: who read whose tier, by which call and what for. It names elders by their ids alone.
+//! The access record: who was told whose personal data, by which call and what for. It names elders by their ids alone.
+
+use std::borrow::Borrow;
 
 use civic::ElderId;
-use service::Caller;
+
+use crate::Caller;
 
 /// How many elders one line names; a long list goes on in further lines.
 const IN_ONE_LINE: usize = 200;
 
-/// Records that a caller was told the tiers of these elders.
-pub(crate) fn record(
+/// Records, as log lines of the target `access`, that `action` (the method) told a caller something about these elders.
+pub fn record(
     caller: &Caller,
     action: &'static str,
-    elders: impl IntoIterator<Item = ElderId>,
+    elders: impl IntoIterator<Item: Borrow<ElderId>>,
 ) {
-    let ids: Vec<String> = elders.into_iter().map(|elder| elder.to_string()).collect();
+    let ids: Vec<String> = elders
+        .into_iter()
+        .map(|elder| elder.borrow().to_string())
+        .collect();
     for some in ids.chunks(IN_ONE_LINE) {
         tracing::info!(
             target: "access",

@@ -1,101 +1,20 @@
-//! The way to the servers that the registry stands on, and the keys that an operator configured.
+//! The keys of persons, which the registry owns, and the keys that an operator configured to wrap them and to look persons up.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use async_nats::{ConnectOptions, jetstream};
-use eventlog::{JetStreamLog, StreamSettings};
+use async_nats::jetstream;
 use serde::{Deserialize as _, de::value::StrDeserializer};
-use service::{Secret, Settings, settings};
-use sqlx::{
-    PgPool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use service::{Secret, Settings};
 use vault::{
     Algorithm, BlindIndex, JetStreamKeyStore, KeyRing, KeyStream, KeysConfig, Mode, SecretKey,
     Vault, VaultOptions,
 };
 
-use crate::settings::RegistrySettings;
-
-/// The context whose stream the registry writes.
-const CONTEXT: &str = "registry";
-
-/// Connects to NATS as the settings say.
-pub(crate) async fn nats(settings: &settings::Nats) -> anyhow::Result<async_nats::Client> {
-    let mut options = ConnectOptions::new()
-        .name("registry")
-        .retry_on_initial_connect();
-    if let Some(file) = &settings.credentials_file {
-        options = options
-            .credentials_file(file)
-            .await
-            .context("the NATS credentials file")?;
-    }
-    if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
-        options = options.user_and_password(user.clone(), password.expose().to_owned());
-    }
-    if let Some(authority) = &settings.tls_ca {
-        options = options
-            .add_root_certificates(authority.clone())
-            .require_tls(true);
-    }
-    if let Some(prefix) = &settings.inbox_prefix {
-        options = options.custom_inbox_prefix(prefix.clone());
-    }
-    let servers = settings
-        .url
-        .expose()
-        .split(',')
-        .map(|server| server.trim().parse::<async_nats::ServerAddr>())
-        .collect::<Result<Vec<_>, _>>()
-        .context("`nats.url`")?;
-    let client = options
-        .connect(servers)
-        .await
-        .with_context(|| format!("NATS at {}", settings.url))?;
-    // Connecting goes on behind; the first answer says that the server is there.
-    client
-        .flush()
-        .await
-        .with_context(|| format!("NATS at {}", settings.url))?;
-    Ok(client)
-}
-
-/// Connects to the registry's database.
-pub(crate) async fn postgres(settings: &settings::Postgres) -> anyhow::Result<PgPool> {
-    let options: PgConnectOptions = settings.url.expose().parse().context("`postgres.url`")?;
-    PgPoolOptions::new()
-        .max_connections(settings.max_connections)
-        .connect_with(options.application_name("registry"))
-        .await
-        .with_context(|| format!("PostgreSQL at {}", settings.url))
-}
-
-/// Opens the registry's log.
-pub(crate) async fn log(
-    client: async_nats::Client,
-    settings: &Settings,
-    own: &RegistrySettings,
-) -> anyhow::Result<JetStreamLog> {
-    let gather = if settings.nats.sync_always {
-        eventlog::Gather::Always
-    } else {
-        eventlog::Gather::GroupsOnly
-    };
-    let stream = StreamSettings {
-        replicas: settings.nats.replicas,
-        create: own.create_streams,
-        ..StreamSettings::of(CONTEXT, gather)
-    };
-    Ok(JetStreamLog::open(client, stream).await?)
-}
-
 /// Opens the vault, which the registry owns.
 pub(crate) async fn vault(
     client: async_nats::Client,
     settings: &Settings,
-    own: &RegistrySettings,
 ) -> anyhow::Result<Vault> {
     let gather = if settings.nats.sync_always {
         vault::Gather::Always
@@ -110,7 +29,7 @@ pub(crate) async fn vault(
     let store = JetStreamKeyStore::open(jetstream::new(client), stream).await?;
     let options = VaultOptions {
         algorithm: algorithm(&settings.vault.algorithm)?,
-        remembered: own.remembered_keys,
+        remembered: settings.vault.remembered_keys,
         ..VaultOptions::default()
     };
     Ok(Vault::new(Arc::new(store), key_ring(settings)?, options))

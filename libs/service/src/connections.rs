@@ -1,0 +1,205 @@
+//! The way to the servers that a service stands on: NATS with the logs, and PostgreSQL with its own database.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::ConnectOptions;
+use eventlog::{EventLog, Gather, JetStreamLog, OpenError, StreamSettings};
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::settings::{self, Settings};
+
+/// How long another service's stream is waited for: at a first start its owner may still be making it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a server that is away is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// A service can't reach what it stands on. Addresses are shown without their passwords.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// `nats.credentials_file` can't be read.
+    #[error("nats.credentials_file: {0}")]
+    Credentials(std::io::Error),
+    /// `nats.url` is no list of addresses.
+    #[error("nats.url: {0}")]
+    NatsAddress(std::io::Error),
+    /// NATS does not answer, or refuses.
+    #[error("NATS at {0}: {1}")]
+    Nats(settings::Address, async_nats::Error),
+    /// `postgres.url` is no address.
+    #[error("postgres.url is no address of a PostgreSQL database")]
+    DatabaseAddress,
+    /// PostgreSQL does not answer, or refuses.
+    #[error("PostgreSQL at {0}: {1}")]
+    Database(settings::Address, sqlx::Error),
+    /// A stream is missing or could lose data.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// Another service's stream is not there yet.
+    #[error("the stream of {0} is not there: start that service first")]
+    OwnerAbsent(String),
+}
+
+/// A service's connections.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// To the log's server.
+    pub nats: async_nats::Client,
+    /// To the service's own database.
+    pub database: PgPool,
+    context: &'static str,
+    settings: settings::Nats,
+}
+
+impl Connections {
+    /// Connects to both servers under the name of `context`, the service's own (`registry`).
+    ///
+    /// # Errors
+    /// Where a server does not answer, or an address is none.
+    pub async fn open(context: &'static str, settings: &Settings) -> Result<Self, ConnectError> {
+        let (nats, database) = tokio::try_join!(
+            nats(context, &settings.nats),
+            postgres(context, &settings.postgres)
+        )?;
+        Ok(Self {
+            nats,
+            database,
+            context,
+            settings: settings.nats.clone(),
+        })
+    }
+
+    /// Opens the service's own log, the only one that it appends to; makes its stream where it is missing, unless
+    /// `nats.create_streams` is off.
+    ///
+    /// # Errors
+    /// Where the server does not answer, the stream is missing or could lose data.
+    pub async fn own_log(&self) -> Result<Arc<dyn EventLog>, ConnectError> {
+        let gather = if self.settings.sync_always {
+            Gather::Always
+        } else {
+            Gather::GroupsOnly
+        };
+        let stream = StreamSettings {
+            replicas: self.settings.replicas,
+            create: self.settings.create_streams,
+            ..StreamSettings::of(self.context, gather)
+        };
+        Ok(Arc::new(
+            JetStreamLog::open(self.nats.clone(), stream).await?,
+        ))
+    }
+
+    /// Opens the log of another service, which alone makes and writes it; waits a minute for it to be there.
+    ///
+    /// # Errors
+    /// Where the server does not answer, the stream does not come or could lose data.
+    pub async fn log_of(&self, owner: &str) -> Result<Arc<dyn EventLog>, ConnectError> {
+        let opening = async {
+            loop {
+                let stream = StreamSettings {
+                    create: false,
+                    ..StreamSettings::of(owner, Gather::GroupsOnly)
+                };
+                match JetStreamLog::open(self.nats.clone(), stream).await {
+                    Err(OpenError::Absent(_)) => tokio::time::sleep(AGAIN).await,
+                    opened => return opened,
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, opening).await {
+            Ok(opened) => Ok(Arc::new(opened?)),
+            Err(_) => Err(ConnectError::OwnerAbsent(owner.to_owned())),
+        }
+    }
+}
+
+async fn nats(
+    context: &'static str,
+    settings: &settings::Nats,
+) -> Result<async_nats::Client, ConnectError> {
+    let mut options = ConnectOptions::new()
+        .name(context)
+        .retry_on_initial_connect();
+    if let Some(file) = &settings.credentials_file {
+        options = options
+            .credentials_file(file)
+            .await
+            .map_err(ConnectError::Credentials)?;
+    }
+    if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
+        options = options.user_and_password(user.clone(), password.expose().to_owned());
+    }
+    if let Some(authority) = &settings.tls_ca {
+        options = options
+            .add_root_certificates(authority.clone())
+            .require_tls(true);
+    }
+    if let Some(prefix) = &settings.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix.clone());
+    }
+    let servers = settings
+        .url
+        .expose()
+        .split(',')
+        .map(|server| server.trim().parse::<async_nats::ServerAddr>())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(ConnectError::NatsAddress)?;
+    let refused = |error: async_nats::Error| ConnectError::Nats(settings.url.clone(), error);
+    let client = options
+        .connect(servers)
+        .await
+        .map_err(|error| refused(error.into()))?;
+    // Connecting goes on behind; the first answer says that the server is there.
+    client
+        .flush()
+        .await
+        .map_err(|error| refused(error.into()))?;
+    Ok(client)
+}
+
+async fn postgres(
+    context: &'static str,
+    settings: &settings::Postgres,
+) -> Result<PgPool, ConnectError> {
+    let options: PgConnectOptions = settings
+        .url
+        .expose()
+        .parse()
+        // The parser's own text may quote the address, with its password.
+        .map_err(|_| ConnectError::DatabaseAddress)?;
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .connect_with(options.application_name(context))
+        .await
+        .map_err(|error| ConnectError::Database(settings.url.clone(), error))
+}
+
+/// Makes the tables that a service keeps beside its projections, by its own migrations (`sqlx::migrate!()`).
+///
+/// On a connection of its own: many processes may start at once, and closing it frees the migrator's lock.
+///
+/// # Errors
+/// Where the database does not answer, or a migration fails.
+pub async fn migrate(database: &PgPool, migrations: Migrator) -> Result<(), MigrateError> {
+    let alone = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(database.connect_options().as_ref().clone());
+    let outcome = migrations.run(&alone).await;
+    alone.close().await;
+    outcome
+}
+
+/// The last sequence of a log; it is waited for while the log is away.
+pub async fn last_sequence(log: &dyn EventLog) -> u64 {
+    loop {
+        match log.last_sequence().await {
+            Ok(last) => return last,
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The keys of elders for services that do not own them: asked of the registry, remembered for a while, dropped when the elder is erased.
+//!
+//! ```no_run
+//! # async fn connect(settings: &service::Settings, connections: service::Connections) -> anyhow::Result<()> {
+//! use service::{Background, elder_keys::{self, Erasures}};
+//!
+//! let registry = connections.log_of("registry").await?;
+//! let vault = elder_keys::of_registry(settings)?;
+//! let erasures = Erasures::from_now(vault.clone(), registry).await;
+//! let background = Background::new().with("forget_erased", |stopped| erasures.run(stopped));
+//! # Ok(()) }
+//! ```
+//!
+//! It needs `peers.registry` and `auth.service_token` of a system that may `unseal`. What is remembered is bounded in
+//! number (`vault.remembered_keys`) and in time (ten minutes), so that a process that misses an erasure forgets too.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use civic::ElderId;
+use eventlog::{Delivery, EventLog, Record};
+use futures::StreamExt as _;
+use prost::Name as _;
+use proto::eldercare::{
+    registry::v1::{
+        DataKey as HandedOut, ElderErased, GetKeysRequest, vault_service_client::VaultServiceClient,
+    },
+    r#type::v1::SealingAlgorithm,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Status};
+use vault::{Algorithm, DataKey, KeySource, PersonId, Unavailable, Vault, VaultOptions};
+
+use crate::{
+    connections::last_sequence,
+    peer::{self, PeerChannel, PeerError},
+    settings::Settings,
+};
+
+/// How long the registry may take to hand out keys.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Before the log is asked again after it failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The keys of elders, from the registry that `peers.registry` names. It connects with the first key that is asked for.
+///
+/// `KeyError::Erased` says that an elder has no key any more; `Unavailable::Source` that the registry does not answer;
+/// `Unavailable::Refused` that it does not know this service as one that may have keys.
+///
+/// # Errors
+/// If `peers.registry` is missing or no address.
+pub fn of_registry(settings: &Settings) -> Result<Vault, PeerError> {
+    let options = VaultOptions {
+        remembered: settings.vault.remembered_keys,
+        ..VaultOptions::default()
+    };
+    let client = VaultServiceClient::new(peer::channel(settings, "registry")?);
+    Ok(Vault::read_only(Arc::new(RegistryKeys { client }), options))
+}
+
+/// The registry's `VaultService`.
+struct RegistryKeys {
+    client: VaultServiceClient<PeerChannel>,
+}
+
+#[async_trait]
+impl KeySource for RegistryKeys {
+    async fn fetch(&self, persons: &[PersonId]) -> Result<Vec<(PersonId, DataKey)>, Unavailable> {
+        let mut request = Request::new(GetKeysRequest {
+            elder_ids: persons.iter().map(ToString::to_string).collect(),
+        });
+        request.set_timeout(PATIENCE);
+        let answer = self.client.clone().get_keys(request).await;
+        let keys = answer.map_err(not_handed_out)?.into_inner().keys;
+        let asked: HashSet<_> = persons.iter().copied().collect();
+        keys.iter()
+            .map(|key| read(key).ok_or_else(|| Unavailable::Source(MALFORMED.into())))
+            // A key that nobody asked for is none of ours.
+            .filter(|read| {
+                read.as_ref()
+                    .map_or(true, |(person, _)| asked.contains(person))
+            })
+            .collect()
+    }
+}
+
+const MALFORMED: &str = "the registry handed out a key that is none";
+
+fn not_handed_out(status: Status) -> Unavailable {
+    if matches!(
+        status.code(),
+        Code::PermissionDenied | Code::Unauthenticated
+    ) {
+        Unavailable::Refused(Box::new(status))
+    } else {
+        Unavailable::Source(Box::new(status))
+    }
+}
+
+fn read(key: &HandedOut) -> Option<(PersonId, DataKey)> {
+    let elder: ElderId = key.elder_id.parse().ok()?;
+    let algorithm = SealingAlgorithm::from_str_name(&key.algorithm)?;
+    let algorithm = Algorithm::try_from(algorithm).ok()?;
+    let data_key = DataKey::from_bytes(algorithm, &key.key).ok()?;
+    Some((elder.as_uuid(), data_key))
+}
+
+/// Drops the keys of those whom the registry's log calls erased. Every replica runs it, since each remembers for itself.
+pub struct Erasures {
+    vault: Vault,
+    registry: Arc<dyn EventLog>,
+    after: u64,
+    erased: String,
+}
+
+impl Erasures {
+    /// Those from now on: ask it before the first key. The log is waited for while it is away.
+    pub async fn from_now(vault: Vault, registry: Arc<dyn EventLog>) -> Self {
+        let after = last_sequence(registry.as_ref()).await;
+        Self {
+            vault,
+            registry,
+            after,
+            erased: ElderErased::full_name(),
+        }
+    }
+
+    /// Follows the log until stopped.
+    pub async fn run(mut self, stopped: CancellationToken) {
+        stopped.run_until_cancelled(self.follow()).await;
+    }
+
+    async fn follow(&mut self) {
+        loop {
+            match self.registry.subscribe(self.after).await {
+                Ok(mut deliveries) => {
+                    while let Some(delivered) = deliveries.next().await {
+                        match delivered {
+                            Ok(batch) => batch.iter().for_each(|one| self.take(one)),
+                            Err(error) => {
+                                tracing::error!(%error, "the registry's log can't be followed");
+                                break;
+                            }
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "the registry's log is away"),
+            }
+            // The log may have been put back to an earlier state: what it said of erasures until now is missed.
+            tokio::time::sleep(AGAIN).await;
+            self.after = last_sequence(self.registry.as_ref()).await;
+            self.vault.forget_all();
+        }
+    }
+
+    fn take(&mut self, delivery: &Delivery) {
+        match delivery {
+            Delivery::Record(record) => {
+                self.after = record.sequence;
+                if self.erases(record)
+                    && let Ok(elder) = record.subject.id().parse::<ElderId>()
+                {
+                    self.vault.mark_erased(elder.as_uuid());
+                }
+            }
+            // It may have been an erasure; what is remembered is fetched again.
+            Delivery::Unreadable { sequence, .. } => {
+                self.after = *sequence;
+                self.vault.forget_all();
+            }
+        }
+    }
+
+    fn erases(&self, record: &Record) -> bool {
+        let mut events = record.events.iter();
+        events.any(|event| event.event_type == self.erased)
+    }
+}
