@@ -262,11 +262,15 @@ async fn a_snapshot_is_read_on_from_the_log(bench: Bench) {
         });
     let kept = Kept(Loaded::new(Tally { total: 1_002 }, 2, known));
     let tallies = tallies(&bench).with_snapshots(Arc::new(kept));
-    assert_eq!(tallies.load("a").await.unwrap().state.total, 1_003);
-    for (number, request) in requests.iter().enumerate() {
+    assert_eq!(tallies.load("a").await.unwrap().state.total, 1_002);
+    // The third request too, of which the snapshot knows nothing: its append is refused, and the log's tail is read.
+    for (number, request) in requests.iter().enumerate().rev() {
         let again = tallies.execute("a", request, &count(1)).await.unwrap();
         assert_eq!((again.repeated, again.version), (true, number as u64 + 1));
     }
+    assert_eq!(tallies.load_newest("a").await.unwrap().state.total, 1_003);
+    let next = tallies.execute("a", &request(), &count(1)).await.unwrap();
+    assert_eq!((next.version, next.state.state.total), (4, 1_004));
 }
 
 async fn a_wrong_snapshot_is_put_right(bench: Bench) {
