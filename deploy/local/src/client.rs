@@ -5,7 +5,9 @@ use std::{fmt::Write as _, time::Duration};
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use proto::eldercare::{
-    registry::v1::registry_service_client::RegistryServiceClient,
+    registry::v1::{
+        registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient,
+    },
     simulation::v1::{
         AdvanceClockRequest, GetClockRequest, simulation_service_client::SimulationServiceClient,
     },
@@ -59,8 +61,16 @@ impl Client {
     /// # Errors
     /// Where the address or the token is none.
     pub fn new(connection: &Connection) -> anyhow::Result<Self> {
-        let channel = Endpoint::from_shared(connection.endpoint.clone())
-            .with_context(|| format!("`{}` is no address of a system", connection.endpoint))?
+        let endpoint = Endpoint::from_shared(connection.endpoint.clone())
+            .ok()
+            .filter(|endpoint| endpoint.uri().scheme().is_some())
+            .with_context(|| {
+                format!(
+                    "`{}` is no address of a system: give one like http://127.0.0.1:7000 / 地址应形如 http://127.0.0.1:7000",
+                    connection.endpoint
+                )
+            })?;
+        let channel = endpoint
             .connect_timeout(Duration::from_secs(5))
             .http2_adaptive_window(true)
             .tcp_nodelay(true)
@@ -83,6 +93,11 @@ impl Client {
     /// Tiering.
     pub fn tiering(&self) -> TieringServiceClient<Channel> {
         TieringServiceClient::new(self.0.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> VaultServiceClient<Channel> {
+        VaultServiceClient::new(self.0.clone())
     }
 
     /// The simulated clock.
@@ -204,6 +219,12 @@ pub fn reason(status: &Status) -> String {
 }
 
 fn words(status: &Status) -> String {
+    if status.code() == Code::Unavailable && status.get_details_error_info().is_none() {
+        return format!(
+            "the system does not answer ({}): is it still running? / 系统无应答，请确认其仍在运行",
+            status.message()
+        );
+    }
     let mut text = format!("{}: {}", reason(status), status.message());
     let chinese = status
         .get_error_details_vec()
@@ -225,6 +246,10 @@ fn words(status: &Status) -> String {
         .map(|bad| bad.field_violations)
         .unwrap_or_default()
     {
+        // The message of a refusal for one field's sake says as much.
+        if status.message().contains(&violation.description) {
+            continue;
+        }
         let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
     }
     text

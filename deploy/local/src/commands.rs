@@ -10,6 +10,7 @@ use crate::{
     cli::{Cli, Command, Common, Elder, Export, Import, Tier},
     client::Client,
     connection::{Connection, ConnectionFile},
+    data_folder::DataFolder,
     demo, elder, export, import,
     output::Progress,
     rebuild, rotate_keys, sample, servers, status, tier, up, verify,
@@ -192,6 +193,12 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
 
 /// The servers of the data folder.
 async fn workplace(common: &Common, progress: Progress) -> anyhow::Result<(Workplace, PathBuf)> {
+    if common.endpoint.is_some() {
+        anyhow::bail!(
+            "this command works on the servers of a data folder: name it with --data-dir, and leave --endpoint and \
+             --token (or ELDERCARE_ENDPOINT and ELDERCARE_TOKEN) away / 该命令直接操作数据目录：请用 --data-dir 指定，勿用 --endpoint"
+        );
+    }
     let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
     Ok((Workplace::open(common, &folder, progress).await?, folder))
 }
@@ -206,6 +213,12 @@ fn client(common: &Common) -> anyhow::Result<Client> {
     }
     let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
     let running = ConnectionFile::of_running(&folder)?.with_context(|| {
+        if DataFolder::in_use(&folder) {
+            return format!(
+                "the system in {} is starting or going down: try again once it serves / 系统正在启动或停止，请稍后再试",
+                folder.display()
+            );
+        }
         format!(
             "no system runs in {}: start one with `eldercare up`, or name one with --endpoint and --token \
              / {} 中没有运行中的系统：请先执行 eldercare up，或用 --endpoint 和 --token 指定",

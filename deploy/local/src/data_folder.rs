@@ -57,8 +57,8 @@ impl DataFolder {
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => anyhow::bail!(
-                "{} is in use by another system: stop that one, or choose another folder with --data-dir \
-                 / {} 正被另一个系统使用：请先停止，或用 --data-dir 指定其他目录",
+                "{} is in use by another system, which may be starting or going down: wait for it, stop it, or choose \
+                 another folder with --data-dir / {} 正被另一个系统使用（或正在启动、停止）：请稍候或先停止，或用 --data-dir 指定其他目录",
                 path.display(),
                 path.display()
             ),
@@ -71,6 +71,12 @@ impl DataFolder {
             temporary: None,
             _alone: Some(file),
         })
+    }
+
+    /// Whether a system uses a folder, also while it starts or goes down.
+    pub fn in_use(path: &Path) -> bool {
+        File::open(path.join("lock"))
+            .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// A folder for a moment.
@@ -156,7 +162,9 @@ mod tests {
                 .to_string()
                 .contains("in use")
         );
+        assert!(DataFolder::in_use(&path));
         drop(first);
+        assert!(!DataFolder::in_use(&path));
         assert!(DataFolder::kept(&path).is_ok());
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use civic::LocalDay;
 use proto::eldercare::registry::v1::ExportSummaryRequest;
 use serde::Serialize;
@@ -61,8 +60,7 @@ pub async fn summary(
 /// # Errors
 /// Where it can't be written.
 pub fn write(file: &Path, workbook: &[u8]) -> anyhow::Result<Written> {
-    crate::keys::write_private(file, workbook)
-        .with_context(|| format!("write {}", file.display()))?;
+    crate::keys::write_private(file, workbook)?;
     Ok(Written {
         file: file.display().to_string(),
         bytes: workbook.len(),

@@ -1,5 +1,6 @@
 //! `import`: brings divisions and survey workbooks into a running system.
 
+use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -100,7 +101,7 @@ pub struct Row {
 /// Imports workbooks one after the other. One that is refused does not keep the others out.
 ///
 /// # Errors
-/// A file whose name doesn't begin with a town's code.
+/// A file that isn't there, or whose name doesn't begin with a town's code where none is given.
 pub async fn survey(
     client: &Client,
     arguments: &cli::Survey,
@@ -108,8 +109,12 @@ pub async fn survey(
 ) -> anyhow::Result<Survey> {
     let mut files = Vec::new();
     for path in &arguments.files {
+        if !path.is_file() {
+            anyhow::bail!("there is no file {} / 文件不存在", path.display());
+        }
         files.push(match &arguments.town {
-            None => SurveyFile::at(path)?,
+            None => SurveyFile::at(path)
+                .context("name the town with --town / 请用 --town 指定乡镇代码")?,
             Some(town) => SurveyFile {
                 path: path.clone(),
                 name: path
@@ -244,7 +249,7 @@ impl Report for Survey {
         }
         for file in &self.files {
             if let Some(why) = &file.refused {
-                text.push_str(&format!("\n{}: refused: {why}", file.file));
+                text.push_str(&format!("\n退回 refused: {why}"));
             }
             if !file.no_longer_listed.is_empty() {
                 let elders = file.no_longer_listed.join(", ");

@@ -98,18 +98,19 @@ impl Keys {
         keys
     }
 
-    /// Drops the key-encryption keys that are neither current nor next, nor still used by a running system.
+    /// Whether a rotation to the current key did not come to its end: a former one is still there.
+    pub fn is_turning(&self) -> bool {
+        self.keks
+            .keys()
+            .any(|id| *id != self.kek_id && *id != self.next_kek_id)
+    }
+
+    /// Drops the key-encryption keys that are neither current nor next.
     #[must_use]
-    pub fn forget_old(&self, still_used: Option<&str>) -> Self {
+    pub fn forget_old(&self) -> Self {
         let mut keys = self.clone();
-        keys.keks.retain(|id, _| {
-            [
-                Some(self.kek_id.as_str()),
-                Some(self.next_kek_id.as_str()),
-                still_used,
-            ]
-            .contains(&Some(id.as_str()))
-        });
+        keys.keks
+            .retain(|id, _| *id == self.kek_id || *id == self.next_kek_id);
         keys
     }
 
@@ -211,8 +212,11 @@ mod tests {
             ("kek_2", "kek_3")
         );
         assert_eq!(turned.vault().previous_keks.len(), 2);
-        assert!(turned.forget_old(Some("kek_1")).keks.contains_key("kek_1"));
-        let after = turned.forget_old(None);
+        let after = turned.forget_old();
+        assert_eq!(
+            [&keys, &turned, &after].map(|keys| keys.is_turning()),
+            [false, true, false]
+        );
         assert_eq!(after.keks.keys().collect::<Vec<_>>(), ["kek_2", "kek_3"]);
         assert_eq!(after.keks["kek_2"], keys.keks["kek_2"]);
     }

@@ -1,6 +1,9 @@
 //! `up`: the sample county loaded, and the system serving until Ctrl-C.
 
-use std::time::Duration;
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -98,6 +101,7 @@ pub async fn up(common: &Common, arguments: &Up, progress: Progress) -> anyhow::
     let mut signals = Signals::listen()?;
     let path = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
     let folder = DataFolder::kept(&path)?;
+    can_listen(arguments.listen)?;
     let mut remembered = folder.remembered()?;
     let county = if arguments.empty {
         None
@@ -258,6 +262,16 @@ async fn load(
         ));
     }
     Ok(())
+}
+
+/// Told before the servers are started and a county is loaded.
+fn can_listen(address: SocketAddr) -> anyhow::Result<()> {
+    TcpListener::bind(address).map(drop).with_context(|| {
+        format!(
+            "can't listen on {address}: choose another address with --listen, such as 127.0.0.1:0 for any free port \
+             / 无法监听 {address}：请用 --listen 另选地址"
+        )
+    })
 }
 
 fn serving(system: &System) -> Serving {

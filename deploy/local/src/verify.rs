@@ -1,9 +1,13 @@
-//! `verify`: read models built aside from the log, and compared row by row with the ones that serve.
+//! `verify`: read models built aside from the log and compared row by row with the ones that serve, and every elder's tier
+//! judged once more.
+
+use std::time::Duration;
 
 use anyhow::Context as _;
+use eventlog::Position;
 use readmodel::Differences;
 use serde::Serialize;
-use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
+use tiering::{audit::Audit, facts_table::FactsTable, tiers_table::TiersTable};
 
 use crate::{
     output::{Progress, Report, Step, number, table},
@@ -14,11 +18,64 @@ use crate::{
 /// What `verify` found.
 #[derive(Debug, Serialize)]
 pub struct Verified {
-    /// Whether every read model holds just what the log says.
+    /// Whether every read model holds just what the log says, and everybody has the tier that is due.
     pub equal: bool,
     /// Each read model.
     pub verified: Vec<Differences>,
+    /// The tiers; null where only other read models were asked for.
+    pub tiers: Option<Tiers>,
 }
+
+/// Every elder's tier judged once more, and compared with the one on record.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tiers {
+    /// Elders judged.
+    pub elders: u64,
+    /// The day as of which they were; null before the first evaluation.
+    pub day: Option<String>,
+    /// Elders of whom something else is kept for that day than follows from their facts.
+    pub stale: Elders,
+    /// Elders whose tier on record is another than the policy in force gives.
+    pub mistaken: Elders,
+    /// Records of the registry that had not been judged yet: those they concern count as differences until then.
+    pub waiting: u64,
+}
+
+/// A number of elders, the first of them named.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Elders {
+    /// How many.
+    pub count: u64,
+    /// The ids of the first.
+    pub first: Vec<String>,
+}
+
+impl Tiers {
+    fn of(audit: &Audit, waiting: u64) -> Self {
+        let elders = |count: u64, first: &[civic::ElderId]| Elders {
+            count,
+            first: first.iter().map(ToString::to_string).collect(),
+        };
+        Self {
+            elders: audit.elders,
+            day: audit.day.map(|day| day.to_string()),
+            stale: elders(audit.stale_count, &audit.stale),
+            mistaken: elders(audit.mistaken_count, &audit.mistaken),
+            waiting,
+        }
+    }
+
+    fn as_due(&self) -> bool {
+        self.stale.count == 0 && self.mistaken.count == 0
+    }
+}
+
+/// The read model whose verification takes the tiers in.
+const TIERS: &str = "tiering_tiers";
+/// How long a running system is given to come to what was recorded before the audit.
+const AT_REST: Duration = Duration::from_secs(30);
+/// How often the audit is repeated while a running system changes tiers under it.
+const ATTEMPTS: usize = 5;
 
 /// Builds read models aside and compares them row by row.
 ///
@@ -32,7 +89,7 @@ pub async fn verify(
     let names = chosen(names)?;
     let Services { registry, tiering } = workplace.services().await?;
     let mut verified = Vec::new();
-    for name in names {
+    for &name in &names {
         let step: Step = progress.begin(format!("核对 verifying {name}"), 1);
         let tell = |told: readmodel::Progress| step.at(told.done, told.total);
         let found = match name {
@@ -54,10 +111,50 @@ pub async fn verify(
         step.done(&format!("{} rows", found.rows));
         verified.push(found);
     }
+    let tiers = if names.contains(&TIERS) {
+        let step = progress.begin("核对 judging every elder once more", 0);
+        let tiers = audited(&tiering, workplace.running.is_some()).await;
+        let tiers = tiers.context("audit the tiers")?;
+        step.done(&format!("{} elders", tiers.elders));
+        Some(tiers)
+    } else {
+        None
+    };
     Ok(Verified {
-        equal: verified.iter().all(Differences::is_empty),
+        equal: verified.iter().all(Differences::is_empty)
+            && tiers.as_ref().is_none_or(Tiers::as_due),
         verified,
+        tiers,
     })
+}
+
+/// Audits the tiers. Where a system runs it is given the time to judge what was recorded before; what it changes while
+/// everybody is judged once more is no difference, so that a difference must be found again to count.
+async fn audited(tiering: &tiering::App, running: bool) -> anyhow::Result<Tiers> {
+    let registry = tiering.registry_log();
+    let mut tiers = Tiers::default();
+    for _ in 0..ATTEMPTS {
+        let tip = registry.last_sequence().await?;
+        if running {
+            let progress = tiering.progress();
+            let judged = progress.wait_until(|progress| progress.registry >= tip);
+            // One that doesn't come to it in time is told by the number of records that wait.
+            if let Ok(reached) = tokio::time::timeout(AT_REST, judged).await {
+                let written = Position::new(tiering.log().stream(), reached.appended);
+                let [_, follower] = tiering.followers();
+                let _ = follower
+                    .wait_for(&written, tokio::time::Instant::now() + AT_REST)
+                    .await;
+            }
+        }
+        let judged = tiering::progress::Progress::read(&tiering.pool()).await?;
+        let waiting = judged.map_or(tip, |progress| tip.saturating_sub(progress.registry));
+        tiers = Tiers::of(&tiering.audit().await?, waiting);
+        if tiers.as_due() || !running {
+            break;
+        }
+    }
+    Ok(tiers)
 }
 
 impl Report for Verified {
@@ -95,11 +192,37 @@ impl Report for Verified {
                 );
             }
         }
+        if let Some(tiers) = &self.tiers {
+            text.push_str(&tiers.text());
+        }
         let verdict = if self.equal {
-            "一致 All read models hold just what the log says."
+            "一致 All is as the log says."
         } else {
-            "不一致"
+            "不一致 Not all is as the log says."
         };
         format!("{rows}{text}\n{verdict}")
+    }
+}
+
+impl Tiers {
+    fn text(&self) -> String {
+        let Some(day) = &self.day else {
+            return "\n分级 No elder has been judged yet.".to_owned();
+        };
+        let mut text = format!(
+            "\n分级 {} elders judged once more as of {day}: {} with other facts kept, {} with another tier than is due",
+            self.elders, self.stale.count, self.mistaken.count
+        );
+        if !self.as_due() {
+            text.push_str(&format!(" {:?}", [&self.stale.first, &self.mistaken.first]));
+        }
+        if self.waiting > 0 {
+            text.push_str(&format!(
+                "\n待评估 {} records of the registry wait to be judged: start the system (`eldercare up`), and verify again \
+                 / 请启动系统后重新核对",
+                self.waiting
+            ));
+        }
+        text
     }
 }

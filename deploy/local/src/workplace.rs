@@ -46,7 +46,8 @@ impl Workplace {
         }
         if !path.join("nats").exists() {
             anyhow::bail!(
-                "{} holds no system: name its folder with --data-dir / {} 中没有系统数据：请用 --data-dir 指定目录",
+                "{} holds no system: name its folder with --data-dir, or start one with `eldercare up` \
+                 / {} 中没有系统数据：请用 --data-dir 指定目录，或先执行 eldercare up",
                 path.display(),
                 path.display()
             );

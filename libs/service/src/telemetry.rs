@@ -3,6 +3,29 @@
 //! Everything goes through `tracing`; with `telemetry.otlp_endpoint` set, traces and metrics go to an
 //! OpenTelemetry collector. A collector that is absent costs nothing but the figures.
 //! No personal data belongs in any of them.
+//!
+//! A caller's `traceparent` goes on through its call, the append, and each projection and reactor that the record passes.
+//!
+//! | metric | of | meaning |
+//! | --- | --- | --- |
+//! | `rpc.server.duration` | method, code | calls, from arrival to the end of the answer, in seconds |
+//! | `rpc.server.at_work` | method | calls at work, streams included |
+//! | `rpc.server.shed` | method | calls turned away because too many were at work |
+//! | `eventlog.appended` | stream | records that the log acknowledged |
+//! | `eventlog.append.duration` | stream | from an append's beginning to its acknowledgement, in seconds |
+//! | `eventlog.batch.size` | stream | records written together in one atomic batch |
+//! | `eventlog.conflicts` | stream | appends refused since the aggregate had moved on |
+//! | `eventlog.unreadable` | stream | messages of the log that are no records |
+//! | `readmodel.lag.events` | projection | events in the log that the read model does not hold yet |
+//! | `readmodel.lag.time` | projection | for how long it has been behind, in seconds |
+//! | `readmodel.batch.size` | projection | records a transaction |
+//! | `readmodel.apply.duration` | projection | time a transaction takes, in seconds |
+//! | `readmodel.parked` | projection | events passed by |
+//! | `readmodel.failures` | projection | times that the runner had to start over |
+//! | `eldercare.tiering.elders_judged` | occasion | elders judged anew |
+//! | `eldercare.tiering.tiers_written` | | records written about tiers |
+//! | `eldercare.tiering.evaluator_failures` | | times that the evaluator had to start over |
+//! | `eldercare.tiering.days_behind` | | days that have begun and are not judged yet |
 
 use std::{io::IsTerminal as _, time::Duration};
 
@@ -96,6 +119,10 @@ impl Telemetry {
             .map_err(|_| TelemetryError::Twice)?;
         if let Some(metrics) = &telemetry.metrics {
             opentelemetry::global::set_meter_provider(metrics.clone());
+        }
+        // For spans that belong to several traces at once, as those of a projection's batch.
+        if let Some(traces) = &telemetry.traces {
+            opentelemetry::global::set_tracer_provider(traces.clone());
         }
         Ok(telemetry)
     }

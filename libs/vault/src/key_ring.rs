@@ -116,6 +116,15 @@ impl KeyRing {
         KeysConfig::well_known(WellKnown::KeyEncryption)
     }
 
+    /// The same keys, another of them current; none where it is not among them.
+    #[must_use]
+    pub fn turned_to(&self, current: &str) -> Option<Self> {
+        Some(Self {
+            current: Arc::clone(self.keys.get(current)?),
+            keys: Arc::clone(&self.keys),
+        })
+    }
+
     /// The key that wraps new data keys.
     pub fn current(&self) -> &KeyEncryptionKey {
         &self.current

@@ -36,6 +36,9 @@ pub enum RotationError {
     /// The keys cannot be read or changed now; running it again goes on.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// The key-encryption key is not configured here, and nothing was changed.
+    #[error("the key-encryption key `{0}` is not configured")]
+    UnknownKey(String),
     /// Some stored keys could not be unwrapped and are as they were; all others are rewrapped.
     #[error("{count} stored keys could not be rewrapped; the first: {first}")]
     Unreadable {

@@ -112,6 +112,9 @@ pub(crate) struct Owned {
     store: Arc<dyn KeyStore>,
     /// Replaced by a rotation.
     ring: Arc<RwLock<KeyRing>>,
+    /// Shared by those who store a new key: a rotation lets them finish, so that it finds what they wrapped under the
+    /// former ring.
+    storing: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Vault {
@@ -120,6 +123,7 @@ impl Vault {
         let owned = Owned {
             store,
             ring: Arc::new(RwLock::new(ring)),
+            storing: Arc::default(),
         };
         Self {
             owned: Some(owned.clone()),
@@ -156,6 +160,7 @@ impl Vault {
         }
         let owned = self.owned()?;
         let seen = self.forgotten.load(Ordering::SeqCst);
+        let _storing = owned.storing.read().await;
         let ring = owned.ring();
         let key = DataKey::generate(self.algorithm);
         let wrapped = ring.wrap(person, &key);
@@ -319,7 +324,23 @@ impl Vault {
     ) -> Result<RotationProgress, RotationError> {
         let owned = self.owned()?;
         *owned.ring.write().unwrap_or_else(PoisonError::into_inner) = ring.clone();
+        drop(owned.storing.write().await);
         rotation::rotate(owned.store.as_ref(), &ring, progress).await
+    }
+
+    /// The same under another key of the ring that this vault has. From then on it wraps new keys under that one too.
+    ///
+    /// # Errors
+    /// [`RotationError::UnknownKey`] where the ring has no such key; else as [`Vault::rotate`].
+    pub async fn rotate_to(
+        &self,
+        key_encryption_key: &str,
+        progress: impl FnMut(RotationProgress) + Send,
+    ) -> Result<RotationProgress, RotationError> {
+        let turned = self.owned()?.ring().turned_to(key_encryption_key);
+        let ring =
+            turned.ok_or_else(|| RotationError::UnknownKey(key_encryption_key.to_owned()))?;
+        self.rotate(ring, progress).await
     }
 
     fn owned(&self) -> Result<&Owned, Unavailable> {

@@ -21,6 +21,7 @@ over_every_store!(
     a_rotation_that_died_between_its_two_steps_leaves_no_old_wrapping,
     people_register_and_are_erased_while_keys_are_rotated,
     no_rotation_brings_an_erased_key_back,
+    who_registers_during_and_after_a_rotation_is_under_the_new_key,
     keys_that_cannot_be_unwrapped_are_counted_and_stop_nothing,
 );
 
@@ -169,6 +170,25 @@ async fn a_rotation_that_died_between_its_two_steps_leaves_no_old_wrapping(store
             .all(|stored| stored.sequence != old.sequence)
     );
     all_under_the_new_key(&store, &before).await;
+}
+
+async fn who_registers_during_and_after_a_rotation_is_under_the_new_key(store: Store) {
+    let before = registered(&store, 300).await;
+    let vault = vault(&store, ring(&["old", "new"]));
+    let unknown = vault.rotate_to("other", |_| {}).await.unwrap_err();
+    assert!(matches!(unknown, RotationError::UnknownKey(id) if id == "other"));
+    let (during, after) = (persons(300), persons(3));
+    let (made, rotated) = tokio::join!(vault.create_all(&during), vault.rotate_to("new", |_| {}));
+    rotated.unwrap();
+    let mut all = before;
+    for (people, keys) in [
+        (during, made.unwrap()),
+        (after.clone(), vault.create_all(&after).await.unwrap()),
+    ] {
+        let keys = keys.iter().map(|key| key.expose().to_vec());
+        all.extend(people.into_iter().zip(keys));
+    }
+    all_under_the_new_key(&store, &all).await;
 }
 
 async fn people_register_and_are_erased_while_keys_are_rotated(store: Store) {

@@ -64,6 +64,9 @@ impl Registry {
                 break;
             }
         }
+        if lines.is_empty() && !names.contains_key(&asked.division) {
+            return Err(refusals::no_such_division(&asked.division));
+        }
         lines.sort_by(|(village, one), (other, another)| {
             (village, &one.name).cmp(&(other, &another.name))
         });

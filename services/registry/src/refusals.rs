@@ -183,6 +183,46 @@ pub(crate) fn elder_not_found() -> Status {
     errors::not_found("elder", "", "there is no such elder", "没有该老年人的档案")
 }
 
+/// Keys that can't be wrapped anew.
+pub(crate) fn of_rotation(error: vault::RotationError) -> Status {
+    use vault::RotationError;
+    match error {
+        RotationError::Unavailable(away) => of_keys(away),
+        RotationError::UnknownKey(_) => errors::failed_precondition(
+            "KEY_ENCRYPTION_KEY_UNKNOWN",
+            "the registry is not configured with this key-encryption key",
+            "登记服务未配置该主密钥",
+        ),
+        unreadable @ RotationError::Unreadable { .. } => {
+            tracing::error!(error = %unreadable, "keys are left under a former key-encryption key");
+            errors::failed_precondition(
+                "KEYS_UNREADABLE",
+                "some keys can't be unwrapped and were left as they are: a key-encryption key is missing in the configuration",
+                "部分密钥无法解开，保持原样：配置中缺少主密钥",
+            )
+        }
+    }
+}
+
+/// One rotation at a time.
+pub(crate) fn rotation_under_way() -> Status {
+    errors::failed_precondition(
+        "ROTATION_UNDER_WAY",
+        "keys are being wrapped anew already: wait until that is done",
+        "密钥轮换正在进行，请稍候",
+    )
+}
+
+/// Nobody lives there, and no county's table has it.
+pub(crate) fn no_such_division(division: &civic::DivisionCode) -> Status {
+    errors::not_found(
+        "division",
+        division.to_string(),
+        "no county's table of divisions has it",
+        "区划表中没有该区划",
+    )
+}
+
 /// The village is none of its county's.
 pub(crate) fn division_unknown() -> Status {
     service::Refusal::new(

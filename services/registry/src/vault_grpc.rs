@@ -1,9 +1,13 @@
-//! The keys of persons for the other services of the system.
+//! The keys of persons for the other services of the system, and the change of the key that locks them.
+
+use std::sync::Arc;
 
 use proto::eldercare::registry::v1::{self as pb, vault_service_server::VaultService};
 use service::{Action, Actions, access};
+use tokio::sync::{Mutex, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use vault::Algorithm;
+use vault::{Algorithm, RotationProgress};
 
 use crate::{call::Call, parse, refusals, registry::Registry};
 
@@ -11,11 +15,16 @@ use crate::{call::Call, parse, refusals, registry::Registry};
 #[derive(Clone)]
 pub(crate) struct VaultFace {
     registry: Registry,
+    /// Held while keys are wrapped anew.
+    rotating: Arc<Mutex<()>>,
 }
 
 impl VaultFace {
     pub(crate) fn new(registry: Registry) -> Self {
-        Self { registry }
+        Self {
+            registry,
+            rotating: Arc::default(),
+        }
     }
 }
 
@@ -23,7 +32,10 @@ impl VaultFace {
 pub(crate) fn actions() -> Actions {
     Actions::new().declare(
         "eldercare.registry.v1.VaultService",
-        &[("GetKeys", Action::Unseal)],
+        &[
+            ("GetKeys", Action::Unseal),
+            ("RotateKeys", Action::Administer),
+        ],
     )
 }
 
@@ -59,6 +71,46 @@ impl VaultService for VaultFace {
         Ok(Response::new(pb::GetKeysResponse {
             keys: keys.collect(),
         }))
+    }
+
+    type RotateKeysStream = ReceiverStream<Result<pb::RotateKeysResponse, Status>>;
+
+    async fn rotate_keys(
+        &self,
+        request: Request<pb::RotateKeysRequest>,
+    ) -> Result<Response<Self::RotateKeysStream>, Status> {
+        let call = Call::of(&request, &self.registry.clock)?;
+        let key = parse::queries::key_encryption_key(request.into_inner())?;
+        call.caller.may_everywhere()?;
+        let alone = Arc::clone(&self.rotating)
+            .try_lock_owned()
+            .map_err(|_held| refusals::rotation_under_way())?;
+        let (sender, answers) = mpsc::channel(UNREAD);
+        let vault = self.registry.vault.clone();
+        tokio::spawn(async move {
+            // A reader that falls behind misses some progress, never the end; one that goes stops nothing.
+            let told = |progress| {
+                let _ = sender.try_send(Ok(rotated(progress, false)));
+            };
+            let outcome = vault.rotate_to(&key, told).await;
+            let answer = outcome.map(|progress| rotated(progress, true));
+            let _ = sender.send(answer.map_err(refusals::of_rotation)).await;
+            drop(alone);
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+/// How many messages of a stream wait for a slow reader.
+const UNREAD: usize = 16;
+
+fn rotated(progress: RotationProgress, done: bool) -> pb::RotateKeysResponse {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    pb::RotateKeysResponse {
+        keys_total: signed(progress.total),
+        keys_examined: signed(progress.examined),
+        keys_rewrapped: signed(progress.rewrapped),
+        done,
     }
 }
 

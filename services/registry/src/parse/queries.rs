@@ -160,6 +160,13 @@ pub(crate) fn keys(request: &pb::GetKeysRequest) -> Result<Vec<ElderId>, Status>
     checks.all(elders)
 }
 
+/// The key-encryption key that is to lock the keys.
+pub(crate) fn key_encryption_key(request: pb::RotateKeysRequest) -> Result<String, Status> {
+    let mut checks = Checks::new();
+    let key = checks.string("key_encryption_key", &request.key_encryption_key, 1..=64);
+    checks.all(key)
+}
+
 fn elder_ids(checks: &mut Checks, ids: &[String]) -> Option<Vec<ElderId>> {
     checks.count("elder_ids", ids.len(), 1..=MOST_IN_BATCH)?;
     let ids: Vec<_> = ids

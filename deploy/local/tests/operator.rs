@@ -1,0 +1,399 @@
+//! The operator's commands, as they are called: beside a running system and without one, with right input and with wrong.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::BufReader,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// Two towns of the sample county, by their workbooks.
+const TOWNS: [&str; 2] = ["350524100-凤城镇.xlsx", "350524101"];
+
+/// An operator's desk: a data folder, and the system that runs in it.
+struct Desk {
+    ground: tempfile::TempDir,
+    up: Option<(Child, String)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let ground = tempfile::tempdir().unwrap();
+        // PostgreSQL runs under another account where the tests run as root, and must be able to pass.
+        fs::set_permissions(ground.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { ground, up: None }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.ground.path().join(name)
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eldercare"));
+        command
+            .args(arguments)
+            .current_dir(self.ground.path())
+            .env("ELDERCARE_TOOLS", backing_services::testing::tools().folder)
+            .env("ELDERCARE_DATA_DIR", self.path("county"))
+            .env_remove("ELDERCARE_ENDPOINT")
+            .env_remove("ELDERCARE_TOKEN");
+        command
+    }
+
+    /// Starts a system without people in it; it serves when this returns.
+    fn up(&mut self) {
+        let arguments = [
+            "up",
+            "--empty",
+            "--listen",
+            "127.0.0.1:0",
+            "--output",
+            "json",
+        ];
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = BufReader::new(child.stdout.take().unwrap());
+        let serving = serde_json::Deserializer::from_reader(told)
+            .into_iter()
+            .next();
+        let Some(Ok::<Value, _>(serving)) = serving else {
+            panic!("{:?}", child.wait_with_output());
+        };
+        let endpoint = serving["endpoint"].as_str().unwrap().to_owned();
+        self.up = Some((child, endpoint));
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.up.as_ref().unwrap().1
+    }
+
+    /// Has the system go down in order.
+    fn down(&mut self) {
+        let Some((mut child, _)) = self.up.take() else {
+            return;
+        };
+        let pid = child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(asked.unwrap().success());
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// The exit code and the document of a command.
+    fn json(&self, arguments: &[&str]) -> (i32, Value) {
+        let output = self
+            .command(arguments)
+            .args(["--output", "json"])
+            .output()
+            .unwrap();
+        let document = serde_json::from_slice(&output.stdout);
+        let document =
+            document.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"));
+        (output.status.code().unwrap(), document)
+    }
+
+    /// The document of a command that does what it is asked for.
+    fn done(&self, arguments: &[&str]) -> Value {
+        let (code, document) = self.json(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {document}");
+        document
+    }
+
+    /// The table of a command.
+    fn table(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The exit code and the message of a command that fails.
+    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let Output { status, stderr, .. } = self.command(arguments).output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+    }
+
+    /// Imports a town's workbook: the elders that were accepted.
+    fn import(&self, town: &str) -> Vec<String> {
+        let (_, survey) = self.json(&["import", "survey", workbook(town).to_str().unwrap()]);
+        let rows = survey["files"][0]["rows"].as_array().unwrap();
+        let accepted = rows.iter().filter(|row| row["outcome"] == "ACCEPTED");
+        let accepted: Vec<_> = accepted
+            .map(|row| row["elder_id"].as_str().unwrap().to_owned())
+            .collect();
+        assert!(!accepted.is_empty(), "{survey}");
+        accepted
+    }
+
+    fn keys(&self) -> String {
+        fs::read_to_string(self.path("county/keys.toml")).unwrap()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if let Some((mut child, _)) = self.up.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn county() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/anxi")
+}
+
+/// The workbook of a town, by the beginning of its name.
+fn workbook(town: &str) -> PathBuf {
+    let mut workbooks = fs::read_dir(county().join("survey")).unwrap();
+    workbooks
+        .find_map(|file| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            name.starts_with(town).then(|| file.path())
+        })
+        .unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value}"))
+}
+
+/// Every elder can be shown by name, which only their key lets anybody read.
+fn can_be_read(desk: &Desk, elders: &[String]) {
+    for elder in elders {
+        let shown = desk.done(&["elder", "show", elder]);
+        assert!(!text(&shown["name"]).is_empty(), "{shown}");
+    }
+}
+
+#[test]
+fn every_command_does_its_work_beside_a_running_system_and_without_one() {
+    let mut desk = Desk::new();
+    desk.up();
+    let divisions = county().join("divisions.csv");
+    let imported = desk.done(&["import", "divisions", divisions.to_str().unwrap()]);
+    assert!(imported["divisions"].as_u64() > Some(500), "{imported}");
+    let elders = desk.import(TOWNS[0]);
+    let workbook = workbook(TOWNS[0]);
+    let again = ["import", "survey", workbook.to_str().unwrap(), "--dry-run"];
+    let (_, again) = desk.json(&again);
+    assert_eq!(again["files"][0]["counts"]["ACCEPTED"], Value::Null);
+    assert_eq!(again["dry_run"], true);
+
+    let she = elders[0].as_str();
+    let shown = desk.done(&["elder", "show", she]);
+    let id_number = text(&shown["id_number"]);
+    let by_number = desk.done(&["elder", "show", "--id-number", id_number]);
+    assert_eq!(by_number, shown);
+    let history = desk.done(&["elder", "history", she]);
+    assert_eq!(history["changes"][0]["event"], "ElderRegistered");
+    for (arguments, file) in [
+        (vec!["elder", "form", she], "form.xlsx"),
+        (vec!["export", "summary", "350524100"], "summary.xlsx"),
+    ] {
+        desk.done(&[arguments, vec!["--file", file]].concat());
+        assert!(fs::read(desk.path(file)).unwrap().starts_with(b"PK"));
+    }
+    let explained = desk.done(&["tier", "explain", she]);
+    assert_eq!(explained["in_scope"], true, "{explained}");
+    let policy =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services/tiering/policies/default.yaml");
+    let draft = policy.to_str().unwrap();
+    let simulate = ["tier", "simulate", draft, "--division", "350524"];
+    let simulated = desk.done(&simulate);
+    for kept in simulated["moves"].as_array().unwrap() {
+        assert_eq!(kept["from"], kept["to"], "{simulated}");
+    }
+    let status = desk.done(&["status"]);
+    assert_eq!(status["endpoint"], desk.endpoint());
+    assert_eq!(status["streams"].as_array().unwrap().len(), 3);
+    for command in [
+        vec!["status"],
+        vec!["verify"],
+        vec!["elder", "show", she],
+        vec!["elder", "history", she],
+        vec!["tier", "explain", she],
+        simulate.to_vec(),
+    ] {
+        assert!(desk.table(&command).contains('─'), "{command:?}");
+    }
+    let verified = |desk: &Desk, elders: usize| {
+        let verified = desk.done(&["verify"]);
+        assert_eq!(verified["equal"], true, "{verified}");
+        assert_eq!(verified["verified"].as_array().unwrap().len(), 3);
+        assert_eq!(verified["tiers"]["elders"], elders, "{verified}");
+        assert_eq!(verified["tiers"]["waiting"], 0, "{verified}");
+    };
+    verified(&desk, elders.len());
+    let rebuilt = desk.done(&["rebuild", "tiering_tiers"]);
+    assert_eq!(rebuilt["rebuilt"][0]["projection"], "tiering_tiers");
+    assert_eq!(
+        desk.done(&["verify", "tiering_facts"])["tiers"],
+        Value::Null
+    );
+
+    // The keys are rotated under the running system; who is registered afterwards is under the new one.
+    let rotated = desk.done(&["rotate-keys"]);
+    assert_eq!(rotated["kek_id"], "kek_2");
+    assert_eq!(rotated["rewrapped"], elders.len());
+    assert!(!desk.keys().contains("kek_1"));
+    let others = desk.import(TOWNS[1]);
+    let (code, told) = desk.fails(&["rotate-keys"]);
+    assert_eq!(code, 1);
+    assert!(told.contains("start it again first"), "{told}");
+    desk.down();
+    // The former key is gone: a restarted system reads everybody without it.
+    let all = [elders, others].concat();
+    verified(&desk, all.len());
+    assert_eq!(desk.done(&["status"])["endpoint"], Value::Null);
+    assert_eq!(
+        desk.done(&["rebuild"])["rebuilt"].as_array().unwrap().len(),
+        3
+    );
+    desk.up();
+    can_be_read(&desk, &[all[0].clone(), all[all.len() - 1].clone()]);
+    desk.down();
+    let rotated = desk.done(&["rotate-keys"]);
+    assert_eq!(rotated["kek_id"], "kek_3");
+    assert_eq!(rotated["rewrapped"], all.len());
+    desk.up();
+    can_be_read(&desk, &[all[0].clone(), all[all.len() - 1].clone()]);
+    verified(&desk, all.len());
+    desk.down();
+}
+
+#[test]
+fn wrong_input_is_answered_with_what_to_do() {
+    let mut desk = Desk::new();
+    for (arguments, words) in [
+        (vec!["status"], "holds no system"),
+        (vec!["verify"], "--data-dir"),
+        (vec!["rotate-keys"], "eldercare up"),
+        (vec!["elder", "show", "x"], "no system runs in"),
+    ] {
+        let (code, told) = desk.fails(&arguments);
+        assert!(code == 1 && told.contains(words), "{arguments:?}: {told}");
+    }
+    desk.up();
+    let divisions = county().join("divisions.csv");
+    desk.done(&["import", "divisions", divisions.to_str().unwrap()]);
+    for no_workbook in ["350524100-x.xlsx", "noname.xlsx", "draft.yaml"] {
+        fs::write(desk.path(no_workbook), "a,b\n").unwrap();
+    }
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    let listen = desk.endpoint().trim_start_matches("http://").to_owned();
+    let simulate = |file| vec!["tier", "simulate", file, "--division", "350524"];
+    for (arguments, code, words) in [
+        (vec!["import", "divisions", "missing.csv"], 1, "missing.csv"),
+        (vec!["import", "divisions", "noname.xlsx"], 1, "line 1"),
+        (
+            vec!["import", "survey", "missing.xlsx"],
+            1,
+            "there is no file",
+        ),
+        (vec!["import", "survey", "noname.xlsx"], 1, "--town"),
+        (vec!["elder", "show", "x"], 1, "is not a UUID"),
+        (vec!["elder", "show", nobody], 1, "ELDER_NOT_FOUND"),
+        (vec!["elder", "history", nobody], 1, "ELDER_NOT_FOUND"),
+        (vec!["elder", "show", "--id-number", "1"], 1, "ID_LENGTH"),
+        (vec!["tier", "explain", nobody], 1, "ELDER_NOT_FOUND"),
+        (
+            vec!["tier", "explain", nobody, "--on", "2024-02-30"],
+            2,
+            "--on",
+        ),
+        (
+            vec!["tier", "explain", nobody, "--on", "2999-01-01"],
+            1,
+            "DAY_IN_THE_FUTURE",
+        ),
+        (simulate("missing.yaml"), 1, "missing.yaml"),
+        (simulate("draft.yaml"), 1, "POLICY_UNPARSABLE"),
+        (
+            vec!["export", "summary", "x", "-o", "a.xlsx"],
+            1,
+            "DIVISION_INVALID",
+        ),
+        (
+            vec!["export", "summary", "999999", "-o", "a.xlsx"],
+            1,
+            "DIVISION_NOT_FOUND",
+        ),
+        (
+            vec!["export", "summary", "350524", "-o", "missing/a.xlsx"],
+            1,
+            "missing/a.xlsx",
+        ),
+        (vec!["verify", "nothing"], 1, "there are: registry_elders"),
+        (vec!["up", "--empty"], 1, "in use"),
+        (
+            vec!["up", "--data-dir", "other", "--listen", &listen],
+            1,
+            "--listen",
+        ),
+        (
+            vec!["status", "--endpoint", "http://127.0.0.1:1", "--token", "x"],
+            1,
+            "--data-dir",
+        ),
+        (
+            vec![
+                "elder",
+                "show",
+                nobody,
+                "--endpoint",
+                "nonsense",
+                "--token",
+                "x",
+            ],
+            1,
+            "no address",
+        ),
+        (
+            vec![
+                "elder",
+                "show",
+                nobody,
+                "--endpoint",
+                "http://127.0.0.1:1",
+                "--token",
+                "x",
+            ],
+            1,
+            "does not answer",
+        ),
+    ] {
+        let (ended, told) = desk.fails(&arguments);
+        assert!(
+            ended == code && told.contains(words),
+            "{arguments:?}: {ended}: {told}"
+        );
+        // Each thing is said once.
+        let lines: Vec<_> = told
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let more = lines
+            .iter()
+            .skip(1)
+            .any(|line| lines[0].contains(line.trim()));
+        assert!(!more, "{told}");
+    }
+    let (code, survey) = desk.json(&["import", "survey", "350524100-x.xlsx"]);
+    let refused = text(&survey["files"][0]["refused"]);
+    assert!(
+        code == 1 && refused.contains("WORKBOOK_NOT_XLSX"),
+        "{survey}"
+    );
+    // Nothing of all that was written.
+    assert_eq!(desk.done(&["status"])["streams"][0]["messages"], 1);
+    desk.down();
+}
