@@ -43,6 +43,8 @@ pub struct Elder {
     pub merged_into: Option<ElderId>,
     /// The files that this one stands for.
     pub absorbed: Vec<ElderId>,
+    /// The files that stood for this one until the merge was taken back: they may have answered requests about it.
+    pub formerly_merged_into: Vec<ElderId>,
 }
 
 impl File {
@@ -86,6 +88,7 @@ impl Elder {
             facts: Facts::registered(event),
             merged_into: None,
             absorbed: Vec::new(),
+            formerly_merged_into: Vec::new(),
         }
     }
 
@@ -111,7 +114,12 @@ impl Elder {
                     self.absorbed.push(merge.merged);
                 }
             }
-            Event::Unmerged(merge) if merge.merged == self.id => self.merged_into = None,
+            Event::Unmerged(merge) if merge.merged == self.id => {
+                self.merged_into = None;
+                if !self.formerly_merged_into.contains(&merge.surviving) {
+                    self.formerly_merged_into.push(merge.surviving);
+                }
+            }
             Event::Unmerged(merge) => self.absorbed.retain(|absorbed| *absorbed != merge.merged),
             Event::Registered(_)
             | Event::Relocated(..)

@@ -99,7 +99,8 @@ impl Registry {
     }
 
     /// The file of an elder that takes this request: of a merged file the one that stands for it, unless the request
-    /// was answered by the file itself, before the merge.
+    /// was answered by the file itself, before the merge; and a file that stood for it once, if it answered the request
+    /// then.
     pub(crate) async fn file_for(
         &self,
         elder: ElderId,
@@ -107,26 +108,63 @@ impl Registry {
     ) -> Result<(ElderId, Arc<Loaded<elder::File>>), Status> {
         let mut id = elder;
         for _ in 0..LONGEST_CHAIN {
-            let name = id.to_string();
-            let mut loaded = self
-                .elders
-                .load(&name)
-                .await
-                .map_err(refusals::of_loading)?;
-            if loaded.is_new() {
-                // What is remembered as not being there may have come since, by another replica.
-                loaded = self
-                    .elders
-                    .load_newest(&name)
-                    .await
-                    .map_err(refusals::of_loading)?;
+            let loaded = self.known_file(id).await?;
+            if loaded.request(request).is_some() {
+                return Ok((id, loaded));
             }
-            match loaded.state.0.open().and_then(|elder| elder.merged_into) {
-                Some(surviving) if loaded.request(request).is_none() => id = surviving,
-                Some(_) | None => return Ok((id, loaded)),
+            let open = loaded.state.0.open();
+            match open.and_then(|elder| elder.merged_into) {
+                Some(surviving) => id = surviving,
+                None => {
+                    let former = open.map(|elder| elder.formerly_merged_into.clone());
+                    let answered = self.answered_by_a_former(former.unwrap_or_default(), request);
+                    return Ok(answered.await?.unwrap_or((id, loaded)));
+                }
             }
         }
         Err(errors::internal(&"a chain of merges is too long"))
+    }
+
+    /// The file that answered a request, among those that stood for another one once and those that they led to. There
+    /// are hardly ever any.
+    async fn answered_by_a_former(
+        &self,
+        mut former: Vec<ElderId>,
+        request: Uuid,
+    ) -> Result<Option<(ElderId, Arc<Loaded<elder::File>>)>, Status> {
+        let mut seen = Vec::new();
+        while let Some(id) = former.pop() {
+            if seen.contains(&id) || seen.len() == LONGEST_CHAIN {
+                continue;
+            }
+            seen.push(id);
+            let loaded = self.known_file(id).await?;
+            if loaded.request(request).is_some() {
+                return Ok(Some((id, loaded)));
+            }
+            if let Some(elder) = loaded.state.0.open() {
+                former.extend(elder.merged_into);
+                former.extend(&elder.formerly_merged_into);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn known_file(&self, elder: ElderId) -> Result<Arc<Loaded<elder::File>>, Status> {
+        let name = elder.to_string();
+        let loaded = self
+            .elders
+            .load(&name)
+            .await
+            .map_err(refusals::of_loading)?;
+        if !loaded.is_new() {
+            return Ok(loaded);
+        }
+        // What is remembered as not being there may have come since, by another replica.
+        self.elders
+            .load_newest(&name)
+            .await
+            .map_err(refusals::of_loading)
     }
 
     /// Lets a command on a file go on if its caller may work where the elder lives; tells the elder's division.

@@ -10,11 +10,7 @@ use proptest::{option, prelude::*, sample::subsequence};
 use registry::{
     annex1::{self, Form},
     annex3::{self, ContactLine, Line},
-    survey::{
-        Limits, TownVillages,
-        row::{self, Candidate},
-        workbook,
-    },
+    survey::{Limits, TownVillages, candidate::Candidate, row, workbook},
 };
 
 fn on() -> LocalDay {

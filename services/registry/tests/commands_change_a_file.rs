@@ -5,8 +5,8 @@ mod support;
 
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use support::{
-    Client, OTHER_VILLAGE, Running, VILLAGE, another, contact, date, get, id_number, instant,
-    reason, register, request_id, timestamp, wang_xiuying,
+    Client, OTHER_VILLAGE, Running, another, contact, date, get, id_number, reason, register,
+    request_id, timestamp, wang_xiuying,
 };
 use tonic::Code;
 
@@ -501,116 +501,5 @@ async fn a_corrected_number_frees_the_wrong_one() {
     assert!(
         client.register_elder(wang_xiuying()).await.is_ok(),
         "the rightful owner of the number"
-    );
-}
-
-#[tokio::test]
-async fn a_history_tells_each_change_page_by_page_and_a_past_instant_what_was_known() {
-    let running = Running::new().await;
-    let mut client = running.client();
-    let (elder_id, _) = register(&mut client, wang_xiuying()).await;
-    running
-        .ground
-        .clock
-        .advance_to(instant("2024-11-05T09:00:00+08:00"))
-        .unwrap();
-    let relocation = pb::RelocateElderRequest {
-        request_id: request_id(),
-        elder_id: elder_id.clone(),
-        on: date("2024-10-20"),
-        division_code: OTHER_VILLAGE.to_owned(),
-        address: "新美村下厝12号".to_owned(),
-        ..pb::RelocateElderRequest::default()
-    };
-    let moved = client
-        .relocate_elder(relocation.clone())
-        .await
-        .unwrap()
-        .into_inner()
-        .committed
-        .unwrap();
-    running
-        .ground
-        .clock
-        .advance_to(instant("2024-11-06T09:00:00+08:00"))
-        .unwrap();
-    let consent = pb::RecordConsentRequest {
-        request_id: request_id(),
-        elder_id: elder_id.clone(),
-        state: types::ConsentState::Refused.into(),
-        ..pb::RecordConsentRequest::default()
-    };
-    client.record_consent(consent).await.unwrap();
-
-    let page = |page_size, page_token: &str| pb::GetElderHistoryRequest {
-        elder_id: elder_id.clone(),
-        page_size,
-        page_token: page_token.to_owned(),
-    };
-    let first = client
-        .get_elder_history(page(2, ""))
-        .await
-        .unwrap()
-        .into_inner();
-    let second = client
-        .get_elder_history(page(2, &first.next_page_token))
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(second.next_page_token, "");
-    let changes: Vec<_> = first.changes.iter().chain(&second.changes).collect();
-    let events: Vec<_> = changes.iter().map(|change| change.event.as_str()).collect();
-    assert_eq!(
-        events,
-        ["ElderRegistered", "ElderRelocated", "ConsentWithdrawn"]
-    );
-    assert_eq!(changes[1].position, moved.position);
-    assert_eq!(changes[1].holds_from, "2024-10-20");
-    assert_eq!(changes[1].request_id, relocation.request_id);
-    assert_eq!(changes[1].actor, "officer:test-officer");
-    assert_eq!(
-        changes[1].recorded_at,
-        timestamp("2024-11-05T09:00:00+08:00")
-    );
-    let address = changes[1]
-        .fields
-        .iter()
-        .find(|field| field.field == "address")
-        .unwrap();
-    assert_eq!(
-        (address.value.as_str(), address.personal),
-        ("新美村下厝12号", true)
-    );
-
-    let as_of = pb::GetElderRequest {
-        elder_id: elder_id.clone(),
-        as_of: timestamp("2024-11-03T00:00:00+08:00"),
-        ..pb::GetElderRequest::default()
-    };
-    let known_then = client
-        .get_elder(as_of.clone())
-        .await
-        .unwrap()
-        .into_inner()
-        .elder
-        .unwrap();
-    assert_eq!(
-        (
-            known_then.division_code.as_str(),
-            known_then.address.as_str()
-        ),
-        (VILLAGE, "先声社区12号")
-    );
-    assert_eq!(
-        known_then.consent.unwrap().state(),
-        types::ConsentState::Granted
-    );
-    let before = pb::GetElderRequest {
-        as_of: timestamp("2024-10-31T00:00:00+08:00"),
-        ..as_of
-    };
-    assert_eq!(
-        client.get_elder(before).await.unwrap_err().code(),
-        Code::NotFound
     );
 }

@@ -99,13 +99,13 @@ async fn a_merged_file_sends_commands_and_queries_to_the_surviving_one_until_it_
         1
     );
 
-    let committed = client
-        .record_handicap(grade(&merged, 1))
+    let during = grade(&merged, 1);
+    let done = client
+        .record_handicap(during.clone())
         .await
         .unwrap()
-        .into_inner()
-        .committed
-        .unwrap();
+        .into_inner();
+    let committed = done.committed.clone().unwrap();
     assert_eq!(committed.elder_id, surviving);
     assert_eq!(
         get(&mut client, &surviving, &committed.position)
@@ -158,6 +158,19 @@ async fn a_merged_file_sends_commands_and_queries_to_the_surviving_one_until_it_
         (elder.elder_id.as_str(), elder.handicap_grade),
         (merged.as_str(), 4)
     );
+    // What the surviving file answered meanwhile is answered from there, and not done again to the merged one.
+    let repeated = client
+        .record_handicap(during.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(repeated, done);
+    let elder = get(&mut client, &merged, &unmerged.position).await;
+    assert_eq!(elder.handicap_grade, 4);
+    let mut other = during;
+    other.grade = 2;
+    let status = client.record_handicap(other).await.unwrap_err();
+    assert_eq!(reason(&status), "REQUEST_ID_REUSED");
     assert_eq!(
         client
             .list_elders(list)

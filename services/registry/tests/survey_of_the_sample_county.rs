@@ -11,8 +11,8 @@ use calamine::Reader;
 use civic::{IdNumber, LocalDay, Set, Term};
 use registry::survey::{
     Column, Limits, Sheet, TownVillages,
-    row::{self, Candidate, Identity},
-    workbook,
+    candidate::{Candidate, Identity},
+    row, workbook,
 };
 use serde_json::{Value, json};
 

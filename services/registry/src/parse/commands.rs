@@ -141,18 +141,39 @@ pub(crate) fn register(
     checks.all(parsed)
 }
 
+/// A request about one elder.
+trait AboutAnElder {
+    /// Request id, elder and etag, as they arrive.
+    fn addresses(&self) -> (&str, &str, &str);
+}
+
+macro_rules! about_an_elder {
+    ($($request:ident)+) => {$(
+        impl AboutAnElder for pb::$request {
+            fn addresses(&self) -> (&str, &str, &str) {
+                (&self.request_id, &self.elder_id, &self.etag)
+            }
+        }
+    )+};
+}
+
+about_an_elder! {
+    UpdateElderRequest CorrectIdentityRequest RelocateElderRequest RecordAssessmentRequest RecordHandicapRequest
+    RecordObservationRequest RecordCircumstanceRequest EndCircumstanceRequest SetContactsRequest RecordConsentRequest
+    RecordDeathRequest RecordMoveOutRequest ReinstateElderRequest EraseElderRequest
+}
+
 /// Reads what all commands about an elder have in common, and then the rest.
-fn addressed<T>(
-    request_id: &str,
-    elder_id: &str,
-    etag: &str,
-    rest: impl FnOnce(&mut Checks) -> Option<T>,
+fn addressed<R: AboutAnElder, T>(
+    request: R,
+    rest: impl FnOnce(&mut Checks, R) -> Option<T>,
 ) -> Result<Addressed<T>, Status> {
     let mut checks = Checks::new();
+    let (request_id, elder, etag) = request.addresses();
     let request_id = checks.request_id(request_id);
-    let elder = fields::elder_id(&mut checks, "elder_id", elder_id);
+    let elder = fields::elder_id(&mut checks, "elder_id", elder);
     let etag = checks.etag(etag);
-    let what = rest(&mut checks);
+    let what = rest(&mut checks, request);
     let (request_id, elder, etag, what) = checks.all((request_id, elder, etag, what))?;
     Ok(Addressed {
         request_id,
@@ -167,98 +188,82 @@ pub(crate) fn update(
     now: Now,
 ) -> Result<Addressed<ProfileChange>, Status> {
     let allowed = &["categories", "assistance", "wanted_services", "remarks"];
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let paths = checks.field_mask("update_mask", request.update_mask.as_ref(), allowed);
-            let profile = request.profile.unwrap_or_default();
-            let names = |path| paths.as_ref().is_some_and(|paths| paths.contains(&path));
-            let (categories, assistance, wanted_services, remarks) =
-                checks.within("profile", |checks| {
-                    (
-                        names("categories")
-                            .then(|| fields::words(checks, "categories", &profile.categories)),
-                        names("assistance")
-                            .then(|| fields::words(checks, "assistance", &profile.assistance)),
-                        names("wanted_services").then(|| {
-                            fields::words(checks, "wanted_services", &profile.wanted_services)
-                        }),
-                        names("remarks")
-                            .then(|| fields::remarks(checks, "remarks", &profile.remarks)),
-                    )
-                });
-            let on = fields::day(checks, "on", request.on);
-            Some(ProfileChange {
-                on: on?.unwrap_or(now.today),
-                categories: categories.flatten(),
-                assistance: assistance.flatten(),
-                wanted_services: wanted_services.flatten(),
-                remarks: remarks.flatten(),
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let paths = checks.field_mask("update_mask", request.update_mask.as_ref(), allowed);
+        let profile = request.profile.unwrap_or_default();
+        let names = |path| paths.as_ref().is_some_and(|paths| paths.contains(&path));
+        let (categories, assistance, wanted_services, remarks) =
+            checks.within("profile", |checks| {
+                (
+                    names("categories")
+                        .then(|| fields::words(checks, "categories", &profile.categories)),
+                    names("assistance")
+                        .then(|| fields::words(checks, "assistance", &profile.assistance)),
+                    names("wanted_services").then(|| {
+                        fields::words(checks, "wanted_services", &profile.wanted_services)
+                    }),
+                    names("remarks").then(|| fields::remarks(checks, "remarks", &profile.remarks)),
+                )
+            });
+        let on = fields::day(checks, "on", request.on);
+        Some(ProfileChange {
+            on: on?.unwrap_or(now.today),
+            categories: categories.flatten(),
+            assistance: assistance.flatten(),
+            wanted_services: wanted_services.flatten(),
+            remarks: remarks.flatten(),
+        })
+    })
 }
 
 pub(crate) fn correct_identity(
     request: pb::CorrectIdentityRequest,
     now: Now,
 ) -> Result<Addressed<Correction>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            checks.that(
-                !request.name.is_empty() || !request.id_number.is_empty(),
-                "name",
-                "REQUIRED",
-                "or `id_number` must be given",
-                "姓名和身份证号至少填一项",
-            );
-            let name = (!request.name.is_empty())
-                .then(|| fields::person_name(checks, "name", &request.name));
-            let id_number = (!request.id_number.is_empty())
-                .then(|| fields::id_number(checks, "id_number", &request.id_number));
-            checks.that(
-                id_number
-                    .flatten()
-                    .is_none_or(|number| number.birth_date() <= now.today),
-                "id_number",
-                "ID_BIRTH_DATE",
-                "holds a birth date that lies in the future",
-                "出生日期晚于今天",
-            );
-            let reason = fields::code(checks, "reason", &request.reason);
-            Some(Correction {
-                name: name.flatten(),
-                id_number: id_number.flatten(),
-                reason: reason?,
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        checks.that(
+            !request.name.is_empty() || !request.id_number.is_empty(),
+            "name",
+            "REQUIRED",
+            "or `id_number` must be given",
+            "姓名和身份证号至少填一项",
+        );
+        let name =
+            (!request.name.is_empty()).then(|| fields::person_name(checks, "name", &request.name));
+        let id_number = (!request.id_number.is_empty())
+            .then(|| fields::id_number(checks, "id_number", &request.id_number));
+        checks.that(
+            id_number
+                .flatten()
+                .is_none_or(|number| number.birth_date() <= now.today),
+            "id_number",
+            "ID_BIRTH_DATE",
+            "holds a birth date that lies in the future",
+            "出生日期晚于今天",
+        );
+        let reason = fields::code(checks, "reason", &request.reason);
+        Some(Correction {
+            name: name.flatten(),
+            id_number: id_number.flatten(),
+            reason: reason?,
+        })
+    })
 }
 
 pub(crate) fn relocate(
     request: pb::RelocateElderRequest,
     now: Now,
 ) -> Result<Addressed<Relocation>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let on = fields::day(checks, "on", request.on);
-            let village = fields::village(checks, "division_code", &request.division_code);
-            let home = fields::home(checks, &request.address, request.position);
-            Some(Relocation {
-                on: on?.unwrap_or(now.today),
-                village: village?,
-                home: home?,
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let on = fields::day(checks, "on", request.on);
+        let village = fields::village(checks, "division_code", &request.division_code);
+        let home = fields::home(checks, &request.address, request.position);
+        Some(Relocation {
+            on: on?.unwrap_or(now.today),
+            village: village?,
+            home: home?,
+        })
+    })
 }
 
 /// The number of items of GB/T 42195-2022.
@@ -271,51 +276,46 @@ pub(crate) fn assess(
     request: pb::RecordAssessmentRequest,
     now: Now,
 ) -> Result<Addressed<Assessment>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let assessed_on = fields::required_day(checks, "assessed_on", request.assessed_on);
-            fields::not_after_today(checks, "assessed_on", assessed_on, now.today);
-            let source = fields::code(checks, "source", &request.source);
-            let (level, items) = match (request.level, request.item_scores.is_empty()) {
-                (0, true) => {
-                    checks.refuse(
-                        "level",
-                        "REQUIRED",
-                        "or `item_scores` must be given",
-                        "等级和各项得分须填其一",
-                    );
-                    (None, None)
-                }
-                (0, false) => (
-                    level_of(checks, &request.item_scores),
-                    Some(pb::AssessmentItems {
-                        scores: request.item_scores,
-                    }),
-                ),
-                (level, true) => (fields::word(checks, "level", level), None),
-                (_, false) => {
-                    checks.refuse(
-                        "level",
-                        "REPEATED",
-                        "is given beside `item_scores`",
-                        "等级和各项得分只能填其一",
-                    );
-                    (None, None)
-                }
-            };
-            Some(Assessment {
-                capability: Capability {
-                    level: level?,
-                    assessed_on: Some(assessed_on?),
-                    source: source?,
-                },
-                items,
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let assessed_on = fields::required_day(checks, "assessed_on", request.assessed_on);
+        fields::not_after_today(checks, "assessed_on", assessed_on, now.today);
+        let source = fields::code(checks, "source", &request.source);
+        let (level, items) = match (request.level, request.item_scores.is_empty()) {
+            (0, true) => {
+                checks.refuse(
+                    "level",
+                    "REQUIRED",
+                    "or `item_scores` must be given",
+                    "等级和各项得分须填其一",
+                );
+                (None, None)
+            }
+            (0, false) => (
+                level_of(checks, &request.item_scores),
+                Some(pb::AssessmentItems {
+                    scores: request.item_scores,
+                }),
+            ),
+            (level, true) => (fields::word(checks, "level", level), None),
+            (_, false) => {
+                checks.refuse(
+                    "level",
+                    "REPEATED",
+                    "is given beside `item_scores`",
+                    "等级和各项得分只能填其一",
+                );
+                (None, None)
+            }
+        };
+        Some(Assessment {
+            capability: Capability {
+                level: level?,
+                assessed_on: Some(assessed_on?),
+                source: source?,
+            },
+            items,
+        })
+    })
 }
 
 /// The level that the item scores give: 90 intact, 66-89 mild, 46-65 moderate, 30-45 severe, 0-29 total
@@ -348,62 +348,42 @@ pub(crate) fn record_handicap(
     request: pb::RecordHandicapRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let grade = fields::grade(checks, "grade", request.grade);
-            let on = fields::day(checks, "on", request.on);
-            Some(Command::RecordHandicap {
-                grade: grade?,
-                on: on?.unwrap_or(now.today),
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let grade = fields::grade(checks, "grade", request.grade);
+        let on = fields::day(checks, "on", request.on);
+        Some(Command::RecordHandicap {
+            grade: grade?,
+            on: on?.unwrap_or(now.today),
+        })
+    })
 }
 
 pub(crate) fn record_observation(
     request: pb::RecordObservationRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let observation = fields::word(checks, "observation", request.observation);
-            let on = fields::day(checks, "on", request.on);
-            let (observation, on) = (observation?, on?.unwrap_or(now.today));
-            Some(if request.ended {
-                Command::EndObservation { observation, on }
-            } else {
-                Command::RecordObservation { observation, on }
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let observation = fields::word(checks, "observation", request.observation);
+        let on = fields::day(checks, "on", request.on);
+        let (observation, on) = (observation?, on?.unwrap_or(now.today));
+        Some(if request.ended {
+            Command::EndObservation { observation, on }
+        } else {
+            Command::RecordObservation { observation, on }
+        })
+    })
 }
 
 pub(crate) fn record_circumstance(
     request: pb::RecordCircumstanceRequest,
 ) -> Result<Addressed<Circumstance>, Status> {
-    let id =
-        Uuid::try_parse(&request.request_id).map(|request| derived_ids::circumstance(request, 0));
-    addressed(&request.request_id, &request.elder_id, "", |checks| {
+    addressed(request, |checks, request| {
         let circumstance = checks.present("circumstance", request.circumstance.as_ref())?;
+        let id = Uuid::try_parse(&request.request_id)
+            .map(|request| derived_ids::circumstance(request, 0));
         checks.within("circumstance", |checks| {
             fields::circumstance(checks, circumstance, id.unwrap_or_default())
         })
-    })
-    .and_then(|command| with_etag(command, &request.etag))
-}
-
-fn with_etag<T>(command: Addressed<T>, etag: &str) -> Result<Addressed<T>, Status> {
-    let mut checks = Checks::new();
-    let etag = checks.etag(etag);
-    Ok(Addressed {
-        etag: checks.all(etag)?,
-        ..command
     })
 }
 
@@ -411,62 +391,49 @@ pub(crate) fn end_circumstance(
     request: pb::EndCircumstanceRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let id = checks.id("circumstance_id", &request.circumstance_id);
-            let last_day = fields::day(checks, "last_day", request.last_day);
-            Some(Command::EndCircumstance {
-                id: id?,
-                last_day: last_day?.unwrap_or(now.today),
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let id = checks.id("circumstance_id", &request.circumstance_id);
+        let last_day = fields::day(checks, "last_day", request.last_day);
+        Some(Command::EndCircumstance {
+            id: id?,
+            last_day: last_day?.unwrap_or(now.today),
+        })
+    })
 }
 
 pub(crate) fn set_contacts(
     request: pb::SetContactsRequest,
 ) -> Result<Addressed<pb::ContactList>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| fields::contacts(checks, &request.contacts),
-    )
+    addressed(request, |checks, request| {
+        fields::contacts(checks, &request.contacts)
+    })
 }
 
 pub(crate) fn record_consent(
     request: pb::RecordConsentRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let state = fields::word::<ConsentState>(checks, "state", request.state);
-            checks.that(
-                state != Some(ConsentState::Unknown),
-                "state",
-                "VALUE_INVALID",
-                "must be GRANTED or REFUSED",
-                "应为同意或不同意",
-            );
-            let by = fields::optional_word(checks, "by", request.by);
-            let at = fields::instant(checks, "at", request.at);
-            fields::not_after_now(checks, "at", at.flatten(), now.instant);
-            let at = at?.unwrap_or_else(|| to_micros(now.instant));
-            Some(Command::RecordConsent {
-                state: state?,
-                spoken: Spoken {
-                    by: by?,
-                    at: Some(at),
-                },
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let state = fields::word::<ConsentState>(checks, "state", request.state);
+        checks.that(
+            state != Some(ConsentState::Unknown),
+            "state",
+            "VALUE_INVALID",
+            "must be GRANTED or REFUSED",
+            "应为同意或不同意",
+        );
+        let by = fields::optional_word(checks, "by", request.by);
+        let at = fields::instant(checks, "at", request.at);
+        fields::not_after_now(checks, "at", at.flatten(), now.instant);
+        let at = at?.unwrap_or_else(|| to_micros(now.instant));
+        Some(Command::RecordConsent {
+            state: state?,
+            spoken: Spoken {
+                by: by?,
+                at: Some(at),
+            },
+        })
+    })
 }
 
 /// Events hold microseconds.
@@ -478,62 +445,44 @@ pub(crate) fn record_death(
     request: pb::RecordDeathRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let on = fields::required_day(checks, "on", request.on);
-            fields::not_after_today(checks, "on", on, now.today);
-            Some(Command::RecordDeath {
-                on: on?,
-                today: now.today,
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let on = fields::required_day(checks, "on", request.on);
+        fields::not_after_today(checks, "on", on, now.today);
+        Some(Command::RecordDeath {
+            on: on?,
+            today: now.today,
+        })
+    })
 }
 
 pub(crate) fn move_out(
     request: pb::RecordMoveOutRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let on = fields::day(checks, "on", request.on);
-            Some(Command::RecordMoveOut {
-                on: on?.unwrap_or(now.today),
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let on = fields::day(checks, "on", request.on);
+        Some(Command::RecordMoveOut {
+            on: on?.unwrap_or(now.today),
+        })
+    })
 }
 
 pub(crate) fn reinstate(
     request: pb::ReinstateElderRequest,
     now: Now,
 ) -> Result<Addressed<Command>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| {
-            let on = fields::day(checks, "on", request.on);
-            let reason = fields::code(checks, "reason", &request.reason);
-            Some(Command::Reinstate {
-                on: on?.unwrap_or(now.today),
-                reason: reason?,
-            })
-        },
-    )
+    addressed(request, |checks, request| {
+        let on = fields::day(checks, "on", request.on);
+        let reason = fields::code(checks, "reason", &request.reason);
+        Some(Command::Reinstate {
+            on: on?.unwrap_or(now.today),
+            reason: reason?,
+        })
+    })
 }
 
 pub(crate) fn erase(request: pb::EraseElderRequest) -> Result<Addressed<String>, Status> {
-    addressed(
-        &request.request_id,
-        &request.elder_id,
-        &request.etag,
-        |checks| fields::code(checks, "reason", &request.reason),
-    )
+    addressed(request, |checks, request| {
+        fields::code(checks, "reason", &request.reason)
+    })
 }

@@ -13,9 +13,10 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{
+    candidate::{Candidate, Identity},
     outcome::{Outcome, accepted, duplicate, rejected, with_warnings},
     resurvey,
-    row::{self, Candidate, Rejection},
+    verdict::Rejection,
 };
 use crate::{
     call::Call,
@@ -96,12 +97,12 @@ impl Desk<'_> {
     fn would_become(&self, candidate: &Candidate) -> Outcome {
         let mut would_be = self.would_be.lock().unwrap_or_else(PoisonError::into_inner);
         match candidate.identity(would_be.get(&candidate.id_number)) {
-            row::Identity::New => {
+            Identity::New => {
                 would_be.insert(candidate.id_number, candidate.name.clone());
                 accepted(candidate, None, None)
             }
-            row::Identity::Known => duplicate(candidate, None),
-            row::Identity::Conflict => rejected(candidate.row, Rejection::IdentityConflict),
+            Identity::Known => duplicate(candidate, None),
+            Identity::Conflict => rejected(candidate.row, Rejection::IdentityConflict),
         }
     }
 
@@ -161,13 +162,13 @@ impl Desk<'_> {
         match candidate.identity(Some(&registered_as)) {
             // Of several rows about one elder the first has the say: were each to update the file, every import would
             // change it again.
-            row::Identity::Known
+            Identity::Known
                 if self.options.update && above.is_none() && !self.listed.contains(&elder) =>
             {
                 self.resurvey(candidate, elder, request).await
             }
-            row::Identity::Known => Ok(duplicate(candidate, Some(elder))),
-            row::Identity::Conflict | row::Identity::New => {
+            Identity::Known => Ok(duplicate(candidate, Some(elder))),
+            Identity::Conflict | Identity::New => {
                 Ok(rejected(candidate.row, Rejection::IdentityConflict))
             }
         }

@@ -22,9 +22,11 @@ use uuid::Uuid;
 
 use super::{
     Column, Limits, Sheet, TownVillages,
+    candidate::Candidate,
     desk::Desk,
     outcome::{Outcome, rejected},
-    row::{self, Candidate, Rejection},
+    row,
+    verdict::Rejection,
     workbook,
 };
 use crate::{

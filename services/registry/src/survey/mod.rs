@@ -15,11 +15,13 @@ mod read;
 mod tokens;
 pub(crate) mod upload;
 
+pub mod candidate;
 pub mod error;
 pub mod headers;
 pub(crate) mod import;
 mod resurvey;
 pub mod row;
+pub mod verdict;
 pub mod villages;
 pub mod wording;
 pub mod workbook;

@@ -5,7 +5,8 @@ use proto::eldercare::registry::v1 as pb;
 
 use super::{
     Column,
-    row::{Candidate, Rejection, Warning},
+    candidate::Candidate,
+    verdict::{Rejection, Warning},
 };
 
 /// What became of a row.

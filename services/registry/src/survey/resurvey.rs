@@ -18,7 +18,7 @@ use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
 
-use super::row::{self, Candidate};
+use super::candidate::{self, Candidate};
 use crate::{
     answer,
     call::Call,
@@ -307,7 +307,7 @@ fn contacts(candidate: &Candidate, elder: &Elder, key: &DataKey) -> Option<Event
 }
 
 /// A survey's contact, the first to be called.
-pub(super) fn contact(contact: &row::Contact) -> types::Contact {
+pub(super) fn contact(contact: &candidate::Contact) -> types::Contact {
     types::Contact {
         name: contact.name.as_str().to_owned(),
         relation: contact.relation.clone(),

@@ -1,204 +1,20 @@
 //! Judging a row of a survey: whether the elder can be registered from it, and what is odd about it.
 
 use civic::{
-    Age, Assistance, CapabilityLevel, Category, ConsentState, GeoPosition, HandicapGrade, IdNumber,
-    LocalDay, Observation, PersonName, Phone, ServiceKind, Set, Sex, VillageCode,
+    Age, CapabilityLevel, ConsentState, GeoPosition, IdNumber, LocalDay, PersonName, Phone, Sex,
 };
 
 pub use super::workbook::Row;
 use super::{
     Column, TownVillages,
+    candidate::{Candidate, Contact, LONGEST_ADDRESS, LONGEST_RELATION, LONGEST_REMARKS},
     cells::{CellValue, half_width, is_blank},
     tokens,
+    verdict::{Rejection, Warning},
 };
 
 /// The ages of those whom a survey may list, both included.
 const AGES: std::ops::RangeInclusive<u16> = 60..=120;
-
-/// The longest address, in characters; what exceeds it is cut off.
-pub const LONGEST_ADDRESS: usize = 200;
-/// The longest relation of a contact, in characters; what exceeds it is cut off.
-pub const LONGEST_RELATION: usize = 32;
-/// The longest remarks, in characters; what exceeds them is cut off.
-pub const LONGEST_REMARKS: usize = 1_000;
-
-/// Why a row is rejected, in the order in which reasons are looked for: the first that applies is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rejection {
-    /// The name is blank, or no name at all (over 64 characters).
-    NameMissing,
-    /// After normalising: wrong length, characters, birth date or check character.
-    IdInvalid,
-    /// Younger than 60 or older than 120 on the as-of date.
-    AgeOutOfRange,
-    /// No category: assistance alone is none.
-    CategoryMissing,
-    /// A word among the categories that is none of the known ones.
-    CategoryUnknown,
-    /// A word about capability that is none of the known ones.
-    CapabilityUnknown,
-    /// The village is none of the town's, or may be several.
-    VillageUnknown,
-    /// The ID number is registered already under another name.
-    IdentityConflict,
-}
-
-impl Rejection {
-    /// The reason by its name, in data and APIs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NameMissing => "NAME_MISSING",
-            Self::IdInvalid => "ID_INVALID",
-            Self::AgeOutOfRange => "AGE_OUT_OF_RANGE",
-            Self::CategoryMissing => "CATEGORY_MISSING",
-            Self::CategoryUnknown => "CATEGORY_UNKNOWN",
-            Self::CapabilityUnknown => "CAPABILITY_UNKNOWN",
-            Self::VillageUnknown => "VILLAGE_UNKNOWN",
-            Self::IdentityConflict => "IDENTITY_CONFLICT",
-        }
-    }
-
-    /// The column that is the cause.
-    #[must_use]
-    pub const fn column(self) -> Column {
-        match self {
-            Self::NameMissing => Column::Name,
-            Self::IdInvalid | Self::AgeOutOfRange | Self::IdentityConflict => Column::IdNumber,
-            Self::CategoryMissing | Self::CategoryUnknown => Column::Category,
-            Self::CapabilityUnknown => Column::Capability,
-            Self::VillageUnknown => Column::Village,
-        }
-    }
-}
-
-/// Something odd about a row that does not keep it out. Ordered as they are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Warning {
-    /// The column of the sex contradicts the ID number, which prevails.
-    SexMismatch,
-    /// The column of the age contradicts the ID number, which prevails.
-    AgeMismatch,
-    /// No capability is given; it is taken as not assessed.
-    CapabilityBlank,
-    /// The contact is kept without the number.
-    PhoneInvalid,
-    /// 重残 with a grade of 3 or 4, which is no severe handicap.
-    GradeConflict,
-}
-
-impl Warning {
-    /// The warning by its name, in data and APIs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SexMismatch => "SEX_MISMATCH",
-            Self::AgeMismatch => "AGE_MISMATCH",
-            Self::CapabilityBlank => "CAPABILITY_BLANK",
-            Self::PhoneInvalid => "PHONE_INVALID",
-            Self::GradeConflict => "GRADE_CONFLICT",
-        }
-    }
-
-    /// The column that is odd.
-    #[must_use]
-    pub const fn column(self) -> Column {
-        match self {
-            Self::SexMismatch => Column::Sex,
-            Self::AgeMismatch => Column::Age,
-            Self::CapabilityBlank => Column::Capability,
-            Self::PhoneInvalid => Column::ContactPhone,
-            Self::GradeConflict => Column::Category,
-        }
-    }
-}
-
-/// A person to call about the elder. Personal.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Contact {
-    /// The name.
-    pub name: PersonName,
-    /// The relation to the elder, such as 子; may be empty.
-    pub relation: String,
-    /// The number, where a valid one is given.
-    pub phone: Option<Phone>,
-}
-
-/// What a row says of an elder who can be registered, unless the ID number is another's already. Personal.
-#[derive(Clone, PartialEq)]
-pub struct Candidate {
-    /// The row's number in the sheet, from 1.
-    pub row: u32,
-    /// The name.
-    pub name: PersonName,
-    /// The ID number, which gives sex and birth date too.
-    pub id_number: IdNumber,
-    /// The village.
-    pub village: VillageCode,
-    /// The address, at most [`LONGEST_ADDRESS`] characters; may be empty.
-    pub address: String,
-    /// The home's position, where both degrees are given and in range.
-    pub position: Option<GeoPosition>,
-    /// The categories, one at the least.
-    pub categories: Set<Category>,
-    /// The assistance.
-    pub assistance: Set<Assistance>,
-    /// The grade of handicap, where one is given.
-    pub handicap_grade: Option<HandicapGrade>,
-    /// The level of capability.
-    pub capability: CapabilityLevel,
-    /// The observations.
-    pub observations: Set<Observation>,
-    /// The contact, where one is given.
-    pub contact: Option<Contact>,
-    /// The services that are wanted.
-    pub wanted_services: Set<ServiceKind>,
-    /// The consent to visits at home.
-    pub consent: ConsentState,
-    /// The remarks, at most [`LONGEST_REMARKS`] characters; may be empty.
-    pub remarks: String,
-    /// What is odd about the row. Reported with an accepted (or, in an update, a changed or unchanged) row only.
-    pub warnings: Vec<Warning>,
-}
-
-impl std::fmt::Debug for Candidate {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Candidate")
-            .field("row", &self.row)
-            .field("warnings", &self.warnings)
-            .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Contact {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Contact(**)")
-    }
-}
-
-/// How the ID number of a candidate stands in the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Identity {
-    /// Nobody holds it: the row is ACCEPTED.
-    New,
-    /// It is registered under the same name: the row is a DUPLICATE or, in an update, CHANGED or UNCHANGED.
-    Known,
-    /// It is registered under another name: the row is REJECTED as [`Rejection::IdentityConflict`].
-    Conflict,
-}
-
-impl Candidate {
-    /// Decides by the name under which the ID number is registered, if it is.
-    #[must_use]
-    pub fn identity(&self, registered_as: Option<&PersonName>) -> Identity {
-        match registered_as {
-            None => Identity::New,
-            Some(name) if *name == self.name => Identity::Known,
-            Some(_) => Identity::Conflict,
-        }
-    }
-}
 
 /// Judges a row by itself, without the registry: the facts that it gives, or the first reason against it.
 ///
@@ -360,6 +176,7 @@ fn trimmed(cell: &str, longest: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::survey::candidate::Identity;
 
     const ID_NUMBER: &str = "350524195907162472";
 
