@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::ConnectOptions;
 use eventlog::{EventLog, Gather, JetStreamLog, OpenError, StreamSettings};
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a server that is away is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// A database connection that has answered within this time is taken to stand still.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A service can't reach what it stands on. Addresses are shown without their passwords.
 #[derive(Debug, thiserror::Error)]
@@ -172,11 +175,27 @@ async fn postgres(
         .parse()
         // The parser's own text may quote the address, with its password.
         .map_err(|_| ConnectError::DatabaseAddress)?;
-    PgPoolOptions::new()
-        .max_connections(settings.max_connections)
+    pool_options(settings)
         .connect_with(options.application_name(context))
         .await
         .map_err(|error| ConnectError::Database(settings.url.clone(), error))
+}
+
+/// How a pool is kept. A connection that was used a moment ago is not asked first whether it still stands: that would be a
+/// second way to the database for each query.
+#[must_use]
+pub fn pool_options(settings: &settings::Postgres) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .test_before_acquire(false)
+        .before_acquire(|connection, found| {
+            Box::pin(async move {
+                if found.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 /// Makes the tables that a service keeps beside its projections, by its own migrations (`sqlx::migrate!()`).
