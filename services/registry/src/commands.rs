@@ -155,7 +155,8 @@ impl Registry {
         let relocation = &command.what;
         self.change(call, command, digest, |elder| async move {
             // Who records an arrival must be in charge there too.
-            call.caller.may_here(&relocation.village.division())?;
+            call.caller
+                .may_where_asked(&relocation.village.division())?;
             self.check_village(&relocation.village).await?;
             let before = elder.facts.on(relocation.on).residence;
             let home = match &relocation.home {

@@ -21,7 +21,7 @@ impl Registry {
         table: &DivisionTable,
         digest: [u8; 16],
     ) -> Result<pb::Committed, Status> {
-        call.caller.may_here(&table.county)?;
+        call.caller.may_where_asked(&table.county)?;
         let context = call.context(table.request_id, digest, Some(table.county.to_string()));
         let committed = self
             .counties

@@ -490,7 +490,7 @@ impl RegistryService for RegistryFace {
             );
         };
         let options = parse::queries::import_options(&options)?;
-        call.caller.may_here(&options.town)?;
+        call.caller.may_where_asked(&options.town)?;
         // Before the workbook is taken in, so that waiting imports hold no memory.
         let place = Arc::clone(&self.imports)
             .acquire_owned()

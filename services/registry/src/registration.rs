@@ -36,7 +36,8 @@ impl Registry {
         registration: &Registration,
         digest: [u8; 16],
     ) -> Result<Done, Status> {
-        call.caller.may_here(&registration.village.division())?;
+        call.caller
+            .may_where_asked(&registration.village.division())?;
         self.register_from(call, registration, digest, Source::Api)
             .await
     }
