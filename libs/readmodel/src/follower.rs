@@ -218,7 +218,10 @@ mod tests {
         while waited < Duration::from_secs(10) {
             let pause = pauses.next();
             // Never later than half of the wait so far, beyond the first looks.
-            assert!(pause <= SOONEST || pause <= waited * 3 / 4, "{pause:?} after {waited:?}");
+            assert!(
+                pause <= SOONEST || pause <= waited * 3 / 4,
+                "{pause:?} after {waited:?}"
+            );
             waited += pause;
             looks += 1;
         }

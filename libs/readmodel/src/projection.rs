@@ -38,7 +38,7 @@ pub trait Projection: Send + 'static {
     fn version(&self) -> u32;
 
     /// The tables, with the keys that the fold itself needs.
-    fn ddl(&self) -> &'static str;
+    fn ddl(&self) -> &str;
 
     /// Indexes and keys that only readers need. Built after a bulk load, which makes the load up to twice as fast.
     fn post_load_ddl(&self) -> &'static str {

@@ -80,7 +80,9 @@ async fn a_standby_answers_soon_though_somebody_waits_for_what_never_comes() {
         async move { standby.wait_for(&never, soon()).await }
     });
     let at_rest = tokio::time::Instant::now() + Duration::from_millis(400);
-    let _ = standby.wait_for(&Position::new("TEST", u64::MAX >> 2), at_rest).await;
+    let _ = standby
+        .wait_for(&Position::new("TEST", u64::MAX >> 2), at_rest)
+        .await;
 
     let mut took = vec![];
     for _ in 0..9 {

@@ -103,12 +103,16 @@ async fn unreadable_unknown_and_poisonous_events_are_parked_and_passed_by() {
 async fn two_bad_events_of_one_type_in_one_record_are_both_parked() {
     let pool = database().await;
     let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
-    let subject: Subject = "eldercare.test.account.twice".parse().unwrap();
+    let subject = Subject::new("test", "account", "twice").unwrap();
     let mut twice = record(subject, 0, "test.Unknown");
     let mut another = twice.events[0].clone();
     another.data = vec![8; 40].into();
     twice.events.extend([another, twice.events[0].clone()]);
-    let payloads: Vec<_> = twice.events.iter().map(|event| event.data.to_vec()).collect();
+    let payloads: Vec<_> = twice
+        .events
+        .iter()
+        .map(|event| event.data.to_vec())
+        .collect();
     let sequence = writer.log.append(twice).await.unwrap();
 
     let runner = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
@@ -117,7 +121,10 @@ async fn two_bad_events_of_one_type_in_one_record_are_both_parked() {
     let position = Position::new("TEST", sequence);
     follower.wait_for(&position, soon()).await.unwrap();
     let list = parked::list(&pool, Some("ledger"), 0, 100).await.unwrap();
-    let found: Vec<_> = list.into_iter().map(|event| (event.place, event.payload)).collect();
+    let found: Vec<_> = list
+        .into_iter()
+        .map(|event| (event.place, event.payload))
+        .collect();
     assert_eq!(found, (0..).zip(payloads).collect::<Vec<_>>());
 }
 
@@ -125,7 +132,10 @@ async fn two_bad_events_of_one_type_in_one_record_are_both_parked() {
 async fn what_was_parked_by_an_older_program_stays_on_the_list() {
     let pool = database().await;
     let before = include_str!("../../migrations/0001_checkpoints_and_parked_events.sql");
-    sqlx::raw_sql("CREATE SCHEMA readmodel").execute(&pool).await.unwrap();
+    sqlx::raw_sql("CREATE SCHEMA readmodel")
+        .execute(&pool)
+        .await
+        .unwrap();
     sqlx::raw_sql(before).execute(&pool).await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO readmodel.parked (projection, stream, sequence, subject, event_type, reason, payload) \
