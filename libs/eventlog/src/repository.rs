@@ -356,7 +356,7 @@ impl<'command, 'repository, A: Aggregate> Execution<'command, 'repository, A> {
     ) -> Result<ControlFlow<Committed<A>, (UnitOfWork<'command>, Held<A>)>, ExecuteError<R>> {
         let known = self.repository.known(&self.subject).await?;
         if let Some(answered) = known.loaded.request(self.context.request_id) {
-            if answered.digest != self.context.request_digest {
+            if !self.context.request_digest.is(&answered.digest) {
                 return Err(ExecuteError::RequestIdReused);
             }
             return Ok(ControlFlow::Break(Committed {

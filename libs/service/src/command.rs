@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use civic::DivisionCode;
-use eventlog::{CommandContext, ExecuteError, LoadError};
+use eventlog::{CommandContext, ExecuteError, LoadError, RequestDigest};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use prost::Message;
 use sm3::Sm3;
@@ -13,7 +13,6 @@ use crate::{
     caller::Caller,
     errors::{self, Refusal},
     input::first_half,
-    settings::Settings,
     telemetry,
 };
 
@@ -30,22 +29,7 @@ impl std::fmt::Debug for RequestDigests {
     }
 }
 
-/// There is no key for digests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`vault.index_key` is not configured: digests of requests need it")]
-pub struct NoDigestKey;
-
 impl RequestDigests {
-    /// Digests under a key of their own, derived from `vault.index_key`. With another index key a retry of an older
-    /// command is taken for a reuse of its id.
-    ///
-    /// # Errors
-    /// If no index key is configured.
-    pub fn from_settings(settings: &Settings) -> Result<Self, NoDigestKey> {
-        let key = settings.vault.index_key.as_ref().ok_or(NoDigestKey)?;
-        Ok(Self::keyed(key.expose().as_bytes()))
-    }
-
     /// Digests under a key that is kept. A fixed text will do for a service whose requests hold no personal data.
     pub fn keyed(key: &[u8]) -> Self {
         let mac = Hmac::<Sm3>::new_from_slice(key).expect("an HMAC takes keys of any length");
@@ -70,13 +54,13 @@ impl Caller {
     pub fn context(
         &self,
         request_id: Uuid,
-        request_digest: [u8; 16],
+        request_digest: impl Into<RequestDigest>,
         now: DateTime<Utc>,
         division: Option<DivisionCode>,
     ) -> CommandContext {
         CommandContext {
             request_id,
-            request_digest,
+            request_digest: request_digest.into(),
             actor: self.actor(),
             now,
             correlation_id: request_id,

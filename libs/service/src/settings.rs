@@ -48,7 +48,8 @@
 //! | `vault.algorithm` | `sm4-gcm` | how new data is sealed: `sm4-gcm` or `aes-256-gcm` |
 //! | `vault.kek`, `vault.kek_id` | none, `kek_1` | the key-encryption key and its name |
 //! | `vault.previous_keks` | none | former keys by name, while keys are being rewrapped |
-//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name |
+//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name; a new key needs a new name |
+//! | `vault.previous_index_keys` | none | former keys by name: what was registered under them is found by them, so they stay for ever |
 //! | `vault.remembered_keys` | `50000` | keys of persons kept in memory, for ten minutes at most, some 2 KB each |
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |
@@ -443,6 +444,9 @@ pub struct Vault {
     pub index_key: Option<Secret>,
     /// Its name.
     pub index_key_id: String,
+    /// Former keys of lookups by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub previous_index_keys: BTreeMap<String, Secret>,
     /// Keys of persons kept in memory.
     pub remembered_keys: u64,
 }
@@ -456,6 +460,7 @@ impl Default for Vault {
             previous_keks: BTreeMap::new(),
             index_key: None,
             index_key_id: "index_1".to_owned(),
+            previous_index_keys: BTreeMap::new(),
             remembered_keys: 50_000,
         }
     }

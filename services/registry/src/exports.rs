@@ -33,7 +33,7 @@ impl Registry {
         call: &Call,
         asked: &InDivision,
     ) -> Result<Vec<u8>, Status> {
-        call.caller.may_here(&asked.division)?;
+        call.caller.may_where_asked(&asked.division)?;
         self.reach(call, asked.min_position.as_ref()).await?;
         let names = self.division_names(&asked.division).await?;
         let heading = names

@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use eventlog::RequestDigest;
 use futures::{Stream, StreamExt as _, stream};
 use prost::Message;
 use proto::eldercare::registry::v1::{self as pb, registry_service_server::RegistryService};
@@ -123,7 +124,7 @@ impl RegistryFace {
         &self,
         method: &'static str,
         request: Request<T>,
-    ) -> Result<(Call, T, [u8; 16]), Status> {
+    ) -> Result<(Call, T, RequestDigest), Status> {
         let call = self.call(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(message.request_id());
@@ -490,7 +491,7 @@ impl RegistryService for RegistryFace {
             );
         };
         let options = parse::queries::import_options(&options)?;
-        call.caller.may_here(&options.town)?;
+        call.caller.may_where_asked(&options.town)?;
         // Before the workbook is taken in, so that waiting imports hold no memory.
         let place = Arc::clone(&self.imports)
             .acquire_owned()

@@ -145,7 +145,7 @@ impl Registry {
         listed: &Listed<ElderFilter>,
     ) -> Result<pb::ListEldersResponse, Status> {
         let filter = &listed.filter;
-        call.caller.may_here(&filter.division)?;
+        call.caller.may_where_asked(&filter.division)?;
         self.reach(call, listed.min_position.as_ref()).await?;
         let files = self.files.list(ListedFiles {
             division: &filter.division,
@@ -194,7 +194,7 @@ impl Registry {
                     .collect()
             }
             SearchBy::Name(name, division) => {
-                call.caller.may_here(division)?;
+                call.caller.may_where_asked(division)?;
                 let digests = self.index.digests(elders_table::NAME, name.as_str());
                 let digests: Vec<_> = digests.map(|digest| digest.as_bytes().to_vec()).collect();
                 self.files
@@ -256,7 +256,7 @@ impl Registry {
         call: &Call,
         asked: &InDivision,
     ) -> Result<pb::GetStatisticsResponse, Status> {
-        call.caller.may_here(&asked.division)?;
+        call.caller.may_where_asked(&asked.division)?;
         self.reach(call, asked.min_position.as_ref()).await?;
         statistics::count(&self.pool, &asked.division, asked.on)
             .await
@@ -270,7 +270,7 @@ impl Registry {
         listed: &Listed<DuplicateFilter>,
     ) -> Result<pb::ListDuplicatesResponse, Status> {
         let filter = &listed.filter;
-        call.caller.may_here(&filter.division)?;
+        call.caller.may_where_asked(&filter.division)?;
         self.reach(call, listed.min_position.as_ref()).await?;
         let pairs = duplicates_table::list(
             &self.pool,

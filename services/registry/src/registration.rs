@@ -8,7 +8,7 @@ use elders::{
     event::{Registered, Residence, Source},
     purpose,
 };
-use eventlog::{ExecuteError, Held, UnitOfWork};
+use eventlog::{ExecuteError, Held, RequestDigest, UnitOfWork};
 use proto::eldercare::registry::v1 as pb;
 use tonic::Status;
 use uuid::Uuid;
@@ -34,9 +34,10 @@ impl Registry {
         &self,
         call: &Call,
         registration: &Registration,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
-        call.caller.may_here(&registration.village.division())?;
+        call.caller
+            .may_where_asked(&registration.village.division())?;
         self.register_from(call, registration, digest, Source::Api)
             .await
     }
@@ -46,7 +47,7 @@ impl Registry {
         &self,
         call: &Call,
         registration: &Registration,
-        digest: [u8; 16],
+        digest: RequestDigest,
         source: Source,
     ) -> Result<Done, Status> {
         let elder = derived_ids::elder(registration.request_id);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use civic::{DivisionCode, ElderId};
 use elders::purpose;
-use eventlog::{EventLog, Loaded, Position, Repository};
+use eventlog::{EventLog, Loaded, Position, Repository, RequestDigest};
 use moka::sync::Cache;
 use prost::Message;
 use proto::eldercare::registry::v1 as pb;
@@ -201,8 +201,15 @@ impl Registry {
     }
 
     /// The digest by which a request is known again. The request comes without its id.
-    pub(crate) fn digest(&self, method: &'static str, request: &impl Message) -> [u8; 16] {
-        self.index.request_digest(method, &request.encode_to_vec())
+    pub(crate) fn digest(&self, method: &'static str, request: &impl Message) -> RequestDigest {
+        self.digest_of(method, &request.encode_to_vec())
+    }
+
+    /// The same of a request's bytes.
+    pub(crate) fn digest_of(&self, method: &'static str, request: &[u8]) -> RequestDigest {
+        let mut digests = self.index.request_digests(method, request);
+        let current = digests.next().expect("an index has a current key");
+        RequestDigest::new(current, digests)
     }
 
     /// The key of an elder whose file is open.

@@ -171,8 +171,11 @@ async fn who_works_elsewhere_neither_registers_nor_reads() {
         (status.code(), reason(&status).as_str()),
         (Code::PermissionDenied, "DIVISION_OUT_OF_REACH")
     );
+    // Where the elder lives is not told by the refusal.
+    assert!(metadata(&status).is_empty());
     let status = elsewhere.register_elder(another(5)).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(metadata(&status)["division"], VILLAGE);
     let search = pb::SearchEldersRequest {
         id_number: id_number("1950-03-12", 2),
         ..Default::default()
@@ -257,7 +260,8 @@ async fn everything_wrong_with_a_request_is_told_at_once() {
             "contacts[0].phone"
         ]
     );
-    assert_eq!(running.log.last_sequence().await.unwrap(), 0);
+    // Nothing is there but the name of the lookup key.
+    assert_eq!(running.log.last_sequence().await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -369,4 +373,10 @@ async fn a_history_tells_each_change_page_by_page_and_a_past_instant_what_was_kn
         client.get_elder(before).await.unwrap_err().code(),
         Code::NotFound
     );
+}
+
+/// The facts that a refusal gives to programs.
+fn metadata(status: &tonic::Status) -> std::collections::HashMap<String, String> {
+    use tonic_types::StatusExt as _;
+    status.get_details_error_info().unwrap().metadata
 }

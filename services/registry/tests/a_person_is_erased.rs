@@ -202,3 +202,42 @@ async fn a_refused_registration_leaves_no_key() {
         "a key for each of the two elders"
     );
 }
+
+#[tokio::test]
+async fn an_erasure_holds_though_the_vault_is_put_back_to_before_it() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (elder_id, _) = register(&mut client, wang_xiuying()).await;
+    let (stays, _) = register(&mut client, another(3)).await;
+    let subject = format!("eldercare.vault.key.{elder_id}");
+    let nats = async_nats::connect(running.ground.nats.url())
+        .await
+        .unwrap();
+    let streams = async_nats::jetstream::new(nats);
+    let vault = streams.get_stream("VAULT").await.unwrap();
+    let before = vault
+        .get_last_raw_message_by_subject(&subject)
+        .await
+        .unwrap();
+    client.erase_elder(erasure(&elder_id)).await.unwrap();
+    let gone = vault.get_last_raw_message_by_subject(&subject).await;
+    assert!(gone.is_err(), "the key is destroyed");
+    let ground = running.stop().await;
+
+    // The backup of the vault is older than the erasure; log and database are not.
+    let restored = streams
+        .publish(subject.clone(), before.payload)
+        .await
+        .unwrap();
+    restored.await.unwrap();
+    let running = ground.start().await;
+    let gone = vault.get_last_raw_message_by_subject(&subject).await;
+    assert!(
+        gone.is_err(),
+        "the key is destroyed again before anything is served"
+    );
+    let persons = [&elder_id, &stays].map(|id| Uuid::try_parse(id).unwrap());
+    let keys = running.vault.keys(&persons).await.unwrap();
+    assert_eq!(keys.into_keys().collect::<Vec<_>>(), [persons[1]]);
+    running.stop().await;
+}

@@ -385,7 +385,7 @@ async fn what_the_file_says_already_is_not_written_again() {
         .committed
         .unwrap();
     assert!(!committed.changed);
-    assert_eq!(running.log.last_sequence().await.unwrap(), 2);
+    assert_eq!(running.log.last_sequence().await.unwrap(), 3);
 }
 
 #[tokio::test]

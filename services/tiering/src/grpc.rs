@@ -292,7 +292,7 @@ impl TieringService for TieringFace {
     ) -> Answer<Self::WatchTiersStream> {
         let (caller, _) = call(&request)?;
         let (division, after) = self.parse.watch_tiers(request.get_ref())?;
-        caller.may_here(&division)?;
+        caller.may_where_asked(&division)?;
         let log = Arc::clone(&self.tiering.tiering);
         let after = match after {
             Some(after) => after,

@@ -142,7 +142,7 @@ impl Tiering {
         caller: &Caller,
         asked: Paged<Filter>,
     ) -> Result<(Vec<Found>, String), Status> {
-        caller.may_here(&asked.filter.division)?;
+        caller.may_where_asked(&asked.filter.division)?;
         let after = asked
             .after
             .as_deref()
@@ -167,7 +167,7 @@ impl Tiering {
         caller: &Caller,
         division: &DivisionCode,
     ) -> Result<(Counts, Vec<String>), Status> {
-        caller.may_here(division)?;
+        caller.may_where_asked(division)?;
         let counts = tiers_queries::count(&self.pool, division)
             .await
             .map_err(broken)?;
@@ -266,7 +266,7 @@ impl Tiering {
         division: DivisionCode,
         yaml: String,
     ) -> Result<Publication, Status> {
-        caller.may_here(&division)?;
+        caller.may_where_asked(&division)?;
         let now = self.clock.now();
         let context = caller.context(request_id, digest, now, Some(division));
         let jurisdiction = Jurisdiction::Division(division);
@@ -435,7 +435,7 @@ impl Tiering {
         yaml: String,
         told: impl FnMut(u64, u64),
     ) -> Result<Outcome, Status> {
-        caller.may_here(&division)?;
+        caller.may_where_asked(&division)?;
         let _place = self.trial().await?;
         let before = self
             .policies

@@ -39,8 +39,12 @@ const FEWEST: usize = 12;
 /// How many of a refused batch's groups are on their way at once when they are sent one by one.
 const ALONE_AT_ONCE: usize = 8;
 
-/// How many callers wait for a batch at most, and as many to be taken up; the others are held back.
+/// How many callers' records wait here for their batch at most. Whoever comes after them waits in the channel, and once
+/// that is full, before it: the memory that waiting records take is bounded, and a caller that gives up leaves nothing.
 const WAITING: usize = 4_096;
+
+/// How many callers' records wait in the channel.
+const ARRIVING: usize = LARGEST;
 
 /// The way into the gathering task, which ends when all of these are gone.
 #[derive(Debug, Clone)]
@@ -55,7 +59,7 @@ struct Unit {
 
 impl Gatherer {
     pub(super) fn start(publisher: Publisher, measures: Measures) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(ARRIVING);
         tokio::spawn(run(publisher, measures, receiver));
         Self(sender)
     }
@@ -92,12 +96,10 @@ async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Recei
         tokio::select! {
             Some(()) = on_its_way.next() => pace.arrived(Instant::now()),
             () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
-            unit = arriving.recv(), if open && waiting.units.len() < WAITING => match unit {
+            unit = arriving.recv(), if open && waiting.has_room() => match unit {
                 Some(unit) => {
                     waiting.units.push_back(unit);
-                    while waiting.units.len() < WAITING && let Ok(unit) = arriving.try_recv() {
-                        waiting.units.push_back(unit);
-                    }
+                    waiting.fill(&mut arriving);
                 }
                 None => open = false,
             },
@@ -141,6 +143,19 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn has_room(&self) -> bool {
+        self.units.len() < WAITING
+    }
+
+    /// Takes up whoever has arrived, as far as there is room.
+    fn fill(&mut self, arriving: &mut mpsc::Receiver<Unit>) {
+        while self.has_room()
+            && let Ok(unit) = arriving.try_recv()
+        {
+            self.units.push_back(unit);
+        }
+    }
+
     /// Takes what can go together now: each aggregate once, first come first served.
     fn next_batch(&mut self) -> Option<Vec<Unit>> {
         let mut batch = Vec::new();
@@ -222,4 +237,26 @@ async fn alone(publisher: &Publisher, unit: Unit) {
         }),
     };
     let _ = unit.answer.send(answer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_wait_than_there_is_room_for_and_none_is_lost() {
+        let (sender, mut arriving) = mpsc::channel(2 * WAITING);
+        for _ in 0..WAITING + 5 {
+            let (answer, _) = oneshot::channel();
+            let messages = Vec::new();
+            sender.try_send(Unit { messages, answer }).unwrap();
+        }
+        let mut waiting = Waiting::default();
+        waiting.fill(&mut arriving);
+        assert_eq!((waiting.units.len(), arriving.len()), (WAITING, 5));
+        assert!(!waiting.has_room());
+        waiting.units.drain(..3);
+        waiting.fill(&mut arriving);
+        assert_eq!((waiting.units.len(), arriving.len()), (WAITING, 2));
+    }
 }

@@ -13,7 +13,7 @@ use civic::{
     Category, DivisionCode, ElderId, ElderStatus, IdNumber, LocalDay, PersonName, Set, VillageCode,
 };
 use elders::codec::write_day;
-use eventlog::Position;
+use eventlog::{Position, RequestDigest};
 use futures::{StreamExt as _, stream};
 use proto::eldercare::registry::v1 as pb;
 use tokio::sync::mpsc;
@@ -53,7 +53,7 @@ struct Import<'a> {
     options: ImportOptions,
     as_of: LocalDay,
     /// The digest of the workbook: the same import may not be sent with another one.
-    digest: [u8; 16],
+    digest: RequestDigest,
     summary: pb::ImportSummary,
     last_position: u64,
     listed: HashSet<ElderId>,
@@ -108,7 +108,7 @@ impl Registry {
         answers: &Answers,
     ) -> Result<(), Ended> {
         let town = self.town(&options.town).await?;
-        let digest = self.index.request_digest("ImportSurvey", &file);
+        let digest = self.digest_of("ImportSurvey", &file);
         let sheet = tokio::task::spawn_blocking(move || workbook::read(&file, &Limits::DEFAULT))
             .await
             .map_err(|error| service::errors::internal(&error))?
@@ -335,7 +335,7 @@ impl Import<'_> {
             call: &call,
             options: &self.options,
             as_of: self.as_of,
-            digest: self.digest,
+            digest: self.digest.clone(),
             listed: &self.listed,
             would_be: &self.would_be,
         };

@@ -12,7 +12,7 @@ use elders::{
     event::{Capability, ProfileUpdated, Residence, Spoken},
     purpose,
 };
-use eventlog::{Loaded, Repository};
+use eventlog::{Loaded, Repository, RequestDigest};
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use tonic::Status;
 use uuid::Uuid;
@@ -33,7 +33,7 @@ pub(super) struct Resurvey<'a> {
     pub(super) registry: &'a Registry,
     pub(super) call: &'a Call,
     pub(super) request: Uuid,
-    pub(super) digest: [u8; 16],
+    pub(super) digest: RequestDigest,
     pub(super) as_of: LocalDay,
     pub(super) dry_run: bool,
 }
@@ -72,7 +72,7 @@ impl Resurvey<'_> {
         }
         let context = self.call.context(
             self.request,
-            self.digest,
+            self.digest.clone(),
             Some(candidate.village.as_str().to_owned()),
         );
         let seen = Mutex::new(Vec::new());
