@@ -154,7 +154,7 @@ impl Registry {
         call.caller.may_here(&facts.residence.village.division())?;
         let key = self.key(file.elder.id).await?;
         let personal = Personal::of(&file, call.today(), &key)?;
-        access::record(&call.caller, "ExportElderForm", &[file.elder.id]);
+        access::record(&call.caller, "ExportElderForm", [file.elder.id]);
         let form = Form {
             name: personal.identity.name,
             id_number: personal.id_number,

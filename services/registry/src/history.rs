@@ -77,7 +77,7 @@ impl Registry {
             }
         }
         if key.is_some() {
-            access::record(&call.caller, "GetElderHistory", &[elder]);
+            access::record(&call.caller, "GetElderHistory", [elder]);
         }
         Ok(pb::GetElderHistoryResponse {
             changes,

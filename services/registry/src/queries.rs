@@ -50,7 +50,7 @@ impl Registry {
         let Some(key) = self.key_of(file.elder.id).await? else {
             return Err(refusals::elder_not_found());
         };
-        access::record(&call.caller, "GetElder", &[file.elder.id]);
+        access::record(&call.caller, "GetElder", [file.elder.id]);
         Ok(answer::elder(shown(&file), moment, Some(&key)))
     }
 
