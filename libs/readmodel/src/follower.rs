@@ -153,22 +153,19 @@ impl Follower {
             .bind(&self.0.projection)
             .fetch_optional(&self.0.pool)
             .await;
-            match found {
-                Ok(Some(sequence)) => {
-                    let sequence = sequence.unsigned_abs();
-                    let moved = self.0.tip.send_if_modified(|tip| {
-                        let moved = !tip.leading && tip.sequence != sequence;
-                        if moved {
-                            tip.sequence = sequence;
-                        }
-                        moved
-                    });
+            // Not there yet, or the database is away: the deadline of the waiter ends it.
+            if let Ok(Some(sequence)) = found {
+                let sequence = sequence.unsigned_abs();
+                let moved = self.0.tip.send_if_modified(|tip| {
+                    let moved = !tip.leading && tip.sequence != sequence;
                     if moved {
-                        return;
+                        tip.sequence = sequence;
                     }
+                    moved
+                });
+                if moved {
+                    return;
                 }
-                // Not there yet, or the database is away: the deadline of the waiter ends it.
-                Ok(None) | Err(_) => {}
             }
             tokio::select! {
                 () = tokio::time::sleep(pauses.next()) => {}
