@@ -1,10 +1,11 @@
 //! Gathers what several callers want written at the same moment into one atomic batch of the server's.
 //!
 //! A batch costs the server about as much as a handful of single messages, and one write through to the disk instead
-//! of one for each, however many records it holds. So there is one on its way at a time, and the next is what has come
-//! together meanwhile. When a batch has ended, those whom it answered are about to ask again: rather than leave at once
-//! with the first of them, the next batch waits for the others, for no longer than a part of the time that a batch takes.
-//! A caller who is alone never waits.
+//! of one for each, however many records it holds. So there are few on their way at a time: two, each with half of the
+//! callers, so that the half who are being answered decide while the others' batch is written; and only one, with all of
+//! them, where the disk is slow. When a batch has ended, those whom it answered are about to ask again: rather than leave
+//! at once with the first of them, the next batch waits for the others, for no longer than a part of the time that a batch
+//! takes. A caller who is alone never waits.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -23,6 +24,15 @@ use crate::{log::AppendError, measures::Measures, subject::Subject};
 /// How many records a batch gathers at most; the server takes 1,000. A larger group of one caller goes as a batch of its
 /// own.
 const LARGEST: usize = 512;
+
+/// How many batches are on their way at once. With more the server takes longer for all of them together.
+const ON_THEIR_WAY: usize = 2;
+
+/// Where a batch takes longer than this, the disk is what holds up, and it takes no longer for twice as many.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// So many callers are not divided among batches.
+const UNDIVIDED: usize = 16;
 
 /// A batch waits for company for this part of the time that the last one took.
 const PATIENCE: u32 = 3;
@@ -78,23 +88,27 @@ impl Gatherer {
 async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Receiver<Unit>) {
     let mut waiting = Waiting::default();
     let mut pace = Pace::default();
-    let mut on_its_way = FuturesUnordered::new();
+    let mut on_their_way = FuturesUnordered::new();
     let mut open = true;
-    while open || !waiting.units.is_empty() || !on_its_way.is_empty() {
+    while open || !waiting.units.is_empty() || !on_their_way.is_empty() {
         let mut leaves = None;
-        if on_its_way.is_empty() && !waiting.units.is_empty() {
-            let now = Instant::now();
-            leaves = pace.waits_until(waiting.units.len(), now).filter(|_| open);
-            if leaves.is_none()
-                && let Some(batch) = waiting.next_batch()
-            {
-                measures.gathered(batch.iter().map(|unit| unit.messages.len()).sum());
-                pace.left(batch.len(), now);
-                on_its_way.push(send(&publisher, batch));
+        while on_their_way.len() < pace.at_once() && !waiting.units.is_empty() {
+            leaves = pace.waits_until(waiting.units.len()).filter(|_| open);
+            if leaves.is_some() {
+                break;
             }
+            let Some(batch) = waiting.next_batch(pace.share(waiting.units.len())) else {
+                break;
+            };
+            measures.gathered(batch.iter().map(|unit| unit.messages.len()).sum());
+            pace.left(batch.len());
+            on_their_way.push(send(&publisher, batch));
         }
         tokio::select! {
-            Some(()) = on_its_way.next() => pace.arrived(Instant::now()),
+            Some(sent) = on_their_way.next() => {
+                waiting.release(&sent.subjects);
+                pace.arrived(&sent);
+            }
             () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
             unit = arriving.recv(), if open && waiting.has_room() => match unit {
                 Some(unit) => {
@@ -107,39 +121,61 @@ async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Recei
     }
 }
 
-/// How the last batch went, and what that says of the next one.
+/// How the last batches went, and what that says of the next one.
 #[derive(Debug, Default)]
 struct Pace {
-    /// How many callers it answered.
+    /// How many callers the last batch took along.
     company: usize,
-    left: Option<Instant>,
+    /// How many callers' batches are on their way.
+    away: usize,
+    /// How long the last batch took.
+    took: Duration,
     /// Until when its callers may take to come back.
     patient_until: Option<Instant>,
 }
 
 impl Pace {
+    fn at_once(&self) -> usize {
+        if self.took > SLOW { 1 } else { ON_THEIR_WAY }
+    }
+
+    /// How many of those who wait go with the next batch.
+    fn share(&self, waiting: usize) -> usize {
+        (waiting + self.away)
+            .div_ceil(self.at_once())
+            .max(UNDIVIDED)
+    }
+
     /// Until when the next batch waits for those who were answered by the last one; none when it need not.
-    fn waits_until(&self, waiting: usize, now: Instant) -> Option<Instant> {
+    fn waits_until(&self, waiting: usize) -> Option<Instant> {
         self.patient_until
-            .filter(|until| waiting < self.company && *until > now)
+            .filter(|until| waiting < self.company && *until > Instant::now())
     }
 
-    fn left(&mut self, company: usize, now: Instant) {
+    fn left(&mut self, company: usize) {
         self.company = company;
-        self.left = Some(now);
+        self.away += company;
     }
 
-    fn arrived(&mut self, now: Instant) {
-        self.patient_until = self
-            .left
-            .take()
-            .map(|left| now + (now.duration_since(left) / PATIENCE).min(LONGEST_WAIT));
+    fn arrived(&mut self, sent: &Sent) {
+        self.away -= sent.callers;
+        self.took = sent.took;
+        self.patient_until = Some(Instant::now() + (sent.took / PATIENCE).min(LONGEST_WAIT));
     }
+}
+
+/// A batch that has been answered.
+struct Sent {
+    callers: usize,
+    subjects: Vec<Subject>,
+    took: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     units: VecDeque<Unit>,
+    /// The aggregates of batches on their way. A further record of one would be refused, and with it its whole batch.
+    busy: HashSet<Subject>,
 }
 
 impl Waiting {
@@ -156,8 +192,9 @@ impl Waiting {
         }
     }
 
-    /// Takes what can go together now: each aggregate once, first come first served.
-    fn next_batch(&mut self) -> Option<Vec<Unit>> {
+    /// Takes what can go together now, for so many callers: each aggregate once, none that is on its way, first come first
+    /// served.
+    fn next_batch(&mut self, callers: usize) -> Option<Vec<Unit>> {
         let mut batch = Vec::new();
         let (mut records, mut bytes) = (0, 0);
         let mut stay = VecDeque::new();
@@ -170,10 +207,12 @@ impl Waiting {
             }
             let unit_bytes: usize = unit.messages.iter().map(Message::size).sum();
             let fits = batch.is_empty()
-                || (records + unit.messages.len() <= LARGEST
+                || (batch.len() < callers
+                    && records + unit.messages.len() <= LARGEST
                     && bytes + unit_bytes <= LARGEST_BYTES);
             let mut subjects = unit.messages.iter().map(|message| &message.subject);
-            let free = subjects.all(|subject| !ahead.contains(subject));
+            let free =
+                subjects.all(|subject| !self.busy.contains(subject) && !ahead.contains(subject));
             ahead.extend(unit.messages.iter().map(|message| message.subject.clone()));
             if fits && free {
                 records += unit.messages.len();
@@ -188,12 +227,36 @@ impl Waiting {
         }
         stay.append(&mut self.units);
         self.units = stay;
+        let taken = batch.iter().flat_map(|unit| &unit.messages);
+        self.busy
+            .extend(taken.map(|message| message.subject.clone()));
         (!batch.is_empty()).then_some(batch)
+    }
+
+    fn release(&mut self, subjects: &[Subject]) {
+        for subject in subjects {
+            self.busy.remove(subject);
+        }
     }
 }
 
 /// Sends a batch, and answers its callers.
-async fn send(publisher: &Publisher, batch: Vec<Unit>) {
+async fn send(publisher: &Publisher, batch: Vec<Unit>) -> Sent {
+    let begun = Instant::now();
+    let messages = batch.iter().flat_map(|unit| &unit.messages);
+    let (callers, subjects) = (
+        batch.len(),
+        messages.map(|message| message.subject.clone()).collect(),
+    );
+    deliver(publisher, batch).await;
+    Sent {
+        callers,
+        subjects,
+        took: begun.elapsed(),
+    }
+}
+
+async fn deliver(publisher: &Publisher, batch: Vec<Unit>) {
     let groups = batch.iter().any(|unit| unit.messages.len() > 1);
     if batch.len() == 1 || (!groups && batch.len() < FEWEST) {
         future::join_all(batch.into_iter().map(|unit| alone(publisher, unit))).await;
