@@ -69,6 +69,7 @@ impl Application for App {
             clock,
             remembered_files: own.remembered_files,
             remembered_claims: own.remembered_claims,
+            largest_answer: settings.grpc.max_message_bytes,
         });
         Ok(Self {
             registry,

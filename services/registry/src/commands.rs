@@ -125,22 +125,13 @@ impl Registry {
                 Some(remarks) => sealed_remarks(&*self.key(elder.id).await?, &elder, remarks),
                 None => None,
             };
-            // What holds on that day already is no change.
-            let held = elder.facts.on(change.on);
-            let update = ProfileUpdated {
+            Ok(Some(Command::UpdateProfile(ProfileUpdated {
                 on: Some(change.on),
-                categories: change.categories.filter(|set| *set != held.categories),
-                assistance: change.assistance.filter(|set| *set != held.assistance),
-                wanted_services: change
-                    .wanted_services
-                    .filter(|set| *set != held.wanted_services),
-                remarks: remarks.filter(|remarks| elder.remarks.as_ref() != Some(remarks)),
-            };
-            let nothing = ProfileUpdated {
-                on: update.on,
-                ..ProfileUpdated::default()
-            };
-            Ok((update != nothing).then_some(Command::UpdateProfile(update)))
+                categories: change.categories,
+                assistance: change.assistance,
+                wanted_services: change.wanted_services,
+                remarks,
+            })))
         })
         .await
     }
@@ -176,8 +167,7 @@ impl Registry {
                 village: relocation.village,
                 home,
             };
-            // Who lives there on that day already has not moved.
-            Ok((residence != before).then_some(Command::Relocate {
+            Ok(Some(Command::Relocate {
                 residence,
                 on: relocation.on,
             }))

@@ -38,6 +38,7 @@ mod refusals;
 mod registration;
 mod registry;
 mod reviews;
+mod room;
 
 mod division_range;
 mod divisions_table;
@@ -48,6 +49,7 @@ mod elders_rows;
 mod elders_table;
 mod erased_table;
 mod fact_spans;
+mod file_records;
 mod statistics;
 
 pub mod on_elder_erased;

@@ -17,7 +17,7 @@ use vault::{BlindIndex, DataKey, KeyError, Sealed, Vault};
 
 use crate::{
     call::Call, divisions::Divisions, duplicate::Duplicate, elder, elder_files::ElderFiles,
-    identity::Claim, refusals,
+    exports::Exports, identity::Claim, refusals,
 };
 
 /// The domain of digests of ID numbers: claims are named by them.
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TABLE_AGE: Duration = Duration::from_secs(10);
 
 /// The longest chain of merges that is followed.
-const LONGEST_CHAIN: usize = 16;
+pub(crate) const LONGEST_CHAIN: usize = 16;
 
 /// What commands and queries work with. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +48,10 @@ pub(crate) struct Registry {
     pub(crate) clock: Clock,
     /// Counties' tables as seen a moment ago.
     pub(crate) tables: Cache<DivisionCode, Arc<Loaded<Divisions>>>,
+    /// What summaries may take of the memory.
+    pub(crate) exports: Exports,
+    /// The bytes of the largest answer.
+    pub(crate) largest_answer: usize,
 }
 
 /// The parts that a [`Registry`] is made of.
@@ -62,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) remembered_files: u64,
     /// How many claims are kept in memory.
     pub(crate) remembered_claims: u64,
+    /// The bytes of the largest answer.
+    pub(crate) largest_answer: usize,
 }
 
 impl Registry {
@@ -75,6 +81,7 @@ impl Registry {
             clock,
             remembered_files,
             remembered_claims,
+            largest_answer,
         } = parts;
         let files = ElderFiles::new(pool.clone());
         Self {
@@ -95,6 +102,8 @@ impl Registry {
             files,
             follower,
             clock,
+            exports: Exports::default(),
+            largest_answer,
         }
     }
 

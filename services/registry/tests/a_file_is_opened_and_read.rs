@@ -201,6 +201,44 @@ async fn who_works_elsewhere_neither_registers_nor_reads() {
 }
 
 #[tokio::test]
+async fn the_past_is_read_by_who_is_in_charge_now() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (elder_id, _) = register(&mut client, wang_xiuying()).await;
+    let later = support::instant("2024-11-03T09:00:00+08:00");
+    running.ground.clock.advance_to(later).unwrap();
+    let relocation = pb::RelocateElderRequest {
+        request_id: request_id(),
+        elder_id: elder_id.clone(),
+        division_code: support::OTHER_VILLAGE.to_owned(),
+        ..pb::RelocateElderRequest::default()
+    };
+    client.relocate_elder(relocation).await.unwrap();
+    let then = pb::GetElderRequest {
+        elder_id,
+        as_of: timestamp("2024-11-02T09:00:00+08:00"),
+        ..pb::GetElderRequest::default()
+    };
+    let clerk = |division: &str| {
+        let clerk = Claims::officer("clerk-7", "civil_affairs").role("clerk");
+        running
+            .clients
+            .of(&clerk.purpose("test").division(division))
+    };
+    let status = clerk("350524100")
+        .get_elder(then.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let elder = clerk("350524101")
+        .get_elder(then)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(elder.elder.unwrap().division_code, VILLAGE);
+}
+
+#[tokio::test]
 async fn keys_are_for_services_alone() {
     let running = Running::new().await;
     let (elder_id, _) = register(&mut running.client(), wang_xiuying()).await;

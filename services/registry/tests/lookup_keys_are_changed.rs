@@ -84,9 +84,12 @@ async fn nothing_is_lost_when_the_key_is_changed() {
     let mut client = running.client();
     assert_eq!(
         by_number(&mut client, &wang.id_number).await,
-        [wang_id.clone()]
+        std::slice::from_ref(&wang_id)
     );
-    assert_eq!(by_name(&mut client, "王秀英").await, [wang_id.clone()]);
+    assert_eq!(
+        by_name(&mut client, "王秀英").await,
+        std::slice::from_ref(&wang_id)
+    );
     running.verify().await;
 
     // One ID number, one elder.
@@ -120,7 +123,10 @@ async fn nothing_is_lost_when_the_key_is_changed() {
     let running = restarted(running, keys(3, &[1, 2])).await;
     let mut client = running.client();
     for (id_number, id) in [(&wang.id_number, &wang_id), (&chen.id_number, &chen_id)] {
-        assert_eq!(by_number(&mut client, id_number).await, [id.clone()]);
+        assert_eq!(
+            by_number(&mut client, id_number).await,
+            std::slice::from_ref(id)
+        );
     }
     // Erased under a former key, registered again under the new one.
     let erase = pb::EraseElderRequest {

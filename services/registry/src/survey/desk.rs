@@ -231,6 +231,10 @@ impl Desk<'_> {
             .take_over(candidate, elder)
             .await
             .map_err(|status| self.of_another_workbook(status))?;
+        // Of an elder in somebody else's charge the caller learns what any other import tells: the number is known.
+        let Some(taken) = taken else {
+            return Ok(duplicate(candidate, Some(elder)));
+        };
         let outcome = if taken.fields.is_empty() {
             pb::SurveyOutcome::Unchanged
         } else {
