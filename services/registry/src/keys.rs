@@ -24,6 +24,7 @@ pub(crate) async fn vault(
     let stream = KeyStream {
         replicas: settings.nats.replicas,
         gather,
+        create: settings.nats.create_streams,
         ..KeyStream::default()
     };
     let store = JetStreamKeyStore::open(jetstream::new(client), stream).await?;
