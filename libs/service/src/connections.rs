@@ -54,6 +54,9 @@ pub struct Connections {
     pub nats: async_nats::Client,
     /// To the service's own database.
     pub database: PgPool,
+    /// To the log's server, for following logs alone: what is replayed by the thousand does not stand before the
+    /// acknowledgements that commands wait for.
+    following: async_nats::Client,
     context: &'static str,
     settings: settings::Nats,
 }
@@ -64,13 +67,15 @@ impl Connections {
     /// # Errors
     /// Where a server does not answer, or an address is none.
     pub async fn open(context: &'static str, settings: &Settings) -> Result<Self, ConnectError> {
-        let (nats, database) = tokio::try_join!(
+        let (nats, following, database) = tokio::try_join!(
+            nats(context, &settings.nats),
             nats(context, &settings.nats),
             postgres(context, &settings.postgres)
         )?;
         Ok(Self {
             nats,
             database,
+            following,
             context,
             settings: settings.nats.clone(),
         })
@@ -92,9 +97,8 @@ impl Connections {
             create: self.settings.create_streams,
             ..StreamSettings::of(self.context, gather)
         };
-        Ok(Arc::new(
-            JetStreamLog::open(self.nats.clone(), stream).await?,
-        ))
+        let log = JetStreamLog::open(self.nats.clone(), stream).await?;
+        Ok(Arc::new(log.following_over(self.following.clone()).await?))
     }
 
     /// Opens the log of another service, which alone makes and writes it; waits a minute for it to be there.
@@ -115,7 +119,10 @@ impl Connections {
             }
         };
         match tokio::time::timeout(PATIENCE, opening).await {
-            Ok(opened) => Ok(Arc::new(opened?)),
+            Ok(opened) => {
+                let log = opened?.following_over(self.following.clone()).await?;
+                Ok(Arc::new(log))
+            }
             Err(_) => Err(ConnectError::OwnerAbsent(owner.to_owned())),
         }
     }

@@ -14,6 +14,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use tracing::{Instrument as _, Span};
 
 use super::upload::Uploads;
 use crate::{call::Call, parse, registry::Registry, room::Places};
@@ -68,14 +69,16 @@ impl Imports {
         let place = self.places.place().await?;
         let (telling, told) = Telling::new(UNREAD, FOR_THE_READER);
         let (ended, end) = oneshot::channel();
-        tokio::spawn(async move {
+        // It goes on after this call has been answered, in its trace.
+        let importing = async move {
             let outcome = registry
                 .import_survey(call, options, workbook, telling)
                 .await;
             drop(place);
             // Who has gone hears nothing.
             let _unheard = ended.send(outcome);
-        });
+        };
+        tokio::spawn(importing.instrument(Span::current()));
         let ending = stream::once(end).filter_map(|ended| {
             future::ready(match ended {
                 Ok(Ok(())) => None,
