@@ -121,7 +121,9 @@ impl Registry {
             .await
             .map_err(|error| service::errors::internal(&error))?
             .map_err(|error| refusals::of_workbook(&error))?;
-        if sheet.as_of() > call.today() {
+        // Who registers a county's elders for a day to come may: what a first survey says holds since ever. A newer one's
+        // changes hold from its date on.
+        if options.update && sheet.as_of() > call.today() {
             return Err(refusals::of_workbook(&WorkbookError::DateInFuture).into());
         }
         // What is registered is looked up in the read model: it must hold what was there before this import.
