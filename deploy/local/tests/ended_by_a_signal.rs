@@ -58,7 +58,9 @@ fn ended_by(signal: &str) {
     let ended = demo.wait().unwrap();
     assert_eq!(ended.code(), Some(1), "{signal}: {lines:?}");
     assert!(
-        lines.last().is_some_and(|last| last.contains("interrupted")),
+        lines
+            .last()
+            .is_some_and(|last| last.contains("interrupted")),
         "{signal}: {lines:?}"
     );
     assert_eq!(made(ground.path()), Vec::<String>::new(), "{signal}");
