@@ -204,7 +204,7 @@ mod tests {
     fn an_answer_holds_what_fits_and_one_element_at_least() {
         let element = "x".repeat(92);
         let bytes = element.encoded_len() + 8;
-        let mut room = AnswerRoom::within(bytes * 16 / 15 * 3);
+        let mut room = AnswerRoom::within((3 * bytes * 16).div_ceil(15));
         let taken = (0..10).take_while(|_| room.takes(&element)).count();
         assert_eq!(taken, 3);
         let mut narrow = AnswerRoom::within(10);
