@@ -53,16 +53,22 @@ pub fn born(birthday: &str, name: &str) -> registry::RegisterElderRequest {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let serial = MADE.fetch_add(1, Ordering::Relaxed) % 1_000;
     let birthday = day(birthday);
-    // Whoever is born later than the usual assessment is assessed on the day of birth.
+    // Whoever is born later than the usual assessment and consent has theirs on the day of birth.
     let assessed_on = birthday.max(day("2024-03-01"));
     let usual = an_elder(name);
     let capability = usual.capability.map(|capability| types::Capability {
         assessed_on: Some(eldercare::wire::date(assessed_on)),
         ..capability
     });
+    let consented_on = birthday.max(day("2024-01-02"));
+    let consent = usual.consent.map(|consent| registry::HomeVisitConsent {
+        at: Some(crate::timestamp(&format!("{consented_on}T09:00:00+08:00"))),
+        ..consent
+    });
     registry::RegisterElderRequest {
         id_number: id_number(birthday, serial),
         capability,
+        consent,
         ..usual
     }
 }

@@ -176,6 +176,11 @@ impl System {
         self.folder.path().join("streams")
     }
 
+    /// The address of registry's database.
+    pub fn registry_database(&self) -> &str {
+        &self.urls[0]
+    }
+
     /// Everything that the process has logged so far.
     pub fn logged(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()

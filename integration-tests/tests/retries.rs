@@ -282,7 +282,7 @@ fn cases(elder: &str, others: [&str; 4], circumstance: &str) -> Vec<Case> {
             tiering.publish_policy(PublishPolicyRequest {
                 request_id: request_id(),
                 division_code: county::COUNTY.to_owned(),
-                yaml: include_str!("../../services/tiering/policies/default.yaml").to_owned(),
+                yaml: include_str!("../../libs/tier-policy/policies/default.yaml").to_owned(),
             }),
             |other| other.yaml.push_str("\n# another\n")
         ),

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use service::{Telemetry, config::Loader};
+use service::{Telemetry, config::Loader, settings::AccessLog};
 
 use crate::{
     bench,
@@ -13,7 +13,9 @@ use crate::{
     data_folder::DataFolder,
     demo, elder, export, import,
     output::Progress,
-    rebuild, rotate_keys, sample, servers, status, tier, up, verify, visiting,
+    rebuild, rotate_keys, sample, servers,
+    signals::Signals,
+    status, tier, up, verify, visiting,
     workplace::Workplace,
 };
 
@@ -37,12 +39,20 @@ impl Ending {
 
 /// Does what the command line says. A failure is told on standard error, in one message.
 pub async fn run(cli: Cli) -> ExitCode {
+    let mut signals = Signals::listen();
+    if let Err(error) = &signals {
+        eprintln!("error: {error:#}");
+        return ExitCode::from(1);
+    }
     let interrupted = async {
         // `up` has its own way to go down.
         if matches!(cli.command, Command::Up(_)) {
             std::future::pending::<()>().await;
         }
-        let _ = tokio::signal::ctrl_c().await;
+        match &mut signals {
+            Ok(signals) => signals.asked().await,
+            Err(_) => std::future::pending().await,
+        }
     };
     let telemetry = match telemetry(&cli) {
         Ok(telemetry) => telemetry,
@@ -79,10 +89,29 @@ fn telemetry(cli: &Cli) -> anyhow::Result<Option<Telemetry>> {
         .load::<()>()?
         .common
         .telemetry;
-    if settings.log_filter == service::settings::Telemetry::default().log_filter {
-        settings.log_filter = "warn".to_owned();
+    // The database's driver tells slow statements, which on a busy machine are no fault.
+    settings
+        .log_filter
+        .get_or_insert_with(|| "warn,sqlx::query=error".to_owned());
+    if settings.access_log.is_none() {
+        settings.access_log = Some(access_log(cli)?);
     }
     Ok(Some(Telemetry::start(&settings, "eldercare")?))
+}
+
+/// Access records of a system that stays lie beside its data. What `demo` and `replay` read is gone when they end, and the
+/// other commands read by way of a system that keeps its own.
+fn access_log(cli: &Cli) -> anyhow::Result<AccessLog> {
+    if !matches!(cli.command, Command::Up(_)) {
+        return Ok(AccessLog::Nowhere);
+    }
+    let path = cli
+        .common
+        .data_dir
+        .clone()
+        .unwrap_or_else(|| DATA_DIR.into());
+    std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
+    Ok(AccessLog::File(path.join("access.ndjson")))
 }
 
 async fn execute(cli: &Cli) -> anyhow::Result<Ending> {

@@ -20,6 +20,7 @@ pub mod replay;
 pub mod rotate_keys;
 pub mod sample;
 pub mod servers;
+mod signals;
 pub mod simulation;
 pub mod status;
 pub mod summary;

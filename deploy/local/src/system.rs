@@ -276,8 +276,9 @@ fn connection_file(
             .valid_for(TOKENS)
     };
     let with_roles = |claims: Claims| ROLES.into_iter().fold(claims, Claims::role);
-    let operator =
-        with_roles(everywhere(Claims::officer("operator", "civil_affairs"))).role("simulator");
+    let operator = with_roles(everywhere(Claims::officer("operator", "civil_affairs")))
+        .role("operator")
+        .role("simulator");
     let tokens = DEPARTMENTS.map(|department| {
         let claims = everywhere(Claims::officer(format!("{department}-officer"), department));
         let claims = if department == "civil_affairs" {

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use service::{Clock, config::Loader};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     cli::{Common, Up},
@@ -22,6 +21,7 @@ use crate::{
     replay::{self, Extent},
     sample,
     servers::tools,
+    signals::Signals,
     system::{Start, System},
     wire,
 };
@@ -304,29 +304,6 @@ async fn down(
         stopped = system.stop() => stopped,
         // The servers are stopped with their handles.
         () = signals.asked() => Ok(()),
-    }
-}
-
-/// Ctrl-C, and what a supervisor sends.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listening = "listen for Ctrl-C";
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).context(listening)?,
-            terminate: signal(SignalKind::terminate()).context(listening)?,
-        })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
 

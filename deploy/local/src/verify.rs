@@ -66,8 +66,14 @@ impl Tiers {
         }
     }
 
+    /// Records that still wait to be judged, as in a system that was stopped before it came to them, explain differences:
+    /// those are told, and count once nothing waits.
     fn as_due(&self) -> bool {
-        self.stale.count == 0 && self.mistaken.count == 0
+        self.waiting > 0 || !self.differ()
+    }
+
+    fn differ(&self) -> bool {
+        self.stale.count > 0 || self.mistaken.count > 0
     }
 }
 
@@ -163,7 +169,7 @@ async fn audited(tiering: &tiering::App, running: bool) -> anyhow::Result<Tiers>
         let judged = tiering::progress::Progress::read(&tiering.pool()).await?;
         let waiting = judged.map_or(tip, |progress| tip.saturating_sub(progress.registry));
         tiers = Tiers::of(&tiering.audit().await?, waiting);
-        if tiers.as_due() || !running {
+        if !tiers.differ() || !running {
             break;
         }
     }
@@ -226,7 +232,7 @@ impl Tiers {
             "\n分级 {} elders judged once more as of {day}: {} with other facts kept, {} with another tier than is due",
             self.elders, self.stale.count, self.mistaken.count
         );
-        if !self.as_due() {
+        if self.differ() {
             text.push_str(&format!(" {:?}", [&self.stale.first, &self.mistaken.first]));
         }
         if self.waiting > 0 {

@@ -209,15 +209,6 @@ impl Nats {
             .replace(launch(&self.program, &self.options, &self.name).await?);
         Ok(())
     }
-
-    /// Starts the server again with other blocks of configuration (users and permissions), on the same port and data.
-    ///
-    /// # Errors
-    /// As for [`Nats::start`].
-    pub async fn reconfigure(&mut self, configuration: impl Into<String>) -> Result<(), Error> {
-        self.options.configuration = configuration.into();
-        self.restart().await
-    }
 }
 
 fn log_file(options: &NatsOptions) -> PathBuf {

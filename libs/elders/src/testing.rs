@@ -92,16 +92,25 @@ pub fn grade() -> impl Strategy<Value = Option<HandicapGrade>> {
     option::of(select(HandicapGrade::ALL))
 }
 
+/// The id of a circumstance, of a few, so that generated events speak of the same ones.
+pub fn circumstance_id() -> impl Strategy<Value = Uuid> {
+    (0..6_u128).prop_map(the_circumstance)
+}
+
+fn the_circumstance(number: u128) -> Uuid {
+    Uuid::from_u128(0xc1c0_0000 + number)
+}
+
 /// A circumstance; its last day is not before its first.
 pub fn circumstance() -> impl Strategy<Value = Circumstance> {
     (
-        any::<u128>(),
+        circumstance_id(),
         word::<CircumstanceKind>(),
         day(),
         option::of(0..400_i64),
     )
         .prop_map(|(id, kind, first_day, days)| Circumstance {
-            id: Uuid::from_u128(id),
+            id,
             kind,
             first_day,
             last_day: days.map(|days| first_day.plus_days(days)),
@@ -114,9 +123,9 @@ pub fn spoken() -> impl Strategy<Value = Spoken> {
         .prop_map(|(by, at)| Spoken { by, at })
 }
 
-/// A merge in which [`ELDER`] is one of the two.
+/// A merge in which [`ELDER`] is one of the two, and another of a few the other.
 pub fn merge() -> impl Strategy<Value = Merge> {
-    (any::<u128>(), any::<bool>(), "[A-Z_]{1,12}").prop_map(|(other, survives, reason)| {
+    (2..5_u128, any::<bool>(), "[A-Z_]{1,12}").prop_map(|(other, survives, reason)| {
         let other = ElderId(Uuid::from_u128(other));
         let (surviving, merged) = if survives {
             (ELDER, other)
@@ -142,7 +151,13 @@ pub fn registered() -> impl Strategy<Value = Registered> {
         grade(),
     );
     let rest = (
-        vec(circumstance(), 0..3),
+        vec(circumstance(), 0..3).prop_map(|mut circumstances| {
+            // An id names one of them.
+            for (circumstance, number) in circumstances.iter_mut().zip(0..) {
+                circumstance.id = the_circumstance(number);
+            }
+            circumstances
+        }),
         option::of(contacts()),
         (word::<ConsentState>(), spoken()).prop_map(|(state, spoken)| Consent { state, spoken }),
         words::<ServiceKind>(),
@@ -178,15 +193,7 @@ pub fn registered() -> impl Strategy<Value = Registered> {
 /// Any event that can follow a registration.
 pub fn change() -> impl Strategy<Value = Event> {
     prop_oneof![
-        (identity(), birth_date(), word::<Sex>()).prop_map(|(identity, birth_date, sex)| {
-            Event::IdentityCorrected(IdentityCorrected {
-                identity,
-                identity_claim: "k1-00fe".into(),
-                birth_date,
-                sex,
-                reason: "TYPING_ERROR".into(),
-            })
-        }),
+        identity_corrected().prop_map(Event::IdentityCorrected),
         (residence(), day()).prop_map(|(residence, on)| Event::Relocated(residence, on)),
         (
             option::of(day()),
@@ -211,10 +218,8 @@ pub fn change() -> impl Strategy<Value = Event> {
             .prop_map(|(observation, on)| Event::ObservationRecorded { observation, on }),
         (word(), day()).prop_map(|(observation, on)| Event::ObservationEnded { observation, on }),
         circumstance().prop_map(Event::CircumstanceRecorded),
-        (any::<u128>(), day()).prop_map(|(id, last_day)| Event::CircumstanceEnded {
-            id: Uuid::from_u128(id),
-            last_day
-        }),
+        (circumstance_id(), day())
+            .prop_map(|(id, last_day)| Event::CircumstanceEnded { id, last_day }),
         contacts().prop_map(Event::ContactsSet),
         spoken().prop_map(Event::ConsentGranted),
         spoken().prop_map(Event::ConsentRefused),
@@ -248,8 +253,22 @@ fn identity() -> impl Strategy<Value = Sealed<pb::Identity>> {
     })
 }
 
-fn contacts() -> impl Strategy<Value = Sealed<pb::ContactList>> {
+/// Contacts.
+pub fn contacts() -> impl Strategy<Value = Sealed<pb::ContactList>> {
     Just(()).prop_map(|()| sealed(purpose::CONTACTS, &pb::ContactList::default()))
+}
+
+/// A right name and ID number.
+pub fn identity_corrected() -> impl Strategy<Value = IdentityCorrected> {
+    (identity(), birth_date(), word::<Sex>()).prop_map(|(identity, birth_date, sex)| {
+        IdentityCorrected {
+            identity,
+            identity_claim: "k1-00fe".into(),
+            birth_date,
+            sex,
+            reason: "TYPING_ERROR".into(),
+        }
+    })
 }
 
 fn remarks() -> impl Strategy<Value = Sealed<pb::Remarks>> {

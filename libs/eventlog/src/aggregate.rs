@@ -148,7 +148,7 @@ impl<A: Aggregate> Loaded<A> {
 /// Where a service keeps the states of aggregates that would be slow to read from the log.
 #[async_trait]
 pub trait Snapshots<A>: Send + Sync + 'static {
-    /// The aggregate as last kept, or `None`. It may be behind the log; what is newer is read from there.
+    /// The aggregate as last kept, or `None`. It may be behind the log; a decision on it is then made again.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@ use crate::{
 pub struct CommandContext {
     /// The caller's id of the request: the same for each retry.
     pub request_id: Uuid,
-    /// The first 16 bytes of the keyed digest of the request: the same for each retry, another for another request.
-    pub request_digest: [u8; 16],
+    /// By what a retry of the request is told from another one with its id.
+    pub request_digest: RequestDigest,
     /// The system or the officer who asks.
     pub actor: String,
     /// The instant, by the system's clock.
@@ -36,6 +36,42 @@ pub struct CommandContext {
     pub answers: Option<Position>,
 }
 
+/// The first 16 bytes of the keyed digest of a request: the same for each retry, another for another request. Where the
+/// key was changed, also those under former keys, under which the request may have been recorded when it first came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestDigest {
+    current: [u8; 16],
+    former: Vec<[u8; 16]>,
+}
+
+impl RequestDigest {
+    /// The digest that is recorded, under the key in use, and those under former keys.
+    pub fn new(current: [u8; 16], former: impl IntoIterator<Item = [u8; 16]>) -> Self {
+        Self {
+            current,
+            former: former.into_iter().collect(),
+        }
+    }
+
+    /// The digest that is recorded.
+    #[must_use]
+    pub fn recorded(&self) -> [u8; 16] {
+        self.current
+    }
+
+    /// Whether what was recorded is this request.
+    #[must_use]
+    pub fn is(&self, recorded: &[u8; 16]) -> bool {
+        self.current == *recorded || self.former.contains(recorded)
+    }
+}
+
+impl From<[u8; 16]> for RequestDigest {
+    fn from(current: [u8; 16]) -> Self {
+        Self::new(current, [])
+    }
+}
+
 impl CommandContext {
     /// The metadata of a record that is written for this request, under an id of its own.
     pub(crate) fn metadata(&self) -> Metadata {
@@ -47,7 +83,7 @@ impl CommandContext {
             time: self.now,
             actor: self.actor.clone(),
             request_id: self.request_id,
-            request_digest: self.request_digest,
+            request_digest: self.request_digest.recorded(),
             correlation_id: self.correlation_id,
             causation_id: self.causation_id,
             division: self.division.clone(),

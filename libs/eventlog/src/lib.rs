@@ -28,7 +28,7 @@ mod unit_of_work;
 mod wire;
 
 pub use aggregate::{Aggregate, DecodeError, KnownRequest, Loaded, SnapshotError, Snapshots};
-pub use command::{CommandContext, Committed, ExecuteError, LoadError};
+pub use command::{CommandContext, Committed, ExecuteError, LoadError, RequestDigest};
 pub use jetstream::{Gather, JetStreamLog, OpenError, StreamSettings};
 pub use log::{AppendError, Deliveries, EventLog, ReadError};
 pub use memory::{Fault, MemoryLog};

@@ -26,7 +26,7 @@ const CACHED: u64 = 100_000;
 
 /// The aggregates of one kind.
 ///
-/// A decision is made on what is in memory, or else in a snapshot, or else in the log. If that was stale, the append is
+/// A decision is made on what is in memory, or else in a snapshot, or else in the log alone. If that was stale, the append is
 /// refused, what is newer is read, and the decision is made again. What leaves no trace in the log, a refusal or a
 /// decision without events, is given only on a state that the log has confirmed to be the newest.
 ///
@@ -81,7 +81,7 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Looks for snapshots before reading the log.
+    /// Looks for snapshots before reading the log, which is then read only where a snapshot proves stale.
     #[must_use]
     pub fn with_snapshots(mut self, snapshots: Arc<dyn Snapshots<A>>) -> Self {
         self.snapshots = Some(snapshots);
@@ -102,8 +102,8 @@ impl<A: Aggregate> Repository<A> {
         Subject::new(A::CONTEXT, A::NAME, id)
     }
 
-    /// The aggregate as known: from memory, or a snapshot and the log. What another process wrote a moment ago may be
-    /// missing; [`Repository::load_newest`] makes sure.
+    /// The aggregate as known: from memory, or a snapshot, or the log. What was written a moment ago may be missing;
+    /// [`Repository::load_newest`] makes sure.
     ///
     /// # Errors
     ///
@@ -239,7 +239,7 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// The aggregate from memory, or else from a snapshot and the log.
+    /// The aggregate from memory, or else from a snapshot, or else from the log.
     pub(crate) async fn known(&self, subject: &Subject) -> Result<Known<A>, LoadError> {
         if let Some(loaded) = self.cache.get(subject) {
             return Ok(Known {
@@ -247,7 +247,7 @@ impl<A: Aggregate> Repository<A> {
                 confirmed: false,
             });
         }
-        let base = match &self.snapshots {
+        let kept = match &self.snapshots {
             None => None,
             Some(snapshots) => snapshots.load(subject.id()).await.unwrap_or_else(|error| {
                 // The log has everything that the snapshot had.
@@ -255,9 +255,16 @@ impl<A: Aggregate> Repository<A> {
                 None
             }),
         };
-        let loaded = self
-            .newer_than(subject, &Arc::new(base.unwrap_or_default()))
-            .await?;
+        if let Some(kept) = kept {
+            // It is mostly the newest. Where it is not, the append is refused, as it is for what memory holds.
+            let loaded = Arc::new(kept);
+            self.remember(subject, Arc::clone(&loaded));
+            return Ok(Known {
+                loaded,
+                confirmed: false,
+            });
+        }
+        let loaded = self.newer_than(subject, &Arc::default()).await?;
         Ok(Known {
             loaded,
             confirmed: true,
@@ -349,7 +356,7 @@ impl<'command, 'repository, A: Aggregate> Execution<'command, 'repository, A> {
     ) -> Result<ControlFlow<Committed<A>, (UnitOfWork<'command>, Held<A>)>, ExecuteError<R>> {
         let known = self.repository.known(&self.subject).await?;
         if let Some(answered) = known.loaded.request(self.context.request_id) {
-            if answered.digest != self.context.request_digest {
+            if !self.context.request_digest.is(&answered.digest) {
                 return Err(ExecuteError::RequestIdReused);
             }
             return Ok(ControlFlow::Break(Committed {

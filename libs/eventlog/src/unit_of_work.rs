@@ -210,7 +210,10 @@ impl<'command> UnitOfWork<'command> {
             metadata: self.context.metadata(),
             events: events.iter().map(A::encode).collect(),
         };
-        let (id, digest) = (self.context.request_id, self.context.request_digest);
+        let (id, digest) = (
+            self.context.request_id,
+            self.context.request_digest.recorded(),
+        );
         let remember = move |sequence| {
             let mut after = held.loaded();
             Arc::make_mut(&mut after).advance(

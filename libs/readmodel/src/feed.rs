@@ -170,6 +170,7 @@ impl Feed {
                     payload,
                 }) => batch.unreadable.push(Parked {
                     sequence,
+                    place: 0,
                     subject,
                     event_type: String::new(),
                     reason: reason.into(),

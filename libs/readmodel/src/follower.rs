@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use eventlog::Position;
 use sqlx::PgPool;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
-/// How often a standby's checkpoint is looked up while somebody waits for it.
-const POLL: Duration = Duration::from_millis(2);
+/// How soon a standby's checkpoint is looked up again after somebody began to wait for it, or it moved.
+const SOONEST: Duration = Duration::from_millis(2);
+
+/// How soon at the least, while it does not move and nobody else begins to wait.
+const LATEST: Duration = Duration::from_millis(50);
 
 /// Why a read model was not waited for to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +45,25 @@ struct Inner {
     tip: watch::Sender<Tip>,
     /// Held by the one waiter who looks up the checkpoint for all.
     looking: Mutex<()>,
+    /// Told when somebody begins to wait.
+    asked: Notify,
+}
+
+/// The pauses between two looks at a checkpoint: short at first, for who has just written and waits to read it, then
+/// longer, for who waits for whatever comes next, so that a system at rest asks its database little.
+#[derive(Debug)]
+struct Pauses(Duration);
+
+impl Pauses {
+    const fn new() -> Self {
+        Self(SOONEST)
+    }
+
+    fn next(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = (now * 3 / 2).min(LATEST);
+        now
+    }
 }
 
 impl Follower {
@@ -58,6 +80,7 @@ impl Follower {
             stream: stream.to_owned(),
             tip,
             looking: Mutex::new(()),
+            asked: Notify::new(),
         }))
     }
 
@@ -95,6 +118,8 @@ impl Follower {
         }
         let mut tip = self.0.tip.subscribe();
         let reached = async {
+            // Whoever looks already, slowly, for somebody who waits for what may never come, looks again now.
+            self.0.asked.notify_waiters();
             loop {
                 let seen = *tip.borrow_and_update();
                 if seen.sequence >= position.sequence {
@@ -119,32 +144,33 @@ impl Follower {
     /// Looks up the checkpoint for all waiters until it has moved.
     async fn look_up(&self) {
         let _alone = self.0.looking.lock().await;
+        let mut pauses = Pauses::new();
         loop {
+            let asked = self.0.asked.notified();
             let found: Result<Option<i64>, _> = sqlx::query_scalar(
                 "SELECT sequence FROM readmodel.checkpoint WHERE projection = $1",
             )
             .bind(&self.0.projection)
             .fetch_optional(&self.0.pool)
             .await;
-            let pause = match found {
-                Ok(Some(sequence)) => {
-                    let sequence = sequence.unsigned_abs();
-                    let moved = self.0.tip.send_if_modified(|tip| {
-                        let moved = !tip.leading && tip.sequence != sequence;
-                        if moved {
-                            tip.sequence = sequence;
-                        }
-                        moved
-                    });
+            // Not there yet, or the database is away: the deadline of the waiter ends it.
+            if let Ok(Some(sequence)) = found {
+                let sequence = sequence.unsigned_abs();
+                let moved = self.0.tip.send_if_modified(|tip| {
+                    let moved = !tip.leading && tip.sequence != sequence;
                     if moved {
-                        return;
+                        tip.sequence = sequence;
                     }
-                    POLL
+                    moved
+                });
+                if moved {
+                    return;
                 }
-                // Not there yet, or the database is away: the deadline of the waiter ends it.
-                Ok(None) | Err(_) => 20 * POLL,
-            };
-            tokio::time::sleep(pause).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pauses.next()) => {}
+                () = asked => pauses = Pauses::new(),
+            }
         }
     }
 
@@ -174,5 +200,25 @@ pub(crate) struct Leading(Follower);
 impl Drop for Leading {
     fn drop(&mut self) {
         self.0.stand_by();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_just_asked_is_answered_soon_and_a_system_at_rest_asks_little() {
+        let mut pauses = Pauses::new();
+        let mut waited = Duration::ZERO;
+        let mut looks = 0;
+        while waited < Duration::from_secs(10) {
+            let pause = pauses.next();
+            // The longer the wait, the longer the pause may be, by no more than the wait so far.
+            assert!(pause <= SOONEST + waited, "{pause:?} after {waited:?}");
+            waited += pause;
+            looks += 1;
+        }
+        assert!(looks < 10 * 25, "{looks} looks in ten seconds");
     }
 }

@@ -22,6 +22,8 @@ pub struct ParkedEvent {
     pub stream: String,
     /// Its record's sequence in the stream.
     pub sequence: u64,
+    /// Its place among the events of its record, counted from 0.
+    pub place: u32,
     /// The subject of its record.
     pub subject: String,
     /// Its type; empty where the record itself could not be read.
@@ -46,7 +48,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<ParkedEvent>, Error> {
     let rows = sqlx::query(
-        "SELECT id, projection, stream, sequence, subject, event_type, reason, payload, parked_at \
+        "SELECT id, projection, stream, sequence, place, subject, event_type, reason, payload, parked_at \
          FROM readmodel.parked WHERE id > $1 AND ($2::text IS NULL OR projection = $2) ORDER BY id LIMIT $3",
     )
     .bind(after)
@@ -61,11 +63,12 @@ pub async fn list(
                 projection: row.try_get(1)?,
                 stream: row.try_get(2)?,
                 sequence: row.try_get::<i64, _>(3)?.unsigned_abs(),
-                subject: row.try_get(4)?,
-                event_type: row.try_get(5)?,
-                reason: row.try_get(6)?,
-                payload: row.try_get(7)?,
-                parked_at: row.try_get(8)?,
+                place: row.try_get::<i32, _>(4)?.unsigned_abs(),
+                subject: row.try_get(5)?,
+                event_type: row.try_get(6)?,
+                reason: row.try_get(7)?,
+                payload: row.try_get(8)?,
+                parked_at: row.try_get(9)?,
             })
         })
         .collect()
@@ -106,12 +109,13 @@ pub(crate) async fn insert(
 ) -> Result<(), Error> {
     for event in parked {
         sqlx::query(
-            "INSERT INTO readmodel.parked (projection, stream, sequence, subject, event_type, reason, payload) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (projection, sequence, event_type) DO NOTHING",
+            "INSERT INTO readmodel.parked (projection, stream, sequence, place, subject, event_type, reason, payload) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         )
         .bind(projection)
         .bind(stream)
         .bind(signed(event.sequence))
+        .bind(i32::try_from(event.place).unwrap_or(i32::MAX))
         .bind(storable(&event.subject))
         .bind(storable(&event.event_type))
         .bind(storable(&event.reason))

@@ -38,7 +38,7 @@ pub trait Projection: Send + 'static {
     fn version(&self) -> u32;
 
     /// The tables, with the keys that the fold itself needs.
-    fn ddl(&self) -> &'static str;
+    fn ddl(&self) -> &str;
 
     /// Indexes and keys that only readers need. Built after a bulk load, which makes the load up to twice as fast.
     fn post_load_ddl(&self) -> &'static str {
@@ -89,6 +89,8 @@ pub trait Ahead: Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
     pub(crate) sequence: u64,
+    /// Its place among the events of its record.
+    pub(crate) place: usize,
     pub(crate) subject: String,
     pub(crate) event_type: String,
     pub(crate) reason: Cow<'static, str>,
@@ -121,12 +123,22 @@ impl Parked {
     ) -> Self {
         Self {
             sequence: record.sequence,
+            place: place(record, event),
             subject: record.subject.to_string(),
             event_type: event.event_type.clone(),
             reason,
             payload: event.data.clone(),
         }
     }
+}
+
+/// The place of an event among those of its record. It is mostly borrowed from there; a copy stands for the first like it.
+fn place(record: &Record, event: &RawEvent) -> usize {
+    let mut events = record.events.iter();
+    events
+        .position(|one| std::ptr::eq(one, event))
+        .or_else(|| record.events.iter().position(|one| one == event))
+        .unwrap_or_default()
 }
 
 /// What tells two sets of tables apart, besides the version that people raise.

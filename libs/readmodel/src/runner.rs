@@ -21,6 +21,9 @@ use crate::rebuild;
 use crate::settings::Settings;
 use crate::telemetry::{Lag, Metrics, Traces};
 
+/// With so many records in a batch more are on their way, and the next batch may wait for them.
+const STREAMING: usize = 16;
+
 /// A failure that goes on is told at most this often.
 const COMPLAINT: Duration = Duration::from_secs(10);
 
@@ -156,6 +159,7 @@ impl<P: Projection> Runner<P> {
             "leading"
         );
         let _lag = self.measure_lag();
+        let mut rested = tokio::time::Instant::now();
         loop {
             let batch = tokio::select! {
                 biased;
@@ -164,12 +168,18 @@ impl<P: Projection> Runner<P> {
                     let _ = fold.into_connection().close().await;
                     return Ok(());
                 }
-                batch = feed.next(limit) => batch?,
+                batch = async {
+                    tokio::time::sleep_until(rested).await;
+                    feed.next(limit).await
+                } => batch?,
                 _ = heartbeat.tick() => {
                     fold.check().await?;
                     continue;
                 }
             };
+            if batch.len() >= STREAMING {
+                rested = tokio::time::Instant::now() + self.settings.live_pace;
+            }
             let (records, start, traces) =
                 (batch.len(), Instant::now(), Traces::of(&batch.records));
             let parked = fold.advance(batch, Phase::Live, &mut run.caution).await?;

@@ -9,6 +9,9 @@ pub struct Settings {
     pub live_records: usize,
     /// Most bytes of events in a transaction of the live tail.
     pub live_bytes: usize,
+    /// While records stream in, transactions begin at most this often, so that each is worth its commit. At rest nothing
+    /// waits.
+    pub live_pace: Duration,
     /// Most records in a transaction of a bulk load.
     pub rebuild_records: usize,
     /// Most bytes of events in a transaction of a bulk load.
@@ -31,6 +34,7 @@ impl Default for Settings {
         Self {
             live_records: 1_000,
             live_bytes: 4 << 20,
+            live_pace: Duration::from_millis(25),
             rebuild_records: 20_000,
             rebuild_bytes: 16 << 20,
             bulk_from: 5_000,

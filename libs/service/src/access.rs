@@ -6,10 +6,14 @@ use civic::ElderId;
 
 use crate::Caller;
 
+/// The target of access records.
+pub(crate) const TARGET: &str = "access";
+
 /// How many elders one line names; a long list goes on in further lines.
 const IN_ONE_LINE: usize = 200;
 
-/// Records, as log lines of the target `access`, that `action` (the method) told a caller something about these elders.
+/// Records that `action` (the method) told a caller something about these elders: lines of JSON, written where
+/// `telemetry.access_log` says, whatever the log's filter leaves out.
 pub fn record(
     caller: &Caller,
     action: &'static str,
@@ -21,7 +25,7 @@ pub fn record(
         .collect();
     for some in ids.chunks(IN_ONE_LINE) {
         tracing::info!(
-            target: "access",
+            target: TARGET,
             caller = caller.actor(),
             department = caller.department,
             purpose = caller.purpose().unwrap_or_default(),

@@ -25,6 +25,8 @@ pub enum Action {
     Review,
     /// Changes policies, divisions and other settings of the service.
     Administer,
+    /// Keeps the platform running: rotates keys. Changes nothing that is recorded or decided.
+    Operate,
     /// Erases a person for good.
     Erase,
     /// Gets the keys that unseal personal data; for services of the system.
@@ -35,7 +37,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ReadReference,
         Self::ReadStatistics,
         Self::ReadPersonal,
@@ -44,6 +46,7 @@ impl Action {
         Self::Import,
         Self::Review,
         Self::Administer,
+        Self::Operate,
         Self::Erase,
         Self::Unseal,
         Self::Simulate,
@@ -60,6 +63,7 @@ impl Action {
             Self::Import => "import",
             Self::Review => "review",
             Self::Administer => "administer",
+            Self::Operate => "operate",
             Self::Erase => "erase",
             Self::Unseal => "unseal",
             Self::Simulate => "simulate",

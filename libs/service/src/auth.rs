@@ -17,7 +17,12 @@
 //! The header's `kid` picks the key, and the key fixes the algorithm: `none`, HMAC and a key used with
 //! another algorithm are refused. Verified tokens are remembered until they expire.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use http::{Extensions, HeaderMap, header::AUTHORIZATION};
@@ -34,6 +39,7 @@ use tonic::{
 
 use crate::{
     caller::{Identity, Kind},
+    certificates::{CertificateError, FromFiles},
     errors::unauthenticated,
     input::first_half,
     settings::{self, Algorithm, PublicKey},
@@ -197,11 +203,86 @@ struct Key {
     validation: Validation,
 }
 
+/// The public keys of issuers.
+enum Keys {
+    /// From settings alone.
+    Fixed(Arc<[Key]>),
+    /// Also from a key set, which is read again when it changes.
+    Followed(FromFiles<Arc<[Key]>>),
+}
+
+impl Keys {
+    fn load(settings: &settings::Auth) -> Result<Self, KeyError> {
+        let Some(path) = settings.jwks_file.clone() else {
+            return Ok(Self::Fixed(keys(settings, Vec::new())?));
+        };
+        let (settings, named) = (settings.clone(), path.clone());
+        let followed = FromFiles::read(vec![path], settings.reread, move |contents| {
+            let set = contents
+                .iter()
+                .map(|text| key_set(&named, text))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(keys(&settings, set.into_iter().flatten().collect())?)
+        });
+        match followed {
+            Ok(followed) => Ok(Self::Followed(followed)),
+            Err(CertificateError::Keys(error)) => Err(error),
+            Err(CertificateError::File(path, error)) => {
+                Err(KeyError::File(path, error.to_string()))
+            }
+            Err(other) => Err(KeyError::File(PathBuf::new(), other.to_string())),
+        }
+    }
+
+    /// The keys of now, with a number that changes whenever they do.
+    fn now(&self) -> (u64, Arc<[Key]>) {
+        match self {
+            Self::Fixed(keys) => (0, Arc::clone(keys)),
+            Self::Followed(keys) => keys.generation(),
+        }
+    }
+}
+
+/// All keys: those of the settings, and those of a key set.
+fn keys(
+    settings: &settings::Auth,
+    set: Vec<(String, Algorithm, DecodingKey)>,
+) -> Result<Arc<[Key]>, KeyError> {
+    let mut public = settings
+        .keys
+        .iter()
+        .map(usable_key)
+        .collect::<Result<Vec<_>, _>>()?;
+    public.extend(set);
+    let mut keys: Vec<Key> = Vec::with_capacity(public.len());
+    for (kid, alg, key) in public {
+        if keys.iter().any(|known| known.kid == kid) {
+            return Err(KeyError::Twice(kid));
+        }
+        keys.push(Key {
+            kid,
+            key,
+            validation: validation(alg, settings),
+        });
+    }
+    Ok(keys.into())
+}
+
+/// A token that was verified.
+#[derive(Clone)]
+struct Verified {
+    identity: Arc<Identity>,
+    /// When it expires, in seconds since 1970.
+    expires: i64,
+    /// Under which keys: when they have changed it is verified again.
+    keys: u64,
+}
+
 /// Finds out who is calling.
 pub struct Authenticator {
-    keys: Vec<Key>,
+    keys: Keys,
     certificates: Vec<(String, Arc<Identity>)>,
-    verified: moka::sync::Cache<[u8; 16], (Arc<Identity>, i64)>,
+    verified: moka::sync::Cache<[u8; 16], Verified>,
     leeway: i64,
 }
 
@@ -210,7 +291,13 @@ impl fmt::Debug for Authenticator {
         f.debug_struct("Authenticator")
             .field(
                 "keys",
-                &self.keys.iter().map(|key| &key.kid).collect::<Vec<_>>(),
+                &self
+                    .keys
+                    .now()
+                    .1
+                    .iter()
+                    .map(|key| key.kid.clone())
+                    .collect::<Vec<_>>(),
             )
             .field("certificates", &self.certificates.len())
             .finish_non_exhaustive()
@@ -223,31 +310,15 @@ impl Authenticator {
     /// # Errors
     /// A key that can't be used, or none at all outside local mode.
     pub fn new(settings: &settings::Auth) -> Result<Self, KeyError> {
-        let mut public = settings
-            .keys
-            .iter()
-            .map(usable_key)
-            .collect::<Result<Vec<_>, _>>()?;
-        if let Some(path) = &settings.jwks_file {
-            public.extend(key_set(path)?);
-        }
-        let mut keys: Vec<Key> = Vec::with_capacity(public.len());
-        for (kid, alg, key) in public {
-            if keys.iter().any(|known| known.kid == kid) {
-                return Err(KeyError::Twice(kid));
-            }
-            keys.push(Key {
-                kid,
-                key,
-                validation: validation(alg, settings),
-            });
-        }
+        let keys = Keys::load(settings)?;
         let certificates = settings
             .certificates
             .iter()
             .map(certificate)
             .collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() && certificates.is_empty() && settings.mode == settings::Mode::Production
+        if keys.now().1.is_empty()
+            && certificates.is_empty()
+            && settings.mode == settings::Mode::Production
         {
             return Err(KeyError::NoKeys);
         }
@@ -299,46 +370,28 @@ impl Authenticator {
             return Err(invalid());
         }
         let fingerprint = first_half(&Sm3::digest(token));
-        if let Some((identity, expires)) = self.verified.get(&fingerprint) {
-            if chrono::Utc::now().timestamp() <= expires.saturating_add(self.leeway) {
-                return Ok(identity);
+        let (generation, keys) = self.keys.now();
+        if let Some(known) = self.verified.get(&fingerprint)
+            && known.keys == generation
+        {
+            if chrono::Utc::now().timestamp() <= known.expires.saturating_add(self.leeway) {
+                return Ok(known.identity);
             }
             return Err(expired());
         }
-        let claims = self.claims(token)?;
+        let claims = claims_of(token, &keys)?;
         let identity = Identity::of_claims(&claims, fingerprint).map_err(|error| {
             tracing::debug!(%error, "a token was refused");
             invalid()
         })?;
         let identity = Arc::new(identity);
-        self.verified
-            .insert(fingerprint, (Arc::clone(&identity), claims.exp));
+        let verified = Verified {
+            identity: Arc::clone(&identity),
+            expires: claims.exp,
+            keys: generation,
+        };
+        self.verified.insert(fingerprint, verified);
         Ok(identity)
-    }
-
-    fn claims(&self, token: &str) -> Result<Claims, Status> {
-        let refused = |error: jsonwebtoken::errors::Error| {
-            tracing::debug!(%error, "a token was refused");
-            if matches!(error.kind(), ErrorKind::ExpiredSignature) {
-                expired()
-            } else {
-                invalid()
-            }
-        };
-        let header = jsonwebtoken::decode_header(token).map_err(refused)?;
-        let key = match &header.kid {
-            Some(kid) => self.keys.iter().find(|key| key.kid == *kid),
-            None => self.keys.first().filter(|_| self.keys.len() == 1),
-        };
-        let key = key.ok_or_else(|| {
-            tracing::debug!("a token names a key that is not known");
-            invalid()
-        })?;
-        Ok(
-            jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation)
-                .map_err(refused)?
-                .claims,
-        )
     }
 
     fn of_certificate(&self, connection: &Extensions) -> Option<Arc<Identity>> {
@@ -355,6 +408,31 @@ impl Authenticator {
             .find(|(name, _)| names.contains(name))
             .map(|(_, identity)| Arc::clone(identity))
     }
+}
+
+fn claims_of(token: &str, keys: &[Key]) -> Result<Claims, Status> {
+    let refused = |error: jsonwebtoken::errors::Error| {
+        tracing::debug!(%error, "a token was refused");
+        if matches!(error.kind(), ErrorKind::ExpiredSignature) {
+            expired()
+        } else {
+            invalid()
+        }
+    };
+    let header = jsonwebtoken::decode_header(token).map_err(refused)?;
+    let key = match &header.kid {
+        Some(kid) => keys.iter().find(|key| key.kid == *kid),
+        None => keys.first().filter(|_| keys.len() == 1),
+    };
+    let key = key.ok_or_else(|| {
+        tracing::debug!("a token names a key that is not known");
+        invalid()
+    })?;
+    Ok(
+        jsonwebtoken::decode::<Claims>(token, &key.key, &key.validation)
+            .map_err(refused)?
+            .claims,
+    )
 }
 
 /// The purpose that a call's headers state.
@@ -468,10 +546,9 @@ fn usable_key(public: &PublicKey) -> Result<(String, Algorithm, DecodingKey), Ke
     Ok((public.kid.clone(), public.alg, key))
 }
 
-fn key_set(path: &PathBuf) -> Result<Vec<(String, Algorithm, DecodingKey)>, KeyError> {
-    let wrong = |error: &dyn fmt::Display| KeyError::File(path.clone(), error.to_string());
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
-    let set: jwk::JwkSet = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
+fn key_set(path: &Path, text: &[u8]) -> Result<Vec<(String, Algorithm, DecodingKey)>, KeyError> {
+    let wrong = |error: &dyn fmt::Display| KeyError::File(path.to_owned(), error.to_string());
+    let set: jwk::JwkSet = serde_json::from_slice(text).map_err(|e| wrong(&e))?;
     set.keys
         .iter()
         .map(|one| {

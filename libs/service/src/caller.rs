@@ -92,11 +92,6 @@ impl Identity {
         })
     }
 
-    /// Whether the caller has a role.
-    pub fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|own| own == role)
-    }
-
     /// Who it was, for the record: `officer:<subject>` or `system:<subject>`.
     pub fn actor(&self) -> String {
         format!("{}:{}", self.kind.name(), self.subject)
@@ -142,12 +137,21 @@ impl Caller {
         self.purpose.as_deref()
     }
 
-    /// Lets the call go on if its caller may do in `division` what this method does.
+    /// Lets the call go on if its caller may do in `division` what this method does. The refusal does not name the
+    /// division: mostly it is where an elder lives, and who may not read that must not be told it by a refusal.
     ///
     /// # Errors
     /// PERMISSION_DENIED.
     pub fn may_here(&self, division: &DivisionCode) -> Result<(), Status> {
-        self.check(self.asked, Some(*division))
+        self.check(self.asked, Some(*division), None)
+    }
+
+    /// As [`Caller::may_here`], for a division that stood in the request itself: the refusal names it.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn may_where_asked(&self, division: &DivisionCode) -> Result<(), Status> {
+        self.check(self.asked, Some(*division), Some(division))
     }
 
     /// Lets the call go on if its caller may do what this method does in all divisions.
@@ -155,16 +159,16 @@ impl Caller {
     /// # Errors
     /// PERMISSION_DENIED.
     pub fn may_everywhere(&self) -> Result<(), Status> {
-        self.check(self.asked, None)
+        self.check(self.asked, None, None)
     }
 
-    /// Lets the call go on if its caller may do `action` in `division`: for methods that do more than
-    /// the one action that they are declared with.
+    /// Lets the call go on if its caller may do `action` in `division`, which the refusal does not name: for methods that
+    /// do more than the one action that they are declared with.
     ///
     /// # Errors
     /// PERMISSION_DENIED.
     pub fn may(&self, action: Action, division: &DivisionCode) -> Result<(), Status> {
-        self.check(Asked::Group(action), Some(*division))
+        self.check(Asked::Group(action), Some(*division), None)
     }
 
     /// Whether the caller may do what this method does in `division`; for picking from a list.
@@ -196,18 +200,28 @@ impl Caller {
         }
     }
 
-    fn check(&self, asked: Asked, division: Option<DivisionCode>) -> Result<(), Status> {
+    fn check(
+        &self,
+        asked: Asked,
+        division: Option<DivisionCode>,
+        named: Option<&DivisionCode>,
+    ) -> Result<(), Status> {
         if self
             .permits
             .permit(&self.identity, self.purpose.as_ref(), asked, division)
         {
             return Ok(());
         }
-        Err(self.refused(asked, division))
+        Err(self.refused(asked, division, named))
     }
 
-    /// Says which of the two it is: not this action, or not this place.
-    pub(crate) fn refused(&self, asked: Asked, division: Option<DivisionCode>) -> Status {
+    /// Says which of the two it is: not this action, or not this place, which is `named` only if the caller named it.
+    pub(crate) fn refused(
+        &self,
+        asked: Asked,
+        division: Option<DivisionCode>,
+        named: Option<&DivisionCode>,
+    ) -> Status {
         if self.kind == Kind::Officer
             && self.purpose.is_none()
             && self.would_with_a_purpose(asked, division)
@@ -228,7 +242,7 @@ impl Caller {
                 "the caller does not work for this division",
                 "调用方无权处理该行政区划的数据",
             );
-            return match division {
+            return match named {
                 Some(division) => refusal.with("division", division.as_str()).into(),
                 None => refusal.into(),
             };

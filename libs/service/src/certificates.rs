@@ -32,6 +32,9 @@ pub enum CertificateError {
     /// The authority of client certificates can't be used.
     #[error("grpc.tls.client_ca can't be used: {0}")]
     Authority(#[from] VerifierBuilderError),
+    /// A set of public keys can't be used.
+    #[error(transparent)]
+    Keys(#[from] crate::auth::KeyError),
     /// The transport does not take them.
     #[error("certificate and key can't be used: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -82,6 +85,12 @@ impl<T: Clone> FromFiles<T> {
         self.looked_at().made.clone()
     }
 
+    /// The same with its generation, which changes whenever the files do.
+    pub(crate) fn generation(&self) -> (u64, T) {
+        let state = self.looked_at();
+        (state.generation, state.made.clone())
+    }
+
     /// What the files give now if it is not of this generation any more, with its own.
     pub(crate) fn since(&self, generation: u64) -> Option<(u64, T)> {
         let state = self.looked_at();
@@ -93,7 +102,7 @@ impl<T: Clone> FromFiles<T> {
         if state.looked.elapsed() >= self.every {
             state.looked = Instant::now();
             if let Err(error) = self.refresh(&mut state) {
-                tracing::error!(%error, "changed TLS files can't be used: what was read before stays in use");
+                tracing::error!(%error, "changed certificates or keys can't be used: what was read before stays in use");
             }
         }
         state
@@ -106,7 +115,7 @@ impl<T: Clone> FromFiles<T> {
             state.made = (self.make)(&contents)?;
             state.digest = digest;
             state.generation += 1;
-            tracing::info!("TLS files have changed and are in use");
+            tracing::info!("certificates or keys have changed and are in use");
         }
         Ok(())
     }

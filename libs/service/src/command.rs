@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use civic::DivisionCode;
-use eventlog::{CommandContext, ExecuteError, LoadError};
+use eventlog::{CommandContext, ExecuteError, LoadError, RequestDigest};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use prost::Message;
 use sm3::Sm3;
@@ -21,13 +21,11 @@ use crate::{
 ///
 /// The digests stay in the log for ever. They are keyed (HMAC-SM3), since a plain digest of a request with an ID number
 /// would let anybody who reads the log find that number by trying all of them, also after its person was erased.
+/// Where the key was changed, a retry of a request from before is known by the former keys.
 #[derive(Clone)]
-pub struct RequestDigests(Hmac<Sm3>);
-
-impl std::fmt::Debug for RequestDigests {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RequestDigests")
-    }
+pub struct RequestDigests {
+    current: Hmac<Sm3>,
+    former: Vec<Hmac<Sm3>>,
 }
 
 /// There is no key for digests.
@@ -35,34 +33,49 @@ impl std::fmt::Debug for RequestDigests {
 #[error("`vault.index_key` is not configured: digests of requests need it")]
 pub struct NoDigestKey;
 
+impl std::fmt::Debug for RequestDigests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RequestDigests")
+    }
+}
+
 impl RequestDigests {
-    /// Digests under a key of their own, derived from `vault.index_key`. With another index key a retry of an older
-    /// command is taken for a reuse of its id.
+    /// Digests under keys of their own, derived from `vault.index_key` and `vault.previous_index_keys`.
     ///
     /// # Errors
     /// If no index key is configured.
     pub fn from_settings(settings: &Settings) -> Result<Self, NoDigestKey> {
-        let key = settings.vault.index_key.as_ref().ok_or(NoDigestKey)?;
-        Ok(Self::keyed(key.expose().as_bytes()))
+        let vault = &settings.vault;
+        let current = vault.index_key.as_ref().ok_or(NoDigestKey)?;
+        let former = vault.previous_index_keys.values();
+        Ok(Self {
+            current: mac(current.expose().as_bytes()),
+            former: former.map(|key| mac(key.expose().as_bytes())).collect(),
+        })
     }
 
     /// Digests under a key that is kept. A fixed text will do for a service whose requests hold no personal data.
     pub fn keyed(key: &[u8]) -> Self {
-        let mac = Hmac::<Sm3>::new_from_slice(key).expect("an HMAC takes keys of any length");
-        Self(mac.chain_update(b"eldercare request digest\0"))
+        Self {
+            current: mac(key),
+            former: Vec::new(),
+        }
     }
 
     /// The digest of a request. Fields that this version does not know don't count.
-    pub fn of(&self, request: &impl Message) -> [u8; 16] {
-        first_half(
-            &self
-                .0
-                .clone()
-                .chain_update(request.encode_to_vec())
-                .finalize()
-                .into_bytes(),
-        )
+    pub fn of(&self, request: &impl Message) -> RequestDigest {
+        let bytes = request.encode_to_vec();
+        let digest = |mac: &Hmac<Sm3>| {
+            let whole = mac.clone().chain_update(&bytes).finalize().into_bytes();
+            first_half(&whole)
+        };
+        RequestDigest::new(digest(&self.current), self.former.iter().map(digest))
     }
+}
+
+fn mac(key: &[u8]) -> Hmac<Sm3> {
+    let mac = Hmac::<Sm3>::new_from_slice(key).expect("an HMAC takes keys of any length");
+    mac.chain_update(b"eldercare request digest\0")
 }
 
 impl Caller {
@@ -70,13 +83,13 @@ impl Caller {
     pub fn context(
         &self,
         request_id: Uuid,
-        request_digest: [u8; 16],
+        request_digest: impl Into<RequestDigest>,
         now: DateTime<Utc>,
         division: Option<DivisionCode>,
     ) -> CommandContext {
         CommandContext {
             request_id,
-            request_digest,
+            request_digest: request_digest.into(),
             actor: self.actor(),
             now,
             correlation_id: request_id,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_nats::ConnectOptions;
 use eventlog::{EventLog, Gather, JetStreamLog, OpenError, StreamSettings};
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a server that is away is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// A database connection that has answered within this time is taken to stand still.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A service can't reach what it stands on. Addresses are shown without their passwords.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,9 @@ pub struct Connections {
     pub nats: async_nats::Client,
     /// To the service's own database.
     pub database: PgPool,
+    /// To the log's server, for following logs alone: what is replayed by the thousand does not stand before the
+    /// acknowledgements that commands wait for.
+    following: async_nats::Client,
     context: &'static str,
     settings: settings::Nats,
 }
@@ -61,13 +67,15 @@ impl Connections {
     /// # Errors
     /// Where a server does not answer, or an address is none.
     pub async fn open(context: &'static str, settings: &Settings) -> Result<Self, ConnectError> {
-        let (nats, database) = tokio::try_join!(
+        let (nats, following, database) = tokio::try_join!(
+            nats(context, &settings.nats),
             nats(context, &settings.nats),
             postgres(context, &settings.postgres)
         )?;
         Ok(Self {
             nats,
             database,
+            following,
             context,
             settings: settings.nats.clone(),
         })
@@ -89,9 +97,8 @@ impl Connections {
             create: self.settings.create_streams,
             ..StreamSettings::of(self.context, gather)
         };
-        Ok(Arc::new(
-            JetStreamLog::open(self.nats.clone(), stream).await?,
-        ))
+        let log = JetStreamLog::open(self.nats.clone(), stream).await?;
+        Ok(Arc::new(log.following_over(self.following.clone()).await?))
     }
 
     /// Opens the log of another service, which alone makes and writes it; waits a minute for it to be there.
@@ -112,7 +119,10 @@ impl Connections {
             }
         };
         match tokio::time::timeout(PATIENCE, opening).await {
-            Ok(opened) => Ok(Arc::new(opened?)),
+            Ok(opened) => {
+                let log = opened?.following_over(self.following.clone()).await?;
+                Ok(Arc::new(log))
+            }
             Err(_) => Err(ConnectError::OwnerAbsent(owner.to_owned())),
         }
     }
@@ -172,11 +182,27 @@ async fn postgres(
         .parse()
         // The parser's own text may quote the address, with its password.
         .map_err(|_| ConnectError::DatabaseAddress)?;
-    PgPoolOptions::new()
-        .max_connections(settings.max_connections)
+    pool_options(settings)
         .connect_with(options.application_name(context))
         .await
         .map_err(|error| ConnectError::Database(settings.url.clone(), error))
+}
+
+/// How a pool is kept. A connection that was used a moment ago is not asked first whether it still stands: that would be a
+/// second way to the database for each query.
+#[must_use]
+pub fn pool_options(settings: &settings::Postgres) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .test_before_acquire(false)
+        .before_acquire(|connection, found| {
+            Box::pin(async move {
+                if found.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 /// Makes the tables that a service keeps beside its projections, by its own migrations (`sqlx::migrate!()`).

@@ -377,8 +377,9 @@ impl http_body::Body for Accompanied {
         let _entered = span.enter();
         let polled = this.inner.poll_frame(cx);
         match polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref() {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    wire_fault::type_trailers(trailers);
                     ending.note(trailers);
                     *this.ending = None;
                 }

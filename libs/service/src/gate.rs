@@ -90,7 +90,7 @@ impl Gate {
         {
             Ok(caller)
         } else {
-            Err(caller.refused(asked, None))
+            Err(caller.refused(asked, None, None))
         }
     }
 }

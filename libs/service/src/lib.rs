@@ -31,6 +31,7 @@
 pub mod access;
 pub mod action;
 mod admission;
+mod allocator;
 pub mod application;
 pub mod auth;
 pub mod caller;
@@ -70,7 +71,7 @@ pub use connections::Connections;
 pub use deadline::Deadline;
 pub use errors::{Refusal, Violation};
 pub use input::{Checks, etag};
-pub use paging::{List, Page, PageBounds};
+pub use paging::{AnswerRoom, List, Page, PageBounds};
 pub use peer::PeerChannel;
 pub use server::{ServeError, Server};
 pub use settings::{Secret, Settings};

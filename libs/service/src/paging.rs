@@ -1,6 +1,9 @@
 //! Lists come in pages (AIP-158): each page ends with a token that asks for the next one of the same list.
+//!
+//! A page ends by the number of its elements, or before that where the answer would grow larger than a message may be.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use prost::Message;
 use sm3::{Digest as _, Sm3};
 
 use crate::{errors::Violation, input::first_half};
@@ -121,6 +124,38 @@ impl List {
     }
 }
 
+/// What an answer with a list of elements may still hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerRoom {
+    left: usize,
+    empty: bool,
+}
+
+impl AnswerRoom {
+    /// The answer of a server whose largest message has so many bytes. A sixteenth is kept for what stands beside the
+    /// elements.
+    #[must_use]
+    pub fn within(max_message_bytes: usize) -> Self {
+        Self {
+            left: max_message_bytes - max_message_bytes / 16,
+            empty: true,
+        }
+    }
+
+    /// Whether one more element has room; if so, it is taken. The first one always has: a page that gives nothing leads
+    /// nowhere.
+    pub fn takes(&mut self, element: &impl Message) -> bool {
+        // Tag and length stand before each.
+        let bytes = element.encoded_len() + 8;
+        let takes = self.empty || bytes <= self.left;
+        if takes {
+            self.left = self.left.saturating_sub(bytes);
+            self.empty = false;
+        }
+        takes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +198,18 @@ mod tests {
                 "PAGE_TOKEN_INVALID"
             );
         }
+    }
+
+    #[test]
+    fn an_answer_holds_what_fits_and_one_element_at_least() {
+        let element = "x".repeat(92);
+        let bytes = element.encoded_len() + 8;
+        let mut room = AnswerRoom::within((3 * bytes * 16).div_ceil(15));
+        let taken = (0..10).take_while(|_| room.takes(&element)).count();
+        assert_eq!(taken, 3);
+        let mut narrow = AnswerRoom::within(10);
+        assert!(narrow.takes(&element));
+        assert!(!narrow.takes(&element));
     }
 
     #[test]

@@ -380,6 +380,31 @@ mod tests {
     }
 
     #[test]
+    fn operators_keep_it_running_and_civil_affairs_decides() {
+        let operator = officer("platform", &["operator"], &["*"]);
+        assert!(may(&operator, Action::Operate, "370303"));
+        let administrator = officer("civil_affairs", &["administrator"], &["*"]);
+        assert!(may(&administrator, Action::Administer, "370303"));
+        assert!(!may(&administrator, Action::Operate, "370303"));
+        // An operator of whatever department sets neither policies nor divisions, and reads nobody's data.
+        for department in ["platform", "finance", "civil_affairs"] {
+            let operator = officer(department, &["operator"], &["*"]);
+            for action in [
+                Action::Administer,
+                Action::ReadPersonal,
+                Action::Write,
+                Action::Erase,
+                Action::Unseal,
+            ] {
+                assert!(
+                    !may(&operator, action, "370303"),
+                    "{action} by {department}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn who_reads_a_file_says_what_for() {
         let clerk = officer("civil_affairs", &["clerk"], &["3703"]);
         let permits = permits(DEFAULT_POLICIES).unwrap();

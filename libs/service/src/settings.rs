@@ -32,14 +32,16 @@
 //! | `telemetry.metrics_interval` | `15s` | how often metrics are exported |
 //! | `telemetry.sample_ratio` | `1.0` | share of new traces that are recorded, 0 to 1; a caller's decision prevails |
 //! | `telemetry.log_format` | `human` | `human` or `json` (lines on standard error) |
-//! | `telemetry.log_filter` | `info` | levels by module, as `info,registry=debug` |
+//! | `telemetry.log_filter` | `info` | levels by module, as `info,registry=debug`; in the launcher `warn` |
+//! | `telemetry.access_log` | `stderr` | where access records go, one JSON object a line, whatever `log_filter` says: `stderr`, `stdout` or a file that is appended to; in the launcher `access.ndjson` in its data folder |
 //! | `telemetry.service_name` | the service's own | the name under which telemetry is exported |
 //! | `auth.mode` | `production` | `local` only for one machine of one user: it permits the simulated clock |
 //! | `auth.issuer` | `eldercare` | the `iss` that a token must bear |
 //! | `auth.audience` | `eldercare` | the `aud` that a token must bear |
 //! | `auth.leeway` | `30s` | how far the clocks of issuer and service may differ |
 //! | `auth.keys` | none | public keys: `kid`, `alg` (`EdDSA` or `ES256`), `pem` |
-//! | `auth.jwks_file` | none | a JSON Web Key Set with further public keys |
+//! | `auth.jwks_file` | none | a JSON Web Key Set with further public keys; read again when it changes |
+//! | `auth.reread` | `10s` | changes of that file are noticed after this at the latest; tokens of keys that are gone are refused from then on |
 //! | `auth.policy_file` | built in | Cedar policies: who may do what |
 //! | `auth.certificates` | none | callers known by client certificate: `name` (URI or DNS name in the certificate), `subject`, `kind`, `department`, `divisions`, `roles`, `purpose` |
 //! | `auth.service_token`, `auth.service_token_file` | none | the token that this service shows to its peers; the file is read again when it changes |
@@ -48,7 +50,8 @@
 //! | `vault.algorithm` | `sm4-gcm` | how new data is sealed: `sm4-gcm` or `aes-256-gcm` |
 //! | `vault.kek`, `vault.kek_id` | none, `kek_1` | the key-encryption key and its name |
 //! | `vault.previous_keks` | none | former keys by name, while keys are being rewrapped |
-//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name |
+//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name; a new key needs a new name |
+//! | `vault.previous_index_keys` | none | former keys by name: what was registered under them is found by them, so they stay for ever |
 //! | `vault.remembered_keys` | `50000` | keys of persons kept in memory, for ten minutes at most, some 2 KB each |
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |
@@ -279,7 +282,11 @@ pub struct Telemetry {
     /// How log lines look.
     pub log_format: LogFormat,
     /// Levels by module.
-    pub log_filter: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_filter: Option<String>,
+    /// Where access records go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<AccessLog>,
     /// The name under which telemetry is exported; the service's own if none is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
@@ -292,8 +299,45 @@ impl Default for Telemetry {
             metrics_interval: Duration::from_secs(15),
             sample_ratio: 1.0,
             log_format: LogFormat::Human,
-            log_filter: "info".to_owned(),
+            log_filter: None,
+            access_log: None,
             service_name: None,
+        }
+    }
+}
+
+/// Where access records go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum AccessLog {
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// Standard output.
+    Stdout,
+    /// A file that is appended to; it may be moved away, and a restart begins a new one.
+    File(PathBuf),
+    /// Nowhere: for data that everybody knows, in a system that is gone when its command ends. No setting says so.
+    Nowhere,
+}
+
+impl From<String> for AccessLog {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "stderr" => Self::Stderr,
+            "stdout" => Self::Stdout,
+            _ => Self::File(text.into()),
+        }
+    }
+}
+
+impl From<AccessLog> for String {
+    fn from(log: AccessLog) -> Self {
+        match log {
+            AccessLog::Stderr => "stderr".to_owned(),
+            AccessLog::Stdout => "stdout".to_owned(),
+            AccessLog::File(path) => path.to_string_lossy().into_owned(),
+            AccessLog::Nowhere => "/dev/null".to_owned(),
         }
     }
 }
@@ -327,6 +371,9 @@ pub struct Auth {
     /// A JSON Web Key Set with further public keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks_file: Option<PathBuf>,
+    /// How soon changes of the key set are noticed.
+    #[serde(with = "duration")]
+    pub reread: Duration,
     /// Cedar policies instead of the built-in ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_file: Option<PathBuf>,
@@ -350,6 +397,7 @@ impl Default for Auth {
             leeway: Duration::from_secs(30),
             keys: Vec::new(),
             jwks_file: None,
+            reread: Duration::from_secs(10),
             policy_file: None,
             certificates: Vec::new(),
             service_token: None,
@@ -443,6 +491,9 @@ pub struct Vault {
     pub index_key: Option<Secret>,
     /// Its name.
     pub index_key_id: String,
+    /// Former keys of lookups by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub previous_index_keys: BTreeMap<String, Secret>,
     /// Keys of persons kept in memory.
     pub remembered_keys: u64,
 }
@@ -456,6 +507,7 @@ impl Default for Vault {
             previous_keks: BTreeMap::new(),
             index_key: None,
             index_key_id: "index_1".to_owned(),
+            previous_index_keys: BTreeMap::new(),
             remembered_keys: 50_000,
         }
     }

@@ -27,7 +27,7 @@
 //! | `eldercare.tiering.evaluator_failures` | | times that the evaluator had to start over |
 //! | `eldercare.tiering.days_behind` | | days that have begun and are not judged yet |
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::{io::IsTerminal as _, os::unix::fs::OpenOptionsExt as _, time::Duration};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -46,10 +46,17 @@ use tonic::metadata::{MetadataKey, MetadataMap};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
-    EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, Targets, filter_fn},
+    fmt::writer::BoxMakeWriter,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
-use crate::settings::{self, LogFormat};
+use crate::{
+    access,
+    settings::{self, AccessLog, LogFormat},
+};
 
 /// How long export may take at the end.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
@@ -74,9 +81,32 @@ pub enum TelemetryError {
     /// `telemetry.otlp_endpoint` can't be used.
     #[error("telemetry.otlp_endpoint: {0}")]
     Endpoint(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// `telemetry.access_log` can't be written.
+    #[error("telemetry.access_log: {0}: {1}")]
+    AccessLog(std::path::PathBuf, std::io::Error),
     /// The process has a subscriber already.
     #[error("telemetry was started twice in this process")]
     Twice,
+}
+
+/// What is logged where configuration says nothing.
+const DEFAULT_FILTER: &str = "info";
+
+fn access_log(settings: &settings::Telemetry) -> Result<BoxMakeWriter, TelemetryError> {
+    Ok(match settings.access_log.clone().unwrap_or_default() {
+        AccessLog::Stderr => BoxMakeWriter::new(std::io::stderr),
+        AccessLog::Stdout => BoxMakeWriter::new(std::io::stdout),
+        AccessLog::Nowhere => BoxMakeWriter::new(std::io::sink),
+        AccessLog::File(path) => {
+            let file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(&path);
+            let file = file.map_err(|error| TelemetryError::AccessLog(path, error))?;
+            BoxMakeWriter::new(std::sync::Mutex::new(file))
+        }
+    })
 }
 
 impl Telemetry {
@@ -106,7 +136,17 @@ impl Telemetry {
                 .with_tracked_inactivity(false)
                 .with_filter(EnvFilter::new(format!("info,{NOT_TRACED}")))
         });
-        let filter = EnvFilter::builder().parse(&settings.log_filter)?;
+        let filter = settings.log_filter.as_deref().unwrap_or(DEFAULT_FILTER);
+        let filter = EnvFilter::builder().parse(filter)?;
+        // Access records are no matter of levels: they have a layer of their own.
+        let filter = filter.and(filter_fn(|metadata| metadata.target() != access::TARGET));
+        let records = tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(access_log(settings)?)
+            .with_filter(Targets::new().with_target(access::TARGET, tracing::Level::INFO));
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let lines = match settings.log_format {
             LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -114,6 +154,7 @@ impl Telemetry {
         };
         tracing_subscriber::registry()
             .with(spans)
+            .with(records)
             .with(lines.with_filter(filter))
             .try_init()
             .map_err(|_| TelemetryError::Twice)?;

@@ -35,6 +35,7 @@ pub fn anybody() -> Claims {
         "clerk",
         "supervisor",
         "administrator",
+        "operator",
         "privacy_officer",
         "simulator",
     ]

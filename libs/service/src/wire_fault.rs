@@ -1,4 +1,4 @@
-//! Messages that can't even be read, as they are no Protobuf or too large: the refusal bears a reason like every other one.
+//! Messages that can't be read or sent, as they are no Protobuf or too large: the refusal bears a reason like every other one.
 
 use http::{HeaderMap, Response};
 use tonic::{Code, Status, body::Body};
@@ -19,12 +19,37 @@ pub(crate) fn typed(response: Response<Body>) -> Response<Body> {
     }
 }
 
+/// The same for what the transport says at the end of an answer: the answer itself may be too large, or a message in a
+/// stream of requests unreadable.
+pub(crate) fn type_trailers(trailers: &mut HeaderMap) {
+    if let Some(refusal) = refusal(trailers) {
+        let told = Status::from(refusal);
+        let mut typed = HeaderMap::new();
+        // Fails only for metadata, and there is none.
+        if told.add_header(&mut typed).is_ok() {
+            trailers.extend(typed);
+        }
+    }
+}
+
+/// How tonic begins its text where it is the answer that is too large, not the request.
+const ANSWER_TOO_LARGE: &str = "Error, encoded message";
+
 fn refusal(headers: &HeaderMap) -> Option<Refusal> {
     if headers.contains_key(DETAILS) {
         return None;
     }
     let code = Code::from_bytes(headers.get(CODE)?.as_bytes());
+    let says = |text| {
+        Status::from_header_map(headers).is_some_and(|status| status.message().starts_with(text))
+    };
     match code {
+        Code::OutOfRange | Code::ResourceExhausted if says(ANSWER_TOO_LARGE) => Some(Refusal::new(
+            Code::OutOfRange,
+            "ANSWER_TOO_LARGE",
+            "the answer is larger than this service gives: ask for less at a time",
+            "应答超过本服务允许的大小，请减少一次查询的数据量",
+        )),
         Code::Internal => Some(Refusal::new(
             Code::InvalidArgument,
             "MESSAGE_MALFORMED",
@@ -104,5 +129,22 @@ mod tests {
         );
         let answered = typed(Response::new(Body::empty()));
         assert!(answered.headers().is_empty());
+        let mut trailers = HeaderMap::new();
+        ours.add_header(&mut trailers).unwrap();
+        let before = trailers.clone();
+        type_trailers(&mut trailers);
+        assert_eq!(trailers, before);
+    }
+
+    #[test]
+    fn what_the_transport_says_at_the_end_gets_a_reason_too() {
+        let mut trailers = HeaderMap::new();
+        let status = Status::internal("failed to decode Protobuf message");
+        status.add_header(&mut trailers).unwrap();
+        type_trailers(&mut trailers);
+        let told = Status::from_header_map(&trailers).unwrap();
+        assert_eq!(told.code(), Code::InvalidArgument);
+        let reason = told.get_details_error_info().unwrap().reason;
+        assert_eq!(reason, "MESSAGE_MALFORMED");
     }
 }

@@ -89,11 +89,30 @@ impl BlindIndex {
     /// same request id: its method and its bytes. Keyed, because it stays in the
     /// log when the person is erased, and must not give away what was asked.
     ///
-    /// Made with the current key: when that is changed, a retry of a request
-    /// from before looks like another request, and is refused.
+    /// Made with the current key; see [`BlindIndex::request_digests`].
     pub fn request_digest(&self, method: &str, request: &[u8]) -> [u8; 16] {
-        let whole = self.keys[0].mac("eldercare.request", &[method.as_bytes(), &[0], request]);
-        *whole.first_chunk().expect("32 bytes")
+        self.keys[0].request_digest(method, request)
+    }
+
+    /// The digests of a request under each key, the current first: a retry of a request from before the key was changed
+    /// was recorded under a former one.
+    pub fn request_digests(&self, method: &str, request: &[u8]) -> impl Iterator<Item = [u8; 16]> {
+        self.keys
+            .iter()
+            .map(move |key| key.request_digest(method, request))
+    }
+
+    /// The name of the current key.
+    pub fn current_key(&self) -> &str {
+        &self.keys[0].id
+    }
+
+    /// A digest of nothing under the key of this name, by which two keys of one name are told apart; `None` where it is
+    /// not configured. It gives nothing away.
+    pub fn check_value(&self, key: &str) -> Option<[u8; 16]> {
+        let key = self.keys.iter().find(|one| *one.id == *key)?;
+        let whole = key.mac("eldercare.check", &[]);
+        Some(*whole.first_chunk().expect("32 bytes"))
     }
 }
 
@@ -103,6 +122,11 @@ impl IndexKey {
             key: Arc::clone(&self.id),
             bytes: self.mac(domain, &[value.as_bytes()]),
         }
+    }
+
+    fn request_digest(&self, method: &str, request: &[u8]) -> [u8; 16] {
+        let whole = self.mac("eldercare.request", &[method.as_bytes(), &[0], request]);
+        *whole.first_chunk().expect("32 bytes")
     }
 
     fn mac(&self, domain: &str, parts: &[&[u8]]) -> [u8; 32] {

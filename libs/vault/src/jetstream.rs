@@ -5,10 +5,11 @@ use std::{collections::HashSet, time::Duration};
 use async_nats::{
     Message, header,
     jetstream::{
-        self,
+        self, ErrorCode,
+        context::GetStreamErrorKind,
         stream::{
             Compression, Config, DeleteMessageErrorKind, DirectGetErrorKind,
-            LastRawMessageErrorKind, StorageType, Stream,
+            LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream,
         },
     },
 };
@@ -62,6 +63,8 @@ pub struct KeyStream {
     pub replicas: usize,
     /// Whether concurrent writes are gathered.
     pub gather: Gather,
+    /// Make the stream where it is missing. Who may not do that opens one that an operator has made.
+    pub create: bool,
 }
 
 impl Default for KeyStream {
@@ -71,6 +74,7 @@ impl Default for KeyStream {
             subjects: "eldercare.vault.key".to_owned(),
             replicas: 1,
             gather: Gather::Never,
+            create: true,
         }
     }
 }
@@ -81,6 +85,9 @@ pub enum OpenStoreError {
     /// The server refused or did not answer.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
+    /// It is not there, and is not to be made.
+    #[error("there is no stream {0}")]
+    Absent(String),
     /// The stream exists with settings under which keys could be lost, or not be destroyed.
     #[error("the stream {stream} has unsuitable settings: {setting}")]
     Unsuitable {
@@ -105,56 +112,104 @@ pub struct JetStreamKeyStore {
     gatherer: Option<Gatherer>,
 }
 
+fn configuration(settings: &KeyStream) -> Config {
+    Config {
+        name: settings.name.clone(),
+        description: Some(
+            "Data keys of persons, wrapped. Messages are destroyed on erasure.".to_owned(),
+        ),
+        subjects: vec![format!("{}.*", settings.subjects)],
+        storage: StorageType::File,
+        num_replicas: settings.replicas,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        ..Config::default()
+    }
+}
+
+/// What must be changed before keys can be kept in a stream, if anything.
+fn objection(found: &Config, settings: &KeyStream) -> Option<&'static str> {
+    let compressed = |how: &Compression| *how != Compression::None;
+    let demands = [
+        (found.deny_delete, "deny_delete must be off"),
+        (found.deny_purge, "deny_purge must be off"),
+        (!found.allow_direct, "allow_direct must be on"),
+        (
+            !found.allow_atomic_publish,
+            "allow_atomic_publish must be on",
+        ),
+        (found.storage != StorageType::File, "storage must be file"),
+        (
+            found.retention != RetentionPolicy::Limits,
+            "retention must be limits",
+        ),
+        (!found.max_age.is_zero(), "max_age must be unlimited"),
+        (found.max_bytes > 0, "max_bytes must be unlimited"),
+        (found.max_messages > 0, "max_msgs must be unlimited"),
+        (
+            found.max_messages_per_subject > 0,
+            "max_msgs_per_subject must be unlimited",
+        ),
+        (
+            found.compression.as_ref().is_some_and(compressed),
+            "compression must be off",
+        ),
+        (found.allow_rollup, "allow_rollup_hdrs must be off"),
+        (found.allow_message_ttl, "allow_msg_ttl must be off"),
+        (found.no_ack, "no_ack must be off"),
+        (found.sealed, "it must not be sealed"),
+        (
+            found.mirror.is_some() || found.sources.is_some() || found.subject_transform.is_some(),
+            "mirror, sources and subject_transform must be unset",
+        ),
+        (
+            found.republish.is_some(),
+            "republish must be unset: keys go nowhere else",
+        ),
+        (
+            found.subjects != [format!("{}.*", settings.subjects)],
+            "its subjects must be those of the keys and no others",
+        ),
+    ];
+    demands
+        .into_iter()
+        .find_map(|(violated, setting)| violated.then_some(setting))
+}
+
 impl JetStreamKeyStore {
-    /// Opens the stream; makes it where it is missing.
+    /// Opens the stream; makes it where it is missing, if the settings say so.
     ///
     /// # Errors
-    /// Where the server does not answer, or the existing stream is unsuitable.
+    /// Where the server does not answer, the stream is missing, or the existing one is unsuitable.
     pub async fn open(
         context: jetstream::Context,
         settings: KeyStream,
     ) -> Result<Self, OpenStoreError> {
-        let config = Config {
-            name: settings.name.clone(),
-            description: Some(
-                "Data keys of persons, wrapped. Messages are destroyed on erasure.".to_owned(),
-            ),
-            subjects: vec![format!("{}.*", settings.subjects)],
-            storage: StorageType::File,
-            num_replicas: settings.replicas,
-            allow_direct: true,
-            allow_atomic_publish: true,
-            ..Config::default()
+        let opening =
+            |error: async_nats::Error| StoreError::new("opening the stream of the keys", error);
+        // Looked up first: who may not create streams would otherwise wait for an answer that never comes.
+        let found = match context.get_stream(&settings.name).await {
+            Ok(stream) => stream.cached_info().config.clone(),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(refusal)
+                    if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    if !settings.create {
+                        return Err(OpenStoreError::Absent(settings.name));
+                    }
+                    let made = context.create_stream(configuration(&settings)).await;
+                    made.map_err(|error| opening(error.into()))?
+                        .cached_info()
+                        .config
+                        .clone()
+                }
+                GetStreamErrorKind::JetStream(_)
+                | GetStreamErrorKind::EmptyName
+                | GetStreamErrorKind::InvalidStreamName
+                | GetStreamErrorKind::Request => return Err(opening(error.into()).into()),
+            },
         };
-        let stream = context
-            .get_or_create_stream(config)
-            .await
-            .map_err(|error| StoreError::new("opening the stream of the keys", error))?;
-        let found = &stream.cached_info().config;
-        let demands = [
-            (found.deny_delete, "deny_delete must be off"),
-            (!found.allow_direct, "allow_direct must be on"),
-            (
-                !found.allow_atomic_publish,
-                "allow_atomic_publish must be on",
-            ),
-            (found.storage != StorageType::File, "storage must be file"),
-            (!found.max_age.is_zero(), "max_age must be unlimited"),
-            (found.max_bytes > 0, "max_bytes must be unlimited"),
-            (found.max_messages > 0, "max_msgs must be unlimited"),
-            (
-                found.max_messages_per_subject > 0,
-                "max_msgs_per_subject must be unlimited",
-            ),
-            (
-                found
-                    .compression
-                    .as_ref()
-                    .is_some_and(|how| *how != Compression::None),
-                "compression must be off",
-            ),
-        ];
-        if let Some((_, setting)) = demands.into_iter().find(|(violated, _)| *violated) {
+        if let Some(setting) = objection(&found, &settings) {
             return Err(OpenStoreError::Unsuitable {
                 stream: settings.name,
                 setting,

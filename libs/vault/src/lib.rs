@@ -38,7 +38,7 @@ pub use key_store::{Entry, KeyStore, PutError, StoreError, StoredKey};
 pub use memory::MemoryKeyStore;
 pub use rotation::{RotationError, RotationProgress};
 pub use sealed::{EnvelopeError, Sealed};
-pub use vault::{KeyError, KeySource, Unavailable, Vault, VaultOptions};
+pub use vault::{Created, KeyError, KeySource, Unavailable, Vault, VaultOptions};
 
 /// The person whose data is sealed: an elder's id, never used for another person.
 pub type PersonId = uuid::Uuid;

@@ -83,6 +83,15 @@ pub enum Unavailable {
     ReadOnly,
 }
 
+/// A person's key, as [`Vault::create_or_find`] gives it.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The key.
+    pub key: Arc<DataKey>,
+    /// Whether it was made by this very call; otherwise it was there.
+    pub made: bool,
+}
+
 /// Where a vault gets keys from that it does not remember.
 #[async_trait]
 pub trait KeySource: Send + Sync + 'static {
@@ -155,8 +164,16 @@ impl Vault {
     /// [`KeyError::Unavailable`] where the store does not answer; a key may be stored then, and asking again finds it.
     /// [`KeyError::Erased`] where the key was destroyed at the same moment.
     pub async fn create(&self, person: PersonId) -> Result<Arc<DataKey>, KeyError> {
+        Ok(self.create_or_find(person).await?.key)
+    }
+
+    /// The same, telling whether the key was made by this call: only who made a key may take it back.
+    ///
+    /// # Errors
+    /// As [`Vault::create`].
+    pub async fn create_or_find(&self, person: PersonId) -> Result<Created, KeyError> {
         if let Some(key) = self.cache.get(&person) {
-            return Ok(key);
+            return Ok(Created { key, made: false });
         }
         let owned = self.owned()?;
         let seen = self.forgotten.load(Ordering::SeqCst);
@@ -164,17 +181,32 @@ impl Vault {
         let ring = owned.ring();
         let key = DataKey::generate(self.algorithm);
         let wrapped = ring.wrap(person, &key);
-        let key = match owned.store.put(person, 0, wrapped).await {
-            Ok(_) => key,
+        let (key, made) = match owned.store.put(person, 0, wrapped).await {
+            Ok(_) => (key, true),
             Err(PutError::Conflict) => {
                 let stored = owned.store.last(person).await.map_err(Unavailable::Store)?;
                 let stored = stored.ok_or(KeyError::Erased)?;
-                ring.unwrap(person, &stored.wrapped)
-                    .map_err(Unavailable::Unwrap)?
+                let key = ring.unwrap(person, &stored.wrapped);
+                (key.map_err(Unavailable::Unwrap)?, false)
             }
             Err(PutError::Unavailable(error)) => return Err(Unavailable::Store(error).into()),
         };
-        Ok(self.remember(person, key, seen))
+        let key = self.remember(person, key, seen);
+        Ok(Created { key, made })
+    }
+
+    /// Stores a key again that may have been destroyed though something is sealed with it. Where the person has a key,
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the store does not answer; asking again settles it.
+    pub async fn restore(&self, person: PersonId, key: &DataKey) -> Result<(), Unavailable> {
+        let owned = self.owned()?;
+        let wrapped = owned.ring().wrap(person, key);
+        match owned.store.put(person, 0, wrapped).await {
+            Ok(_) | Err(PutError::Conflict) => Ok(()),
+            Err(PutError::Unavailable(error)) => Err(error.into()),
+        }
     }
 
     /// The keys of many new persons, in their order; the writes go to the store together.
@@ -217,6 +249,29 @@ impl Vault {
         &self,
         persons: &[PersonId],
     ) -> Result<HashMap<PersonId, Arc<DataKey>>, Unavailable> {
+        self.many(persons, |person, key, seen| {
+            self.remember(person, key, seen)
+        })
+        .await
+    }
+
+    /// As [`Vault::keys`], for a rebuild that goes through everybody once: those fetched are not remembered, so that they
+    /// don't drive out the keys of those who are asked for.
+    ///
+    /// # Errors
+    /// Where keys cannot be had.
+    pub async fn keys_in_passing(
+        &self,
+        persons: &[PersonId],
+    ) -> Result<HashMap<PersonId, Arc<DataKey>>, Unavailable> {
+        self.many(persons, |_, key, _| Arc::new(key)).await
+    }
+
+    async fn many(
+        &self,
+        persons: &[PersonId],
+        take: impl Fn(PersonId, DataKey, u64) -> Arc<DataKey> + Sync,
+    ) -> Result<HashMap<PersonId, Arc<DataKey>>, Unavailable> {
         let mut keys = HashMap::with_capacity(persons.len());
         let mut unknown = HashSet::new();
         for person in persons {
@@ -240,7 +295,7 @@ impl Vault {
             .buffer_unordered(CONCURRENT_READS);
         while let Some((some, seen)) = fetched.try_next().await? {
             for (person, key) in some {
-                keys.insert(person, self.remember(person, key, seen));
+                keys.insert(person, take(person, key, seen));
             }
         }
         drop(fetched);

@@ -5,6 +5,7 @@ mod support;
 
 use std::{collections::HashMap, sync::Arc};
 
+use async_nats::jetstream::stream::Config;
 use bytes::Bytes;
 use futures::future::join_all;
 use vault::{
@@ -206,8 +207,8 @@ async fn what_stands_before_a_divider_can_be_dropped(store: Store) {
     assert_eq!(store.count().await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn a_stream_that_could_lose_keys_is_refused() {
+/// A stream of the test's own, and where it would be.
+async fn own_stream() -> (async_nats::jetstream::Context, KeyStream, Config) {
     let nats = backing_services::testing::nats().await;
     let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     let own = uuid::Uuid::now_v7().simple();
@@ -216,25 +217,69 @@ async fn a_stream_that_could_lose_keys_is_refused() {
         subjects: format!("test.{own}"),
         ..KeyStream::default()
     };
-    let made = async_nats::jetstream::stream::Config {
+    let fit = Config {
         name: settings.name.clone(),
         subjects: vec![format!("{}.*", settings.subjects)],
         allow_direct: true,
         allow_atomic_publish: true,
-        max_age: std::time::Duration::from_secs(3_600),
-        ..Default::default()
+        ..Config::default()
     };
-    context.create_stream(made).await.unwrap();
-    match JetStreamKeyStore::open(context, settings.clone())
-        .await
-        .map(|_| ())
-    {
-        Err(OpenStoreError::Unsuitable { stream, setting }) => {
-            assert_eq!(
-                (stream, setting),
-                (settings.name, "max_age must be unlimited")
-            );
+    (context, settings, fit)
+}
+
+#[tokio::test]
+async fn a_stream_that_could_lose_or_spread_keys_or_keep_them_for_ever_is_refused() {
+    type Change = fn(&mut Config);
+    let changes: [(Change, &str); 6] = [
+        (
+            |config| config.deny_delete = true,
+            "deny_delete must be off",
+        ),
+        (|config| config.deny_purge = true, "deny_purge must be off"),
+        (
+            |config| config.max_age = std::time::Duration::from_secs(3_600),
+            "max_age must be unlimited",
+        ),
+        (
+            |config| config.max_messages = 1_000,
+            "max_msgs must be unlimited",
+        ),
+        (
+            |config| config.allow_message_ttl = true,
+            "allow_msg_ttl must be off",
+        ),
+        (
+            |config| config.subjects.push(format!("{}.more", config.name)),
+            "its subjects must be those of the keys and no others",
+        ),
+    ];
+    for (change, expected) in changes {
+        let (context, settings, mut made) = own_stream().await;
+        change(&mut made);
+        context.create_stream(made).await.unwrap();
+        let opened = JetStreamKeyStore::open(context, settings.clone()).await;
+        match opened.map(|_| ()) {
+            Err(OpenStoreError::Unsuitable { stream, setting }) => {
+                assert_eq!((stream, setting), (settings.name, expected));
+            }
+            other => panic!("{expected}: {other:?}"),
         }
-        other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_stream_is_made_only_by_who_is_to_make_it() {
+    let (context, settings, fit) = own_stream().await;
+    let not_to_make = KeyStream {
+        create: false,
+        ..settings.clone()
+    };
+    let opened = JetStreamKeyStore::open(context.clone(), not_to_make.clone()).await;
+    assert!(matches!(opened.map(|_| ()), Err(OpenStoreError::Absent(name)) if name == fit.name));
+    assert!(
+        context.get_stream(&fit.name).await.is_err(),
+        "nothing was made"
+    );
+    context.create_stream(fit).await.unwrap();
+    JetStreamKeyStore::open(context, not_to_make).await.unwrap();
 }

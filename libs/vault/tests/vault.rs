@@ -236,3 +236,22 @@ async fn a_key_that_was_on_its_way_while_it_was_forgotten_is_not_remembered() {
     vault.key(person).await.unwrap();
     assert_eq!(source.asked.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn who_made_a_key_is_told_and_one_that_is_missed_is_stored_again() {
+    let store = support::in_memory();
+    let [here, there] = [(); 2].map(|()| vault(&store, ring(&["k1"])));
+    let person = persons(1)[0];
+    let made = here.create_or_find(person).await.unwrap();
+    let found = there.create_or_find(person).await.unwrap();
+    assert!(made.made && !found.made);
+    assert_eq!(made.key.expose(), found.key.expose());
+    assert!(!here.create_or_find(person).await.unwrap().made);
+
+    there.restore(person, &found.key).await.unwrap();
+    assert_eq!(store.count().await.unwrap(), 1, "it is there");
+    here.erase(person).await.unwrap();
+    there.restore(person, &found.key).await.unwrap();
+    let again = here.key(person).await.unwrap();
+    assert_eq!(again.expose(), found.key.expose());
+}

@@ -17,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use vault::{BlindIndex, Vault};
 
 use crate::{
+    erased_table,
     grpc::{self, RegistryFace},
-    keys,
+    keys, lookup_keys,
     on_elder_erased::{self, OnElderErased},
     registry::{Parts, Registry},
     registry_elders::RegistryElders,
@@ -46,7 +47,9 @@ impl Application for App {
         let log = connections.own_log().await?;
         let vault = keys::vault(connections.nats, settings).await?;
         let pool = connections.database;
+        lookup_keys::settle(&log, &index, clock.now()).await?;
         readmodel::migrate(&pool).await?;
+        erased_table::destroy_what_came_back(&pool, &vault).await?;
 
         let projection = Runner::new(pool.clone(), Arc::clone(&log), {
             let (vault, index) = (vault.clone(), index.clone());
@@ -66,6 +69,7 @@ impl Application for App {
             clock,
             remembered_files: own.remembered_files,
             remembered_claims: own.remembered_claims,
+            largest_answer: settings.grpc.max_message_bytes,
         });
         Ok(Self {
             registry,
@@ -104,6 +108,7 @@ impl Application for App {
     fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
         let (log, pool) = (Arc::clone(&self.registry.log), self.registry.pool.clone());
         let followers = [self.registry.follower.clone(), self.erased.clone()];
+        let vault = self.registry.vault.clone();
         Box::pin(async move {
             let catching_up = async {
                 let head = connections::last_sequence(log.as_ref()).await;
@@ -116,6 +121,11 @@ impl Application for App {
                 // An empty log is caught up with before there are tables.
                 while !tables_are_there(&pool).await {
                     tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                // Again, now that the read model knows of every erasure: at the start it may have been behind the vault.
+                while let Err(error) = erased_table::destroy_what_came_back(&pool, &vault).await {
+                    tracing::warn!(%error, "it can't be seen whether keys of erased persons came back");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             };
             given_up.run_until_cancelled(catching_up).await;

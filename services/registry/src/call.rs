@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use civic::LocalDay;
-use eventlog::CommandContext;
+use eventlog::{CommandContext, RequestDigest};
 use service::{Caller, Clock, Deadline};
 use tonic::{Request, Status};
 use uuid::Uuid;
@@ -50,7 +50,7 @@ impl Call {
     pub(crate) fn context(
         &self,
         request_id: Uuid,
-        digest: [u8; 16],
+        digest: RequestDigest,
         division: Option<String>,
     ) -> CommandContext {
         CommandContext {

@@ -15,7 +15,7 @@ use elders::{
     event::{Circumstance, IdentityCorrected, ProfileUpdated, Residence},
     purpose,
 };
-use eventlog::{Committed, ExecuteError, Held, Loaded, UnitOfWork};
+use eventlog::{Committed, ExecuteError, Held, Loaded, RequestDigest, UnitOfWork};
 use proto::eldercare::registry::v1 as pb;
 use tonic::Status;
 use uuid::Uuid;
@@ -67,7 +67,7 @@ impl Registry {
         &self,
         call: &Call,
         addressed: &Addressed<T>,
-        digest: [u8; 16],
+        digest: RequestDigest,
         build: B,
     ) -> Result<Done, Status>
     where
@@ -104,7 +104,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<Command>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         self.change(call, command, digest, |_| async move {
             Ok(Some(command.what.clone()))
@@ -117,7 +117,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<ProfileChange>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         let change = &command.what;
         self.change(call, command, digest, |elder| async move {
@@ -125,22 +125,13 @@ impl Registry {
                 Some(remarks) => sealed_remarks(&*self.key(elder.id).await?, &elder, remarks),
                 None => None,
             };
-            // What holds on that day already is no change.
-            let held = elder.facts.on(change.on);
-            let update = ProfileUpdated {
+            Ok(Some(Command::UpdateProfile(ProfileUpdated {
                 on: Some(change.on),
-                categories: change.categories.filter(|set| *set != held.categories),
-                assistance: change.assistance.filter(|set| *set != held.assistance),
-                wanted_services: change
-                    .wanted_services
-                    .filter(|set| *set != held.wanted_services),
-                remarks: remarks.filter(|remarks| elder.remarks.as_ref() != Some(remarks)),
-            };
-            let nothing = ProfileUpdated {
-                on: update.on,
-                ..ProfileUpdated::default()
-            };
-            Ok((update != nothing).then_some(Command::UpdateProfile(update)))
+                categories: change.categories,
+                assistance: change.assistance,
+                wanted_services: change.wanted_services,
+                remarks,
+            })))
         })
         .await
     }
@@ -150,12 +141,13 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<Relocation>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         let relocation = &command.what;
         self.change(call, command, digest, |elder| async move {
             // Who records an arrival must be in charge there too.
-            call.caller.may_here(&relocation.village.division())?;
+            call.caller
+                .may_where_asked(&relocation.village.division())?;
             self.check_village(&relocation.village).await?;
             let before = elder.facts.on(relocation.on).residence;
             let home = match &relocation.home {
@@ -175,8 +167,7 @@ impl Registry {
                 village: relocation.village,
                 home,
             };
-            // Who lives there on that day already has not moved.
-            Ok((residence != before).then_some(Command::Relocate {
+            Ok(Some(Command::Relocate {
                 residence,
                 on: relocation.on,
             }))
@@ -189,7 +180,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<Assessment>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         let assessment = &command.what;
         self.change(call, command, digest, |elder| async move {
@@ -215,7 +206,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<Circumstance>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<(Done, Uuid), Status> {
         let done = self
             .change(call, command, digest, |_| async move {
@@ -251,7 +242,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<pb::ContactList>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         self.change(call, command, digest, |elder| async move {
             let key = self.key(elder.id).await?;
@@ -265,7 +256,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<Correction>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         let (elder, loaded) = self.file_for(command.elder, command.request_id).await?;
         let division = self.may_change(call, &loaded, command.request_id)?;
@@ -353,7 +344,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Addressed<String>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         let (elder, loaded) = self.file_for(command.elder, command.request_id).await?;
         let division = self.may_change(call, &loaded, command.request_id)?;

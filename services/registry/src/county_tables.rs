@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use civic::{DivisionCode, VillageCode};
 use decider::Decider as _;
-use eventlog::Loaded;
+use eventlog::{Loaded, RequestDigest};
 use proto::eldercare::registry::v1 as pb;
 use tonic::Status;
 
@@ -19,9 +19,9 @@ impl Registry {
         &self,
         call: &Call,
         table: &DivisionTable,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<pb::Committed, Status> {
-        call.caller.may_here(&table.county)?;
+        call.caller.may_where_asked(&table.county)?;
         let context = call.context(table.request_id, digest, Some(table.county.to_string()));
         let committed = self
             .counties

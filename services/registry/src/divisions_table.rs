@@ -80,13 +80,25 @@ pub(crate) async fn list(
     pool: &PgPool,
     division: Option<&DivisionCode>,
 ) -> Result<Vec<Division>, sqlx::Error> {
+    page(pool, division, None, usize::MAX).await
+}
+
+/// So many of them after a code.
+pub(crate) async fn page(
+    pool: &PgPool,
+    division: Option<&DivisionCode>,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Division>, sqlx::Error> {
     let range = division.map(DivisionRange::of);
     let rows = sqlx::query(
         "SELECT code, name FROM registry_elders.division \
-         WHERE $1::text IS NULL OR code >= $1 AND code < $2 ORDER BY code",
+         WHERE ($1::text IS NULL OR code >= $1 AND code < $2) AND code > $3 ORDER BY code LIMIT $4",
     )
     .bind(range.as_ref().map(DivisionRange::first))
     .bind(range.as_ref().map(DivisionRange::beyond))
+    .bind(after.unwrap_or_default())
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await?;
     rows.into_iter()

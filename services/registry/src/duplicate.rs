@@ -238,6 +238,11 @@ mod tests {
     #[test]
     fn a_pair_is_the_same_in_either_order() {
         assert_eq!(pair().id(), Pair::of(elder(1), elder(2)).unwrap().id());
+        // It is in logs: it must not change with the program.
+        assert_eq!(
+            pair().id().to_string(),
+            "fbcf93b5-1823-5f24-a245-561b8923107e"
+        );
         assert_eq!(Pair::of(elder(1), elder(1)), None);
     }
 

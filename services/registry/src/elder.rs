@@ -158,6 +158,7 @@ impl Decider for File {
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
         let elder = match (&self.0, command) {
             (elders::File::Absent, Command::Register(registered)) => {
+                nothing_before_birth(registered)?;
                 return Ok(vec![Event::Registered(registered.clone())]);
             }
             (elders::File::Absent, _) => return Err(Refusal::NotRegistered),
@@ -200,20 +201,19 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
     {
         return Err(Refusal::MergedInto(surviving));
     }
-    let lived = |field, day| {
-        if day < elder.facts.birth_date() {
-            Err(Refusal::BeforeBirth(field))
-        } else {
-            Ok(())
-        }
-    };
+    let lived = |field, day| not_before(elder.facts.birth_date(), field, day);
     Ok(match command {
         Command::CorrectIdentity(corrected) => vec![Event::IdentityCorrected(corrected.clone())],
         Command::Relocate { residence, on } => {
             lived("on", *on)?;
             vec![Event::Relocated(residence.clone(), *on)]
         }
-        Command::UpdateProfile(update) => vec![Event::ProfileUpdated(update.clone())],
+        Command::UpdateProfile(update) => {
+            if let Some(on) = update.on {
+                lived("on", on)?;
+            }
+            vec![Event::ProfileUpdated(update.clone())]
+        }
         Command::RecordAssessment {
             capability,
             items,
@@ -246,7 +246,10 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
                 on: *on,
             }]
         }
-        Command::RecordCircumstance(circumstance) => record_circumstance(elder, circumstance)?,
+        Command::RecordCircumstance(circumstance) => {
+            lived("circumstance.first_day", circumstance.first_day)?;
+            record_circumstance(elder, circumstance)?
+        }
         Command::EndCircumstance { id, last_day } => {
             let circumstance = elder
                 .facts
@@ -264,6 +267,9 @@ fn events_of(elder: &Elder, command: &Command) -> Result<Vec<Event>, Refusal> {
         }
         Command::SetContacts(contacts) => vec![Event::ContactsSet(contacts.clone())],
         Command::RecordConsent { state, spoken } => {
+            if let Some(at) = spoken.at {
+                lived("at", LocalDay::of(at))?;
+            }
             consent(elder, *state, *spoken).into_iter().collect()
         }
         Command::RecordDeath { on, today } => {
@@ -368,12 +374,13 @@ fn record_circumstance(elder: &Elder, circumstance: &Circumstance) -> Result<Vec
         return Err(Refusal::LastDayBeforeFirst);
     }
     let known = elder.facts.circumstances().iter().any(|one| {
-        (one.kind, one.first_day, one.last_day)
-            == (
-                circumstance.kind,
-                circumstance.first_day,
-                circumstance.last_day,
-            )
+        one.id == circumstance.id
+            || (one.kind, one.first_day, one.last_day)
+                == (
+                    circumstance.kind,
+                    circumstance.first_day,
+                    circumstance.last_day,
+                )
     });
     Ok(if known {
         Vec::new()
@@ -400,20 +407,89 @@ fn consent(elder: &Elder, state: ConsentState, spoken: Spoken) -> Option<Event> 
     }
 }
 
-/// Drops the events that would leave the file as it is: what it says already is not written again.
+/// Drops what would leave the file as it is, whole events and parts of a profile: what it says already is not written
+/// again. A fact that holds on its day since an earlier one is not known by that: said again from a later day, it stands
+/// against what is yet recorded for the days between (domain section 2, of two facts the later day prevails).
 fn without_what_is_known(elder: &Elder, events: Vec<Event>) -> Vec<Event> {
     let mut now = elder.clone();
+    let mut changes = |event: &Event| {
+        if matches!(event, Event::Erased { .. }) {
+            return true;
+        }
+        let before = now.clone();
+        now.apply(event);
+        now != before
+    };
     events
         .into_iter()
-        .filter(|event| {
-            if matches!(event, Event::Erased { .. }) {
-                return true;
+        .filter_map(|event| {
+            if let Event::ProfileUpdated(update) = event {
+                let mut part = |part: ProfileUpdated| {
+                    let event = Event::ProfileUpdated(ProfileUpdated {
+                        on: update.on,
+                        ..part
+                    });
+                    changes(&event)
+                };
+                let news = ProfileUpdated {
+                    on: update.on,
+                    categories: update.categories.filter(|set| {
+                        part(ProfileUpdated {
+                            categories: Some(*set),
+                            ..ProfileUpdated::default()
+                        })
+                    }),
+                    assistance: update.assistance.filter(|set| {
+                        part(ProfileUpdated {
+                            assistance: Some(*set),
+                            ..ProfileUpdated::default()
+                        })
+                    }),
+                    wanted_services: update.wanted_services.filter(|set| {
+                        part(ProfileUpdated {
+                            wanted_services: Some(*set),
+                            ..ProfileUpdated::default()
+                        })
+                    }),
+                    remarks: update.remarks.clone().filter(|remarks| {
+                        part(ProfileUpdated {
+                            remarks: Some(remarks.clone()),
+                            ..ProfileUpdated::default()
+                        })
+                    }),
+                };
+                let nothing = ProfileUpdated {
+                    on: update.on,
+                    ..ProfileUpdated::default()
+                };
+                return (news != nothing).then_some(Event::ProfileUpdated(news));
             }
-            let before = now.clone();
-            now.apply(event);
-            now != before
+            changes(&event).then_some(event)
         })
         .collect()
+}
+
+/// Refuses a registration with a fact that bears a day before the elder's birth.
+fn nothing_before_birth(registered: &Registered) -> Result<(), Refusal> {
+    let lived = |field, day| not_before(registered.birth_date, field, day);
+    if let Some(assessed_on) = registered.capability.assessed_on {
+        lived("capability.assessed_on", assessed_on)?;
+    }
+    for circumstance in &registered.circumstances {
+        lived("circumstances.first_day", circumstance.first_day)?;
+    }
+    if let Some(at) = registered.consent.spoken.at {
+        lived("consent.at", LocalDay::of(at))?;
+    }
+    Ok(())
+}
+
+fn not_before(birth: LocalDay, field: &'static str, day: LocalDay) -> Result<(), Refusal> {
+    if day < birth {
+        Err(Refusal::BeforeBirth(field))
+    } else {
+        Ok(())
+    }
 }
 
 fn not_after(today: LocalDay, field: &'static str, day: LocalDay) -> Result<(), Refusal> {

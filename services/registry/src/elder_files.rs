@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     division_range::DivisionRange,
     elder,
-    elders_table::{bits, place},
+    elders_rows::{bits, place},
 };
 
 /// The longest chain of merges that is followed.

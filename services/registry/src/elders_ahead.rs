@@ -109,7 +109,8 @@ impl Ahead for EldersAhead {
             }
         }
         // If keys can't be had now, they are asked for again when their turn comes.
-        let keys: HashMap<Uuid, Arc<DataKey>> = self.vault.keys(&named).await.unwrap_or_default();
+        let keys: HashMap<Uuid, Arc<DataKey>> =
+            self.vault.keys_in_passing(&named).await.unwrap_or_default();
         let prepared: Vec<_> = decoded
             .into_iter()
             .map(|(sequence, person, events)| {

@@ -8,90 +8,21 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, NaiveDate, Utc};
-use civic::{ElderId, Set, Term};
-use elders::{Event, codec, event::Source};
+use chrono::{DateTime, Utc};
+use civic::ElderId;
+use elders::{Event, codec};
 use eventlog::{DecodeError, Record};
 use moka::sync::Cache;
-use readmodel::{ApplyError, Parked, Phase, copy_rows};
+use readmodel::{ApplyError, Parked, Phase};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 use vault::{BlindIndex, Vault};
 
 use crate::{
     elders_ahead::{EldersAhead, Prepared},
+    elders_rows::{Changes, ElderRow, FactRow},
     fact_spans::{Span, spans},
 };
-
-/// The tables. `requests` is a row of 40 bytes for each record: request id, sequence, digest.
-pub(crate) const DDL: &str = "
-CREATE TABLE elder (
-    elder_id uuid PRIMARY KEY,
-    version bigint NOT NULL,
-    complete boolean NOT NULL,
-    registered_at timestamptz NOT NULL,
-    identity_claim text COLLATE \"C\" NOT NULL,
-    name_digest bytea,
-    merged_into uuid,
-    requests bytea NOT NULL,
-    file bytea NOT NULL
-);
-ALTER TABLE elder ALTER COLUMN file SET STORAGE EXTERNAL;
-ALTER TABLE elder ALTER COLUMN requests SET STORAGE EXTERNAL;
-CREATE TABLE fact (
-    elder_id uuid NOT NULL,
-    first_day date NOT NULL,
-    last_day date NOT NULL,
-    division_code text COLLATE \"C\" NOT NULL,
-    status smallint NOT NULL,
-    sex smallint NOT NULL,
-    birth_date date NOT NULL,
-    categories integer NOT NULL,
-    assistance integer NOT NULL,
-    capability smallint NOT NULL,
-    observations integer NOT NULL,
-    handicap_grade smallint NOT NULL,
-    consent smallint NOT NULL,
-    source smallint NOT NULL,
-    PRIMARY KEY (elder_id, first_day)
-);
-";
-
-/// What only readers need.
-pub(crate) const INDEXES: &str = "
-CREATE INDEX elder_identity_claim ON elder (identity_claim);
-CREATE INDEX elder_name_digest ON elder (name_digest);
-CREATE INDEX fact_division ON fact (division_code, elder_id);
-";
-
-const ELDER_COLUMNS: &[&str] = &[
-    "elder_id",
-    "version",
-    "complete",
-    "registered_at",
-    "identity_claim",
-    "name_digest",
-    "merged_into",
-    "requests",
-    "file",
-];
-
-const FACT_COLUMNS: &[&str] = &[
-    "elder_id",
-    "first_day",
-    "last_day",
-    "division_code",
-    "status",
-    "sex",
-    "birth_date",
-    "categories",
-    "assistance",
-    "capability",
-    "observations",
-    "handicap_grade",
-    "consent",
-    "source",
-];
 
 /// The domain of name digests.
 pub(crate) const NAME: &str = "name";
@@ -183,7 +114,7 @@ impl EldersTable {
             }
         }
         self.digest_names(&mut touched).await?;
-        write(db, &touched, phase).await?;
+        changes(&touched)?.write(db, phase).await?;
         for (elder, touched) in touched {
             if touched.now.file == elders::File::Erased {
                 // A vault of another process learns of the erasure here.
@@ -389,239 +320,51 @@ impl Touched {
     }
 }
 
-/// A row of `elder`, ready to be written.
-struct ElderRow<'a> {
-    elder: Uuid,
-    kept: &'a Kept,
-    claim: &'a str,
-    merged_into: Option<Uuid>,
-    requests: &'a [u8],
-    file: Vec<u8>,
-}
-
-/// A row of `fact`.
-struct FactRow {
-    elder: Uuid,
-    first_day: NaiveDate,
-    last_day: NaiveDate,
-    division_code: String,
-    status: i16,
-    sex: i16,
-    birth_date: NaiveDate,
-    categories: i32,
-    assistance: i32,
-    capability: i16,
-    observations: i32,
-    handicap_grade: i16,
-    consent: i16,
-    source: i16,
-}
-
-async fn write(
-    db: &mut PgConnection,
-    touched: &HashMap<ElderId, Touched>,
-    phase: Phase,
-) -> Result<(), ApplyError> {
-    let (mut new, mut changed, mut facts) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut gone, mut stale) = (Vec::new(), Vec::new());
-    // In the order of the keys: neighbours in an index are written together.
+/// What becomes of the rows, in the order of the keys: neighbours in an index are written together.
+fn changes(touched: &HashMap<ElderId, Touched>) -> Result<Changes<'_>, ApplyError> {
+    let mut changes = Changes::default();
     let mut ordered: Vec<_> = touched.iter().collect();
     ordered.sort_unstable_by_key(|(elder, _)| **elder);
     for (elder, touched) in ordered {
         let (id, kept) = (elder.as_uuid(), &touched.now);
-        let spans = kept.spans();
-        if kept.stored && spans != touched.spans_before {
-            stale.push(id);
-        }
-        match kept.file.open() {
-            Some(file) => {
-                if !kept.stored || spans != touched.spans_before {
-                    facts.extend(spans.iter().map(|span| FactRow::new(id, file, span)));
-                }
-                let row = ElderRow {
-                    elder: id,
-                    kept,
-                    claim: &file.identity_claim,
-                    merged_into: file.merged_into.map(Uuid::from),
-                    requests: &touched.requests,
-                    file: postcard::to_allocvec(&kept.file)
-                        .map_err(|_failed| ApplyError::Poison("a file can't be written down"))?,
-                };
-                if kept.stored {
-                    changed.push(row)
-                } else {
-                    new.push(row)
-                }
+        let Some(file) = kept.file.open() else {
+            if kept.stored {
+                changes.gone.push(id);
             }
-            None if kept.stored => gone.push(id),
-            None => {}
+            continue;
+        };
+        let row = ElderRow {
+            elder: id,
+            version: kept.version,
+            complete: kept.complete,
+            registered_at: kept.registered_at,
+            name_digest: kept.name_digest.as_deref(),
+            claim: &file.identity_claim,
+            merged_into: file.merged_into.map(Uuid::from),
+            requests: &touched.requests,
+            file: postcard::to_allocvec(&kept.file)
+                .map_err(|_failed| ApplyError::Poison("a file can't be written down"))?,
+        };
+        let (before, now) = (&touched.spans_before, kept.spans());
+        if kept.stored {
+            changes.changed.push(row);
+            let dropped = before.iter().filter(|span| {
+                now.iter()
+                    .all(|standing| standing.first_day != span.first_day)
+            });
+            changes
+                .dropped_facts
+                .extend(dropped.map(|span| (id, span.first_day.date())));
+            let different = now.iter().filter(|span| !before.contains(span));
+            changes
+                .changed_facts
+                .extend(different.map(|span| FactRow::new(id, file, span)));
+        } else {
+            changes.opened.push(row);
+            changes
+                .opened_facts
+                .extend(now.iter().map(|span| FactRow::new(id, file, span)));
         }
     }
-    delete(db, &gone, &stale).await?;
-    if phase == Phase::Rebuild {
-        copy_elders(db, &new).await?;
-        copy_facts(db, &facts).await?;
-        upsert_elders(db, &changed).await?;
-    } else {
-        new.append(&mut changed);
-        upsert_elders(db, &new).await?;
-        insert_facts(db, &facts).await?;
-    }
-    Ok(())
-}
-
-async fn delete(db: &mut PgConnection, gone: &[Uuid], stale: &[Uuid]) -> Result<(), ApplyError> {
-    if !gone.is_empty() {
-        sqlx::query("DELETE FROM elder WHERE elder_id = ANY($1)")
-            .bind(gone)
-            .execute(&mut *db)
-            .await?;
-    }
-    if !stale.is_empty() {
-        sqlx::query("DELETE FROM fact WHERE elder_id = ANY($1)")
-            .bind(stale)
-            .execute(&mut *db)
-            .await?;
-    }
-    Ok(())
-}
-
-async fn copy_elders(db: &mut PgConnection, rows: &[ElderRow<'_>]) -> Result<(), ApplyError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    copy_rows(db, "elder", ELDER_COLUMNS, rows, |to, row| {
-        to.put(row.elder)
-            .put(row.kept.version.cast_signed())
-            .put(row.kept.complete)
-            .put(row.kept.registered_at)
-            .put(row.claim)
-            .put(row.kept.name_digest.as_deref())
-            .put(row.merged_into)
-            .put(row.requests)
-            .put(&row.file);
-    })
-    .await?;
-    Ok(())
-}
-
-async fn copy_facts(db: &mut PgConnection, rows: &[FactRow]) -> Result<(), ApplyError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    copy_rows(db, "fact", FACT_COLUMNS, rows, |to, row| {
-        to.put(row.elder)
-            .put(row.first_day)
-            .put(row.last_day)
-            .put(&row.division_code)
-            .put(row.status)
-            .put(row.sex)
-            .put(row.birth_date)
-            .put(row.categories)
-            .put(row.assistance)
-            .put(row.capability)
-            .put(row.observations)
-            .put(row.handicap_grade)
-            .put(row.consent)
-            .put(row.source);
-    })
-    .await?;
-    Ok(())
-}
-
-async fn upsert_elders(db: &mut PgConnection, rows: &[ElderRow<'_>]) -> Result<(), ApplyError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO elder (elder_id, version, complete, registered_at, identity_claim, name_digest, merged_into, \
-                            requests, file) \
-         SELECT * FROM unnest($1::uuid[], $2::int8[], $3::bool[], $4::timestamptz[], $5::text[], $6::bytea[], \
-                              $7::uuid[], $8::bytea[], $9::bytea[]) \
-         ON CONFLICT (elder_id) DO UPDATE SET \
-             version = excluded.version, complete = excluded.complete, identity_claim = excluded.identity_claim, \
-             name_digest = excluded.name_digest, merged_into = excluded.merged_into, \
-             requests = elder.requests || excluded.requests, file = excluded.file",
-    )
-    .bind(rows.iter().map(|row| row.elder).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.kept.version.cast_signed()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.kept.complete).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.kept.registered_at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.claim).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.kept.name_digest.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.merged_into).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.requests).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.file.as_slice()).collect::<Vec<_>>())
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-async fn insert_facts(db: &mut PgConnection, rows: &[FactRow]) -> Result<(), ApplyError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO fact (elder_id, first_day, last_day, division_code, status, sex, birth_date, categories, \
-                           assistance, capability, observations, handicap_grade, consent, source) \
-         SELECT * FROM unnest($1::uuid[], $2::date[], $3::date[], $4::text[], $5::int2[], $6::int2[], $7::date[], \
-                              $8::int4[], $9::int4[], $10::int2[], $11::int4[], $12::int2[], $13::int2[], $14::int2[])",
-    )
-    .bind(rows.iter().map(|row| row.elder).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.first_day).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.last_day).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.division_code.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.status).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.sex).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.birth_date).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.categories).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.assistance).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.capability).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.observations).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.handicap_grade).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.consent).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.source).collect::<Vec<_>>())
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-impl FactRow {
-    fn new(elder: Uuid, file: &elders::Elder, span: &Span) -> Self {
-        let facts = &span.facts;
-        Self {
-            elder,
-            first_day: span.first_day.date(),
-            last_day: span.last_day.date(),
-            division_code: facts.village.as_str().to_owned(),
-            status: place(facts.status),
-            sex: place(facts.sex),
-            birth_date: facts.birth_date.date(),
-            categories: bits(facts.categories),
-            assistance: bits(facts.assistance),
-            capability: place(facts.capability),
-            observations: bits(facts.observations),
-            handicap_grade: facts
-                .handicap_grade
-                .map_or(0, |grade| i16::from(grade.number())),
-            consent: place(facts.consent),
-            source: match file.source {
-                Source::Api => 0,
-                Source::Survey => 1,
-            },
-        }
-    }
-}
-
-/// A word as a column holds it: its place in its list.
-pub(crate) fn place<T: Term>(word: T) -> i16 {
-    i16::try_from(word.index()).expect("a list has 32 words at most")
-}
-
-/// A set of words as a column holds it: a bit for each.
-pub(crate) fn bits<T: Term>(words: Set<T>) -> i32 {
-    words
-        .iter()
-        .fold(0_u32, |bits, word| bits | 1 << word.index())
-        .cast_signed()
+    Ok(changes)
 }

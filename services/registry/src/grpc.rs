@@ -1,44 +1,34 @@
 //! The gRPC face of the registry: parse, execute, answer. No rule lives here.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::pin::Pin;
 
-use futures::{Stream, StreamExt as _, stream};
+use eventlog::RequestDigest;
+use futures::{Stream, StreamExt as _};
 use prost::Message;
 use proto::eldercare::registry::v1::{self as pb, registry_service_server::RegistryService};
-use service::{Action, Actions, errors};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use service::{Action, Actions};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     call::Call,
     commands::Done,
-    divisions_table, parse, refusals,
+    parse,
     registry::Registry,
-    survey::upload::{self, Upload},
+    survey::imports::{self, Imports},
 };
-
-/// How long the next piece of a workbook may take.
-const NEXT_PIECE: Duration = Duration::from_secs(30);
-
-/// How many messages of an import wait for a slow reader.
-const UNREAD: usize = 1_024;
-
-/// The size of the pieces of a file that is sent out.
-const PIECE: usize = 256 << 10;
 
 /// The gRPC face.
 #[derive(Clone)]
 pub(crate) struct RegistryFace {
     registry: Registry,
-    imports: Arc<Semaphore>,
+    imports: Imports,
 }
 
 impl RegistryFace {
     pub(crate) fn new(registry: Registry) -> Self {
         Self {
             registry,
-            imports: upload::places(),
+            imports: Imports::default(),
         }
     }
 }
@@ -123,7 +113,7 @@ impl RegistryFace {
         &self,
         method: &'static str,
         request: Request<T>,
-    ) -> Result<(Call, T, [u8; 16]), Status> {
+    ) -> Result<(Call, T, RequestDigest), Status> {
         let call = self.call(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(message.request_id());
@@ -473,42 +463,17 @@ impl RegistryService for RegistryFace {
             .map(Response::new)
     }
 
-    type ImportSurveyStream = ReceiverStream<Result<pb::ImportSurveyResponse, Status>>;
+    type ImportSurveyStream = imports::Answers;
 
     async fn import_survey(
         &self,
         request: Request<Streaming<pb::ImportSurveyRequest>>,
     ) -> Answer<Self::ImportSurveyStream> {
         let call = self.call(&request)?;
-        let mut pieces = request.into_inner();
-        let first = next_piece(&mut pieces).await?;
-        let Some(pb::import_survey_request::Part::Options(options)) =
-            first.and_then(|message| message.part)
-        else {
-            return Err(
-                service::Violation::new("options", "REQUIRED", "come first", "须在最前").into(),
-            );
-        };
-        let options = parse::queries::import_options(&options)?;
-        call.caller.may_here(&options.town)?;
-        // Before the workbook is taken in, so that waiting imports hold no memory.
-        let place = Arc::clone(&self.imports)
-            .acquire_owned()
-            .await
-            .map_err(|_closed| errors::shutting_down())?;
-        let mut upload = Upload::new();
-        while let Some(message) = next_piece(&mut pieces).await? {
-            upload.take(message)?;
-        }
-        let (sender, answers) = mpsc::channel(UNREAD);
-        let registry = self.registry.clone();
-        tokio::spawn(async move {
-            registry
-                .import_survey(call, options, upload.finish(), sender)
-                .await;
-            drop(place);
-        });
-        Ok(Response::new(ReceiverStream::new(answers)))
+        let answers = self
+            .imports
+            .import(self.registry.clone(), call, request.into_inner());
+        answers.await.map(Response::new)
     }
 
     type ExportSummaryStream = Answers<pb::ExportSummaryResponse>;
@@ -519,13 +484,11 @@ impl RegistryService for RegistryFace {
     ) -> Answer<Self::ExportSummaryStream> {
         let call = self.call(&request)?;
         let asked = parse::queries::export_summary(request.get_ref(), call.today())?;
-        let book = bytes::Bytes::from(self.registry.export_summary(&call, &asked).await?);
-        let pieces = (0..book.len()).step_by(PIECE).map(move |start| {
-            let chunk = book.slice(start..(start + PIECE).min(book.len()));
-            Ok(pb::ExportSummaryResponse { chunk })
-        });
+        let book = self.registry.export_summary(&call, &asked).await?;
         Ok(Response::new(
-            stream::iter(pieces.collect::<Vec<_>>()).boxed(),
+            book.pieces()
+                .map(|chunk| Ok(pb::ExportSummaryResponse { chunk }))
+                .boxed(),
         ))
     }
 
@@ -575,23 +538,10 @@ impl RegistryService for RegistryFace {
         request: Request<pb::ListDivisionsRequest>,
     ) -> Answer<pb::ListDivisionsResponse> {
         let call = self.call(&request)?;
-        let (division, min_position) = parse::queries::list_divisions(request.get_ref())?;
-        self.registry.reach(&call, min_position.as_ref()).await?;
-        let divisions = divisions_table::list(&self.registry.pool, division.as_ref());
-        let divisions = divisions.await.map_err(refusals::of_database)?;
-        let divisions = divisions
-            .iter()
-            .map(crate::divisions::Division::to_proto)
-            .collect();
-        Ok(Response::new(pb::ListDivisionsResponse { divisions }))
+        let asked = parse::queries::list_divisions(request.into_inner())?;
+        self.registry
+            .divisions(&call, &asked)
+            .await
+            .map(Response::new)
     }
-}
-
-/// The next piece of an upload; a client that stops sending does not hold its place for ever.
-async fn next_piece(
-    pieces: &mut Streaming<pb::ImportSurveyRequest>,
-) -> Result<Option<pb::ImportSurveyRequest>, Status> {
-    tokio::time::timeout(NEXT_PIECE, pieces.message())
-        .await
-        .map_err(|_elapsed| errors::deadline_exceeded())?
 }

@@ -6,10 +6,10 @@ use elders::{
     event::{Capability, Circumstance, Consent, Registered, Residence, Spoken},
     purpose,
 };
-use eventlog::{Position, Record, Repository};
+use eventlog::{Position, RawEvent, Record};
 use prost::Message;
 use proto::eldercare::registry::v1 as pb;
-use service::access;
+use service::{AnswerRoom, access};
 use tonic::Status;
 use uuid::Uuid;
 use vault::{DataKey, Sealed};
@@ -17,7 +17,6 @@ use vault::{DataKey, Sealed};
 use crate::{
     answer::{self, timestamp},
     call::Call,
-    elder::File,
     parse::queries::History,
     refusals,
     registry::Registry,
@@ -30,19 +29,9 @@ impl Registry {
         call: &Call,
         history: &History,
     ) -> Result<pb::GetElderHistoryResponse, Status> {
-        let (elder, loaded) = self.file_for(history.elder, Uuid::nil()).await?;
-        self.may_change(call, &loaded, Uuid::nil())?;
-        let subject = Repository::<File>::subject(&elder.to_string())
-            .map_err(|error| service::errors::internal(&error))?;
-        // The record in which the page before ended may have further events.
-        let after = history
-            .after
-            .map_or(0, |(sequence, _)| sequence.saturating_sub(1));
-        let records = self
-            .log
-            .read(&subject, after)
-            .await
-            .map_err(|error| refusals::of_loading(error.into()))?;
+        let file = self.standing_records(history.elder).await?;
+        self.may_change(call, &file.file(None), Uuid::nil())?;
+        let elder = file.elder;
         let key = match self.vault.key(elder.as_uuid()).await {
             Ok(key) => Some(key),
             Err(vault::KeyError::Erased) => None,
@@ -56,7 +45,8 @@ impl Registry {
         let mut changes = Vec::new();
         let mut last = None;
         let mut next_page_token = String::new();
-        'records: for record in &records {
+        let mut room = AnswerRoom::within(self.largest_answer);
+        'records: for record in &file.records {
             for (raw, place) in record.events.iter().zip(0_u32..) {
                 if history
                     .after
@@ -64,20 +54,22 @@ impl Registry {
                 {
                     continue;
                 }
-                if changes.len() == history.size {
+                let change = match codec::decode(raw) {
+                    Ok(event) => told.change(record, &event),
+                    Err(_unreadable) => told.unreadable(record, raw),
+                };
+                if changes.len() == history.size || !room.takes(&change) {
                     next_page_token = last
                         .map(|(sequence, place)| history.token(sequence, place))
                         .unwrap_or_default();
                     break 'records;
                 }
-                let event =
-                    codec::decode(raw).map_err(|error| service::errors::internal(&error))?;
-                changes.push(told.change(record, &event));
+                changes.push(change);
                 last = Some((record.sequence, place));
             }
         }
         if key.is_some() {
-            access::record(&call.caller, "GetElderHistory", &[elder]);
+            access::record(&call.caller, "GetElderHistory", [elder]);
         }
         Ok(pb::GetElderHistoryResponse {
             changes,
@@ -110,6 +102,21 @@ impl Telling<'_> {
             reason,
             fields: words.0,
             request_id: record.metadata.request_id.to_string(),
+            unreadable: false,
+        }
+    }
+
+    /// What this program can't read: who, when and its name are known all the same.
+    fn unreadable(&self, record: &Record, raw: &RawEvent) -> pb::ElderChange {
+        let name = raw.event_type.rsplit('.').next().unwrap_or_default();
+        pb::ElderChange {
+            position: Position::new(self.stream, record.sequence).to_string(),
+            recorded_at: Some(timestamp(record.metadata.time)),
+            actor: record.metadata.actor.clone(),
+            event: name.to_owned(),
+            request_id: record.metadata.request_id.to_string(),
+            unreadable: true,
+            ..pb::ElderChange::default()
         }
     }
 

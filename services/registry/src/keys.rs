@@ -24,6 +24,7 @@ pub(crate) async fn vault(
     let stream = KeyStream {
         replicas: settings.nats.replicas,
         gather,
+        create: settings.nats.create_streams,
         ..KeyStream::default()
     };
     let store = JetStreamKeyStore::open(jetstream::new(client), stream).await?;
@@ -75,7 +76,7 @@ pub fn blind_index(settings: &Settings) -> anyhow::Result<BlindIndex> {
         Some(key) => keys(
             "vault.index_key",
             (&vault.index_key_id, key),
-            &BTreeMap::new(),
+            &vault.previous_index_keys,
         )?,
         None if settings.is_local() => BlindIndex::local_default_config(),
         None => bail!("`vault.index_key` is missing: configure 32 random bytes in Base64"),

@@ -2,7 +2,8 @@
 //!
 //! In reading order:
 //!
-//! - The domain, without I/O: [`elder`] (a file), [`identity`] (the claim to an ID number), [`duplicate`] (a pair that may
+//! - The domain, without I/O: [`elder`] (a file), [`identity`] (the claim to an ID number), [`lookup_keys`]
+//!   (under which keys claims are found), [`duplicate`] (a pair that may
 //!   be one person), [`divisions`] (a county's table), [`survey`] (workbooks and the judgement of their rows),
 //!   [`annex1`] and [`annex3`] (printed forms).
 //! - Commands: requests are read in `parse`, carried out in `registration`, `commands`, `reviews`, `county_tables` and
@@ -18,6 +19,7 @@ pub mod divisions;
 pub mod duplicate;
 pub mod elder;
 pub mod identity;
+pub mod lookup_keys;
 pub mod survey;
 
 mod printing;
@@ -36,14 +38,18 @@ mod refusals;
 mod registration;
 mod registry;
 mod reviews;
+mod room;
 
 mod division_range;
 mod divisions_table;
 mod duplicates_table;
 mod elder_files;
 mod elders_ahead;
+mod elders_rows;
 mod elders_table;
+mod erased_table;
 mod fact_spans;
+mod file_records;
 mod statistics;
 
 pub mod on_elder_erased;

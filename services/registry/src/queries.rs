@@ -4,9 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use civic::{ElderId, LocalDay};
-use eventlog::{Loaded, Repository};
+use elders::Elder;
 use proto::eldercare::registry::v1 as pb;
-use service::access;
+use service::{AnswerRoom, Violation, access};
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
@@ -14,13 +14,15 @@ use vault::DataKey;
 use crate::{
     answer::{self, Moment, Shown},
     call::Call,
-    duplicates_table,
-    elder::File,
+    divisions::Division,
+    divisions_table, duplicates_table,
     elder_files::{FoundFile, ListedFiles},
     elders_table, parse,
-    parse::queries::{DuplicateFilter, ElderFilter, Get, InDivision, Listed, SearchBy},
+    parse::queries::{
+        DivisionPage, DuplicateFilter, ElderFilter, Get, InDivision, Listed, SearchBy,
+    },
     refusals,
-    registry::Registry,
+    registry::{LONGEST_CHAIN, Registry},
     statistics,
 };
 
@@ -29,20 +31,25 @@ impl Registry {
     pub(crate) async fn get(&self, call: &Call, get: &Get) -> Result<pb::Elder, Status> {
         self.reach(call, get.min_position.as_ref()).await?;
         let (file, moment) = match get.as_of {
-            None => (
-                self.files
-                    .get(get.elder)
-                    .await
-                    .map_err(refusals::of_database)?,
-                call.moment(),
-            ),
-            Some(instant) => (
-                self.as_known_at(get.elder, instant).await?,
-                Moment::at(instant),
-            ),
+            None => {
+                let file = self.files.get(get.elder).await;
+                let file = file.map_err(refusals::of_database)?;
+                let file = file.ok_or_else(refusals::elder_not_found)?;
+                call.caller
+                    .may_here(&residence(&file.elder, call.today()))?;
+                (file, call.moment())
+            }
+            Some(instant) => {
+                // Who may read of the past is who is in charge now, wherever the elder lived then.
+                let stands = self.standing_records(get.elder).await?.file(None);
+                let stands = stands.state.0.open();
+                let stands = stands.ok_or_else(refusals::elder_not_found)?;
+                call.caller.may_here(&residence(stands, call.today()))?;
+                let file = self.as_known_at(get.elder, instant).await?;
+                let file = file.ok_or_else(refusals::elder_not_found)?;
+                (file, Moment::at(instant))
+            }
         };
-        let file = file.ok_or_else(refusals::elder_not_found)?;
-        call.caller.may_here(&residence(&file, call.today()))?;
         if !get.personal {
             return Ok(answer::elder(shown(&file), moment, None));
         }
@@ -50,7 +57,7 @@ impl Registry {
         let Some(key) = self.key_of(file.elder.id).await? else {
             return Err(refusals::elder_not_found());
         };
-        access::record(&call.caller, "GetElder", &[file.elder.id]);
+        access::record(&call.caller, "GetElder", [file.elder.id]);
         Ok(answer::elder(shown(&file), moment, Some(&key)))
     }
 
@@ -62,34 +69,23 @@ impl Registry {
         }
     }
 
-    /// The file as its records up to an instant leave it; of a file merged by then, the one that stood for it.
+    /// The file as its records up to an instant leave it; of a file merged by then, the one that stood for it. Of an
+    /// erased person nothing is told of any time.
     async fn as_known_at(
         &self,
         elder: ElderId,
         instant: DateTime<Utc>,
     ) -> Result<Option<FoundFile>, Status> {
         let mut id = elder;
-        for _ in 0..16 {
-            let subject = Repository::<File>::subject(&id.to_string())
-                .map_err(|error| service::errors::internal(&error))?;
-            let records = self
-                .log
-                .read(&subject, 0)
-                .await
-                .map_err(|error| refusals::of_loading(error.into()))?;
-            let Some(first) = records.first() else {
+        for _ in 0..LONGEST_CHAIN {
+            let records = self.records_of(id).await?;
+            if records.erased() {
                 return Ok(None);
-            };
-            let registered_at = first.metadata.time;
-            let mut loaded = Loaded::<File>::default();
-            for record in records
-                .iter()
-                .take_while(|record| record.metadata.time <= instant)
-            {
-                loaded.take_in(record).map_err(refusals::of_loading)?;
             }
-            let version = loaded.sequence;
-            let elders::File::Open(elder) = loaded.state.0 else {
+            let known = records.file(Some(instant));
+            let (elders::File::Open(elder), Some(registered_at)) =
+                (known.state.0, records.registered_at())
+            else {
                 return Ok(None);
             };
             match elder.merged_into {
@@ -97,7 +93,7 @@ impl Registry {
                 None => {
                     return Ok(Some(FoundFile {
                         elder,
-                        version,
+                        version: known.sequence,
                         registered_at,
                     }));
                 }
@@ -118,7 +114,7 @@ impl Registry {
             .get_many(&batch.elders)
             .await
             .map_err(refusals::of_database)?;
-        found.retain(|_, file| call.caller.reaches(&residence(file, call.today())));
+        found.retain(|_, file| call.caller.reaches(&residence(&file.elder, call.today())));
         let missing = batch
             .elders
             .iter()
@@ -129,11 +125,20 @@ impl Registry {
             .iter()
             .filter_map(|elder| found.get(elder).cloned())
             .collect();
-        let elders = self
+        let shown = self
             .show(call, "BatchGetElders", &files, batch.personal)
             .await?;
+        if shown.files < files.len() {
+            return Err(Violation::new(
+                "elder_ids",
+                "ANSWER_TOO_LARGE",
+                "name more files than one answer can hold: ask for fewer at a time",
+                "所查档案超出单次答复的容量，请分批查询",
+            )
+            .into());
+        }
         Ok(pb::BatchGetEldersResponse {
-            elders,
+            elders: shown.elders,
             missing_elder_ids,
         })
     }
@@ -145,7 +150,7 @@ impl Registry {
         listed: &Listed<ElderFilter>,
     ) -> Result<pb::ListEldersResponse, Status> {
         let filter = &listed.filter;
-        call.caller.may_here(&filter.division)?;
+        call.caller.may_where_asked(&filter.division)?;
         self.reach(call, listed.min_position.as_ref()).await?;
         let files = self.files.list(ListedFiles {
             division: &filter.division,
@@ -159,11 +164,12 @@ impl Registry {
         });
         let (files, next_page_token) =
             page(listed, files.await.map_err(refusals::of_database)?, file_id);
-        let elders = self
+        let shown = self
             .show(call, "ListElders", &files, filter.personal)
             .await?;
+        let next_page_token = shown.token(listed, &files, next_page_token);
         Ok(pb::ListEldersResponse {
-            elders,
+            elders: shown.elders,
             next_page_token,
         })
     }
@@ -185,7 +191,7 @@ impl Registry {
                 // Nobody learns by asking that a number is registered elsewhere.
                 found
                     .into_iter()
-                    .filter(|file| call.caller.reaches(&residence(file, call.today())))
+                    .filter(|file| call.caller.reaches(&residence(&file.elder, call.today())))
                     .filter(|file| {
                         search
                             .after
@@ -194,7 +200,7 @@ impl Registry {
                     .collect()
             }
             SearchBy::Name(name, division) => {
-                call.caller.may_here(division)?;
+                call.caller.may_where_asked(division)?;
                 let digests = self.index.digests(elders_table::NAME, name.as_str());
                 let digests: Vec<_> = digests.map(|digest| digest.as_bytes().to_vec()).collect();
                 self.files
@@ -210,39 +216,52 @@ impl Registry {
             }
         };
         let (files, next_page_token) = page(search, files, file_id);
-        let elders = self.show(call, "SearchElders", &files, true).await?;
+        let shown = self.show(call, "SearchElders", &files, true).await?;
+        let next_page_token = shown.token(search, &files, next_page_token);
         Ok(pb::SearchEldersResponse {
-            elders,
+            elders: shown.elders,
             next_page_token,
         })
     }
 
-    /// Files as answers of today, opened together. Whoever lost their key meanwhile is left out.
+    /// Files as answers of today, opened together, as far as one answer has room. Whoever lost their key meanwhile is
+    /// left out.
     pub(crate) async fn show(
         &self,
         call: &Call,
         action: &'static str,
         files: &[FoundFile],
         personal: bool,
-    ) -> Result<Vec<pb::Elder>, Status> {
-        if !personal {
-            return Ok(files
-                .iter()
-                .map(|file| answer::elder(shown(file), call.moment(), None))
-                .collect());
-        }
-        let keys = self.keys(files).await?;
-        let mut opened = Vec::with_capacity(files.len());
-        let elders = files
-            .iter()
-            .filter_map(|file| {
-                let key = keys.get(&file.elder.id.as_uuid())?;
+    ) -> Result<ShownFiles, Status> {
+        let keys = if personal {
+            Some(self.keys(files).await?)
+        } else {
+            None
+        };
+        let mut room = AnswerRoom::within(self.largest_answer);
+        let mut shown_files = ShownFiles {
+            elders: Vec::with_capacity(files.len()),
+            files: 0,
+        };
+        let mut opened = Vec::new();
+        for file in files {
+            let key = keys.as_ref().map(|keys| keys.get(&file_id(file)));
+            // Whoever has no key any more is about to go.
+            if !matches!(key, Some(None)) {
+                let elder =
+                    answer::elder(shown(file), call.moment(), key.flatten().map(AsRef::as_ref));
+                if !room.takes(&elder) {
+                    break;
+                }
+                shown_files.elders.push(elder);
                 opened.push(file.elder.id);
-                Some(answer::elder(shown(file), call.moment(), Some(key)))
-            })
-            .collect();
-        access::record(&call.caller, action, &opened);
-        Ok(elders)
+            }
+            shown_files.files += 1;
+        }
+        if personal {
+            access::record(&call.caller, action, &opened);
+        }
+        Ok(shown_files)
     }
 
     async fn keys(&self, files: &[FoundFile]) -> Result<HashMap<Uuid, Arc<DataKey>>, Status> {
@@ -256,11 +275,42 @@ impl Registry {
         call: &Call,
         asked: &InDivision,
     ) -> Result<pb::GetStatisticsResponse, Status> {
-        call.caller.may_here(&asked.division)?;
+        call.caller.may_where_asked(&asked.division)?;
         self.reach(call, asked.min_position.as_ref()).await?;
         statistics::count(&self.pool, &asked.division, asked.on)
             .await
             .map_err(refusals::of_database)
+    }
+
+    /// A page of the known divisions of a subtree, or of all.
+    pub(crate) async fn divisions(
+        &self,
+        call: &Call,
+        asked: &DivisionPage,
+    ) -> Result<pb::ListDivisionsResponse, Status> {
+        self.reach(call, asked.min_position.as_ref()).await?;
+        let found = divisions_table::page(
+            &self.pool,
+            asked.division.as_ref(),
+            asked.after.as_deref(),
+            asked.size + 1,
+        );
+        let found = found.await.map_err(refusals::of_database)?;
+        let mut room = AnswerRoom::within(self.largest_answer);
+        let divisions: Vec<_> = found
+            .iter()
+            .take(asked.size)
+            .map(Division::to_proto)
+            .take_while(|division| room.takes(division))
+            .collect();
+        let next_page_token = match divisions.last() {
+            Some(last) if divisions.len() < found.len() => asked.list.token(last.code.as_bytes()),
+            Some(_) | None => String::new(),
+        };
+        Ok(pb::ListDivisionsResponse {
+            divisions,
+            next_page_token,
+        })
     }
 
     /// A page of pairs that may be one person's.
@@ -270,7 +320,7 @@ impl Registry {
         listed: &Listed<DuplicateFilter>,
     ) -> Result<pb::ListDuplicatesResponse, Status> {
         let filter = &listed.filter;
-        call.caller.may_here(&filter.division)?;
+        call.caller.may_where_asked(&filter.division)?;
         self.reach(call, listed.min_position.as_ref()).await?;
         let pairs = duplicates_table::list(
             &self.pool,
@@ -291,9 +341,26 @@ impl Registry {
     }
 }
 
+/// Files as an answer shows them: as many as have room in it.
+pub(crate) struct ShownFiles {
+    pub(crate) elders: Vec<pb::Elder>,
+    /// How many of the files these are, from the first on; those without a key any more count, and are not shown.
+    files: usize,
+}
+
+impl ShownFiles {
+    /// The token of the next page: after the last file shown, or `whole` where the whole page was.
+    fn token<F>(&self, listed: &Listed<F>, files: &[FoundFile], whole: String) -> String {
+        match files[..self.files].last() {
+            Some(last) if self.files < files.len() => listed.list.token(file_id(last).as_bytes()),
+            Some(_) | None => whole,
+        }
+    }
+}
+
 /// Where an elder lives on a day.
-fn residence(file: &FoundFile, day: LocalDay) -> civic::DivisionCode {
-    file.elder.facts.on(day).residence.village.division()
+fn residence(elder: &Elder, day: LocalDay) -> civic::DivisionCode {
+    elder.facts.on(day).residence.village.division()
 }
 
 fn shown(file: &FoundFile) -> Shown<'_> {

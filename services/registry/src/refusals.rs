@@ -237,28 +237,12 @@ pub(crate) fn division_unknown() -> Status {
 
 /// What came of a command that was not carried out; the closure of the decision refuses with a status of its own.
 pub(crate) fn of_execution(error: ExecuteError<Status>) -> Status {
-    match error {
-        ExecuteError::Refused(status) => status,
-        ExecuteError::RequestIdReused => errors::request_id_reused(),
-        ExecuteError::Contended => errors::aborted(
-            "CONTENDED",
-            "others kept changing the same file: try again with the same request_id",
-            "同一档案正被频繁修改，请用同一 request_id 重试",
-        ),
-        ExecuteError::TooLarge => errors::resource_exhausted(
-            "RECORD_TOO_LARGE",
-            "what was decided is too large to be recorded at once",
-            "内容过多，无法一次记录",
-            errors::soon(),
-        ),
-        ExecuteError::Invalid(_) | ExecuteError::Unreadable { .. } => errors::internal(&error),
-        ExecuteError::Unavailable(_) => errors::unavailable("event log"),
-    }
+    service::not_executed(error, |status| status)
 }
 
 /// An aggregate that can't be loaded.
 pub(crate) fn of_loading(error: LoadError) -> Status {
-    of_execution(ExecuteError::from(error))
+    service::not_loaded(error)
 }
 
 /// A key that can't be had.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use civic::{DivisionCode, ElderId};
 use elders::purpose;
-use eventlog::{EventLog, Loaded, Position, Repository};
+use eventlog::{EventLog, Loaded, Position, Repository, RequestDigest};
 use moka::sync::Cache;
 use prost::Message;
 use proto::eldercare::registry::v1 as pb;
@@ -17,7 +17,7 @@ use vault::{BlindIndex, DataKey, KeyError, Sealed, Vault};
 
 use crate::{
     call::Call, divisions::Divisions, duplicate::Duplicate, elder, elder_files::ElderFiles,
-    identity::Claim, refusals,
+    exports::Exports, identity::Claim, refusals,
 };
 
 /// The domain of digests of ID numbers: claims are named by them.
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const TABLE_AGE: Duration = Duration::from_secs(10);
 
 /// The longest chain of merges that is followed.
-const LONGEST_CHAIN: usize = 16;
+pub(crate) const LONGEST_CHAIN: usize = 16;
 
 /// What commands and queries work with. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +48,10 @@ pub(crate) struct Registry {
     pub(crate) clock: Clock,
     /// Counties' tables as seen a moment ago.
     pub(crate) tables: Cache<DivisionCode, Arc<Loaded<Divisions>>>,
+    /// What summaries may take of the memory.
+    pub(crate) exports: Exports,
+    /// The bytes of the largest answer.
+    pub(crate) largest_answer: usize,
 }
 
 /// The parts that a [`Registry`] is made of.
@@ -62,6 +66,8 @@ pub(crate) struct Parts {
     pub(crate) remembered_files: u64,
     /// How many claims are kept in memory.
     pub(crate) remembered_claims: u64,
+    /// The bytes of the largest answer.
+    pub(crate) largest_answer: usize,
 }
 
 impl Registry {
@@ -75,6 +81,7 @@ impl Registry {
             clock,
             remembered_files,
             remembered_claims,
+            largest_answer,
         } = parts;
         let files = ElderFiles::new(pool.clone());
         Self {
@@ -95,6 +102,8 @@ impl Registry {
             files,
             follower,
             clock,
+            exports: Exports::default(),
+            largest_answer,
         }
     }
 
@@ -201,8 +210,15 @@ impl Registry {
     }
 
     /// The digest by which a request is known again. The request comes without its id.
-    pub(crate) fn digest(&self, method: &'static str, request: &impl Message) -> [u8; 16] {
-        self.index.request_digest(method, &request.encode_to_vec())
+    pub(crate) fn digest(&self, method: &'static str, request: &impl Message) -> RequestDigest {
+        self.digest_of(method, &request.encode_to_vec())
+    }
+
+    /// The same of a request's bytes.
+    pub(crate) fn digest_of(&self, method: &'static str, request: &[u8]) -> RequestDigest {
+        let mut digests = self.index.request_digests(method, request);
+        let current = digests.next().expect("an index has a current key");
+        RequestDigest::new(current, digests)
     }
 
     /// The key of an elder whose file is open.

@@ -8,7 +8,10 @@ use readmodel::{Ahead, ApplyError, Parked, Phase, Projection};
 use sqlx::PgConnection;
 use vault::{BlindIndex, Vault};
 
-use crate::{divisions_table, duplicates_table, elders_table, elders_table::EldersTable};
+use crate::{
+    divisions_table, duplicates_table, elders_rows, elders_table::EldersTable, erased_table,
+    lookup_keys,
+};
 
 /// The projection's name, and that of its schema.
 pub const NAME: &str = "registry_elders";
@@ -18,27 +21,36 @@ const VERSION: u32 = 3;
 
 static TABLES: LazyLock<String> = LazyLock::new(|| {
     [
-        elders_table::DDL,
+        elders_rows::DDL,
         duplicates_table::DDL,
         divisions_table::DDL,
+        erased_table::DDL,
     ]
     .concat()
 });
 
 static INDEXES: LazyLock<String> =
-    LazyLock::new(|| [elders_table::INDEXES, duplicates_table::INDEXES].concat());
+    LazyLock::new(|| [elders_rows::INDEXES, duplicates_table::INDEXES].concat());
 
 /// The projection.
 pub struct RegistryElders {
     elders: EldersTable,
+    tables: String,
 }
 
 impl RegistryElders {
     /// The projection, which opens names to digest them.
     #[must_use]
     pub fn new(vault: Vault, index: BlindIndex) -> Self {
+        // Names are found by digests under the current key: with another one the rows are made anew.
+        let tables = format!(
+            "{}-- Names are digested under the key {}.\n",
+            *TABLES,
+            index.current_key()
+        );
         Self {
             elders: EldersTable::new(vault, index),
+            tables,
         }
     }
 }
@@ -53,8 +65,8 @@ impl Projection for RegistryElders {
         VERSION
     }
 
-    fn ddl(&self) -> &'static str {
-        &TABLES
+    fn ddl(&self) -> &str {
+        &self.tables
     }
 
     fn post_load_ddl(&self) -> &'static str {
@@ -74,8 +86,8 @@ impl Projection for RegistryElders {
                 "elder" => elders.push(record),
                 "duplicate" => duplicates.push(record),
                 "divisions" => divisions.push(record),
-                // Claims are read from the log alone.
-                "identity" => {}
+                // Claims and keys of lookups are read from the log alone.
+                "identity" | lookup_keys::AGGREGATE => {}
                 _ => parked.extend(
                     record
                         .events
@@ -85,6 +97,7 @@ impl Projection for RegistryElders {
             }
         }
         self.elders.apply(db, &elders, phase, &mut parked).await?;
+        erased_table::apply(db, &elders).await?;
         if !duplicates.is_empty() {
             duplicates_table::apply(db, &duplicates, &mut parked).await?;
         }

@@ -2,7 +2,7 @@
 
 use decider::Decider as _;
 use elders::event::Merge;
-use eventlog::{ExecuteError, Held};
+use eventlog::{ExecuteError, Held, RequestDigest};
 use tonic::Status;
 
 use crate::{
@@ -21,7 +21,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Paired<String>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         self.may_review(call, command).await?;
         let report = Command::Report(command.pair, command.what.clone());
@@ -33,7 +33,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Paired<String>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         self.may_review(call, command).await?;
         self.decide_pair(
@@ -49,7 +49,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Paired<T>,
-        digest: [u8; 16],
+        digest: RequestDigest,
         decision: &Command,
     ) -> Result<Done, Status> {
         let context = call.context(command.request_id, digest, None);
@@ -69,7 +69,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Paired<Merge>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         let merge = &command.what;
         self.review(
@@ -87,7 +87,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Paired<Merge>,
-        digest: [u8; 16],
+        digest: RequestDigest,
     ) -> Result<Done, Status> {
         let merge = &command.what;
         let (of_pair, of_file) = (
@@ -101,7 +101,7 @@ impl Registry {
         &self,
         call: &Call,
         command: &Paired<Merge>,
-        digest: [u8; 16],
+        digest: RequestDigest,
         of_pair: &Command,
         of_file: &elder::Command,
     ) -> Result<Done, Status> {

@@ -9,7 +9,7 @@ use sqlx::{PgPool, Row as _};
 
 use crate::{
     division_range::DivisionRange,
-    elders_table::{bits, place},
+    elders_rows::{bits, place},
 };
 
 /// The first age of each band: under 60, 60-64, …, 95-99, 100 and over.

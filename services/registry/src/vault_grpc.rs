@@ -7,6 +7,7 @@ use service::{Action, Actions, access};
 use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, Span};
 use vault::{Algorithm, DataKey, RotationProgress};
 
 use crate::{call::Call, parse, refusals, registry::Registry};
@@ -35,7 +36,7 @@ pub(crate) fn actions() -> Actions {
         &[
             ("GetKeys", Action::Unseal),
             ("CreateKeys", Action::Unseal),
-            ("RotateKeys", Action::Administer),
+            ("RotateKeys", Action::Operate),
         ],
     )
 }
@@ -106,7 +107,7 @@ impl VaultService for VaultFace {
             .map_err(|_held| refusals::rotation_under_way())?;
         let (sender, answers) = mpsc::channel(UNREAD);
         let vault = self.registry.vault.clone();
-        tokio::spawn(async move {
+        let rotating = async move {
             // A reader that falls behind misses some progress, never the end; one that goes stops nothing.
             let told = |progress| {
                 let _ = sender.try_send(Ok(rotated(progress, false)));
@@ -115,7 +116,8 @@ impl VaultService for VaultFace {
             let answer = outcome.map(|progress| rotated(progress, true));
             let _ = sender.send(answer.map_err(refusals::of_rotation)).await;
             drop(alone);
-        });
+        };
+        tokio::spawn(rotating.instrument(Span::current()));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 }

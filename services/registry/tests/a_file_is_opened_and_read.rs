@@ -171,8 +171,11 @@ async fn who_works_elsewhere_neither_registers_nor_reads() {
         (status.code(), reason(&status).as_str()),
         (Code::PermissionDenied, "DIVISION_OUT_OF_REACH")
     );
+    // Where the elder lives is not told by the refusal.
+    assert!(metadata(&status).is_empty());
     let status = elsewhere.register_elder(another(5)).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(metadata(&status)["division"], VILLAGE);
     let search = pb::SearchEldersRequest {
         id_number: id_number("1950-03-12", 2),
         ..Default::default()
@@ -195,6 +198,44 @@ async fn who_works_elsewhere_neither_registers_nor_reads() {
             .code(),
         Code::PermissionDenied
     );
+}
+
+#[tokio::test]
+async fn the_past_is_read_by_who_is_in_charge_now() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (elder_id, _) = register(&mut client, wang_xiuying()).await;
+    let later = support::instant("2024-11-03T09:00:00+08:00");
+    running.ground.clock.advance_to(later).unwrap();
+    let relocation = pb::RelocateElderRequest {
+        request_id: request_id(),
+        elder_id: elder_id.clone(),
+        division_code: support::OTHER_VILLAGE.to_owned(),
+        ..pb::RelocateElderRequest::default()
+    };
+    client.relocate_elder(relocation).await.unwrap();
+    let then = pb::GetElderRequest {
+        elder_id,
+        as_of: timestamp("2024-11-02T09:00:00+08:00"),
+        ..pb::GetElderRequest::default()
+    };
+    let clerk = |division: &str| {
+        let clerk = Claims::officer("clerk-7", "civil_affairs").role("clerk");
+        running
+            .clients
+            .of(&clerk.purpose("test").division(division))
+    };
+    let status = clerk("350524100")
+        .get_elder(then.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let elder = clerk("350524101")
+        .get_elder(then)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(elder.elder.unwrap().division_code, VILLAGE);
 }
 
 #[tokio::test]
@@ -257,7 +298,8 @@ async fn everything_wrong_with_a_request_is_told_at_once() {
             "contacts[0].phone"
         ]
     );
-    assert_eq!(running.log.last_sequence().await.unwrap(), 0);
+    // Nothing is there but the name of the lookup key.
+    assert_eq!(running.log.last_sequence().await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -369,4 +411,10 @@ async fn a_history_tells_each_change_page_by_page_and_a_past_instant_what_was_kn
         client.get_elder(before).await.unwrap_err().code(),
         Code::NotFound
     );
+}
+
+/// The facts that a refusal gives to programs.
+fn metadata(status: &tonic::Status) -> std::collections::HashMap<String, String> {
+    use tonic_types::StatusExt as _;
+    status.get_details_error_info().unwrap().metadata
 }

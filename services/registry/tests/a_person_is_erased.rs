@@ -142,6 +142,63 @@ async fn an_erased_elder_is_found_no_more_and_can_be_registered_as_another() {
     assert_eq!(found(&mut client, "").await, 2);
 }
 
+#[tokio::test]
+async fn of_who_was_erased_nothing_is_told_of_any_time() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (elder_id, _) = register(&mut client, wang_xiuying()).await;
+    let later = support::instant("2024-11-03T09:00:00+08:00");
+    running.ground.clock.advance_to(later).unwrap();
+    let before = |view: pb::ElderView| pb::GetElderRequest {
+        elder_id: elder_id.clone(),
+        as_of: support::timestamp("2024-11-02T09:00:00+08:00"),
+        view: view.into(),
+        ..pb::GetElderRequest::default()
+    };
+    assert!(client.get_elder(before(pb::ElderView::Facts)).await.is_ok());
+    client.erase_elder(erasure(&elder_id)).await.unwrap();
+    for view in [pb::ElderView::Facts, pb::ElderView::Full] {
+        let status = client.get_elder(before(view)).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound);
+    }
+}
+
+/// Two replicas are asked under one request id, in the same moment, for two elders, of whom one may be registered.
+#[tokio::test]
+async fn a_registration_refused_on_one_replica_takes_no_key_from_the_other() {
+    let running = Running::new().await;
+    let taken = wang_xiuying();
+    register(&mut running.client(), taken.clone()).await;
+    let ground = &running.ground;
+    let other = support::Ground {
+        nats: ground.nats.clone(),
+        database: ground.database.clone(),
+        issuer: ground.issuer.clone(),
+        clock: ground.clock.clone(),
+    };
+    let other = other.start().await;
+    for person in 0..24 {
+        let right = another(100 + person);
+        let wrong = pb::RegisterElderRequest {
+            request_id: right.request_id.clone(),
+            ..taken.clone()
+        };
+        let (mut here, mut there) = (running.client(), other.client());
+        let (registered, refused) =
+            tokio::join!(here.register_elder(right), there.register_elder(wrong));
+        let registered = registered.unwrap().into_inner();
+        assert!(refused.is_err());
+        let position = registered.committed.unwrap().position;
+        // The other replica has to ask the vault.
+        let elder = get(&mut other.client(), &registered.elder_id, &position).await;
+        assert_eq!(elder.name, format!("陈建国{}", 100 + person));
+        let person = Uuid::try_parse(&registered.elder_id).unwrap();
+        running.vault.forget(person);
+        assert_eq!(running.vault.keys(&[person]).await.unwrap().len(), 1);
+    }
+    other.stop().await;
+}
+
 fn rebuilt(running: &Running) -> registry::registry_elders::RegistryElders {
     registry::registry_elders::RegistryElders::new(running.vault.clone(), running.index.clone())
 }
@@ -201,4 +258,43 @@ async fn a_refused_registration_leaves_no_key() {
         2,
         "a key for each of the two elders"
     );
+}
+
+#[tokio::test]
+async fn an_erasure_holds_though_the_vault_is_put_back_to_before_it() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (elder_id, _) = register(&mut client, wang_xiuying()).await;
+    let (stays, _) = register(&mut client, another(3)).await;
+    let subject = format!("eldercare.vault.key.{elder_id}");
+    let nats = async_nats::connect(running.ground.nats.url())
+        .await
+        .unwrap();
+    let streams = async_nats::jetstream::new(nats);
+    let vault = streams.get_stream("VAULT").await.unwrap();
+    let before = vault
+        .get_last_raw_message_by_subject(&subject)
+        .await
+        .unwrap();
+    client.erase_elder(erasure(&elder_id)).await.unwrap();
+    let gone = vault.get_last_raw_message_by_subject(&subject).await;
+    assert!(gone.is_err(), "the key is destroyed");
+    let ground = running.stop().await;
+
+    // The backup of the vault is older than the erasure; log and database are not.
+    let restored = streams
+        .publish(subject.clone(), before.payload)
+        .await
+        .unwrap();
+    restored.await.unwrap();
+    let running = ground.start().await;
+    let gone = vault.get_last_raw_message_by_subject(&subject).await;
+    assert!(
+        gone.is_err(),
+        "the key is destroyed again before anything is served"
+    );
+    let persons = [&elder_id, &stays].map(|id| Uuid::try_parse(id).unwrap());
+    let keys = running.vault.keys(&persons).await.unwrap();
+    assert_eq!(keys.into_keys().collect::<Vec<_>>(), [persons[1]]);
+    running.stop().await;
 }

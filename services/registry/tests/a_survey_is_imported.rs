@@ -5,7 +5,10 @@ mod support;
 
 use proto::eldercare::registry::v1::{self as pb, import_survey_response::Part};
 use serde_json::Value;
-use support::{Client, Running, get, reason, request_id, sample, sample_divisions};
+use service::Claims;
+use support::{
+    Client, Ground, Running, get, instant, reason, request_id, sample, sample_divisions,
+};
 use tonic::{Code, Status};
 
 // The first two by their file names: what the sample expects of a workbook rests on those before it.
@@ -13,6 +16,7 @@ const TOWN: &str = "350524100";
 const WORKBOOK: &str = "350524100-凤城镇.xlsx";
 const SECOND_TOWN: &str = "350524101";
 const SECOND_WORKBOOK: &str = "350524101-蓬莱镇.xlsx";
+const VILLAGE_OF_SECOND_TOWN: &str = "350524101001";
 
 fn workbook(name: &str) -> Vec<u8> {
     std::fs::read(sample("survey").join(name)).unwrap()
@@ -294,10 +298,133 @@ async fn a_newer_survey_changes_what_differs_and_tells_who_is_missing() {
 
     // The very import again gives the same answer, and writes nothing.
     let written = running.log.last_sequence().await.unwrap();
-    let again = import(&mut client, options, &file).await.unwrap();
+    let again = import(&mut client, options.clone(), &file).await.unwrap();
     assert_eq!(again.rows, updated.rows);
     assert_eq!(running.log.last_sequence().await.unwrap(), written);
+    // As another import it finds all as listed on that very day.
+    let options = pb::ImportSurveyOptions {
+        import_id: request_id(),
+        ..options
+    };
+    let another = import(&mut client, options, &file).await.unwrap();
+    assert_eq!(
+        (another.summary.changed, another.summary.unchanged),
+        (0, updated.summary.changed + updated.summary.unchanged)
+    );
+    assert_eq!(running.log.last_sequence().await.unwrap(), written);
     running.verify().await;
+}
+
+#[tokio::test]
+async fn a_newer_survey_takes_no_elder_out_of_a_town_that_its_clerk_has_no_say_in() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let file = workbook(WORKBOOK);
+    let first = import(&mut client, options(TOWN), &file).await.unwrap();
+    let accepted = |row: &&pb::RowOutcome| row.outcome() == pb::SurveyOutcome::Accepted;
+    let moved = first.rows.iter().find(accepted).unwrap();
+    let relocation = pb::RelocateElderRequest {
+        request_id: request_id(),
+        elder_id: moved.elder_id.clone(),
+        on: support::date("2024-09-10"),
+        division_code: VILLAGE_OF_SECOND_TOWN.to_owned(),
+        ..pb::RelocateElderRequest::default()
+    };
+    let relocated = client.relocate_elder(relocation).await.unwrap();
+    let position = relocated.into_inner().committed.unwrap().position;
+    let there = get(&mut client, &moved.elder_id, &position).await;
+
+    let clerk = Claims::officer("clerk-7", "civil_affairs")
+        .role("clerk")
+        .division(TOWN)
+        .purpose("test");
+    let mut clerk = running.clients.of(&clerk);
+    for dry_run in [true, false] {
+        let options = pb::ImportSurveyOptions {
+            update: true,
+            dry_run,
+            ..options(TOWN)
+        };
+        let updated = import(&mut clerk, options, &file).await.unwrap();
+        let row = updated.rows.iter().find(|row| row.row == moved.row);
+        let told = row.map(|row| (row.outcome(), row.changed_fields.len()));
+        assert_eq!(told, Some((pb::SurveyOutcome::Duplicate, 0)));
+        let position = updated.summary.position;
+        let still = get(&mut client, &moved.elder_id, &position).await;
+        assert_eq!(still, there, "nothing happened to the file");
+    }
+
+    let options = pb::ImportSurveyOptions {
+        update: true,
+        ..options(TOWN)
+    };
+    let updated = import(&mut client, options, &file).await.unwrap();
+    let row = updated.rows.iter().find(|row| row.row == moved.row);
+    let told = row.map(pb::RowOutcome::outcome);
+    assert_eq!(told, Some(pb::SurveyOutcome::Changed), "who may, does");
+    running.verify().await;
+}
+
+#[tokio::test]
+async fn a_newer_survey_of_a_day_to_come_is_refused() {
+    let ground = Ground::new().await;
+    let ground = Ground {
+        clock: service::Clock::stopped_at(instant("2024-09-19T23:59:00+08:00")),
+        ..ground
+    };
+    let running = ground.start().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let written = running.log.last_sequence().await.unwrap();
+    let file = workbook(WORKBOOK);
+    let update = || pb::ImportSurveyOptions {
+        update: true,
+        ..options(TOWN)
+    };
+    let status = import(&mut client, update(), &file).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::InvalidArgument, "DATE_IN_FUTURE")
+    );
+    assert_eq!(running.log.last_sequence().await.unwrap(), written);
+    // A first one may come before its day, as a county's data are made ready.
+    assert!(import(&mut client, options(TOWN), &file).await.is_ok());
+    let tomorrow = instant("2024-09-20T00:00:00+08:00");
+    running.ground.clock.advance_to(tomorrow).unwrap();
+    assert!(import(&mut client, update(), &file).await.is_ok());
+}
+
+#[tokio::test]
+async fn uploads_that_stand_still_stop_no_other_import() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    client.import_divisions(sample_divisions()).await.unwrap();
+    let file = workbook(WORKBOOK);
+    // Each has sent half of its workbook, and then nothing more.
+    let (mut half_sent, mut held) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let (sender, pieces) = tokio::sync::mpsc::channel(100);
+        for message in messages(options(TOWN), &file[..file.len() / 2]) {
+            sender.send(message).await.unwrap();
+        }
+        let mut client = running.client();
+        let pieces = tokio_stream::wrappers::ReceiverStream::new(pieces);
+        half_sent.push(tokio::spawn(
+            async move { client.import_survey(pieces).await },
+        ));
+        // All was taken from the channel, so that it is on its way or there.
+        while sender.capacity() < sender.max_capacity() {
+            tokio::task::yield_now().await;
+        }
+        held.push(sender);
+    }
+    assert!(import(&mut client, options(TOWN), &file).await.is_ok());
+    drop(held);
+    for upload in half_sent {
+        let outcome = upload.await.unwrap().unwrap().into_inner().message().await;
+        assert_eq!(outcome.unwrap_err().code(), Code::InvalidArgument);
+    }
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 use civic::{
-    CapabilityLevel, Category, CircumstanceKind, ConsentState, ElderId, ElderStatus, HandicapGrade,
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, ElderId, HandicapGrade,
     LocalDay, Observation, Set, Sex,
 };
-use decider::{Decider, testing::given};
+use decider::{Decider as _, testing::given};
 use elders::{
     Event,
     event::{
@@ -13,12 +13,8 @@ use elders::{
         Spoken,
     },
     purpose,
-    testing::{
-        ELDER, capability, change, circumstance, day as any_day, grade, merge as any_merge,
-        registered as any_registered, residence, sealed, spoken as any_spoken, word, words,
-    },
+    testing::{ELDER, sealed},
 };
-use proptest::{collection::vec, option, prelude::*};
 use proto::eldercare::registry::v1 as pb;
 use registry::elder::{Command, File, Refusal};
 use uuid::Uuid;
@@ -379,86 +375,117 @@ fn observations_and_grades_bear_their_day() {
         .then_refused(Refusal::BeforeBirth("on"));
 }
 
-fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![
-        any_registered().prop_map(|registered| Command::Register(Box::new(registered))),
-        (residence(), any_day()).prop_map(|(residence, on)| Command::Relocate { residence, on }),
-        (
-            option::of(any_day()),
-            option::of(words()),
-            option::of(words())
-        )
-            .prop_map(|(on, categories, assistance)| {
-                Command::UpdateProfile(ProfileUpdated {
-                    on,
-                    categories,
-                    assistance,
-                    ..ProfileUpdated::default()
-                })
-            }),
-        (capability(), any_day()).prop_map(|(capability, today)| Command::RecordAssessment {
-            capability,
-            items: None,
-            today
-        }),
-        (grade(), any_day()).prop_map(|(grade, on)| Command::RecordHandicap { grade, on }),
-        (word(), any_day())
-            .prop_map(|(observation, on)| Command::RecordObservation { observation, on }),
-        (word(), any_day())
-            .prop_map(|(observation, on)| Command::EndObservation { observation, on }),
-        circumstance().prop_map(Command::RecordCircumstance),
-        (any::<u128>(), any_day()).prop_map(|(id, last_day)| Command::EndCircumstance {
-            id: Uuid::from_u128(id),
-            last_day
-        }),
-        (word(), any_spoken()).prop_map(|(state, spoken)| Command::RecordConsent { state, spoken }),
-        (any_day(), any_day()).prop_map(|(on, today)| Command::RecordDeath { on, today }),
-        any_day().prop_map(|on| Command::RecordMoveOut { on }),
-        any_day().prop_map(|on| Command::Reinstate {
-            on,
-            reason: "CAME_BACK".into()
-        }),
-        any_merge().prop_map(Command::Merge),
-        any_merge().prop_map(Command::Unmerge),
-        vec(change(), 0..3).prop_map(Command::Resurvey),
-        Just(Command::Erase {
-            reason: "ON_REQUEST".into()
-        }),
-    ]
+#[test]
+fn a_fact_said_again_from_a_later_day_stands_against_one_recorded_late() {
+    let living = |category, on: &str| ProfileUpdated {
+        on: Some(day(on)),
+        categories: Some(Set::from(category)),
+        ..ProfileUpdated::default()
+    };
+    let alone = living(Category::LivingAlone, "2024-09-20");
+    given::<File>([registered()])
+        .when(Command::UpdateProfile(alone.clone()))
+        .then([Event::ProfileUpdated(alone.clone())]);
+    given::<File>([registered(), Event::ProfileUpdated(alone.clone())])
+        .when(Command::UpdateProfile(alone.clone()))
+        .then_nothing();
+    let nested = Event::ProfileUpdated(living(Category::EmptyNest, "2024-09-10"));
+    let file =
+        File::default().evolve_all(&[registered(), Event::ProfileUpdated(alone.clone()), nested]);
+    let facts = &file.0.open().unwrap().facts;
+    let on = |on: &str| facts.on(day(on)).categories;
+    assert_eq!(on("2024-09-15"), Set::from(Category::EmptyNest));
+    assert_eq!(on("2024-09-25"), Set::from(Category::LivingAlone));
+
+    // Of a profile the parts that say something new are written.
+    let more = ProfileUpdated {
+        assistance: Some(Set::from(Assistance::MinimumLiving)),
+        ..alone.clone()
+    };
+    given::<File>([registered(), Event::ProfileUpdated(alone)])
+        .when(Command::UpdateProfile(more.clone()))
+        .then([Event::ProfileUpdated(ProfileUpdated {
+            categories: None,
+            ..more
+        })]);
+    let home = registration().residence;
+    given::<File>([registered()])
+        .when(Command::Relocate {
+            residence: home.clone(),
+            on: day("2024-09-20"),
+        })
+        .then([Event::Relocated(home.clone(), day("2024-09-20"))]);
+    given::<File>([
+        registered(),
+        Event::Relocated(home.clone(), day("2024-09-20")),
+    ])
+    .when(Command::Relocate {
+        residence: home,
+        on: day("2024-09-20"),
+    })
+    .then_nothing();
 }
 
-proptest! {
-    /// Whatever is asked in whatever order, a file stays one that the rules allow.
-    #[test]
-    fn no_sequence_of_commands_breaks_a_file(commands in vec(any_command(), 1..40), seen_on in any_day()) {
-        let mut file = File::default();
-        let mut erased = false;
-        for command in commands {
-            let Ok(events) = file.decide(&command) else { continue };
-            prop_assert!(!erased || events.is_empty(), "nothing happens to an erased file");
-            let before = file.clone();
-            file = file.evolve_all(&events);
-            erased |= matches!(file.0, elders::File::Erased);
-            prop_assert_eq!(events.is_empty(), before == file, "each event changes the file, and only events do");
-            if !matches!(command, Command::Resurvey(_)) && !events.is_empty() {
-                let again = file.decide(&command);
-                prop_assert!(again.is_err() || again == Ok(Vec::new()), "asked again, nothing more happens");
-            }
-            if let Some(elder) = file.0.open() {
-                prop_assert_eq!(elder.id, ELDER);
-                prop_assert!(elder.merged_into != Some(ELDER));
-                prop_assert!(!elder.absorbed.contains(&ELDER));
-                let mut absorbed = elder.absorbed.clone();
-                absorbed.sort();
-                absorbed.dedup();
-                prop_assert_eq!(absorbed.len(), elder.absorbed.len(), "each file is absorbed once");
-                let facts = elder.facts.on(seen_on);
-                prop_assert!(facts.status != ElderStatus::Erased);
-                prop_assert!(facts.in_scope() == facts.out_of_scope().is_empty());
-                for circumstance in elder.facts.circumstances() {
-                    prop_assert!(circumstance.last_day.is_none_or(|last| last >= circumstance.first_day));
-                }
-            }
-        }
-    }
+#[test]
+fn nothing_happens_before_birth() {
+    let before = day("1944-11-04");
+    let refuses = |command: Command, field| {
+        given::<File>([registered()])
+            .when(command)
+            .then_refused(Refusal::BeforeBirth(field));
+    };
+    refuses(
+        Command::UpdateProfile(ProfileUpdated {
+            on: Some(before),
+            categories: Some(Set::EMPTY),
+            ..ProfileUpdated::default()
+        }),
+        "on",
+    );
+    refuses(
+        Command::RecordCircumstance(Circumstance {
+            first_day: before,
+            ..accident()
+        }),
+        "circumstance.first_day",
+    );
+    refuses(
+        Command::RecordConsent {
+            state: ConsentState::Granted,
+            spoken: at("1944-11-04T23:59:59+08:00"),
+        },
+        "at",
+    );
+    let registers = |registered: Registered, field| {
+        given::<File>([])
+            .when(Command::Register(Box::new(registered)))
+            .then_refused(Refusal::BeforeBirth(field));
+    };
+    registers(
+        Registered {
+            capability: mild("1944-11-04"),
+            ..registration()
+        },
+        "capability.assessed_on",
+    );
+    registers(
+        Registered {
+            circumstances: vec![Circumstance {
+                first_day: before,
+                ..accident()
+            }],
+            ..registration()
+        },
+        "circumstances.first_day",
+    );
+    registers(
+        Registered {
+            consent: Consent {
+                state: ConsentState::Granted,
+                spoken: at("1944-11-04T23:59:59+08:00"),
+            },
+            ..registration()
+        },
+        "consent.at",
+    );
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use support::{
-    Client, OTHER_VILLAGE, Running, another, date, id_number, instant, register, request_id,
-    wang_xiuying,
+    Client, Ground, OTHER_VILLAGE, Running, another, date, id_number, instant, register,
+    request_id, wang_xiuying,
 };
 use tonic::Code;
 
@@ -312,6 +312,7 @@ async fn divisions_are_listed_by_subtree_and_replaced_as_a_whole() {
     let list = |division_code: &str, min_position: &str| pb::ListDivisionsRequest {
         division_code: division_code.to_owned(),
         min_position: min_position.to_owned(),
+        ..pb::ListDivisionsRequest::default()
     };
     let all = client
         .list_divisions(list("", &position))
@@ -320,6 +321,22 @@ async fn divisions_are_listed_by_subtree_and_replaced_as_a_whole() {
         .into_inner()
         .divisions;
     assert_eq!(all.len(), table.divisions.len());
+    let (mut paged, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = pb::ListDivisionsRequest {
+            page_size: 100,
+            page_token: token,
+            ..list("", &position)
+        };
+        let page = client.list_divisions(page).await.unwrap().into_inner();
+        assert!(page.divisions.len() <= 100);
+        paged.extend(page.divisions);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(paged, all);
     let town = client
         .list_divisions(list("350524109", ""))
         .await
@@ -363,6 +380,92 @@ async fn divisions_are_listed_by_subtree_and_replaced_as_a_whole() {
         Code::InvalidArgument
     );
     running.verify().await;
+}
+
+/// Files so rich that a few of them fill an answer of 64 KiB.
+#[tokio::test]
+async fn pages_end_before_an_answer_outgrows_a_message() {
+    use tonic_types::StatusExt as _;
+    let narrow = |settings: &mut service::Settings| settings.grpc.max_message_bytes = 64 << 10;
+    let running = Ground::new().await.start_with(narrow).await.unwrap();
+    let mut client = running.client();
+    let (mut elders, mut position) = (Vec::new(), String::new());
+    for person in 0..12 {
+        let contact = support::contact(&"陈".repeat(64), &"女".repeat(32), "13811178935");
+        let rich = pb::RegisterElderRequest {
+            remarks: "记".repeat(1_000),
+            address: "址".repeat(200),
+            contacts: vec![contact; 20],
+            ..another(person)
+        };
+        let (elder, at) = register(&mut client, rich).await;
+        elders.push(elder);
+        position = at;
+    }
+    elders.sort();
+    let all = pb::ListEldersRequest {
+        page_size: 1_000,
+        ..in_division("350524", &position)
+    };
+    let first = client.list_elders(all.clone()).await.unwrap().into_inner();
+    assert!((1..12).contains(&first.elders.len()));
+    assert_eq!(list(&mut client, all).await, elders);
+
+    let batch = |elders: &[String]| pb::BatchGetEldersRequest {
+        elder_ids: elders.to_vec(),
+        ..pb::BatchGetEldersRequest::default()
+    };
+    let status = client.batch_get_elders(batch(&elders)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let wrong = status.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(
+        (wrong[0].field.as_str(), wrong[0].reason.as_str()),
+        ("elder_ids", "ANSWER_TOO_LARGE")
+    );
+    let few = client.batch_get_elders(batch(&elders[..3])).await.unwrap();
+    assert_eq!(few.into_inner().elders.len(), 3);
+    let facts = pb::BatchGetEldersRequest {
+        view: pb::ElderView::Facts.into(),
+        ..batch(&elders)
+    };
+    let facts = client.batch_get_elders(facts).await.unwrap().into_inner();
+    assert_eq!(facts.elders.len(), 12);
+
+    // A history of long remarks.
+    for turn in 0..30 {
+        let update = pb::UpdateElderRequest {
+            request_id: request_id(),
+            elder_id: elders[0].clone(),
+            profile: Some(pb::ElderProfile {
+                remarks: ["忆", "记"][turn % 2].repeat(1_000 - turn),
+                ..pb::ElderProfile::default()
+            }),
+            update_mask: Some(prost_types::FieldMask {
+                paths: vec!["remarks".to_owned()],
+            }),
+            ..pb::UpdateElderRequest::default()
+        };
+        client.update_elder(update).await.unwrap();
+    }
+    let (mut told, mut pages, mut token) = (Vec::new(), 0, String::new());
+    loop {
+        let page = pb::GetElderHistoryRequest {
+            elder_id: elders[0].clone(),
+            page_size: 1_000,
+            page_token: token,
+        };
+        let page = client.get_elder_history(page).await.unwrap().into_inner();
+        told.extend(page.changes.into_iter().map(|change| change.position));
+        pages += 1;
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert!(pages > 1);
+    let mut distinct = told.clone();
+    distinct.dedup();
+    assert_eq!((told.len(), distinct.len()), (31, 31));
 }
 
 #[tokio::test]

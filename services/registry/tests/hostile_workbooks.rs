@@ -491,6 +491,7 @@ fn a_date_cell_is_the_date_of_the_sheet() {
 fn every_refusal_has_a_reason_for_machines_and_one_for_people() {
     for error in [
         WorkbookError::NotAWorkbook,
+        WorkbookError::DateInFuture,
         WorkbookError::ColumnMissing(Column::Village),
         WorkbookError::TooManyColumns { row: 7, limit: 100 },
     ] {

@@ -169,7 +169,7 @@ async fn while_the_registry_is_down_nobody_is_taken_for_erased() {
 }
 
 #[tokio::test]
-async fn a_service_without_the_registrys_address_does_not_start() {
+async fn a_service_without_the_address_of_the_registry_does_not_start() {
     let error = elder_keys::of_registry(&Settings::default()).unwrap_err();
     assert!(error.to_string().contains("peers.registry"), "{error}");
 }

@@ -137,7 +137,7 @@ async fn a_registration_is_followed_from_call_to_read_model_and_names_nobody() {
     let telemetry = settings::Telemetry {
         otlp_endpoint: Some(format!("http://{}", collector.serve())),
         metrics_interval: Duration::from_millis(200),
-        log_filter: "off".to_owned(),
+        log_filter: Some("off".to_owned()),
         ..settings::Telemetry::default()
     };
     let telemetry = Telemetry::start(&telemetry, "registry").unwrap();

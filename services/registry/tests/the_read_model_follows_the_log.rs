@@ -48,9 +48,14 @@ fn vault() -> Vault {
 }
 
 /// A log of some elders' files, their events mixed as they come.
-async fn log_of_elders(vault: &Vault, elders: usize, changes: usize) -> Arc<dyn EventLog> {
+async fn log_of_elders(
+    vault: &Vault,
+    elders: usize,
+    changes: usize,
+    seed: [u8; 32],
+) -> Arc<dyn EventLog> {
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new("REGISTRY"));
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[42; 32]);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let mut sample =
         |strategy: BoxedStrategy<Event>| strategy.new_tree(&mut runner).unwrap().current();
@@ -134,7 +139,7 @@ async fn rows(log: &Arc<dyn EventLog>, vault: &Vault, settings: Settings) -> Vec
 #[tokio::test]
 async fn the_rows_are_the_same_in_batches_of_any_size() {
     let vault = vault();
-    let log = log_of_elders(&vault, 40, 12).await;
+    let log = log_of_elders(&vault, 40, 12, [42; 32]).await;
     let bulk_from = u64::MAX;
     let batches = |live_records| Settings {
         live_records,
@@ -165,6 +170,32 @@ async fn the_rows_are_the_same_in_batches_of_any_size() {
     }
 }
 
+proptest! {
+    // Each case fills two databases.
+    #![proptest_config(Config { cases: 4, max_shrink_iters: 8, ..Config::default() })]
+
+    #[test]
+    fn any_log_in_batches_of_any_size_gives_the_same_rows(
+        seed in any::<[u8; 32]>(),
+        elders in 1..25_usize,
+        changes in 1..15_usize,
+        live_records in 2..80_usize,
+        rebuild_records in 2..80_usize,
+        in_bulk in any::<bool>(),
+    ) {
+        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (one_by_one, others) = tokio.block_on(async {
+            let vault = vault();
+            let log = log_of_elders(&vault, elders, changes, seed).await;
+            let single = Settings { live_records: 1, bulk_from: u64::MAX, ..Settings::default() };
+            let bulk_from = if in_bulk { 0 } else { u64::MAX };
+            let batches = Settings { live_records, rebuild_records, bulk_from, ..Settings::default() };
+            (rows(&log, &vault, single).await, rows(&log, &vault, batches).await)
+        });
+        prop_assert_eq!(one_by_one, others);
+    }
+}
+
 #[tokio::test]
 async fn an_event_of_an_unknown_type_is_parked_and_stops_nothing_else() {
     let running = Running::new().await;
@@ -192,6 +223,34 @@ async fn an_event_of_an_unknown_type_is_parked_and_stops_nothing_else() {
         .map(|event| event.event_type.as_str())
         .collect();
     assert_eq!(parked, ["eldercare.registry.v1.ElderEnnobled"]);
+
+    // The history tells of it, and of the past what can be read.
+    let history = pb::GetElderHistoryRequest {
+        elder_id: elder_id.clone(),
+        ..pb::GetElderHistoryRequest::default()
+    };
+    let changes = client.get_elder_history(history).await.unwrap();
+    let changes = changes.into_inner().changes;
+    let told: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            (
+                change.event.as_str(),
+                change.unreadable,
+                change.fields.len(),
+            )
+        })
+        .collect();
+    assert_eq!((told[0].0, told[0].1), ("ElderRegistered", false));
+    assert_eq!(told[1..], [("ElderEnnobled", true, 0)]);
+    assert_eq!(changes[1].actor, "system:test");
+    let as_of = pb::GetElderRequest {
+        elder_id: elder_id.clone(),
+        as_of: support::timestamp("2024-11-01T09:00:00+08:00"),
+        ..pb::GetElderRequest::default()
+    };
+    let known_then = client.get_elder(as_of).await.unwrap().into_inner().elder;
+    assert_eq!(known_then.unwrap().name, "王秀英");
 
     // What a newer program has decided about the file, this one can't know: it decides nothing on top.
     let running = running.restart().await;

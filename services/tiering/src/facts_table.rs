@@ -170,11 +170,9 @@ pub(crate) fn stands_for(
     {
         return Some(merge.surviving);
     }
-    let own = match event {
-        Event::Unmerged(merge) => merge.merged != elder,
-        event => !matches!(event, Event::Erased { .. }),
-    };
-    before.filter(|_| own)
+    let taken_back = matches!(event, Event::Unmerged(merge) if merge.merged == elder);
+    let erased = matches!(event, Event::Erased { .. });
+    before.filter(|_| !taken_back && !erased)
 }
 
 /// Of merged files among these, the files that stand for them.

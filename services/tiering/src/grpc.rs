@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, Span};
 
 use crate::codec::write_assignment;
 use crate::explain::Explanation;
@@ -259,7 +260,8 @@ impl TieringService for TieringFace {
         self.tiering.wait(position, deadline).await?;
         let (sender, answers) = mpsc::channel(UNREAD);
         let tiering = self.tiering.clone();
-        tokio::spawn(async move {
+        // In the trace of the call.
+        let task = async move {
             let progress = |done, total| {
                 let progress = pb::SimulationProgress {
                     elders_done: signed(done),
@@ -280,7 +282,8 @@ impl TieringService for TieringFace {
             });
             // The caller may have gone.
             let _ = sender.send(answer).await;
-        });
+        };
+        tokio::spawn(task.instrument(Span::current()));
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
@@ -292,7 +295,7 @@ impl TieringService for TieringFace {
     ) -> Answer<Self::WatchTiersStream> {
         let (caller, _) = call(&request)?;
         let (division, after) = self.parse.watch_tiers(request.get_ref())?;
-        caller.may_here(&division)?;
+        caller.may_where_asked(&division)?;
         let log = Arc::clone(&self.tiering.tiering);
         let after = match after {
             Some(after) => after,
@@ -303,7 +306,8 @@ impl TieringService for TieringFace {
         };
         let (sender, answers) = mpsc::channel(UNREAD);
         let draining = self.draining.clone();
-        tokio::spawn(async move {
+        // In the trace of the call.
+        let task = async move {
             let watching = watch::watch(log, division, after, &sender);
             let outcome = tokio::select! {
                 () = draining.cancelled() => return,
@@ -314,7 +318,8 @@ impl TieringService for TieringFace {
                 tracing::warn!(%error, "a stream of tiers ends");
                 let _ = sender.send(Err(errors::unavailable("the event log"))).await;
             }
-        });
+        };
+        tokio::spawn(task.instrument(Span::current()));
         let recorded = ReceiverStream::new(answers).inspect(move |answer| {
             if let Ok(answer) = answer
                 && let Some(elder) = answer

@@ -7,8 +7,8 @@
 //! - [`facts_table`], [`tiers_table`]: the read models of the registry's log and of our own; [`policies_in_force`]: which
 //!   policy holds where.
 //! - [`on_elder_facts`]: the evaluator (what it finds is dated in `holds_from`, decided and written in `tier_decisions`), which keeps [`today_table`] and tells its [`progress`].
-//! - [`tiers_queries`], [`explain`], [`simulate`], [`watch`]: the questions; [`tiering`]: who may ask them, and when they
-//!   are answered.
+//! - [`tiers_queries`], [`explain`], [`simulate`], [`watch`]: the questions; [`tiering`] and [`policy_desk`]: who may ask
+//!   them, about elders and about policies; `waiting`: when they are answered.
 //! - [`audit`]: whether everybody has the tier that is due.
 //! - [`parse`], [`grpc`]: the face; [`app`]: the whole.
 
@@ -36,9 +36,11 @@ pub mod today_table;
 
 pub mod audit;
 pub mod explain;
+pub mod policy_desk;
 pub mod simulate;
 pub mod tiering;
 pub mod tiers_queries;
+mod waiting;
 pub mod watch;
 
 pub mod grpc;

@@ -22,9 +22,10 @@ const TIER_PAGES: PageBounds = PageBounds {
     default: 100,
     most: 5_000,
 };
+/// So many of the longest policies fit into one message.
 const POLICY_PAGES: PageBounds = PageBounds {
-    default: 100,
-    most: 1_000,
+    default: 50,
+    most: 50,
 };
 
 /// Reads requests: knows the names of the streams that positions may lie in.

@@ -323,7 +323,7 @@ impl Closer {
         CommandContext {
             request_id,
             // No request stands behind it.
-            request_digest: [0; 16],
+            request_digest: [0; 16].into(),
             actor: "system:visits".to_owned(),
             now: self.clock.now(),
             correlation_id: request_id,

@@ -11,7 +11,7 @@ use civic::{
     Set, VillageCode, VisitResult,
 };
 use elders::Facts;
-use eventlog::{ExecuteError, KnownRequest};
+use eventlog::{ExecuteError, KnownRequest, RequestDigest};
 use futures::StreamExt as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
@@ -47,7 +47,7 @@ pub(crate) struct Arrived {
     pub(crate) photos: Vec<[u8; 32]>,
     pub(crate) findings: Vec<(FindingKind, Option<String>)>,
     /// Of the request, so that another record under the same id is noticed.
-    pub(crate) digest: [u8; 16],
+    pub(crate) digest: RequestDigest,
 }
 
 /// What became of a record.
@@ -218,7 +218,7 @@ impl Visits {
         let village = accepted.village;
         let context = caller.context(
             arrived.record,
-            arrived.digest,
+            arrived.digest.clone(),
             now,
             Some(village.division()),
         );
@@ -404,7 +404,7 @@ fn repeated(
     request: &KnownRequest,
     year: &ElderYear,
 ) -> Result<Outcome, Status> {
-    if request.digest != arrived.digest {
+    if !arrived.digest.is(&request.digest) {
         return Err(refusals::record_id_reused());
     }
     let (result, doubts) = year
@@ -442,7 +442,7 @@ mod tests {
             remarks: None,
             photos: vec![],
             findings: vec![],
-            digest: [1; 16],
+            digest: [1; 16].into(),
         };
         let request = KnownRequest {
             id: arrived.record,

@@ -118,7 +118,7 @@ impl Examiner {
         CommandContext {
             request_id: reaction_request_id(NAME, &position, nth),
             // No request stands behind it.
-            request_digest: [0; 16],
+            request_digest: [0; 16].into(),
             actor: "system:visits".to_owned(),
             now: self.clock.now(),
             correlation_id: record.metadata.correlation_id,

@@ -7,7 +7,7 @@ use civic::{DivisionCode, ElderId, LocalDay, Set, VisitMode, VisitorKind};
 use decider::Decider as _;
 use elders::codec::write_day;
 use elders::terms::wire_set;
-use eventlog::{Loaded, Position};
+use eventlog::{Loaded, Position, RequestDigest};
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, Deadline, connections, errors};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -46,10 +46,10 @@ pub(crate) struct Change {
 }
 
 /// A command of a caller with its request id and digest.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) request_id: Uuid,
-    pub(crate) digest: [u8; 16],
+    pub(crate) digest: RequestDigest,
 }
 
 /// Which visitors are listed.

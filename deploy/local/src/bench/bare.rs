@@ -12,10 +12,7 @@ use anyhow::Context as _;
 use prost::Message as _;
 use proto::eldercare::registry::v1 as pb;
 use service::{Settings, Shutdown};
-use sqlx::{
-    PgPool, Row as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{PgPool, Row as _, postgres::PgConnectOptions};
 use tonic::{
     Request, Response, Status,
     body::Body,
@@ -44,8 +41,7 @@ pub(super) async fn serve(
 ) -> anyhow::Result<()> {
     let answer = std::fs::read(config.with_extension(ANSWER)).context("the answer")?;
     let options: PgConnectOptions = settings.postgres.url.expose().parse()?;
-    let pool = PgPoolOptions::new()
-        .max_connections(settings.postgres.max_connections)
+    let pool = service::connections::pool_options(&settings.postgres)
         .connect_with(options)
         .await?;
     let bare = Bare {

@@ -13,6 +13,7 @@ use super::{
     append::{CALLERS, per_command},
     people::{self, AS_OF, Person, TOWNS},
     raw,
+    register::{BATCHES, PAIRS},
     service::Role,
     stage::Stage,
 };
@@ -92,6 +93,11 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .begin("bare publishes of the same bytes", publishes as u64);
     let limit = raw::publishes(&stage, &samples, CALLERS, publishes, &step).await?;
     step.done(&format!("{:.0}/s", limit.rate()));
+    let together = ground
+        .progress
+        .begin("bare atomic batches of claims and files", BATCHES as u64);
+    let pairs = raw::batches(&stage, &samples[1..], PAIRS, BATCHES, &together).await?;
+    together.done(&format!("{pairs:.0}/s"));
     served.stop().await?;
     let measured = Measured::new("import", rate, "rows/s")
         .limit(limit.rate() / MESSAGES as f64)
@@ -103,6 +109,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .with_rounded("seconds", seconds)
         .with_rounded("slowest_workbook_seconds", slowest)
         .with("messages_each", MESSAGES)
+        .with_rounded("limit_atomic_batches_of_64", pairs)
         .with("service_processor_us", per_command(processor, rows));
     let measured = stage.note(measured);
     stage.strike().await;

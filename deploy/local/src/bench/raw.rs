@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use async_nats::{
     HeaderMap,
-    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    header::{
+        NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
+        NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+    },
     jetstream::{self, stream},
 };
 use bytes::Bytes;
@@ -73,6 +76,18 @@ pub(super) async fn samples(
     Ok(samples)
 }
 
+fn stream_config() -> stream::Config {
+    stream::Config {
+        name: STREAM.to_owned(),
+        subjects: vec![format!("{RAW_ROOT}.>")],
+        storage: stream::StorageType::File,
+        deny_delete: true,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        ..stream::Config::default()
+    }
+}
+
 /// Publishes the samples in turn, each on a subject of its own and acknowledged, `in_flight` at a time.
 pub(super) async fn publishes(
     stage: &Stage,
@@ -83,16 +98,7 @@ pub(super) async fn publishes(
 ) -> anyhow::Result<Latencies> {
     let client = stage.nats_client().await?;
     let server = jetstream::new(client);
-    let config = stream::Config {
-        name: STREAM.to_owned(),
-        subjects: vec![format!("{RAW_ROOT}.>")],
-        storage: stream::StorageType::File,
-        deny_delete: true,
-        allow_direct: true,
-        allow_atomic_publish: true,
-        ..stream::Config::default()
-    };
-    server.get_or_create_stream(config).await?;
+    server.get_or_create_stream(stream_config()).await?;
     let samples: std::sync::Arc<[Sample]> = samples.into();
     callers::drive(in_flight, count / 10, count, step, move |_, number| {
         let (server, samples) = (server.clone(), std::sync::Arc::clone(&samples));
@@ -111,6 +117,46 @@ pub(super) async fn publishes(
         }
     })
     .await
+}
+
+/// Publishes the samples together again and again in atomic batches, one batch after the other, and answers how many times
+/// a second all samples were written. Each batch costs the server a write through to its disk, however the server syncs
+/// otherwise.
+pub(super) async fn batches(
+    stage: &Stage,
+    samples: &[Sample],
+    times_a_batch: usize,
+    batches: usize,
+    step: &Step,
+) -> anyhow::Result<f64> {
+    let client = stage.nats_client().await?;
+    let server = jetstream::new(client.clone());
+    server.get_or_create_stream(stream_config()).await?;
+    let messages = samples.len() * times_a_batch;
+    let since = Instant::now();
+    for batch in 0..batches {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        for place in 0..messages {
+            let sample = &samples[place % samples.len()];
+            let subject = format!("{RAW_ROOT}.batches.{batch:06}.{place:06}.{}", samples.len());
+            let mut headers = sample.headers.clone();
+            headers.insert(NATS_BATCH_ID, id.as_str());
+            headers.insert(NATS_BATCH_SEQUENCE, (place + 1).to_string());
+            if place + 1 < messages {
+                client
+                    .publish_with_headers(subject, headers, sample.body.clone())
+                    .await?;
+            } else {
+                headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+                let last = server.publish_with_headers(subject, headers, sample.body.clone());
+                last.await?.await?;
+            }
+        }
+        step.advance(1);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+    let written = (batches * times_a_batch) as f64;
+    Ok(written / since.elapsed().as_secs_f64().max(1e-9))
 }
 
 /// How long it takes to copy rows into tables like those that hold them.

@@ -15,6 +15,12 @@ use super::{
 /// Messages that a registration leaves: the key, the claim and the file's first record.
 const MESSAGES: usize = 3;
 
+/// Claims and files that a bare atomic batch holds: as many as there are callers.
+pub(super) const PAIRS: usize = CALLERS;
+
+/// How many bare atomic batches there are.
+pub(super) const BATCHES: usize = 100;
+
 pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let stage = Stage::set(ground, "register", Syncing::EveryTwoMinutes).await?;
     let served = stage.start(Role::Registry).await?;
@@ -64,6 +70,11 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .begin("bare publishes of the same bytes", publishes as u64);
     let limit = raw::publishes(&stage, &samples, CALLERS, publishes, &step).await?;
     step.done(&format!("{:.0}/s", limit.rate()));
+    let together = ground
+        .progress
+        .begin("bare atomic batches of claims and files", BATCHES as u64);
+    let pairs = raw::batches(&stage, &samples[1..], PAIRS, BATCHES, &together).await?;
+    together.done(&format!("{pairs:.0}/s"));
     served.stop().await?;
     let measured = Measured::new("register", latencies.rate(), "elders/s")
         .limit(limit.rate() / MESSAGES as f64)
@@ -73,6 +84,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .with("callers", CALLERS)
         .with("commands", commands)
         .with("messages_each", MESSAGES)
+        .with_rounded("limit_atomic_batches_of_64", pairs)
         .with(
             "service_processor_us",
             per_command(processor, warm + commands),

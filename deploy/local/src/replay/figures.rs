@@ -92,6 +92,7 @@ pub async fn division_names(
     let request = ListDivisionsRequest {
         division_code: county.to_owned(),
         min_position: min_position.to_owned(),
+        ..ListDivisionsRequest::default()
     };
     let answer = call(request, async |request| {
         client.registry().list_divisions(request).await

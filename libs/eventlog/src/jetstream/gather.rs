@@ -1,23 +1,44 @@
 //! Gathers what several callers want written at the same moment into one atomic batch of the server's.
 //!
 //! A batch costs the server about as much as a handful of single messages, and one write through to the disk instead
-//! of one for each. Nobody is made to wait for company: a batch is what has come together while the ones before it
-//! were on their way.
+//! of one for each, however many records it holds. So there are few on their way at a time: two, each with half of the
+//! callers, so that the half who are being answered decide while the others' batch is written; and only one, with all of
+//! them, where the disk is slow. When a batch has ended, those whom it answered are about to ask again: rather than leave
+//! at once with the first of them, the next batch waits for the others, for no longer than a part of the time that a batch
+//! takes. A caller who is alone never waits.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use futures::{StreamExt as _, future, stream, stream::FuturesUnordered};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use super::publish::{Message, Publisher, Refusal};
 use crate::{log::AppendError, measures::Measures, subject::Subject};
 
-/// How many batches are on their way at once: one is put together while another is with the server. More would make
-/// them smaller, and the server does only so many a second however they come.
+/// How many records a batch gathers at most; the server takes 1,000. A larger group of one caller goes as a batch of its
+/// own.
+const LARGEST: usize = 512;
+
+/// How many batches are on their way at once. With more the server takes longer for all of them together.
 const ON_THEIR_WAY: usize = 2;
 
-/// How many records a batch gathers at most. A larger group of one caller goes as a batch of its own.
-const LARGEST: usize = 128;
+/// Where a batch takes longer than this, the disk is what holds up, and it takes no longer for twice as many.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// So many callers are not divided among batches.
+const UNDIVIDED: usize = 16;
+
+/// A batch waits for company for this part of the time that the last one took.
+const PATIENCE: u32 = 3;
+
+/// And for no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
 /// How many bytes a batch gathers at most.
 const LARGEST_BYTES: usize = 1 << 20;
@@ -28,8 +49,12 @@ const FEWEST: usize = 12;
 /// How many of a refused batch's groups are on their way at once when they are sent one by one.
 const ALONE_AT_ONCE: usize = 8;
 
-/// How many callers may wait to be taken up; beyond that they wait in the channel's queue.
+/// How many callers' records wait here for their batch at most. Whoever comes after them waits in the channel, and once
+/// that is full, before it: the memory that waiting records take is bounded, and a caller that gives up leaves nothing.
 const WAITING: usize = 4_096;
+
+/// How many callers' records wait in the channel.
+const ARRIVING: usize = LARGEST;
 
 /// The way into the gathering task, which ends when all of these are gone.
 #[derive(Debug, Clone)]
@@ -44,7 +69,7 @@ struct Unit {
 
 impl Gatherer {
     pub(super) fn start(publisher: Publisher, measures: Measures) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (sender, receiver) = mpsc::channel(ARRIVING);
         tokio::spawn(run(publisher, measures, receiver));
         Self(sender)
     }
@@ -62,29 +87,88 @@ impl Gatherer {
 
 async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Receiver<Unit>) {
     let mut waiting = Waiting::default();
+    let mut pace = Pace::default();
     let mut on_their_way = FuturesUnordered::new();
     let mut open = true;
     while open || !waiting.units.is_empty() || !on_their_way.is_empty() {
-        while on_their_way.len() < ON_THEIR_WAY {
-            let Some(batch) = waiting.next_batch() else {
+        let mut leaves = None;
+        while on_their_way.len() < pace.at_once() && !waiting.units.is_empty() {
+            leaves = pace.waits_until(waiting.units.len()).filter(|_| open);
+            if leaves.is_some() {
+                break;
+            }
+            let Some(batch) = waiting.next_batch(pace.share(waiting.units.len())) else {
                 break;
             };
             measures.gathered(batch.iter().map(|unit| unit.messages.len()).sum());
+            pace.left(batch.len());
             on_their_way.push(send(&publisher, batch));
         }
         tokio::select! {
-            Some(subjects) = on_their_way.next() => waiting.release(subjects),
-            unit = arriving.recv(), if open => match unit {
+            Some(sent) = on_their_way.next() => {
+                waiting.release(&sent.subjects);
+                pace.arrived(&sent);
+            }
+            () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
+            unit = arriving.recv(), if open && waiting.has_room() => match unit {
                 Some(unit) => {
                     waiting.units.push_back(unit);
-                    while let Ok(unit) = arriving.try_recv() {
-                        waiting.units.push_back(unit);
-                    }
+                    waiting.fill(&mut arriving);
                 }
                 None => open = false,
             },
         }
     }
+}
+
+/// How the last batches went, and what that says of the next one.
+#[derive(Debug, Default)]
+struct Pace {
+    /// How many callers the last batch took along.
+    company: usize,
+    /// How many callers' batches are on their way.
+    away: usize,
+    /// How long the last batch took.
+    took: Duration,
+    /// Until when its callers may take to come back.
+    patient_until: Option<Instant>,
+}
+
+impl Pace {
+    fn at_once(&self) -> usize {
+        if self.took > SLOW { 1 } else { ON_THEIR_WAY }
+    }
+
+    /// How many of those who wait go with the next batch.
+    fn share(&self, waiting: usize) -> usize {
+        (waiting + self.away)
+            .div_ceil(self.at_once())
+            .max(UNDIVIDED)
+    }
+
+    /// Until when the next batch waits for those who were answered by the last one; none when it need not.
+    fn waits_until(&self, waiting: usize) -> Option<Instant> {
+        self.patient_until
+            .filter(|until| waiting < self.company && *until > Instant::now())
+    }
+
+    fn left(&mut self, company: usize) {
+        self.company = company;
+        self.away += company;
+    }
+
+    fn arrived(&mut self, sent: &Sent) {
+        self.away -= sent.callers;
+        self.took = sent.took;
+        self.patient_until = Some(Instant::now() + (sent.took / PATIENCE).min(LONGEST_WAIT));
+    }
+}
+
+/// A batch that has been answered.
+struct Sent {
+    callers: usize,
+    subjects: Vec<Subject>,
+    took: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -95,12 +179,26 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Takes what can go together now: each aggregate once, none that is on its way, first come first served.
-    fn next_batch(&mut self) -> Option<Vec<Unit>> {
+    fn has_room(&self) -> bool {
+        self.units.len() < WAITING
+    }
+
+    /// Takes up whoever has arrived, as far as there is room.
+    fn fill(&mut self, arriving: &mut mpsc::Receiver<Unit>) {
+        while self.has_room()
+            && let Ok(unit) = arriving.try_recv()
+        {
+            self.units.push_back(unit);
+        }
+    }
+
+    /// Takes what can go together now, for so many callers: each aggregate once, none that is on its way, first come first
+    /// served.
+    fn next_batch(&mut self, callers: usize) -> Option<Vec<Unit>> {
         let mut batch = Vec::new();
         let (mut records, mut bytes) = (0, 0);
         let mut stay = VecDeque::new();
-        // Whoever stays keeps its place before later records of the same aggregates.
+        // The aggregates of all who came before: whoever stays keeps its place before later records of the same ones.
         let mut ahead: HashSet<Subject> = HashSet::new();
         while let Some(unit) = self.units.pop_front() {
             if unit.answer.is_closed() {
@@ -109,7 +207,8 @@ impl Waiting {
             }
             let unit_bytes: usize = unit.messages.iter().map(Message::size).sum();
             let fits = batch.is_empty()
-                || (records + unit.messages.len() <= LARGEST
+                || (batch.len() < callers
+                    && records + unit.messages.len() <= LARGEST
                     && bytes + unit_bytes <= LARGEST_BYTES);
             let mut subjects = unit.messages.iter().map(|message| &message.subject);
             let free =
@@ -134,21 +233,34 @@ impl Waiting {
         (!batch.is_empty()).then_some(batch)
     }
 
-    fn release(&mut self, subjects: Vec<Subject>) {
+    fn release(&mut self, subjects: &[Subject]) {
         for subject in subjects {
-            self.busy.remove(&subject);
+            self.busy.remove(subject);
         }
     }
 }
 
-/// Sends a batch, answers its callers, and returns its aggregates.
-async fn send(publisher: &Publisher, batch: Vec<Unit>) -> Vec<Subject> {
+/// Sends a batch, and answers its callers.
+async fn send(publisher: &Publisher, batch: Vec<Unit>) -> Sent {
+    let begun = Instant::now();
     let messages = batch.iter().flat_map(|unit| &unit.messages);
-    let subjects = messages.map(|message| message.subject.clone()).collect();
+    let (callers, subjects) = (
+        batch.len(),
+        messages.map(|message| message.subject.clone()).collect(),
+    );
+    deliver(publisher, batch).await;
+    Sent {
+        callers,
+        subjects,
+        took: begun.elapsed(),
+    }
+}
+
+async fn deliver(publisher: &Publisher, batch: Vec<Unit>) {
     let groups = batch.iter().any(|unit| unit.messages.len() > 1);
     if batch.len() == 1 || (!groups && batch.len() < FEWEST) {
         future::join_all(batch.into_iter().map(|unit| alone(publisher, unit))).await;
-        return subjects;
+        return;
     }
     let messages: Vec<_> = batch.iter().flat_map(|unit| &unit.messages).collect();
     match publisher.batch(&messages).await {
@@ -175,7 +287,6 @@ async fn send(publisher: &Publisher, batch: Vec<Unit>) -> Vec<Subject> {
                 .await;
         }
     }
-    subjects
 }
 
 /// Sends what one caller wants written, and answers it.
@@ -189,4 +300,26 @@ async fn alone(publisher: &Publisher, unit: Unit) {
         }),
     };
     let _ = unit.answer.send(answer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_wait_than_there_is_room_for_and_none_is_lost() {
+        let (sender, mut arriving) = mpsc::channel(2 * WAITING);
+        for _ in 0..WAITING + 5 {
+            let (answer, _) = oneshot::channel();
+            let messages = Vec::new();
+            sender.try_send(Unit { messages, answer }).unwrap();
+        }
+        let mut waiting = Waiting::default();
+        waiting.fill(&mut arriving);
+        assert_eq!((waiting.units.len(), arriving.len()), (WAITING, 5));
+        assert!(!waiting.has_room());
+        waiting.units.drain(..3);
+        waiting.fill(&mut arriving);
+        assert_eq!((waiting.units.len(), arriving.len()), (WAITING, 2));
+    }
 }

@@ -184,7 +184,7 @@ pub(crate) fn metadata(request_id: Uuid) -> Metadata {
 pub(crate) fn request() -> CommandContext {
     CommandContext {
         request_id: Uuid::new_v4(),
-        request_digest: [7; 16],
+        request_digest: [7; 16].into(),
         actor: "officer-7".to_owned(),
         now: Utc.with_ymd_and_hms(2024, 11, 1, 0, 0, 0).unwrap(),
         correlation_id: Uuid::new_v4(),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use eventlog::{
-    ExecuteError, Fault, KnownRequest, Loaded, Position, Repository, SnapshotError, Snapshots,
+    ExecuteError, Fault, KnownRequest, Loaded, Position, Repository, RequestDigest, SnapshotError,
+    Snapshots,
 };
 use futures::future::join_all;
 
@@ -82,8 +83,15 @@ async fn a_request_id_serves_one_request_only(bench: Bench) {
         .execute("a", &first, &count(1))
         .await
         .unwrap();
+    // The key of digests was changed since: it is known by the one under the former key.
+    let mut retried = first.clone();
+    retried.request_digest = RequestDigest::new([9; 16], [first.request_digest.recorded()]);
+    for tallies in [tallies(&bench), tallies_elsewhere(&bench).await] {
+        let again = tallies.execute("a", &retried, &count(1)).await.unwrap();
+        assert!(again.repeated);
+    }
     let mut other = first.clone();
-    other.request_digest = [8; 16];
+    other.request_digest = [8; 16].into();
     for tallies in [tallies(&bench), tallies_elsewhere(&bench).await] {
         let refused = tallies.execute("a", &other, &count(2)).await.err();
         assert_eq!(refused, Some(ExecuteError::RequestIdReused));
@@ -258,15 +266,19 @@ async fn a_snapshot_is_read_on_from_the_log(bench: Bench) {
         .map(|(request, sequence)| KnownRequest {
             id: request.request_id,
             sequence,
-            digest: request.request_digest,
+            digest: request.request_digest.recorded(),
         });
     let kept = Kept(Loaded::new(Tally { total: 1_002 }, 2, known));
     let tallies = tallies(&bench).with_snapshots(Arc::new(kept));
-    assert_eq!(tallies.load("a").await.unwrap().state.total, 1_003);
-    for (number, request) in requests.iter().enumerate() {
+    assert_eq!(tallies.load("a").await.unwrap().state.total, 1_002);
+    // The third request too, of which the snapshot knows nothing: its append is refused, and the log's tail is read.
+    for (number, request) in requests.iter().enumerate().rev() {
         let again = tallies.execute("a", request, &count(1)).await.unwrap();
         assert_eq!((again.repeated, again.version), (true, number as u64 + 1));
     }
+    assert_eq!(tallies.load_newest("a").await.unwrap().state.total, 1_003);
+    let next = tallies.execute("a", &request(), &count(1)).await.unwrap();
+    assert_eq!((next.version, next.state.state.total), (4, 1_004));
 }
 
 async fn a_wrong_snapshot_is_put_right(bench: Bench) {

@@ -127,7 +127,7 @@ async fn a_repeated_request_is_answered_from_the_first_aggregate(bench: Bench) {
         assert!(again.repeated);
         assert_eq!(again.position, committed.position);
         let mut other = first.clone();
-        other.request_digest = [9; 16];
+        other.request_digest = [9; 16].into();
         assert_eq!(
             seen.register("elder", "other", &other).await.err(),
             Some(ExecuteError::RequestIdReused)

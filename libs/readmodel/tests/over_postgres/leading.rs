@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eventlog::MemoryLog;
+use eventlog::{MemoryLog, Position};
 use readmodel::{Follower, Runner};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -62,6 +62,41 @@ async fn a_standby_takes_over_within_two_seconds_of_the_leaders_death() {
         .unwrap();
     writer.assert_told(&two).await;
     second.running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_answers_soon_though_somebody_waits_for_what_never_comes() {
+    let url = backing_services::testing::fresh_database().await;
+    let (one, two) = (pool(&url).await, pool(&url).await);
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let leader = replica(&one, &writer);
+    let first = writer.add(1).await;
+    leader.follower.wait_for(&first, soon()).await.unwrap();
+    let standby = Follower::new(two.clone(), "ledger", "TEST");
+    // It waits for the next event, as a service at rest does, until it looks as seldom as it ever does.
+    let never = Position::new("TEST", u64::MAX >> 1);
+    let idle = tokio::spawn({
+        let standby = standby.clone();
+        async move { standby.wait_for(&never, soon()).await }
+    });
+    let at_rest = tokio::time::Instant::now() + Duration::from_millis(400);
+    let _ = standby
+        .wait_for(&Position::new("TEST", u64::MAX >> 2), at_rest)
+        .await;
+
+    let mut took = vec![];
+    for _ in 0..9 {
+        let written = writer.add(1).await;
+        leader.follower.wait_for(&written, soon()).await.unwrap();
+        let asked = Instant::now();
+        standby.wait_for(&written, soon()).await.unwrap();
+        took.push(asked.elapsed());
+    }
+    took.sort_unstable();
+    println!("the standby knew after {took:?}");
+    assert!(took[4] < Duration::from_millis(25), "{took:?}");
+    idle.abort();
+    leader.running.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

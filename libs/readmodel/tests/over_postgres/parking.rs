@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use eventlog::MemoryLog;
+use eventlog::{MemoryLog, Position, Subject};
 use readmodel::{Runner, Settings, parked, rebuild, verify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::ledger::{Ledger, Writer, database, soon};
+use crate::ledger::{Ledger, Writer, database, record, soon};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreadable_unknown_and_poisonous_events_are_parked_and_passed_by() {
@@ -97,4 +97,54 @@ async fn unreadable_unknown_and_poisonous_events_are_parked_and_passed_by() {
         .await
         .unwrap();
     writer.assert_told(&pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_bad_events_of_one_type_in_one_record_are_both_parked() {
+    let pool = database().await;
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let subject = Subject::new("test", "account", "twice").unwrap();
+    let mut twice = record(subject, 0, "test.Unknown");
+    let mut another = twice.events[0].clone();
+    another.data = vec![8; 40].into();
+    twice.events.extend([another, twice.events[0].clone()]);
+    let payloads: Vec<_> = twice
+        .events
+        .iter()
+        .map(|event| event.data.to_vec())
+        .collect();
+    let sequence = writer.log.append(twice).await.unwrap();
+
+    let runner = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
+    let follower = runner.follower();
+    let _running = AbortOnDropHandle::new(tokio::spawn(runner.run(CancellationToken::new())));
+    let position = Position::new("TEST", sequence);
+    follower.wait_for(&position, soon()).await.unwrap();
+    let list = parked::list(&pool, Some("ledger"), 0, 100).await.unwrap();
+    let found: Vec<_> = list
+        .into_iter()
+        .map(|event| (event.place, event.payload))
+        .collect();
+    assert_eq!(found, (0..).zip(payloads).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_parked_by_an_older_program_stays_on_the_list() {
+    let pool = database().await;
+    let before = include_str!("../../migrations/0001_checkpoints_and_parked_events.sql");
+    sqlx::raw_sql("CREATE SCHEMA readmodel")
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::raw_sql(before).execute(&pool).await.unwrap();
+    sqlx::raw_sql(
+        "INSERT INTO readmodel.parked (projection, stream, sequence, subject, event_type, reason, payload) \
+         VALUES ('ledger', 'TEST', 7, 's', 'test.One', 'r', ''), ('ledger', 'TEST', 7, 's', 'test.Two', 'r', '')",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let after = include_str!("../../migrations/0002_place_of_parked_events.sql");
+    sqlx::raw_sql(after).execute(&pool).await.unwrap();
+    assert_eq!(parked::count(&pool, Some("ledger")).await.unwrap(), 2);
 }

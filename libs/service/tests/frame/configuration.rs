@@ -115,6 +115,8 @@ fn what_is_printed_masks_secrets_and_can_be_read_again() {
         [vault]
         kek = "hunter2"
         previous_keks = { "kek-0" = "hunter2" }
+        index_key = "hunter2"
+        previous_index_keys = { "index_0" = "hunter2" }
         [auth]
         service_token = "hunter2"
         [registry]

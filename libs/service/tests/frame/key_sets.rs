@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::{Desk, READ, call, text};
+use crate::support::{Desk, READ, call, reason, text};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use serde_json::{Value, json};
@@ -104,4 +104,30 @@ async fn a_set_that_can_not_be_used_is_refused_at_the_start() {
     let (mut settings, _folder) = settings_with(&set);
     settings.auth.keys = vec![issuer.public_key()];
     assert!(refused(&settings).await.contains("two keys"));
+}
+
+#[tokio::test]
+async fn a_changed_set_is_read_again_and_half_a_set_changes_nothing() {
+    let (old, new) = (TokenIssuer::generate(), TokenIssuer::generate());
+    let set = |issuer: &TokenIssuer| json!({ "keys": [published(issuer)] }).to_string();
+    let (mut settings, folder) = settings_with(&set(&old));
+    settings.auth.reread = std::time::Duration::ZERO;
+    let file = folder.path().join("jwks.json");
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let outcome = async |issuer: &TokenIssuer| {
+        let channel = running.channel_of(&issuer.issue(&anybody()));
+        let answer = call(channel, READ, text("370303")).await;
+        answer.err().map(|status| reason(&status))
+    };
+    assert_eq!(outcome(&old).await, None);
+    assert_eq!(outcome(&new).await.as_deref(), Some("TOKEN_INVALID"));
+    std::fs::write(&file, "{").unwrap();
+    assert_eq!(outcome(&old).await, None);
+    std::fs::write(&file, set(&new)).unwrap();
+    assert_eq!(outcome(&new).await, None);
+    // Also a token that was verified before.
+    assert_eq!(outcome(&old).await.as_deref(), Some("TOKEN_INVALID"));
+    running.stop().await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Desk, PANIC, REMAINING, WAIT, call, reason, text, watch};
+use crate::support::{Desk, MUCH, PANIC, REMAINING, WAIT, call, reason, text, watch};
 use service::{
     Claims, TokenIssuer,
     testing::{Running, settings},
@@ -16,6 +16,22 @@ fn token(issuer: &TokenIssuer) -> String {
             .role("clerk")
             .division("370303"),
     )
+}
+
+#[tokio::test]
+async fn an_answer_too_large_to_be_sent_is_refused_with_a_reason() {
+    let issuer = TokenIssuer::generate();
+    let settings = settings(&issuer);
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let channel = running.channel_of(&token(&issuer));
+    let status = call(channel, MUCH, text("")).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::OutOfRange, "ANSWER_TOO_LARGE")
+    );
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]

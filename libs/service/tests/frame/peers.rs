@@ -27,7 +27,7 @@ fn calling(address: &str) -> Settings {
 }
 
 #[tokio::test]
-async fn a_service_calls_in_its_own_name_unless_the_call_bears_anothers() {
+async fn a_service_calls_in_its_own_name_unless_the_call_bears_that_of_another() {
     let issuer = TokenIssuer::generate();
     let own = settings(&issuer);
     let running = Running::start(Desk::new().server(&own), &own)
@@ -40,13 +40,13 @@ async fn a_service_calls_in_its_own_name_unless_the_call_bears_anothers() {
         call(channel.clone(), READ, text("370303")).await.unwrap(),
         "system:visits"
     );
-    let mut in_anothers = text("370303");
+    let mut of_another = text("370303");
     let officer = format!("Bearer {}", issuer.issue(&anybody()));
-    in_anothers
+    of_another
         .metadata_mut()
         .insert("authorization", officer.parse().unwrap());
     assert_eq!(
-        call(channel, READ, in_anothers).await.unwrap(),
+        call(channel, READ, of_another).await.unwrap(),
         "officer:test-officer"
     );
 

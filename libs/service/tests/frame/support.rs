@@ -23,6 +23,11 @@ pub(crate) const PANIC: &str = "/test.v1.Desk/Panic";
 pub(crate) const WATCH: &str = "/test.v1.Desk/Watch";
 pub(crate) const UNDECLARED: &str = "/test.v1.Desk/Undeclared";
 pub(crate) const REMAINING: &str = "/test.v1.Desk/Remaining";
+pub(crate) const FAR: &str = "/test.v1.Desk/Far";
+pub(crate) const MUCH: &str = "/test.v1.Desk/Much";
+
+/// The most bytes of an answer.
+const MOST_BYTES: usize = 8_192;
 
 /// The service. Callers of `Wait` add a permit to `entered` and take one of `released`.
 #[derive(Clone)]
@@ -48,6 +53,8 @@ impl Desk {
                 ("Panic", Action::ReadReference),
                 ("Watch", Action::ReadReference),
                 ("Remaining", Action::ReadReference),
+                ("Far", Action::ReadPersonal),
+                ("Much", Action::ReadReference),
             ],
         );
         Server::new(settings)
@@ -70,8 +77,15 @@ impl Desk {
                 "无效",
             )])
         })?;
-        caller.may_here(&division)?;
+        caller.may_where_asked(&division)?;
         Ok(Response::new(caller.actor()))
+    }
+
+    /// Something about somebody who lives in 370304.
+    fn far(request: &Request<String>) -> Result<Response<String>, Status> {
+        let caller = Caller::from_request(request)?;
+        caller.may_here(&"370304".parse().unwrap())?;
+        Ok(Response::new("told".to_owned()))
     }
 
     async fn wait(self) -> Result<Response<String>, Status> {
@@ -108,7 +122,8 @@ impl tower::Service<http::Request<Body>> for Desk {
         let desk = self.clone();
         Box::pin(async move {
             let path = request.uri().path().to_owned();
-            let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default());
+            let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default())
+                .max_encoding_message_size(MOST_BYTES);
             Ok(match path.as_str() {
                 WATCH => {
                     let watch = tower::service_fn(move |_: Request<String>| desk.clone().watch());
@@ -121,6 +136,8 @@ impl tower::Service<http::Request<Body>> for Desk {
                             match path.as_str() {
                                 READ => Self::read(request).await,
                                 WAIT => desk.wait().await,
+                                FAR => Self::far(&request),
+                                MUCH => Ok(Response::new("much ".repeat(2_000))),
                                 PANIC => panic!("a handler's fault, on purpose"),
                                 REMAINING => {
                                     let left = Deadline::of(&request).remaining().unwrap();
@@ -209,9 +226,18 @@ fn descriptors() -> &'static [u8] {
             }],
             service: vec![ServiceDescriptorProto {
                 name: Some("Desk".to_owned()),
-                method: ["Read", "Wait", "Panic", "Watch", "Undeclared", "Remaining"]
-                    .map(method)
-                    .to_vec(),
+                method: [
+                    "Read",
+                    "Wait",
+                    "Panic",
+                    "Watch",
+                    "Undeclared",
+                    "Remaining",
+                    "Far",
+                    "Much",
+                ]
+                .map(method)
+                .to_vec(),
                 ..Default::default()
             }],
             syntax: Some("proto3".to_owned()),

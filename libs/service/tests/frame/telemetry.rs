@@ -17,7 +17,7 @@ async fn an_absent_collector_stops_nothing() {
     let settings = settings::Telemetry {
         otlp_endpoint: Some(format!("http://127.0.0.1:{port}")),
         metrics_interval: Duration::from_millis(10),
-        log_filter: "off".to_owned(),
+        log_filter: Some("off".to_owned()),
         ..settings::Telemetry::default()
     };
     let started = Telemetry::start(&settings, "test").unwrap();

@@ -1,6 +1,6 @@
 //! Who is let in: a caller with a valid token, for methods that are declared, in divisions that it works for.
 
-use crate::support::{Desk, READ, UNDECLARED, WAIT, call, reason, text};
+use crate::support::{Desk, FAR, READ, UNDECLARED, WAIT, call, reason, text};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use service::{
@@ -8,6 +8,7 @@ use service::{
     testing::{Running, anybody, settings},
 };
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 async fn refused(issuer: &TokenIssuer, token: &str) -> Status {
     let settings = settings(issuer);
@@ -190,6 +191,28 @@ async fn callers_reach_their_divisions_and_roles_and_no_further() {
             reason(status)
         });
         assert_eq!(told.as_deref(), expected, "{claims:?} in {division}");
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_names_a_division_only_to_who_named_it() {
+    let issuer = TokenIssuer::generate();
+    let settings = settings(&issuer);
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let clerk = Claims::officer("li", "civil_affairs")
+        .role("clerk")
+        .division("370303")
+        .purpose("home visits");
+    for (method, named) in [(READ, Some("370304")), (FAR, None)] {
+        let channel = running.channel_of(&issuer.issue(&clerk));
+        let status = call(channel, method, text("370304")).await.unwrap_err();
+        assert_eq!(reason(&status), "DIVISION_OUT_OF_REACH");
+        let told = status.get_details_error_info().unwrap().metadata;
+        assert_eq!(told.get("division").map(String::as_str), named, "{method}");
+        assert!(!status.message().contains("370304"));
     }
     running.stop().await.unwrap();
 }

@@ -94,6 +94,18 @@ pub(crate) struct InDivision {
     pub(crate) min_position: Option<Position>,
 }
 
+/// The divisions of a subtree, one page of them.
+#[derive(Debug)]
+pub(crate) struct DivisionPage {
+    /// None for all that are known.
+    pub(crate) division: Option<DivisionCode>,
+    pub(crate) list: List,
+    pub(crate) size: usize,
+    /// The code of the last one of the page before.
+    pub(crate) after: Option<String>,
+    pub(crate) min_position: Option<Position>,
+}
+
 /// How to import a survey.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ImportOptions {
@@ -234,6 +246,11 @@ fn listed_by_id<F>(
 const ELDER_PAGES: PageBounds = PageBounds {
     default: 100,
     most: 1_000,
+};
+/// A county's table in one page, mostly.
+const DIVISION_PAGES: PageBounds = PageBounds {
+    default: 10_000,
+    most: 10_000,
 };
 const SEARCH_PAGES: PageBounds = PageBounds {
     default: 20,
@@ -434,10 +451,7 @@ pub(crate) fn elder_form(
     checks.all((elder, min_position))
 }
 
-/// The division whose subtree is listed, or none for all.
-pub(crate) fn list_divisions(
-    request: &pb::ListDivisionsRequest,
-) -> Result<(Option<DivisionCode>, Option<Position>), Status> {
+pub(crate) fn list_divisions(request: pb::ListDivisionsRequest) -> Result<DivisionPage, Status> {
     let mut checks = Checks::new();
     let division = if request.division_code.is_empty() {
         Some(None)
@@ -446,8 +460,27 @@ pub(crate) fn list_divisions(
             .division("division_code", &request.division_code)
             .map(Some)
     };
-    let min_position = fields::min_position(&mut checks, &request.min_position);
-    checks.all((division, min_position))
+    let same = pb::ListDivisionsRequest {
+        page_size: 0,
+        page_token: String::new(),
+        min_position: String::new(),
+        ..request.clone()
+    };
+    let list = List::new("ListDivisions", &same.encode_to_vec());
+    let paging = (
+        request.page_size,
+        request.page_token.as_str(),
+        DIVISION_PAGES,
+    );
+    let (division, page, min_position) =
+        listed(checks, list, paging, &request.min_position, division)?;
+    Ok(DivisionPage {
+        division,
+        list,
+        size: page.size as usize,
+        after: page.after.and_then(|code| String::from_utf8(code).ok()),
+        min_position,
+    })
 }
 
 pub(crate) fn import_options(options: &pb::ImportSurveyOptions) -> Result<ImportOptions, Status> {

@@ -7,7 +7,7 @@ use std::{
 
 use civic::{ElderId, IdNumber, LocalDay, PersonName};
 use elders::event::{Capability, Consent, Source, Spoken};
-use eventlog::Position;
+use eventlog::{Position, RequestDigest};
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -33,7 +33,7 @@ pub(super) struct Desk<'a> {
     pub(super) call: &'a Call,
     pub(super) options: &'a ImportOptions,
     pub(super) as_of: LocalDay,
-    pub(super) digest: [u8; 16],
+    pub(super) digest: RequestDigest,
     /// The elders of the rows before.
     pub(super) listed: &'a HashSet<ElderId>,
     /// In a dry run: under which names the rows before would have been registered.
@@ -63,7 +63,12 @@ impl Desk<'_> {
         let registration = registration(candidate, self.options.import);
         match self
             .registry
-            .register_from(self.call, &registration, self.digest, Source::Survey)
+            .register_from(
+                self.call,
+                &registration,
+                self.digest.clone(),
+                Source::Survey,
+            )
             .await
         {
             Ok(done) => {
@@ -145,7 +150,7 @@ impl Desk<'_> {
                 .await
                 .map_err(refusals::of_loading)?;
             if let Some(known) = file.request(request) {
-                if known.digest != self.digest {
+                if !self.digest.is(&known.digest) {
                     return Err(self.of_another_workbook(service::errors::request_id_reused()));
                 }
                 return Ok(accepted(candidate, Some(elder), Some(known.sequence)));
@@ -218,7 +223,7 @@ impl Desk<'_> {
             registry: self.registry,
             call: self.call,
             request,
-            digest: self.digest,
+            digest: self.digest.clone(),
             as_of: self.as_of,
             dry_run: self.options.dry_run,
         };
@@ -226,6 +231,10 @@ impl Desk<'_> {
             .take_over(candidate, elder)
             .await
             .map_err(|status| self.of_another_workbook(status))?;
+        // Of an elder in somebody else's charge the caller learns what any other import tells: the number is known.
+        let Some(taken) = taken else {
+            return Ok(duplicate(candidate, Some(elder)));
+        };
         let outcome = if taken.fields.is_empty() {
             pb::SurveyOutcome::Unchanged
         } else {

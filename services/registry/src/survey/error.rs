@@ -53,6 +53,9 @@ pub enum WorkbookError {
     /// No date stands above the header.
     #[error("the sheet bears no date above its header")]
     DateMissing,
+    /// The sheet's date lies in the future, where nobody has surveyed yet.
+    #[error("the sheet bears a date in the future")]
+    DateInFuture,
     /// More rows than a workbook may hold.
     #[error("the sheet has over {limit} rows")]
     TooManyRows {
@@ -102,6 +105,7 @@ impl WorkbookError {
             Self::ColumnMissing(_) => "COLUMN_MISSING",
             Self::ColumnTwice(_) => "COLUMN_TWICE",
             Self::DateMissing => "DATE_MISSING",
+            Self::DateInFuture => "DATE_IN_FUTURE",
             Self::TooManyRows { .. } => "TOO_MANY_ROWS",
             Self::TooManyColumns { .. } => "TOO_MANY_COLUMNS",
             Self::TooMuchText { .. } => "TOO_MUCH_TEXT",
@@ -127,6 +131,7 @@ impl WorkbookError {
             Self::ColumnMissing(column) => format!("表头缺少“{}”列", column.header()),
             Self::ColumnTwice(column) => format!("表头中“{}”列重复", column.header()),
             Self::DateMissing => "表头上方没有填表日期".into(),
+            Self::DateInFuture => "填表日期晚于今天".into(),
             Self::TooManyRows { limit } => format!("工作表超过{limit}行"),
             Self::TooManyColumns { row, limit } => format!("第{row}行超过{limit}列"),
             Self::TooMuchText { limit } => format!("工作表的文字超过{limit}字节"),
@@ -151,6 +156,7 @@ impl WorkbookError {
             | Self::NotAWorksheet
             | Self::HeaderMissing
             | Self::DateMissing
+            | Self::DateInFuture
             | Self::TooManyRows { .. }
             | Self::TooManyColumns { .. }
             | Self::TooMuchText { .. }

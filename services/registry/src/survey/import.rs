@@ -13,19 +13,20 @@ use civic::{
     Category, DivisionCode, ElderId, ElderStatus, IdNumber, LocalDay, PersonName, Set, VillageCode,
 };
 use elders::codec::write_day;
-use eventlog::Position;
+use eventlog::{Position, RequestDigest};
 use futures::{StreamExt as _, stream};
 use proto::eldercare::registry::v1 as pb;
-use tokio::sync::mpsc;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{
-    Column, Limits, Sheet, TownVillages,
+    Column, Limits, Sheet, TownVillages, WorkbookError,
     candidate::Candidate,
     desk::Desk,
+    imports::{Telling, Unread},
     outcome::{Outcome, rejected},
     row,
+    upload::Workbook,
     verdict::Rejection,
     workbook,
 };
@@ -40,14 +41,8 @@ use crate::{
 /// How many rows are looked up together; their outcomes are told together too.
 const ROWS_AT_ONCE: usize = 512;
 
-/// How many elders are registered side by side.
-const SIDE_BY_SIDE: usize = 96;
-
 /// How many files of a town are listed at a time.
 const LISTED_AT_ONCE: usize = 1_000;
-
-/// Where the messages of the answer go.
-type Answers = mpsc::Sender<Result<pb::ImportSurveyResponse, Status>>;
 
 /// One import under way.
 struct Import<'a> {
@@ -56,7 +51,7 @@ struct Import<'a> {
     options: ImportOptions,
     as_of: LocalDay,
     /// The digest of the workbook: the same import may not be sent with another one.
-    digest: [u8; 16],
+    digest: RequestDigest,
     summary: pb::ImportSummary,
     last_position: u64,
     listed: HashSet<ElderId>,
@@ -73,10 +68,16 @@ struct Judged {
     id_number: Option<IdNumber>,
 }
 
-/// The client has gone, or the import failed with this.
+/// Nobody reads the answers, or the import failed with this.
 enum Ended {
-    Unheard,
+    Unread(Unread),
     Failed(Status),
+}
+
+impl From<Unread> for Ended {
+    fn from(unread: Unread) -> Self {
+        Self::Unread(unread)
+    }
 }
 
 impl From<Status> for Ended {
@@ -87,19 +88,22 @@ impl From<Status> for Ended {
 
 impl Registry {
     /// Reads a workbook and imports it, telling outcomes and progress as it goes.
-    pub(crate) async fn import_survey(
+    pub(super) async fn import_survey(
         &self,
         call: Call,
         options: ImportOptions,
-        file: Vec<u8>,
-        answers: Answers,
-    ) {
-        match self.run_import(&call, options, file, &answers).await {
-            // Nobody listens any more: the rest waits until the workbook is sent again.
-            Ok(()) | Err(Ended::Unheard) => {}
-            Err(Ended::Failed(status)) => {
-                let _unheard = answers.send(Err(status)).await;
-            }
+        file: Workbook,
+        mut answers: Telling,
+    ) -> Result<(), Status> {
+        match self.run_import(&call, options, file, &mut answers).await {
+            // The rest waits until the workbook is sent again.
+            Ok(()) | Err(Ended::Unread(Unread::Gone)) => Ok(()),
+            Err(Ended::Unread(Unread::TooSlow)) => Err(service::errors::aborted(
+                "ANSWERS_UNREAD",
+                "the outcomes of the rows were not read in time: send the workbook again with the same import_id",
+                "未及时读取各行结果，请用同一 import_id 重新上传",
+            )),
+            Err(Ended::Failed(status)) => Err(status),
         }
     }
 
@@ -107,15 +111,21 @@ impl Registry {
         &self,
         call: &Call,
         options: ImportOptions,
-        file: Vec<u8>,
-        answers: &Answers,
+        workbook: Workbook,
+        answers: &mut Telling,
     ) -> Result<(), Ended> {
         let town = self.town(&options.town).await?;
-        let digest = self.index.request_digest("ImportSurvey", &file);
-        let sheet = tokio::task::spawn_blocking(move || workbook::read(&file, &Limits::DEFAULT))
+        let digest = self.digest_of("ImportSurvey", &workbook.file);
+        let read = move || workbook::read(&workbook.file, &Limits::DEFAULT);
+        let sheet = tokio::task::spawn_blocking(read)
             .await
             .map_err(|error| service::errors::internal(&error))?
             .map_err(|error| refusals::of_workbook(&error))?;
+        // Who registers a county's elders for a day to come may: what a first survey says holds since ever. A newer one's
+        // changes hold from its date on.
+        if options.update && sheet.as_of() > call.today() {
+            return Err(refusals::of_workbook(&WorkbookError::DateInFuture).into());
+        }
         // What is registered is looked up in the read model: it must hold what was there before this import.
         let last = self
             .log
@@ -177,7 +187,7 @@ impl Import<'_> {
         &mut self,
         sheet: &Sheet,
         town: &TownVillages,
-        answers: &Answers,
+        answers: &mut Telling,
     ) -> Result<(), Ended> {
         let mut rows = sheet.rows().map(|row| {
             let id_number = row.text(Column::IdNumber).parse::<IdNumber>().ok();
@@ -206,18 +216,18 @@ impl Import<'_> {
                     (None, Some(_) | None) => {}
                 }
                 tally(&mut self.summary, outcome.row.outcome());
-                tell(answers, pb::import_survey_response::Part::Row(outcome.row)).await?;
+                answers
+                    .tell(pb::import_survey_response::Part::Row(outcome.row))
+                    .await?;
             }
             done += some.len();
             let progress = pb::ImportProgress {
                 rows_done: count(done),
                 rows_total: self.summary.rows,
             };
-            tell(
-                answers,
-                pb::import_survey_response::Part::Progress(progress),
-            )
-            .await?;
+            answers
+                .tell(pb::import_survey_response::Part::Progress(progress))
+                .await?;
         }
         drop(rows);
         if self.options.update {
@@ -226,11 +236,11 @@ impl Import<'_> {
         if self.last_position > 0 {
             self.summary.position = self.position().to_string();
         }
-        tell(
-            answers,
-            pb::import_survey_response::Part::Summary(std::mem::take(&mut self.summary)),
-        )
-        .await
+        let summary = std::mem::take(&mut self.summary);
+        answers
+            .tell(pb::import_survey_response::Part::Summary(summary))
+            .await?;
+        Ok(())
     }
 
     fn position(&self) -> Position {
@@ -338,7 +348,7 @@ impl Import<'_> {
             call: &call,
             options: &self.options,
             as_of: self.as_of,
-            digest: self.digest,
+            digest: self.digest.clone(),
             listed: &self.listed,
             would_be: &self.would_be,
         };
@@ -360,7 +370,8 @@ impl Import<'_> {
                     Ok::<_, Status>(outcomes)
                 }
             })
-            .buffer_unordered(SIDE_BY_SIDE);
+            // All of them: what is written at the same moment goes to the log together.
+            .buffer_unordered(ROWS_AT_ONCE);
         while let Some(some) = concluded.next().await {
             for (place, outcome) in some? {
                 outcomes[place] = Some(outcome);
@@ -380,13 +391,6 @@ fn tally(summary: &mut pb::ImportSummary, outcome: pb::SurveyOutcome) {
         pb::SurveyOutcome::Unspecified => return,
     };
     *counter += 1;
-}
-
-async fn tell(answers: &Answers, part: pb::import_survey_response::Part) -> Result<(), Ended> {
-    answers
-        .send(Ok(pb::ImportSurveyResponse { part: Some(part) }))
-        .await
-        .map_err(|_gone| Ended::Unheard)
 }
 
 fn count(rows: usize) -> i32 {

@@ -13,12 +13,13 @@ mod merges;
 mod outcome;
 mod read;
 mod tokens;
-pub(crate) mod upload;
+mod upload;
 
 pub mod candidate;
 pub mod error;
 pub mod headers;
-pub(crate) mod import;
+mod import;
+pub(crate) mod imports;
 mod resurvey;
 pub mod row;
 pub mod verdict;

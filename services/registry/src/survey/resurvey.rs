@@ -1,18 +1,19 @@
 //! A town surveyed again: what the newer survey says of a known elder becomes changes of the file, effective on the survey's date.
 //!
 //! A blank says nothing: no capability, no grade, no contact, no consent and no remarks leave what is known. Observations
-//! stay until they are ended, so that a survey only adds to them.
+//! stay until they are ended, so that a survey only adds to them. What the file says already is recorded again as of the
+//! survey's date, and is no change.
 
 use std::sync::{Mutex, PoisonError};
 
-use civic::{CapabilityLevel, ConsentState, ElderId, LocalDay, Observation, Set};
+use civic::{CapabilityLevel, ConsentState, ElderId, LocalDay};
 use decider::Decider as _;
 use elders::{
     Elder, Event, codec,
     event::{Capability, ProfileUpdated, Residence, Spoken},
     purpose,
 };
-use eventlog::{Loaded, Repository};
+use eventlog::{Loaded, Repository, RequestDigest};
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use tonic::Status;
 use uuid::Uuid;
@@ -33,12 +34,12 @@ pub(super) struct Resurvey<'a> {
     pub(super) registry: &'a Registry,
     pub(super) call: &'a Call,
     pub(super) request: Uuid,
-    pub(super) digest: [u8; 16],
+    pub(super) digest: RequestDigest,
     pub(super) as_of: LocalDay,
     pub(super) dry_run: bool,
 }
 
-/// What came of it.
+/// What came of a row whose elder is in the caller's charge.
 pub(super) struct TakenOver {
     /// Whose file took it: of a merged one the file that stands for it.
     pub(super) elder: ElderId,
@@ -49,33 +50,39 @@ pub(super) struct TakenOver {
 }
 
 impl Resurvey<'_> {
+    /// Has the elder's file take over what the row says. Nothing where the elder lives now is beyond the caller's reach:
+    /// a survey of one town takes no elder out of another.
     pub(super) async fn take_over(
         &self,
         candidate: &Candidate,
         elder: ElderId,
-    ) -> Result<TakenOver, Status> {
+    ) -> Result<Option<TakenOver>, Status> {
         let (elder, loaded) = self.registry.file_for(elder, self.request).await?;
         if self.dry_run {
             let Some(open) = loaded.state.0.open() else {
                 return Err(refusals::elder_not_found());
             };
+            if !self.reaches(open) {
+                return Ok(None);
+            }
             let events = self.events(candidate, open, &*self.registry.key(elder).await?);
             let events = loaded
                 .state
                 .decide(&Command::Resurvey(events))
                 .map_err(|refusal| refusals::of_elder(&refusal))?;
-            return Ok(TakenOver {
+            return Ok(Some(TakenOver {
                 elder,
-                fields: fields(open, &events),
+                fields: fields(open, &events, self.as_of),
                 position: None,
-            });
+            }));
         }
         let context = self.call.context(
             self.request,
-            self.digest,
+            self.digest.clone(),
             Some(candidate.village.as_str().to_owned()),
         );
-        let seen = Mutex::new(Vec::new());
+        // What the last attempt at a decision found: the fields that change, or nothing where the elder is out of reach.
+        let seen = Mutex::new(None);
         let committed = self
             .registry
             .elders
@@ -83,28 +90,40 @@ impl Resurvey<'_> {
                 let seen = &seen;
                 async move {
                     let open = OpenFile::of(&file)?;
+                    // Asked of the very state that is decided on: nobody moves away in between.
+                    if !self.reaches(&open) {
+                        *seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                        return Ok(Vec::new());
+                    }
                     let events = self.events(candidate, &open, &*self.registry.key(elder).await?);
                     let events = file
                         .state
                         .decide(&Command::Resurvey(events))
                         .map_err(|refusal| refusals::of_elder(&refusal))?;
-                    *seen.lock().unwrap_or_else(PoisonError::into_inner) = fields(&open, &events);
+                    *seen.lock().unwrap_or_else(PoisonError::into_inner) =
+                        Some(fields(&open, &events, self.as_of));
                     Ok(events)
                 }
             })
             .await
             .map_err(refusals::of_execution)?;
         let changed = if committed.repeated {
-            self.recorded(elder, committed.position.sequence).await?
+            Some(self.recorded(elder, committed.position.sequence).await?)
         } else {
             seen.into_inner().unwrap_or_else(PoisonError::into_inner)
         };
         let position = committed.changed.then_some(committed.position.sequence);
-        Ok(TakenOver {
+        Ok(changed.map(|fields| TakenOver {
             elder,
-            fields: changed,
+            fields,
             position,
-        })
+        }))
+    }
+
+    /// Whether the caller may import where the elder lives today.
+    fn reaches(&self, elder: &Elder) -> bool {
+        let village = elder.facts.on(self.call.today()).residence.village;
+        self.call.caller.reaches(&village.division())
     }
 
     /// The fields that an earlier try of this very row changed.
@@ -135,44 +154,31 @@ impl Resurvey<'_> {
             .state
             .0
             .open()
-            .map(|before| fields(before, &events.unwrap_or_default()))
+            .map(|before| fields(before, &events.unwrap_or_default(), self.as_of))
             .unwrap_or_default())
     }
 
+    /// All that the row says, as of the survey's date. What the file says of an earlier day is said again: it stands
+    /// against what is yet recorded for the days between. What it says of that very day is dropped by the file.
     fn events(&self, candidate: &Candidate, elder: &Elder, key: &DataKey) -> Vec<Event> {
         let facts = elder.facts.on(self.as_of);
-        let mut events = Vec::new();
-        let profile = ProfileUpdated {
-            on: Some(self.as_of),
-            categories: differs(facts.categories, candidate.categories),
-            assistance: differs(facts.assistance, candidate.assistance),
-            wanted_services: differs(facts.wanted_services, candidate.wanted_services)
-                .filter(|services| !services.is_empty()),
-            remarks: (!candidate.remarks.is_empty())
-                .then(|| {
-                    sealed_remarks(
-                        key,
-                        elder,
-                        &pb::Remarks {
-                            text: candidate.remarks.clone(),
-                        },
-                    )
-                })
-                .flatten()
-                .filter(|remarks| elder.remarks.as_ref() != Some(remarks)),
+        let remarks = pb::Remarks {
+            text: candidate.remarks.clone(),
         };
-        if profile
-            != (ProfileUpdated {
+        let mut events = vec![
+            Event::ProfileUpdated(ProfileUpdated {
                 on: Some(self.as_of),
-                ..ProfileUpdated::default()
-            })
-        {
-            events.push(Event::ProfileUpdated(profile));
-        }
-        events.extend(self.relocation(candidate, elder, &facts.residence, key));
-        if candidate.capability != CapabilityLevel::Unassessed
-            && candidate.capability != facts.capability.level
-        {
+                categories: Some(candidate.categories),
+                assistance: Some(candidate.assistance),
+                wanted_services: Some(candidate.wanted_services)
+                    .filter(|services| !services.is_empty()),
+                remarks: (!remarks.text.is_empty())
+                    .then(|| sealed_remarks(key, elder, &remarks))
+                    .flatten(),
+            }),
+            self.residence(candidate, elder, &facts.residence, key),
+        ];
+        if candidate.capability != CapabilityLevel::Unassessed {
             let capability = Capability {
                 level: candidate.capability,
                 assessed_on: Some(self.as_of),
@@ -180,41 +186,43 @@ impl Resurvey<'_> {
             };
             events.push(Event::CapabilityAssessed(capability, None));
         }
-        let seen: Set<Observation> = candidate.observations.difference(facts.observations);
-        events.extend(seen.iter().map(|observation| Event::ObservationRecorded {
-            observation,
-            on: Some(self.as_of),
+        events.extend(candidate.observations.iter().map(|observation| {
+            Event::ObservationRecorded {
+                observation,
+                on: Some(self.as_of),
+            }
         }));
-        if candidate.handicap_grade.is_some() && candidate.handicap_grade != facts.handicap_grade {
+        if candidate.handicap_grade.is_some() {
             events.push(Event::HandicapRecorded {
                 grade: candidate.handicap_grade,
                 on: Some(self.as_of),
             });
         }
         events.extend(contacts(candidate, elder, key));
-        if candidate.consent != ConsentState::Unknown && candidate.consent != facts.consent.state {
-            let spoken = Spoken {
-                by: None,
-                at: Some(self.as_of.start()),
-            };
-            events.push(match (candidate.consent, facts.consent.state) {
-                (ConsentState::Granted, _) => Event::ConsentGranted(spoken),
-                (_, ConsentState::Granted) => Event::ConsentWithdrawn(spoken),
-                (_, ConsentState::Unknown | ConsentState::Refused) => Event::ConsentRefused(spoken),
-            });
-        }
+        let spoken = Spoken {
+            by: None,
+            at: Some(self.as_of.start()),
+        };
+        events.extend(match (candidate.consent, facts.consent.state) {
+            (ConsentState::Unknown, _) => None,
+            (ConsentState::Granted, _) => Some(Event::ConsentGranted(spoken)),
+            (ConsentState::Refused, ConsentState::Granted) => Some(Event::ConsentWithdrawn(spoken)),
+            (ConsentState::Refused, ConsentState::Unknown | ConsentState::Refused) => {
+                Some(Event::ConsentRefused(spoken))
+            }
+        });
         events
     }
 
-    /// Another village, or another address. A blank address in the same village says nothing, and neither does a
-    /// position that the sheet does not have.
-    fn relocation(
+    /// Where the elder lives. A blank address in the same village says nothing, and neither does a position that the
+    /// sheet does not have.
+    fn residence(
         &self,
         candidate: &Candidate,
         elder: &Elder,
         before: &Residence,
         key: &DataKey,
-    ) -> Option<Event> {
+    ) -> Event {
         let known: pb::Home = answer::open(
             Some(key),
             purpose::HOME,
@@ -245,24 +253,17 @@ impl Resurvey<'_> {
                 position: position.or(kept),
             }
         };
-        if !moved && home == known {
-            return None;
-        }
         let nothing = home == pb::Home::default();
         let home = (!nothing)
             .then(|| seal_or_keep(key, purpose::HOME, elder.id, before.home.as_ref(), &home));
-        Some(Event::Relocated(
+        Event::Relocated(
             Residence {
                 village: candidate.village,
                 home,
             },
             self.as_of,
-        ))
+        )
     }
-}
-
-fn differs<T: Copy + PartialEq>(known: T, listed: T) -> Option<T> {
-    (known != listed).then_some(listed)
 }
 
 /// The survey's contact takes the place of the one with the same name, or comes first; the others stay.
@@ -321,34 +322,51 @@ pub(super) fn contact(contact: &candidate::Contact) -> types::Contact {
     }
 }
 
-/// The fields of `Elder` that events change.
-fn fields(before: &Elder, events: &[Event]) -> Vec<&'static str> {
+/// The fields of `Elder` that events change; what they only say again is no change.
+fn fields(before: &Elder, events: &[Event], as_of: LocalDay) -> Vec<&'static str> {
+    let known = before.facts.on(as_of);
     let mut fields = Vec::new();
+    let mut changed = |field, changed: bool| {
+        if changed && !fields.contains(&field) {
+            fields.push(field);
+        }
+    };
     for event in events {
         match event {
             Event::ProfileUpdated(update) => {
-                fields.extend(update.categories.map(|_| "categories"));
-                fields.extend(update.assistance.map(|_| "assistance"));
-                fields.extend(update.wanted_services.map(|_| "wanted_services"));
-                fields.extend(update.remarks.as_ref().map(|_| "remarks"));
+                changed("categories", differs(update.categories, known.categories));
+                changed("assistance", differs(update.assistance, known.assistance));
+                changed(
+                    "wanted_services",
+                    differs(update.wanted_services, known.wanted_services),
+                );
+                changed("remarks", update.remarks.is_some());
             }
-            Event::Relocated(residence, on) => {
-                let from = before.facts.on(*on).residence;
-                fields.extend((from.village != residence.village).then_some("division_code"));
-                fields.extend((from.home != residence.home).then_some("address"));
+            Event::Relocated(residence, _) => {
+                let from = &known.residence;
+                changed("division_code", from.village != residence.village);
+                changed("address", from.home != residence.home);
             }
-            Event::CapabilityAssessed(..) => fields.push("capability"),
-            Event::HandicapRecorded { .. } => fields.push("handicap_grade"),
-            Event::ObservationRecorded { .. } | Event::ObservationEnded { .. } => {
-                fields.push("observations")
+            Event::CapabilityAssessed(capability, _) => {
+                changed("capability", capability.level != known.capability.level);
             }
-            Event::ContactsSet(_) => fields.push("contacts"),
-            Event::ConsentGranted(_) | Event::ConsentRefused(_) | Event::ConsentWithdrawn(_) => {
-                fields.push("consent")
+            Event::HandicapRecorded { grade, .. } => {
+                changed("handicap_grade", *grade != known.handicap_grade);
+            }
+            Event::ObservationRecorded { observation, .. } => {
+                changed("observations", !known.observations.contains(*observation));
+            }
+            Event::ContactsSet(_) => changed("contacts", true),
+            Event::ConsentGranted(_) => {
+                changed("consent", known.consent.state != ConsentState::Granted);
+            }
+            Event::ConsentRefused(_) | Event::ConsentWithdrawn(_) => {
+                changed("consent", known.consent.state != ConsentState::Refused);
             }
             // A survey brings no others.
             Event::Registered(_)
             | Event::IdentityCorrected(_)
+            | Event::ObservationEnded { .. }
             | Event::CircumstanceRecorded(_)
             | Event::CircumstanceEnded { .. }
             | Event::Died { .. }
@@ -359,6 +377,9 @@ fn fields(before: &Elder, events: &[Event]) -> Vec<&'static str> {
             | Event::Erased { .. } => {}
         }
     }
-    fields.dedup();
     fields
+}
+
+fn differs<T: PartialEq>(said: Option<T>, known: T) -> bool {
+    said.is_some_and(|said| said != known)
 }

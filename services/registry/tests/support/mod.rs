@@ -117,14 +117,21 @@ impl Ground {
     }
 
     pub(crate) async fn start(self) -> Running {
+        self.start_with(|_| {}).await.unwrap()
+    }
+
+    /// Starts it with other settings, if it starts with them.
+    pub(crate) async fn start_with(
+        self,
+        change: impl FnOnce(&mut Settings),
+    ) -> anyhow::Result<Running> {
         let mut settings: Settings = service::testing::settings(&self.issuer);
         settings.nats.url = Address::new(self.nats.url());
         settings.postgres.url = Address::new(self.database.clone());
         settings.postgres.max_connections = 6;
+        change(&mut settings);
         let shutdown = Shutdown::new(&settings.shutdown);
-        let app = App::connect(&settings, &RegistrySettings::default(), self.clock.clone())
-            .await
-            .unwrap();
+        let app = App::connect(&settings, &RegistrySettings::default(), self.clock.clone()).await?;
         let started = application::start(&app, &settings, &shutdown)
             .await
             .unwrap();
@@ -140,7 +147,7 @@ impl Ground {
             channel,
             issuer: Arc::clone(&self.issuer),
         };
-        Running {
+        Ok(Running {
             ground: self,
             clients,
             log: app.log(),
@@ -150,7 +157,7 @@ impl Ground {
             follower: app.follower(),
             shutdown,
             served,
-        }
+        })
     }
 }
 
