@@ -22,7 +22,11 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use crate::{connection::Connection, simulation::CLOCK_IS_PAST, wire};
+use crate::{
+    connection::Connection,
+    simulation::{CLOCK_IS_MOVING, CLOCK_IS_PAST},
+    wire,
+};
 
 /// The largest answer that is taken: pages of a thousand files are a few megabytes.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -135,14 +139,17 @@ impl Client {
         let request = AdvanceClockRequest {
             to: Some(wire::timestamp(instant)),
         };
-        match try_call(request, async |request| {
-            self.simulation().advance_clock(request).await
-        })
-        .await
-        {
-            Ok(_) => Ok(()),
-            Err(status) if reason(&status) == CLOCK_IS_PAST => Ok(()),
-            Err(status) => Err(in_words(&status)),
+        loop {
+            let moved = try_call(request, async |request| {
+                self.simulation().advance_clock(request).await
+            });
+            match moved.await {
+                Ok(_) => return Ok(()),
+                Err(status) if reason(&status) == CLOCK_IS_PAST => return Ok(()),
+                // As long as something is done, the end is worth waiting for.
+                Err(status) if reason(&status) == CLOCK_IS_MOVING => {}
+                Err(status) => return Err(in_words(&status)),
+            }
         }
     }
 }

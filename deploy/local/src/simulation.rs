@@ -1,14 +1,13 @@
 //! The gRPC face of the simulated clock, which this launcher alone serves.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use proto::eldercare::simulation::v1::{
     AdvanceClockRequest, AdvanceClockResponse, GetClockRequest, GetClockResponse,
     simulation_service_server::{SERVICE_NAME, SimulationService},
 };
-use service::{Action, Actions, Caller, Clock, Refusal, Violation};
+use service::{Action, Actions, Caller, Clock, Deadline, Refusal, Violation, errors};
 use tonic::{Code, Request, Response, Status, async_trait};
 
 use crate::wire;
@@ -16,9 +15,25 @@ use crate::wire;
 /// The reason of a refusal to move the clock back.
 pub const CLOCK_IS_PAST: &str = "CLOCK_IS_PAST";
 
-/// Waits until all that falls due up to an instant is done.
-pub type Settled =
-    Arc<dyn Fn(DateTime<Utc>) -> BoxFuture<'static, Result<(), Status>> + Send + Sync>;
+/// The reason of an answer that comes while things are still falling due: the same call again waits for the rest.
+pub const CLOCK_IS_MOVING: &str = "CLOCK_IS_MOVING";
+
+/// How long one call waits where it has no nearer deadline.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What has become of all that falls due by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settling {
+    /// All of it is done.
+    Done,
+    /// Some of it was done meanwhile, and some is left.
+    GoesOn,
+    /// Something is left, and nothing was done meanwhile.
+    StandsStill,
+}
+
+/// Waits so long for all that falls due by the clock to be done.
+pub type Settled = Arc<dyn Fn(Duration) -> BoxFuture<'static, Settling> + Send + Sync>;
 
 /// The clock, and those who act when it moves.
 #[derive(Clone)]
@@ -68,6 +83,7 @@ impl SimulationService for Simulation {
         request: Request<AdvanceClockRequest>,
     ) -> Result<Response<AdvanceClockResponse>, Status> {
         Caller::from_request(&request)?.may_everywhere()?;
+        let patience = Deadline::of(&request).wait_at_most(PATIENCE);
         let to = request.into_inner().to.and_then(wire::from_timestamp);
         let to = to.ok_or_else(|| {
             Violation::new("to", "REQUIRED", "must be an instant", "须为有效时间")
@@ -93,9 +109,18 @@ impl SimulationService for Simulation {
                 zh,
             ))
         })?;
-        (self.settled)(now).await?;
-        Ok(Response::new(AdvanceClockResponse {
-            now: Some(wire::timestamp(now)),
-        }))
+        match (self.settled)(patience).await {
+            Settling::Done => Ok(Response::new(AdvanceClockResponse {
+                now: Some(wire::timestamp(now)),
+            })),
+            Settling::GoesOn => {
+                let (en, zh) = (
+                    "what falls due is still being done: call again",
+                    "到期事项仍在处理，请再次调用",
+                );
+                Err(Refusal::new(Code::Aborted, CLOCK_IS_MOVING, en, zh).into())
+            }
+            Settling::StandsStill => Err(errors::deadline_exceeded()),
+        }
     }
 }

@@ -21,6 +21,8 @@ pub struct Summary {
     pub registry: Value,
     /// The tiers by day: county, towns and reasons.
     pub tiers: Map<String, Value>,
+    /// The visits of the month: records, coverage of county and towns, duties of each week and of the month.
+    pub visits: Value,
     /// How many residents were registered.
     pub residents: u64,
     /// How many changes were played.
@@ -55,10 +57,54 @@ impl Summary {
                 &["survey_elders"],
             ),
             tiers: tiers.collect(),
+            visits: visits(played.visits.as_ref()),
             residents: played.residents,
             changes: played.changes,
             comparison,
         }
+    }
+
+    /// The month's coverage by town, and the duties by week and month.
+    fn visits_in_words(&self, text: &mut String) {
+        let coverage = &self.visits["coverage"];
+        let month = self.visits["month"].as_str().unwrap_or_default();
+        let heading = format!("乡镇 town, {month}");
+        let mut towns = table([
+            heading.as_str(),
+            "探访对象 in scope",
+            "已探访 visited",
+            "探访率 coverage",
+        ]);
+        let mut row = |name: String, figure: &Value| {
+            let (in_scope, visited) = (count(figure, "in_scope"), count(figure, "visited"));
+            towns.add_row([
+                name.into(),
+                number(in_scope),
+                number(visited),
+                percent(visited, in_scope),
+            ]);
+        };
+        let names = self.tiers.values().next_back().map(|day| &day["towns"]);
+        for (code, figure) in coverage["towns"].as_object().into_iter().flatten() {
+            let name = names.and_then(|names| names[code]["name"].as_str());
+            row(format!("{code} {}", name.unwrap_or_default()), figure);
+        }
+        row("合计 total".to_owned(), &coverage["county"]);
+        let mut periods = table([
+            "周、月 week or month",
+            "应探访 owed",
+            "逾期 missed at its end",
+            "仍未探访 unmet now",
+        ]);
+        for (period, duties) in self.visits["missed"].as_object().into_iter().flatten() {
+            periods.add_row([
+                period.into(),
+                number(count(duties, "duties")),
+                number(count(duties, "missed_at_close_count")),
+                number(count(duties, "unmet_at_end_count")),
+            ]);
+        }
+        let _ = writeln!(text, "{towns}\n\n{periods}\n");
     }
 
     fn counts(&self) -> Vec<(&str, &Value)> {
@@ -69,6 +115,26 @@ impl Summary {
             .map(|(file, parts)| (file.as_str(), &parts["counts"]))
             .collect()
     }
+}
+
+/// The visits without the records and without the persons who were missed.
+fn visits(played: Option<&Value>) -> Value {
+    let Some(mut visits) = played.cloned() else {
+        return Value::Null;
+    };
+    if let Some(visits) = visits.as_object_mut() {
+        visits.remove("records");
+    }
+    if let Some(coverage) = visits["coverage"].as_object_mut() {
+        coverage.retain(|name, _| name != "to_visit" && name != "villages");
+    }
+    let periods = visits["missed"].as_object_mut();
+    for period in periods.into_iter().flat_map(Map::values_mut) {
+        if let Some(period) = period.as_object_mut() {
+            period.retain(|_, figure| !figure.is_array());
+        }
+    }
+    visits
 }
 
 fn count(value: &Value, key: &str) -> u64 {
@@ -162,6 +228,9 @@ impl Report for Summary {
                 ]);
             }
             let _ = writeln!(text, "\n{towns}\n\n{reasons}\n");
+        }
+        if !self.visits.is_null() {
+            self.visits_in_words(&mut text);
         }
         let _ = writeln!(
             text,

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use backing_services::Tools;
 use chrono::TimeDelta;
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
+use readmodel::Follower;
 use registry::RegistrySettings;
 use service::{
     Application as _, Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer,
@@ -21,7 +22,7 @@ use crate::{
     keys::Keys,
     output::Progress,
     servers::Servers,
-    simulation::{Settled, Simulation},
+    simulation::{Settled, Settling, Simulation},
 };
 
 /// How long tokens of the launcher are valid.
@@ -146,17 +147,32 @@ impl Services {
         })
     }
 
-    /// Waits until all that is due by the clock is done, in each service.
+    /// Waits for all that is due by the clock to be done, in each service, and sees whether it goes on.
     fn settled(services: &Arc<Self>, shutdown: &Shutdown) -> Settled {
         let (services, given_up) = (Arc::clone(services), shutdown.requested());
-        Arc::new(move |_| {
+        Arc::new(move |patience| {
+            let services = Arc::clone(&services);
             let tiering = services.tiering.settled(given_up.clone());
             let visits = services.visits.settled(given_up.clone());
             Box::pin(async move {
-                tokio::join!(tiering, visits);
-                Ok(())
+                let before = services.read_so_far();
+                let settling = async {
+                    tokio::join!(tiering, visits);
+                };
+                match tokio::time::timeout(patience, settling).await {
+                    Ok(()) => Settling::Done,
+                    Err(_elapsed) if services.read_so_far() == before => Settling::StandsStill,
+                    Err(_elapsed) => Settling::GoesOn,
+                }
             })
         })
+    }
+
+    /// How far the read models have got: whatever is done is written to a log, and then read.
+    fn read_so_far(&self) -> Vec<u64> {
+        let tiering = self.tiering.followers();
+        let visits = self.visits.followers();
+        tiering.iter().chain(&visits).map(Follower::known).collect()
     }
 
     /// Waits until the read models are where the logs are.

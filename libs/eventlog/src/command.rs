@@ -74,7 +74,8 @@ impl From<[u8; 16]> for RequestDigest {
 
 impl CommandContext {
     /// The metadata of a record that is written for this request, under an id of its own.
-    pub(crate) fn metadata(&self) -> Metadata {
+    #[must_use]
+    pub fn metadata(&self) -> Metadata {
         // A simulated clock may stand before 1970, which a UUID can't tell.
         let seconds = u64::try_from(self.now.timestamp()).unwrap_or_default();
         let instant = Timestamp::from_unix(NoContext, seconds, self.now.timestamp_subsec_nanos());

@@ -6,7 +6,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tracing::{Instrument as _, info_span};
 
 use crate::{
-    aggregate::{Aggregate, Loaded, Snapshots},
+    aggregate::{Aggregate, KnownRequest, Loaded, Snapshots},
     command::{CommandContext, Committed, ExecuteError, LoadError, Unwritten},
     keyed_locks::{KeyedLocks, Turn},
     log::EventLog,
@@ -134,6 +134,29 @@ impl<A: Aggregate> Repository<A> {
     /// [`InvalidSubject`] when the id can't be part of a subject.
     pub fn assume_new(&self, id: &str) -> Result<(), InvalidSubject> {
         self.cache.get_with(Self::subject(id)?, Arc::default);
+        Ok(())
+    }
+
+    /// Takes in what was decided and written past this repository, after the record of sequence `before`: so the next
+    /// decision need not be refused to learn of it. An aggregate that is not in memory, or not as it was then, stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSubject`] when the id can't be part of a subject.
+    pub fn written(
+        &self,
+        id: &str,
+        before: u64,
+        events: &[A::Event],
+        request: KnownRequest,
+    ) -> Result<(), InvalidSubject> {
+        let subject = Self::subject(id)?;
+        if let Some(mut loaded) = self.cache.get(&subject)
+            && loaded.sequence == before
+        {
+            Arc::make_mut(&mut loaded).advance(events, request);
+            self.remember(&subject, loaded);
+        }
         Ok(())
     }
 

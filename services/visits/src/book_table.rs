@@ -12,6 +12,7 @@ use crate::record_rows::RecordRows;
 use crate::referral_rows::ReferralRows;
 use crate::visiting::Visiting;
 use crate::visitor::Visitor;
+use crate::year_rows::YearRows;
 use crate::{visiting_rows, visitor_rows};
 
 /// The projection's name and schema.
@@ -76,6 +77,14 @@ impl Projection for BookTable {
             counted_at timestamptz,
             sequence bigint NOT NULL
         );
+        CREATE TABLE year (
+            elder_id uuid NOT NULL,
+            year integer NOT NULL,
+            sequence bigint NOT NULL,
+            weeks bigint NOT NULL,
+            months integer NOT NULL,
+            PRIMARY KEY (elder_id, year)
+        );
         CREATE TABLE missed (
             elder_id uuid NOT NULL,
             weekly boolean NOT NULL,
@@ -119,19 +128,22 @@ impl Projection for BookTable {
         _: Phase,
     ) -> Result<Vec<Parked>, ApplyError> {
         let mut parked = Vec::new();
-        let (mut kept, mut missed, mut referrals) = (
+        let (mut kept, mut missed, mut referrals, mut years) = (
             RecordRows::default(),
             MissedRows::default(),
             ReferralRows::default(),
+            YearRows::default(),
         );
         for record in records {
             let aggregate = record.subject.aggregate();
             if aggregate == ElderYear::NAME {
-                for event in read::<ElderYear>(record, &mut parked) {
-                    kept.fold(record, &event);
-                    missed.fold(&event);
-                    referrals.fold(record, &event, &kept);
+                let events = read::<ElderYear>(record, &mut parked);
+                for event in &events {
+                    kept.fold(record, event);
+                    missed.fold(event);
+                    referrals.fold(record, event, &kept);
                 }
+                years.fold(record, &events);
             } else if aggregate == Visitor::NAME {
                 for event in read::<Visitor>(record, &mut parked) {
                     visitor_rows::write(db, record, &event).await?;
@@ -148,6 +160,7 @@ impl Projection for BookTable {
         kept.write(db).await?;
         missed.write(db).await?;
         referrals.write(db).await?;
+        years.write(db).await?;
         Ok(parked)
     }
 }

@@ -28,15 +28,16 @@ use crate::missed_rows::is_weekly;
 use crate::period::Period;
 use crate::progress::ProgressFollower;
 use crate::reader::{self, Failed, HEARTBEAT};
+use crate::settling::{self, Settlement};
 use crate::standing::{Standing, Standings};
 use crate::visiting::{self, Started, Visiting};
-use crate::{book_table, policies_table, visiting_rows};
+use crate::{book_table, policies_table, visiting_rows, year_rows};
 
 /// The closer's name: request ids rest on it.
 pub const NAME: &str = "closing";
 /// How many elders are looked at in one go.
 const CHUNK: i64 = 1_000;
-/// How many decisions are under way at once.
+/// How many duties are met late at once.
 const AT_ONCE: usize = 128;
 
 /// What it works with.
@@ -176,7 +177,7 @@ impl Closer {
             let met = met(conn, &due, period).await?;
             duties += due.len() as u64;
             missed += (due.len() - met.len()) as u64;
-            last = last.max(self.settle(due, met, period).await?);
+            last = last.max(self.settle(conn, due, met, period).await?);
         }
         last = last.max(self.meet_late(conn, period, last).await?);
         let command = visiting::Command::Close {
@@ -233,12 +234,21 @@ impl Closer {
     /// Writes what became of duties; the last sequence of what was written.
     async fn settle(
         &self,
+        conn: &mut PgConnection,
         due: Vec<Due>,
         met: HashMap<ElderId, Uuid>,
         period: Period,
     ) -> Result<u64, Failed> {
-        let decided = due.into_iter().map(|due| {
-            let (elder, village) = (due.elder, due.standing.village);
+        let elders: Vec<Uuid> = due.iter().map(|due| due.elder.as_uuid()).collect();
+        let year = period.last_day().year();
+        let mut rows = year_rows::of(conn, &elders, year).await?;
+        let mut settlements = Vec::with_capacity(due.len());
+        for Due { elder, standing } in due {
+            let row = rows.remove(&elder).unwrap_or_default();
+            if row.settled.contains(period) {
+                continue;
+            }
+            let context = self.context(period, 0, Some(standing.village.to_string()));
             let command = match met.get(&elder) {
                 Some(record) => Command::SettleMet {
                     elder,
@@ -248,18 +258,19 @@ impl Closer {
                 None => Command::SettleMissed(Missed {
                     elder,
                     period,
-                    tier: due.standing.tier,
-                    village,
-                    blocked_by_consent: due.standing.blocked_by_consent,
+                    tier: standing.tier,
+                    village: standing.village,
+                    blocked_by_consent: standing.blocked_by_consent,
                 }),
             };
-            let context = self.context(period, 0, Some(village.to_string()));
-            self.execute(elder, period, context, command)
-        });
-        futures::stream::iter(decided)
-            .buffer_unordered(AT_ONCE)
-            .try_fold(0, |last, sequence| async move { Ok(last.max(sequence)) })
-            .await
+            settlements.push(Settlement {
+                year: ElderYear::id(elder, period.last_day()),
+                row,
+                context,
+                command,
+            });
+        }
+        settling::settle(&self.years, settlements).await
     }
 
     /// Meets late what began to count while the period was being closed.
@@ -292,29 +303,14 @@ impl Closer {
                 period,
                 record,
             };
-            self.execute(elder, period, self.context(period, 2, None), command)
+            let year = ElderYear::id(elder, period.last_day());
+            let context = self.context(period, 2, None);
+            async move { settling::execute(&self.years, &year, &context, &command).await }
         });
         futures::stream::iter(decided)
             .buffer_unordered(AT_ONCE)
             .try_fold(0, |last, sequence| async move { Ok(last.max(sequence)) })
             .await
-    }
-
-    async fn execute(
-        &self,
-        elder: ElderId,
-        period: Period,
-        context: CommandContext,
-        command: Command,
-    ) -> Result<u64, Failed> {
-        let year = ElderYear::id(elder, period.last_day());
-        let committed = self.years.execute(&year, &context, &command).await;
-        let committed = committed.map_err(|error| Failed::unwritten(&error))?;
-        Ok(if committed.changed {
-            committed.position.sequence
-        } else {
-            0
-        })
     }
 
     /// The context of a decision; each aggregate takes one for a period and a purpose.

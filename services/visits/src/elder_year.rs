@@ -260,6 +260,13 @@ impl ElderYear {
         format!("{elder}-{:04}", day.year())
     }
 
+    /// The elder and the year of an id; none where it is no such id.
+    #[must_use]
+    pub fn of_id(id: &str) -> Option<(ElderId, i32)> {
+        let (elder, year) = id.rsplit_once('-')?;
+        Some((elder.parse().ok()?, year.parse().ok()?))
+    }
+
     /// The result and the doubts of a record, as far as they are on record here.
     #[must_use]
     pub fn doubts(&self, record: Uuid) -> Option<(VisitResult, Set<Doubt>)> {

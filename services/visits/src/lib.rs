@@ -31,11 +31,13 @@ mod record_rows;
 mod referral_rows;
 mod visiting_rows;
 mod visitor_rows;
+mod year_rows;
 
 pub mod closing;
 pub mod on_visit_recorded;
 pub mod progress;
 mod reader;
+mod settling;
 pub mod standings_kept;
 
 mod coverage;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use decider::Decider as _;
 use eventlog::{
     ExecuteError, Fault, KnownRequest, Loaded, Position, Repository, RequestDigest, SnapshotError,
     Snapshots,
@@ -22,6 +23,7 @@ over_every_log_of!("testing" =>
     a_refusal_rests_on_the_newest_state,
     nothing_to_do_rests_on_the_newest_state,
     a_stale_memory_is_put_right,
+    what_was_written_past_it_is_taken_into_memory,
     writers_in_many_processes_all_get_their_turn,
     duplicates_at_the_same_moment_count_once,
     a_lost_answer_is_found_out,
@@ -161,6 +163,23 @@ async fn a_stale_memory_is_put_right(bench: Bench) {
         "what is in memory may be stale"
     );
     assert_eq!(here.load_newest("a").await.unwrap().state.total, 6);
+}
+
+async fn what_was_written_past_it_is_taken_into_memory(bench: Bench) {
+    let tallies = tallies(&bench);
+    tallies.execute("a", &request(), &count(2)).await.unwrap();
+    let elsewhere = tallies_elsewhere(&bench).await;
+    let past = elsewhere.execute("a", &request(), &count(3)).await.unwrap();
+    let newest = past.state.requests().last().copied().unwrap();
+    let events = Tally { total: 2 }.decide(&count(3)).unwrap();
+    // Told of the wrong record before, it keeps what it has.
+    tallies.written("a", 7, &events, newest).unwrap();
+    assert_eq!(tallies.load("a").await.unwrap().state.total, 2);
+    tallies.written("a", 1, &events, newest).unwrap();
+    assert_eq!(tallies.load("a").await.unwrap(), past.state);
+    // What is not in memory is read when it is asked for.
+    tallies.written("b", 0, &events, newest).unwrap();
+    assert!(tallies.load("b").await.unwrap().is_new());
 }
 
 async fn writers_in_many_processes_all_get_their_turn(bench: Bench) {

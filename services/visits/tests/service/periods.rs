@@ -1,6 +1,7 @@
 //! Weeks and months close by the clock alone, once, by what was recorded when they closed.
 
 use elders::event::{Event, Residence, Spoken};
+use eventlog::Fault;
 
 use crate::support::{Ground, at, day, visit};
 
@@ -67,6 +68,37 @@ async fn what_closes_while_the_service_is_down_closes_when_it_is_up_once() {
     let running = ground.start().await;
     assert_eq!(running.events().await, events);
     assert_eq!(running.duties("2024-W41").await, (1, 0, 1, 2, true));
+}
+
+#[tokio::test]
+async fn a_closing_that_is_cut_off_while_it_writes_is_finished_and_nobody_is_missed_twice() {
+    let ground = Ground::at("2024-10-07 09:00");
+    let mut elders = Vec::new();
+    for _ in 0..250 {
+        elders.push(ground.weekly().await);
+    }
+    let running = ground.start().await;
+    running.start_visiting("2024-10-07").await;
+    let visitor = running.visitor().await;
+    running.advance("2024-10-10 12:00").await;
+    let record = visit(&visitor, elders[7], "2024-10-10 09:00");
+    assert_eq!(running.told(&record).await, "COUNTED");
+    // A batch is written without an answer, and another one never arrives.
+    for fault in [Fault::AfterWriting, Fault::BeforeWriting] {
+        running.ground.own.fail_next(fault);
+    }
+    running.advance("2024-10-14 00:00").await;
+    assert_eq!(running.duties("2024-W41").await, (250, 1, 249, 249, true));
+    let events = running.events().await;
+    let count = |name: &str| events.iter().filter(|event| *event == name).count();
+    assert_eq!(
+        (
+            count("VisitMissed"),
+            count("DutyMet"),
+            count("PeriodClosed")
+        ),
+        (249, 1, 1)
+    );
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ pub(crate) struct Ground {
     pub(crate) logs: Logs,
     pub(crate) vault: Vault,
     pub(crate) clock: Clock,
+    /// Our own log, to be disturbed.
+    pub(crate) own: Arc<MemoryLog>,
     issuer: Arc<TokenIssuer>,
 }
 
@@ -92,16 +94,18 @@ impl Ground {
     /// Empty logs; the clock stands.
     pub(crate) fn at(now: &str) -> Self {
         let log = |name| Arc::new(MemoryLog::new(name)) as Arc<dyn EventLog>;
+        let own = Arc::new(MemoryLog::new("VISITS"));
         let ring = KeyRing::local_default(Mode::Local).unwrap();
         let store = Arc::new(MemoryKeyStore::new());
         Self {
             logs: Logs {
                 registry: log("REGISTRY"),
                 tiering: log("TIERING"),
-                own: log("VISITS"),
+                own: Arc::clone(&own) as Arc<dyn EventLog>,
             },
             vault: Vault::new(store, ring, VaultOptions::default()),
             clock: Clock::stopped_at(at(now)),
+            own,
             issuer: Arc::new(TokenIssuer::generate()),
         }
     }

@@ -1,0 +1,173 @@
+//! The rows of elders' years: how far each is written, and which of its duties are settled. By them a period closes for
+//! thousands of elders at once, without reading each year from the log.
+
+use std::collections::HashMap;
+
+use chrono::Datelike as _;
+use civic::ElderId;
+use eventlog::Record;
+use readmodel::ApplyError;
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use uuid::Uuid;
+
+use crate::book_table;
+use crate::elder_year::{ElderYear, Event};
+use crate::period::Period;
+
+/// The periods of a year that are settled: one bit for each Sunday of the year, and one for each month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settled {
+    weeks: i64,
+    months: i32,
+}
+
+/// A year as far as a closing needs it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct YearRow {
+    /// The sequence of its last record; 0 where it has none.
+    pub(crate) sequence: u64,
+    /// Its periods that are settled, met or missed.
+    pub(crate) settled: Settled,
+}
+
+impl Settled {
+    fn add(&mut self, period: Period) {
+        match period {
+            Period::Week(_) => self.weeks |= 1 << place(period),
+            Period::Month(_) => self.months |= 1 << place(period),
+        }
+    }
+
+    /// Whether a period of this year is settled.
+    pub(crate) fn contains(self, period: Period) -> bool {
+        match period {
+            Period::Week(_) => self.weeks & (1 << place(period)) != 0,
+            Period::Month(_) => self.months & (1 << place(period)) != 0,
+        }
+    }
+}
+
+/// A week is known by its Sunday, for it belongs to the year of that day: one year has the Sundays of two weeks 52.
+fn place(period: Period) -> u32 {
+    let last = period.last_day().date();
+    match period {
+        Period::Week(_) => last.ordinal0() / 7,
+        Period::Month(_) => last.month0(),
+    }
+}
+
+/// The years of a batch.
+#[derive(Default)]
+pub(crate) struct YearRows(HashMap<(ElderId, i32), YearRow>);
+
+impl YearRows {
+    /// A record of an elder's year, with its events.
+    pub(crate) fn fold(&mut self, record: &Record, events: &[Event]) {
+        // Nobody but the closing asks for these rows, and it finds the log ahead of a year that is not here.
+        let Some(year) = ElderYear::of_id(record.subject.id()) else {
+            return;
+        };
+        let row = self.0.entry(year).or_default();
+        row.sequence = record.sequence;
+        for event in events {
+            match event {
+                Event::DutyMet { period, .. } => row.settled.add(*period),
+                Event::Missed(missed) => row.settled.add(missed.period),
+                Event::Recorded(_)
+                | Event::Doubted { .. }
+                | Event::Confirmed { .. }
+                | Event::Rejected { .. }
+                | Event::ReferralOpened { .. }
+                | Event::ReferralAnswered { .. }
+                | Event::ReferralClosed { .. } => {}
+            }
+        }
+    }
+
+    pub(crate) async fn write(self, db: &mut PgConnection) -> Result<(), ApplyError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let (years, rows): (Vec<_>, Vec<_>) = self.0.into_iter().unzip();
+        let elders: Vec<Uuid> = years.iter().map(|(elder, _)| elder.as_uuid()).collect();
+        let numbers: Vec<i32> = years.iter().map(|(_, year)| *year).collect();
+        let sequences: Vec<i64> = rows.iter().map(|row| row.sequence.cast_signed()).collect();
+        let weeks: Vec<i64> = rows.iter().map(|row| row.settled.weeks).collect();
+        let months: Vec<i32> = rows.iter().map(|row| row.settled.months).collect();
+        sqlx::query(
+            "INSERT INTO year (elder_id, year, sequence, weeks, months) \
+             SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[]) \
+             ON CONFLICT (elder_id, year) DO UPDATE SET sequence = excluded.sequence, \
+             weeks = year.weeks | excluded.weeks, months = year.months | excluded.months",
+        )
+        .bind(&elders)
+        .bind(&numbers)
+        .bind(&sequences)
+        .bind(&weeks)
+        .bind(&months)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// The years of some elders; who has no record in it is missing.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn of(
+    db: &mut PgConnection,
+    elders: &[Uuid],
+    year: i32,
+) -> Result<HashMap<ElderId, YearRow>, sqlx::Error> {
+    let statement = format!(
+        "SELECT elder_id, sequence, weeks, months FROM {}.year WHERE elder_id = ANY($1) AND year = $2",
+        book_table::NAME
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(elders)
+        .bind(year)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let year = YearRow {
+                sequence: row.try_get::<i64, _>(1)?.cast_unsigned(),
+                settled: Settled {
+                    weeks: row.try_get(2)?,
+                    months: row.try_get(3)?,
+                },
+            };
+            Ok((ElderId(row.try_get(0)?), year))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn period(text: &str) -> Period {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn periods_that_end_in_one_year_are_told_apart() {
+        // The weeks 2022-W52 and 2023-W52 both end in 2023.
+        let mut ending_in_2023 = vec![period("2022-W52")];
+        while ending_in_2023.last() != Some(&period("2023-W52")) {
+            ending_in_2023.extend(ending_in_2023.last().map(|last| last.next()));
+        }
+        ending_in_2023.push(period("2023-01"));
+        while ending_in_2023.last() != Some(&period("2023-12")) {
+            ending_in_2023.extend(ending_in_2023.last().map(|last| last.next()));
+        }
+        assert_eq!(ending_in_2023.len(), 53 + 12);
+        let mut settled = Settled::default();
+        for period in ending_in_2023 {
+            assert!(!settled.contains(period), "{period}");
+            settled.add(period);
+            assert!(settled.contains(period), "{period}");
+        }
+    }
+}
