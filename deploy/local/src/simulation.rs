@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use proto::eldercare::simulation::v1::{
     AdvanceClockRequest, AdvanceClockResponse, GetClockRequest, GetClockResponse,
@@ -32,8 +33,17 @@ pub enum Settling {
     StandsStill,
 }
 
-/// Waits so long for all that falls due by the clock to be done.
-pub type Settled = Arc<dyn Fn(Duration) -> BoxFuture<'static, Settling> + Send + Sync>;
+/// A move of the clock, or none where both instants are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    /// What it said before.
+    pub from: DateTime<Utc>,
+    /// What it says now.
+    pub to: DateTime<Utc>,
+}
+
+/// Waits so long for all that falls due by a move of the clock to be done.
+pub type Settled = Arc<dyn Fn(Move, Duration) -> BoxFuture<'static, Settling> + Send + Sync>;
 
 /// The clock, and those who act when it moves.
 #[derive(Clone)]
@@ -88,7 +98,8 @@ impl SimulationService for Simulation {
         let to = to.ok_or_else(|| {
             Violation::new("to", "REQUIRED", "must be an instant", "须为有效时间")
         })?;
-        if to < self.clock.now() {
+        let from = self.clock.now();
+        if to < from {
             let refusal = Refusal::new(
                 Code::FailedPrecondition,
                 CLOCK_IS_PAST,
@@ -109,7 +120,7 @@ impl SimulationService for Simulation {
                 zh,
             ))
         })?;
-        match (self.settled)(patience).await {
+        match (self.settled)(Move { from, to: now }, patience).await {
             Settling::Done => Ok(Response::new(AdvanceClockResponse {
                 now: Some(wire::timestamp(now)),
             })),
