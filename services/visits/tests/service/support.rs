@@ -380,6 +380,7 @@ impl Running {
         let request = pb::ListDutiesRequest {
             division_code: COUNTY.to_owned(),
             period: period.to_owned(),
+            page_size: 1_000,
             ..Default::default()
         };
         let duties = self
