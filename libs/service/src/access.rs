@@ -1,8 +1,6 @@
-//! The access record: who was told whose personal data, by which call and what for. It names elders by their ids alone.
+//! The access record: who was told whose personal data, by which call and what for. It names persons by their ids alone.
 
-use std::borrow::Borrow;
-
-use civic::ElderId;
+use std::fmt::Display;
 
 use crate::Caller;
 
@@ -12,17 +10,10 @@ pub(crate) const TARGET: &str = "access";
 /// How many elders one line names; a long list goes on in further lines.
 const IN_ONE_LINE: usize = 200;
 
-/// Records that `action` (the method) told a caller something about these elders: lines of JSON, written where
+/// Records that `action` (the method) told a caller something about these persons, elders or visitors: lines of JSON, written where
 /// `telemetry.access_log` says, whatever the log's filter leaves out.
-pub fn record(
-    caller: &Caller,
-    action: &'static str,
-    elders: impl IntoIterator<Item: Borrow<ElderId>>,
-) {
-    let ids: Vec<String> = elders
-        .into_iter()
-        .map(|elder| elder.borrow().to_string())
-        .collect();
+pub fn record(caller: &Caller, action: &'static str, persons: impl IntoIterator<Item: Display>) {
+    let ids: Vec<String> = persons.into_iter().map(|one| one.to_string()).collect();
     for some in ids.chunks(IN_ONE_LINE) {
         tracing::info!(
             target: TARGET,

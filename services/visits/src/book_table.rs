@@ -49,6 +49,7 @@ impl Projection for BookTable {
             visitor_id uuid NOT NULL,
             elder_id uuid NOT NULL,
             since date NOT NULL,
+            last_day date,
             PRIMARY KEY (visitor_id, elder_id)
         );
         CREATE TABLE visiting (

@@ -37,7 +37,7 @@ use crate::{book_table, policies_table, visiting_rows, year_rows};
 pub const NAME: &str = "closing";
 /// How many elders are looked at in one go.
 const CHUNK: i64 = 1_000;
-/// How many duties are met late at once.
+/// How many elders' records are read, and how many duties are met late, at once.
 const AT_ONCE: usize = 128;
 
 /// What it works with.
@@ -144,12 +144,7 @@ impl Closer {
     ) -> Result<(), Failed> {
         reader::caught_up(self.registry.as_ref(), &self.facts).await?;
         reader::caught_up(self.tiering.as_ref(), &self.policies).await?;
-        let tip = self.own.last_sequence().await?;
-        let examined = self
-            .examined
-            .wait_until(|progress| progress.first >= tip)
-            .await;
-        reader::reaches(&self.book, tip.max(examined.second)).await;
+        let tip = self.examined(0).await?;
 
         let (mut published, _) = policies_table::all(&mut *conn).await?;
         published.retain(|policy| policy.at < period.end());
@@ -161,20 +156,24 @@ impl Closer {
             let Some((elder, _)) = page.last() else { break };
             after = Some(*elder);
             let mut due = Vec::new();
-            for (elder, kept) in page {
-                let Some(facts) = self.facts_then(elder, kept, period.end()).await? else {
-                    continue;
-                };
+            let then = futures::stream::iter(page)
+                .map(|(elder, kept)| async move {
+                    let facts = self.facts_then(elder, kept, period.end()).await?;
+                    Ok::<_, Failed>(facts.map(|facts| (elder, facts)))
+                })
+                .buffered(AT_ONCE);
+            let then: Vec<_> = then.try_collect().await?;
+            for (elder, facts) in then.into_iter().flatten() {
                 let standing = standings.on(&facts, period.last_day());
                 let Some(standing) = standing.filter(|one| one.interval == period.interval())
                 else {
                     continue;
                 };
-                if visits_by(visitings, &standing) == Some(division) {
+                if visits_by(visitings, &standing, period) == Some(division) {
                     due.push(Due { elder, standing });
                 }
             }
-            let met = met(conn, &due, period).await?;
+            let met = met(conn, &due, period, tip).await?;
             duties += due.len() as u64;
             missed += (due.len() - met.len()) as u64;
             last = last.max(self.settle(conn, due, met, period).await?);
@@ -205,6 +204,18 @@ impl Closer {
         reader::reaches(&self.book, last.max(closed.position.sequence)).await;
         tracing::info!(%division, %period, duties, missed, "a period is closed");
         Ok(())
+    }
+
+    /// Where our own log stands, once all records up to there are examined and the book holds them with their doubts, and
+    /// everything up to `written` besides. What is recorded later may yet be doubted.
+    async fn examined(&self, written: u64) -> Result<u64, Failed> {
+        let tip = self.own.last_sequence().await?;
+        let examined = self
+            .examined
+            .wait_until(|progress| progress.first >= tip)
+            .await;
+        reader::reaches(&self.book, tip.max(examined.second).max(written)).await;
+        Ok(tip)
     }
 
     /// An elder's facts as they were recorded when the period closed.
@@ -280,10 +291,10 @@ impl Closer {
         period: Period,
         last: u64,
     ) -> Result<u64, Failed> {
-        reader::reaches(&self.book, last).await;
+        let tip = self.examined(last).await?;
         let statement = format!(
             "SELECT DISTINCT ON (m.elder_id) m.elder_id, r.record_id FROM {book}.missed m JOIN {book}.record r \
-             ON r.elder_id = m.elder_id AND r.counted_at IS NOT NULL AND r.day BETWEEN $2 AND $3 \
+             ON r.elder_id = m.elder_id AND r.counted_at IS NOT NULL AND r.day BETWEEN $2 AND $3 AND r.sequence <= $4 \
              WHERE m.weekly = $1 AND m.first_day = $2 AND m.met_late_by IS NULL ORDER BY m.elder_id, r.counted_at",
             book = book_table::NAME
         );
@@ -291,6 +302,7 @@ impl Closer {
             .bind(is_weekly(period))
             .bind(period.first_day().date())
             .bind(period.last_day().date())
+            .bind(tip.cast_signed())
             .fetch_all(conn)
             .await?;
         let late = rows
@@ -341,12 +353,18 @@ pub(crate) fn next(visitings: &[(DivisionCode, Started)]) -> Option<(DivisionCod
         .min_by_key(|(division, period)| (period.end(), *period, *division))
 }
 
-/// The division by which an elder is visited: the nearest upwards that has started.
-fn visits_by(visitings: &[(DivisionCode, Started)], standing: &Standing) -> Option<DivisionCode> {
-    let village = standing.village.division();
-    village
-        .upwards()
-        .find(|code| visitings.iter().any(|(division, _)| division == code))
+/// The division by which an elder's duty is settled: of all upwards that visited when the period began the widest.
+fn visits_by(
+    visitings: &[(DivisionCode, Started)],
+    standing: &Standing,
+    period: Period,
+) -> Option<DivisionCode> {
+    let owes = |code: &DivisionCode| {
+        visitings
+            .iter()
+            .any(|(division, started)| division == code && started.owes_in(period))
+    };
+    standing.village.division().upwards().filter(owes).last()
 }
 
 /// Those of the duties that were met when the period closed, with the record that met them first.
@@ -354,11 +372,13 @@ async fn met(
     conn: &mut PgConnection,
     due: &[Due],
     period: Period,
+    tip: u64,
 ) -> Result<HashMap<ElderId, Uuid>, Failed> {
     let elders: Vec<Uuid> = due.iter().map(|due| due.elder.as_uuid()).collect();
     let statement = format!(
         "SELECT DISTINCT ON (elder_id) elder_id, record_id FROM {}.record \
-         WHERE elder_id = ANY($1) AND day BETWEEN $2 AND $3 AND counted_at < $4 ORDER BY elder_id, counted_at",
+         WHERE elder_id = ANY($1) AND day BETWEEN $2 AND $3 AND counted_at < $4 AND sequence <= $5 \
+         ORDER BY elder_id, counted_at",
         book_table::NAME
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
@@ -366,6 +386,7 @@ async fn met(
         .bind(period.first_day().date())
         .bind(period.last_day().date())
         .bind(period.end())
+        .bind(tip.cast_signed())
         .fetch_all(conn)
         .await?;
     rows.iter()

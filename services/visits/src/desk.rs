@@ -30,8 +30,11 @@ use crate::standing::{Standings, consent_granted};
 use crate::visits::{Visits, broken, day, within};
 use crate::{book_table, keys, policies_table, refusals};
 
-/// How many records of one batch are written at once.
+/// Of how many visitors records of one batch are written at once.
 const AT_ONCE: usize = 256;
+
+/// The right to keep records of a stream: its batches take turns.
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 /// A record as it arrived.
 #[derive(Clone, Debug)]
@@ -75,32 +78,49 @@ struct Known {
 
 impl Visits {
     /// Takes in records that arrive together; of each what became of it, or why it is none. An answer that says that
-    /// something is unavailable leaves it open whether the record is kept: sent again it is answered.
+    /// something is unavailable leaves it open whether the record is kept: sent again it is answered. The turn is given back
+    /// when they are kept, before their verdicts are there.
     pub(crate) async fn take_in(
         &self,
         caller: &Caller,
         arrived: Vec<Arrived>,
+        turn: Option<Turn>,
         deadline: Deadline,
     ) -> Result<Vec<Result<Outcome, Status>>, Status> {
         let now = self.clock.now();
-        let known = self.known(&arrived).await?;
+        let mut known = self.known(&arrived).await?;
         self.refresh_rules().await?;
-        let mut judged = Vec::with_capacity(arrived.len());
+        // Each visitor's records are kept in the order in which they came, since the later ones are doubted by the earlier.
+        let mut by_visitor: HashMap<Uuid, Vec<_>> = HashMap::new();
         {
             let mut rules = self.rules.lock().await;
-            for arrived in arrived {
+            for (place, arrived) in arrived.into_iter().enumerate() {
                 let verdict = judge(&mut rules.1, caller, &known, &arrived, now);
-                judged.push((arrived, verdict));
+                if verdict.is_ok() {
+                    let taken = (arrived.elder, arrived.visit.day().year());
+                    known.others.entry(arrived.record).or_insert(taken);
+                }
+                let of_visitor = by_visitor.entry(arrived.visitor).or_default();
+                of_visitor.push((place, arrived, verdict));
             }
         }
         let known = &known;
-        let kept = futures::stream::iter(judged)
-            .map(|(arrived, verdict)| async move {
-                let outcome = self.keep(caller, known, &arrived, verdict, now).await;
-                (arrived.record, outcome)
+        let kept: Vec<Vec<_>> = futures::stream::iter(by_visitor.into_values())
+            .map(|records| async move {
+                let mut kept = Vec::with_capacity(records.len());
+                for (place, arrived, verdict) in records {
+                    let outcome = self.keep(caller, known, &arrived, verdict, now).await;
+                    kept.push((place, (arrived.record, outcome)));
+                }
+                kept
             })
-            .buffered(AT_ONCE);
-        let mut outcomes: Vec<(Uuid, Result<Outcome, Status>)> = kept.collect().await;
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        drop(turn);
+        let mut kept: Vec<_> = kept.into_iter().flatten().collect();
+        kept.sort_unstable_by_key(|(place, _)| *place);
+        let mut outcomes: Vec<_> = kept.into_iter().map(|(_, kept)| kept).collect();
         self.add_verdicts(&mut outcomes, deadline).await?;
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }

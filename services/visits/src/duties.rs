@@ -30,15 +30,15 @@ pub(crate) struct Filter {
     pub(crate) which: Which,
 }
 
-/// Duties that are owed by all facts: elders whose standing on the day has the interval, in villages whose nearest division
+/// Duties that are owed by all facts: elders whose standing on the day has the interval, in villages of which a division
 /// upwards visited when the period began. Bound: $1 village from, $2 village to, $3 day, $4 weekly, $5 codes of divisions
 /// that visit, $6 whether each owes in the period, $7 first day, $8 last day.
 const OWED: &str = "SELECT s.elder_id, s.village, s.tier, s.blocked, m.record_id FROM visits_kept.span s \
      LEFT JOIN LATERAL (SELECT r.record_id FROM visits_book.record r WHERE r.elder_id = s.elder_id \
          AND r.counted_at IS NOT NULL AND r.day BETWEEN $7 AND $8 ORDER BY r.counted_at, r.record_id LIMIT 1) m ON true \
      WHERE s.village >= $1 AND s.village < $2 AND s.from_day <= $3 AND s.until_day > $3 AND s.weekly = $4 \
-     AND (SELECT owes FROM unnest($5::text[], $6::boolean[]) AS d (code, owes) \
-         WHERE starts_with(s.village, code) ORDER BY length(code) DESC LIMIT 1)";
+     AND (SELECT bool_or(owes) FROM unnest($5::text[], $6::boolean[]) AS d (code, owes) \
+         WHERE starts_with(s.village, code))";
 
 impl Visits {
     /// A page of a period's duties with their counts, and the cursor of the next page.
@@ -157,14 +157,11 @@ impl Visits {
         };
         tx.commit().await?;
         let duties = rows.iter().map(duty).collect::<Result<Vec<_>, _>>()?;
-        // By the nearest division upwards that visits; where divisions below visit by themselves, by all of them.
+        // By all divisions upwards and below that visited when the period began.
         let division = filter.division;
-        let own = division
-            .upwards()
-            .find(|code| visitings.iter().any(|(visiting, _)| visiting == code));
         let closed = |code: &DivisionCode, started: &crate::visiting::Started| {
-            Some(*code) != own && !division.contains(code)
-                || started.next(period.interval()) > period
+            let concerned = code.contains(&division) || division.contains(code);
+            !(concerned && started.owes_in(period)) || started.next(period.interval()) > period
         };
         let response = pb::ListDutiesResponse {
             owed,

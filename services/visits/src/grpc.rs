@@ -1,13 +1,14 @@
 //! The gRPC face of visits: parse, execute, answer. No rule lives here.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_server::{SERVICE_NAME, VisitService};
 use service::{Action, Actions, Caller, Deadline};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
@@ -134,7 +135,9 @@ impl VisitService for VisitsFace {
     ) -> Answer<pb::PairEldersResponse> {
         let (caller, deadline) = call(&request)?;
         let (asked, visitor, elders, since) = self.parse.pair_elders(request.into_inner())?;
-        self.visits.elders_are_known(&elders, deadline).await?;
+        self.visits
+            .may_be_paired(&caller, &asked, visitor, &elders, deadline)
+            .await?;
         let command = Command::Pair {
             visitor,
             elders,
@@ -223,7 +226,7 @@ impl VisitService for VisitsFace {
         let record = arrived.record;
         let mut outcomes = self
             .visits
-            .take_in(&caller, vec![arrived], deadline)
+            .take_in(&caller, vec![arrived], None, deadline)
             .await?;
         let outcome = match outcomes.pop() {
             Some(Ok(Outcome::Refused(refusal))) => return Err(refusals::of_recording(refusal)),
@@ -245,10 +248,11 @@ impl VisitService for VisitsFace {
         let (sender, answers) = mpsc::channel(UNREAD);
         let face = self.clone();
         let incoming = request.into_inner();
+        let turns = Arc::new(Mutex::new(()));
         tokio::spawn(async move {
             let batches = incoming
                 .ready_chunks(TOGETHER)
-                .map(|batch| face.batch(&caller, batch, deadline))
+                .map(|batch| face.batch(&caller, batch, &turns, deadline))
                 .buffered(BATCHES);
             let mut batches = std::pin::pin!(batches);
             loop {

@@ -83,7 +83,8 @@ impl Examiner {
                 let judged = readmodel::last_answered(self.own.as_ref(), NAME, stream)
                     .await
                     .map_err(|error| Failed::unwritten(&error))?;
-                (Progress::default(), judged)
+                // Verdicts of a chunk are written in any order: whatever is missing before the last one is judged again.
+                (Progress::default(), judged.saturating_sub(CHUNK as u64))
             }
         };
         let mut active = Active {
@@ -406,7 +407,9 @@ impl Active<'_> {
         for counts in counts {
             for (interval, nth) in [(Interval::Weekly, 1), (Interval::Monthly, 2)] {
                 let period = Period::of(interval, counts.day);
-                if period.end() <= counts.record.metadata.time {
+                // By the clock too: a record that came in time may have been written after the period was closed.
+                let now = self.examiner.clock.now().max(counts.record.metadata.time);
+                if period.end() <= now {
                     let command = Command::MeetLate {
                         elder: counts.elder,
                         period,

@@ -51,7 +51,8 @@ impl RecordRows {
                     sequence: record.sequence,
                     change: Change::default(),
                 };
-                self.new.insert(recorded.record, row);
+                // As across batches, the first stays.
+                self.new.entry(recorded.record).or_insert(row);
             }
             Event::Doubted { record, doubts } => {
                 let change = self.change(*record);

@@ -47,6 +47,28 @@ pub(crate) fn no_referral(referral: Uuid) -> Status {
     )
 }
 
+/// An elder lives in another county than the visitor works in.
+pub(crate) fn elder_of_another_county(elder: ElderId) -> Status {
+    Told::new(
+        Code::FailedPrecondition,
+        "ELDER_OF_ANOTHER_COUNTY",
+        format!("elder {elder} lives in another county than the visitor"),
+        format!("老年人 {elder} 与探访人员不在同一县（市、区）"),
+    )
+    .into()
+}
+
+/// A division can't have started that long ago: each of its weeks and months would be closed now.
+pub(crate) fn visiting_too_early() -> Status {
+    service::Violation::new(
+        "on",
+        "DAY_TOO_EARLY",
+        "lies more than 400 days before today",
+        "早于今日 400 天以上",
+    )
+    .into()
+}
+
 /// A record's id was used before, for another record.
 pub(crate) fn record_id_reused() -> Status {
     Told::new(

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use civic::{ConsentState, DivisionCode, LocalDay, Set, VillageCode, VisitMode};
+use civic::{Age, ConsentState, DivisionCode, LocalDay, Set, VillageCode, VisitMode};
 use elders::Facts;
 use elders::facts::AGE_IN_SCOPE;
 use tier_policy::evaluate::{Judge, Jurisdiction, PolicyRef};
-use tier_policy::facts_key::FactsKey;
+use tier_policy::facts_key::{FactsKey, OLDEST};
 use tier_policy::in_force::{InForce, PoliciesInForce};
 use tier_policy::policy::{Interval, Policy};
 
@@ -137,7 +137,10 @@ impl Standings {
             .iter()
             .map(|published| published.on)
             .find(|on| *on > day);
-        [facts.next_change_after(day), turn, policy]
+        // Policies take everybody who is older for as old.
+        let oldest = Age::birthday_reaching(facts.birth_date(), OLDEST);
+        let change = facts.next_change_after(day).filter(|_| day < oldest);
+        [change, turn, policy]
             .into_iter()
             .flatten()
             .filter(|change| *change > day)

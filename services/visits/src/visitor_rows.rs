@@ -55,7 +55,7 @@ pub(crate) async fn write(
             let elders: Vec<Uuid> = elders.iter().map(|elder| elder.as_uuid()).collect();
             sqlx::query(
                 "INSERT INTO pairing (visitor_id, elder_id, since) SELECT $1, elder_id, $3 FROM unnest($2::uuid[]) AS elder_id \
-                 ON CONFLICT (visitor_id, elder_id) DO UPDATE SET since = excluded.since",
+                 ON CONFLICT (visitor_id, elder_id) DO UPDATE SET since = excluded.since, last_day = NULL",
             )
             .bind(visitor)
             .bind(&elders)
@@ -65,14 +65,19 @@ pub(crate) async fn write(
             moved(db, *visitor, sequence).await?;
         }
         Event::Unpaired {
-            visitor, elders, ..
+            visitor,
+            elders,
+            last_day,
         } => {
             let elders: Vec<Uuid> = elders.iter().map(|elder| elder.as_uuid()).collect();
-            sqlx::query("DELETE FROM pairing WHERE visitor_id = $1 AND elder_id = ANY($2)")
-                .bind(visitor)
-                .bind(&elders)
-                .execute(&mut *db)
-                .await?;
+            sqlx::query(
+                "UPDATE pairing SET last_day = $3 WHERE visitor_id = $1 AND elder_id = ANY($2)",
+            )
+            .bind(visitor)
+            .bind(&elders)
+            .bind(last_day.date())
+            .execute(&mut *db)
+            .await?;
             moved(db, *visitor, sequence).await?;
         }
     }

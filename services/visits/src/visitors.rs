@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use civic::{DivisionCode, ElderId, LocalDay, Set, VisitMode, VisitorKind};
+use civic::{DivisionCode, DivisionLevel, ElderId, LocalDay, Set, VisitMode, VisitorKind};
 use decider::Decider as _;
 use elders::codec::write_day;
 use elders::terms::wire_set;
 use eventlog::{Loaded, Position, RequestDigest};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, Deadline, connections, errors};
+use service::{Caller, Deadline, access, connections, errors};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -51,6 +51,9 @@ pub(crate) struct Asked {
     pub(crate) request_id: Uuid,
     pub(crate) digest: RequestDigest,
 }
+
+/// How many days ago a division may have started at most: each period since then is to be closed.
+const LONGEST_AGO: i64 = 400;
 
 /// Which visitors are listed.
 #[derive(Clone, Debug)]
@@ -173,12 +176,22 @@ impl Visits {
         }
     }
 
-    /// Pairs only elders who are there.
-    pub(crate) async fn elders_are_known(
+    /// Pairs only elders who are there, of the visitor's county, and within the caller's divisions. A request that was
+    /// answered before is answered again, whatever has become of them.
+    pub(crate) async fn may_be_paired(
         &self,
+        caller: &Caller,
+        asked: &Asked,
+        visitor: Uuid,
         elders: &[ElderId],
         deadline: Deadline,
     ) -> Result<(), Status> {
+        let home = self.may_change(caller, visitor).await?;
+        let loaded = self.visitors.load_newest(&visitor.to_string()).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        if loaded.request(asked.request_id).is_some() {
+            return Ok(());
+        }
         let registered = async {
             let last = connections::last_sequence(self.registry.as_ref()).await;
             reaches(&self.facts, last).await;
@@ -187,10 +200,17 @@ impl Visits {
         let known = crate::facts_table::of(&self.pool, elders)
             .await
             .map_err(broken)?;
-        let missing = elders
-            .iter()
-            .find(|elder| known.get(elder).is_none_or(|kept| kept.facts.is_none()));
-        missing.map_or(Ok(()), |elder| Err(refusals::no_elder(*elder)))
+        let today = self.today();
+        for elder in elders {
+            let facts = known.get(elder).and_then(|kept| kept.facts.as_ref());
+            let facts = facts.ok_or_else(|| refusals::no_elder(*elder))?;
+            let village = *facts.on(today).village();
+            caller.may_here(&village.division())?;
+            if home.at(DivisionLevel::County) != Some(village.county()) {
+                return Err(refusals::elder_of_another_county(*elder));
+            }
+        }
+        Ok(())
     }
 
     /// A page of visitors, and the cursor of the next one.
@@ -204,7 +224,8 @@ impl Visits {
         caller.may_here(&filter.division)?;
         let statement = format!(
             "SELECT visitor_id, kind, home, weekly_capacity, modes, active_from, active_until, name, sequence, \
-                    ARRAY(SELECT elder_id FROM {book}.pairing p WHERE p.visitor_id = v.visitor_id ORDER BY elder_id) \
+                    ARRAY(SELECT elder_id FROM {book}.pairing p WHERE p.visitor_id = v.visitor_id AND p.since <= $4 \
+                          AND (p.last_day IS NULL OR p.last_day >= $4) ORDER BY elder_id) \
              FROM {book}.visitor v WHERE home >= $1 AND home < $2 AND ($3 OR active_until IS NULL OR active_until >= $4) \
              AND ($5::uuid IS NULL OR visitor_id > $5) ORDER BY visitor_id LIMIT $6",
             book = book_table::NAME
@@ -232,6 +253,8 @@ impl Visits {
             .collect::<Result<Vec<_>, sqlx::Error>>()
             .map_err(broken)?;
         let next = cut(&mut visitors, size).and_then(|last| last.visitor_id.parse().ok());
+        let told = visitors.iter().map(|visitor| &visitor.visitor_id);
+        access::record(caller, "ListVisitors", told);
         Ok((visitors, next))
     }
 
@@ -266,6 +289,7 @@ impl Visits {
                 doubtful: row.try_get(3)?,
             })
         };
+        access::record(caller, "GetVisitorFigures", [visitor]);
         figures().map_err(broken)
     }
 
@@ -278,6 +302,11 @@ impl Visits {
         on: LocalDay,
     ) -> Result<Position, Status> {
         caller.may_here(&division)?;
+        let loaded = self.visitings.load(division.as_str()).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        if loaded.is_new() && on < self.today().plus_days(-LONGEST_AGO) {
+            return Err(refusals::visiting_too_early());
+        }
         let context = caller.context(
             asked.request_id,
             asked.digest,

@@ -1,14 +1,17 @@
 //! Records that come in a stream, and how their outcomes are told.
 
+use std::sync::Arc;
+
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, Deadline};
+use tokio::sync::Mutex;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::VisitsFace;
 use crate::codec::write_doubts;
-use crate::desk::{Arrived, Outcome};
+use crate::desk::{Arrived, Outcome, Turn};
 use crate::recording::Refusal;
 
 impl VisitsFace {
@@ -17,11 +20,14 @@ impl VisitsFace {
         &self,
         caller: &Caller,
         batch: Vec<Result<pb::RecordVisitsRequest, Status>>,
+        turns: &Arc<Mutex<()>>,
         deadline: Deadline,
     ) -> (Vec<pb::RecordOutcome>, Option<Status>) {
+        // Batches take their turns in the order in which they came.
+        let turn = Arc::clone(turns).lock_owned().await;
         let mut end = None;
         let mut parsed = Vec::with_capacity(batch.len());
-        let mut position: Option<Position> = None;
+        let mut positions: Vec<Position> = Vec::new();
         for request in batch {
             let request = match request {
                 Ok(request) => request,
@@ -37,12 +43,13 @@ impl VisitsFace {
             let arrived = self.parse.streamed(request.record.as_ref());
             let arrived = arrived.and_then(|arrived| {
                 let later = self.parse.streamed_position(&request.min_position)?;
-                position = position.take().max_by_sequence(later);
+                keep_later(&mut positions, later);
                 Ok(arrived)
             });
             parsed.push((id.unwrap_or_default(), arrived));
         }
-        match self.outcomes(caller, parsed, position, deadline).await {
+        let outcomes = self.outcomes(caller, parsed, positions, turn, deadline);
+        match outcomes.await {
             Ok((outcomes, failed)) => (outcomes, failed.or(end)),
             Err(failed) => (vec![], Some(failed)),
         }
@@ -52,15 +59,19 @@ impl VisitsFace {
         &self,
         caller: &Caller,
         parsed: Vec<(String, Result<Arrived, Status>)>,
-        position: Option<Position>,
+        positions: Vec<Position>,
+        turn: Turn,
         deadline: Deadline,
     ) -> Result<(Vec<pb::RecordOutcome>, Option<Status>), Status> {
-        self.visits.wait_to_judge(position, deadline).await?;
+        for position in positions {
+            self.visits.wait_to_judge(Some(position), deadline).await?;
+        }
         let arrived = parsed
             .iter()
             .filter_map(|(_, arrived)| arrived.clone().ok());
         let arrived: Vec<Arrived> = arrived.collect();
-        let judged = self.visits.take_in(caller, arrived, deadline).await?;
+        let judged = self.visits.take_in(caller, arrived, Some(turn), deadline);
+        let judged = judged.await?;
         let mut judged = judged.into_iter();
         let mut outcomes = Vec::with_capacity(parsed.len());
         for (id, arrived) in parsed {
@@ -121,22 +132,15 @@ impl VisitsFace {
     }
 }
 
-/// Of two positions the one that says more.
-trait Later {
-    fn max_by_sequence(self, other: Option<Position>) -> Option<Position>;
-}
-
-impl Later for Option<Position> {
-    fn max_by_sequence(self, other: Option<Position>) -> Option<Position> {
-        match (self, other) {
-            (Some(one), Some(other))
-                if one.stream == other.stream && one.sequence > other.sequence =>
-            {
-                Some(one)
-            }
-            (one, None) => one,
-            (_, other) => other,
-        }
+/// Keeps of each stream the position that says most.
+fn keep_later(positions: &mut Vec<Position>, position: Option<Position>) {
+    let Some(position) = position else { return };
+    let same = positions
+        .iter_mut()
+        .find(|kept| kept.stream == position.stream);
+    match same {
+        Some(kept) => kept.sequence = kept.sequence.max(position.sequence),
+        None => positions.push(position),
     }
 }
 

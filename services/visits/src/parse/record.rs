@@ -6,7 +6,7 @@ use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use service::Checks;
 
-use super::{Parse, instant, text, unknown};
+use super::{Parse, callers_id, instant, text, unknown};
 use crate::codec::VisitTerm as _;
 use crate::desk::Arrived;
 use crate::recording::Visit;
@@ -19,7 +19,7 @@ const DIGEST: usize = 32;
 impl Parse {
     /// All that is wrong with it is noted.
     pub(super) fn arrived(&self, checks: &mut Checks, record: &pb::VisitRecord) -> Option<Arrived> {
-        let id = checks.id("record_id", &record.record_id);
+        let id = callers_id(checks, "record_id", &record.record_id);
         let elder = checks.id("elder_id", &record.elder_id).map(ElderId);
         let visitor = checks.id("visitor_id", &record.visitor_id);
         let mode = checks.known::<types::VisitMode>("mode", record.mode);

@@ -4,6 +4,7 @@ use elders::event::Event;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::support::{Ground, in_words, visit};
 
@@ -101,4 +102,27 @@ async fn periods_that_are_none_and_days_to_come_are_refused() {
         let status = running.client().list_duties(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{period}");
     }
+}
+
+#[tokio::test]
+async fn ids_that_the_system_keeps_and_ids_of_other_records_are_refused() {
+    let ground = Ground::at("2024-10-08 18:00");
+    let (one, other) = (ground.weekly().await, ground.weekly().await);
+    let running = ground.start().await;
+    let visitor = running.visitor().await;
+    let mut reserved = visit(&visitor, one, "2024-10-08 08:00");
+    reserved.record_id = Uuid::new_v8([7; 16]).to_string();
+    let first = visit(&visitor, one, "2024-10-08 10:00");
+    let mut again = visit(&visitor, other, "2024-10-08 12:00");
+    again.record_id.clone_from(&first.record_id);
+    let outcomes = running.stream(&[reserved, first, again]).await;
+    let told: Vec<_> = outcomes.iter().map(in_words).collect();
+    assert_eq!(
+        told,
+        [
+            "INVALID ID_RESERVED record_id",
+            "COUNTED",
+            "INVALID RECORD_ID_REUSED",
+        ]
+    );
 }

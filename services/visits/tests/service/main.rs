@@ -1,8 +1,10 @@
-//! Visits from outside, over gRPC: records, doubts, duties, closing periods, orders and bad input.
+//! Visits from outside, over gRPC: records, doubts, duties, divisions, pairings, closing periods, orders and bad input.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod bad_input;
+mod divisions;
 mod orders;
+mod pairings;
 mod periods;
 mod records;
 mod support;

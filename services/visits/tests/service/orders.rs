@@ -1,12 +1,13 @@
 //! The same records in any order, twice, and in many batch sizes give the same duties and the same coverage.
 
+use chrono::TimeDelta;
 use civic::ElderId;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use proto::eldercare::visits::v1 as pb;
 
-use crate::support::{Ground, in_words, visit};
+use crate::support::{Ground, at, in_words, timestamp, visit};
 
 /// Records of several visitors, in which nothing hangs on what was earlier.
 fn records(visitors: &[String], elders: &[ElderId]) -> Vec<pb::VisitRecord> {
@@ -78,4 +79,28 @@ async fn of_two_that_overlap_the_later_in_the_log_is_in_doubt() {
     let outcomes = running.stream(&[second, first]).await;
     let told: Vec<_> = outcomes.iter().map(in_words).collect();
     assert_eq!(told, ["COUNTED", "DOUBTFUL OVERLAP"]);
+}
+
+/// More visits in a day than one person makes.
+#[tokio::test]
+async fn a_stream_is_doubted_in_the_order_in_which_it_came() {
+    let ground = Ground::at("2024-10-08 20:00");
+    let mut records = Vec::new();
+    for number in 0..60 {
+        let elder = ground.weekly().await;
+        let (hour, minute) = (8 + number * 7 / 60, number * 7 % 60);
+        let mut record = visit("", elder, &format!("2024-10-08 {hour:02}:{minute:02}"));
+        let end = at(&format!("2024-10-08 {hour:02}:{minute:02}")) + TimeDelta::minutes(6);
+        record.end_time = Some(timestamp(end));
+        records.push(record);
+    }
+    let running = ground.start().await;
+    let visitor = running.visitor().await;
+    for record in &mut records {
+        record.visitor_id.clone_from(&visitor);
+    }
+    let outcomes = running.stream(&records).await;
+    let counted = outcomes.iter().map(in_words).collect::<Vec<_>>();
+    assert_eq!(counted[..40], vec!["COUNTED"; 40]);
+    assert_eq!(counted[40..], vec!["DOUBTFUL IMPLAUSIBLE_VOLUME"; 20]);
 }
