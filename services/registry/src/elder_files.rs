@@ -16,10 +16,8 @@ use crate::{
     division_range::DivisionRange,
     elder,
     elders_rows::{bits, place},
+    registry::LONGEST_CHAIN,
 };
-
-/// The longest chain of merges that is followed.
-const LONGEST_CHAIN: usize = 16;
 
 /// A file with what is told beside it.
 #[derive(Clone, Debug)]
@@ -242,7 +240,8 @@ fn file(bytes: &[u8]) -> Result<elders::File, sqlx::Error> {
     postcard::from_bytes(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-/// The rows serve as snapshots: deciding about an elder needs one row and the log's tail, not the elder's whole history.
+/// The rows serve as snapshots: deciding about an elder needs one row, and the log's tail only where that
+/// proves stale, not the elder's whole history.
 #[async_trait]
 impl Snapshots<elder::File> for ElderFiles {
     async fn load(&self, id: &str) -> Result<Option<Loaded<elder::File>>, SnapshotError> {
