@@ -12,15 +12,22 @@ use chrono::{DateTime, Utc};
 use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
 use futures::StreamExt as _;
 use proto::eldercare::{
-    registry::v1::{ImportDivisionsRequest, ListDivisionsRequest, RegisterElderRequest},
+    registry::v1::{
+        Elder, ElderChange, GetElderHistoryRequest, ImportDivisionsRequest, ListDivisionsRequest,
+        RegisterElderRequest, SearchEldersRequest,
+    },
     simulation::v1::AdvanceClockRequest,
+    tiering::v1::{GetTierRequest, Tier},
 };
 use registry::RegistrySettings;
 use serde_json::json;
 use service::{Application as _, Clock, Config, Section, TokenIssuer, config::Loader};
 use tempfile::TempDir;
 use tiering::{TieringSettings, facts_table::FactsTable, tiers_table::TiersTable};
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -194,6 +201,38 @@ impl System {
             .unwrap()
             .into_inner()
             .elder_id
+    }
+
+    /// The files that a search finds.
+    pub async fn found(&self, search: SearchEldersRequest) -> Vec<Elder> {
+        let answer = self.registry().search_elders(search).await.unwrap();
+        answer.into_inner().elders
+    }
+
+    /// Every change of an elder's file, oldest first.
+    pub async fn changes(&self, elder_id: &str) -> Vec<ElderChange> {
+        let request = GetElderHistoryRequest {
+            elder_id: elder_id.to_owned(),
+            page_size: 1_000,
+            ..GetElderHistoryRequest::default()
+        };
+        let answer = self.registry().get_elder_history(request).await.unwrap();
+        answer.into_inner().changes
+    }
+
+    /// An elder's tier once the position is taken into account; none where the elder has none.
+    pub async fn tier(&self, elder_id: &str, min_position: &str) -> Option<Tier> {
+        let request = GetTierRequest {
+            elder_id: elder_id.to_owned(),
+            min_position: min_position.to_owned(),
+        };
+        match self.tiering().get_tier(request).await {
+            Ok(answer) => Some(answer.into_inner().tier.unwrap()),
+            Err(status) => {
+                assert_eq!(status.code(), Code::NotFound, "{status}");
+                None
+            }
+        }
     }
 
     /// Imports the sample county's divisions, and waits until they can be listed.

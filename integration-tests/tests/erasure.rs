@@ -9,10 +9,9 @@ use std::{
 use integration_tests::{Setup, System, an_elder, county, reason};
 use proto::eldercare::{
     registry::v1::{
-        Elder, EraseElderRequest, GetElderHistoryRequest, GetElderRequest, GetKeysRequest,
-        ListEldersRequest, RegisterElderRequest, SearchEldersRequest, SetContactsRequest,
+        Elder, EraseElderRequest, GetElderRequest, GetKeysRequest, ListEldersRequest,
+        RegisterElderRequest, SearchEldersRequest, SetContactsRequest,
     },
-    tiering::v1::GetTierRequest,
     r#type::v1::{Contact, ElderStatus},
 };
 use sqlx::Connection as _;
@@ -101,7 +100,7 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         ..Setup::default()
     })
     .await;
-    let (mut registry, mut tiering) = (system.registry(), system.tiering());
+    let mut registry = system.registry();
     for number in 0..20 {
         system.register(an_elder(&format!("邻居{number}"))).await;
     }
@@ -210,35 +209,11 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         ..Default::default()
     };
     for search in [by_number.clone(), by_name] {
-        assert_eq!(
-            registry
-                .search_elders(search)
-                .await
-                .unwrap()
-                .into_inner()
-                .elders,
-            []
-        );
+        assert_eq!(system.found(search).await, []);
     }
-    let tier = GetTierRequest {
-        elder_id: elder_id.clone(),
-        min_position: erased_at.clone(),
-    };
-    assert_eq!(
-        tiering.get_tier(tier).await.unwrap_err().code(),
-        Code::NotFound
-    );
-    let history = GetElderHistoryRequest {
-        elder_id: elder_id.clone(),
-        ..Default::default()
-    };
+    assert_eq!(system.tier(&elder_id, &erased_at).await, None);
     // Who may see every division is told what happened when, and nothing about the person.
-    let changes = registry
-        .get_elder_history(history)
-        .await
-        .unwrap()
-        .into_inner()
-        .changes;
+    let changes = system.changes(&elder_id).await;
     let erased = changes.last().map(|change| change.event.as_str());
     assert_eq!(erased, Some("ElderErased"));
     let mut personal = changes
@@ -358,12 +333,7 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         min_position: again.committed.unwrap().position,
         ..by_number
     };
-    let found = registry
-        .search_elders(search)
-        .await
-        .unwrap()
-        .into_inner()
-        .elders;
+    let found = system.found(search).await;
     assert_eq!(
         found
             .iter()
@@ -408,14 +378,5 @@ async fn an_erasure_survives_the_loss_of_the_database() {
         id_number: person.id_number,
         ..SearchEldersRequest::default()
     };
-    assert_eq!(
-        system
-            .registry()
-            .search_elders(search)
-            .await
-            .unwrap()
-            .into_inner()
-            .elders,
-        []
-    );
+    assert_eq!(system.found(search).await, []);
 }

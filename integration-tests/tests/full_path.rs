@@ -7,11 +7,11 @@ use futures::TryStreamExt as _;
 use integration_tests::{Imported, System, county, date, import, survey, timestamp};
 use proto::eldercare::{
     registry::v1::{
-        ElderView, ExportElderFormRequest, ExportSummaryRequest, GetElderHistoryRequest,
-        GetElderRequest, GetStatisticsRequest, ImportSurveyOptions, ListEldersRequest,
-        RecordAssessmentRequest, SearchEldersRequest, SurveyOutcome,
+        ElderView, ExportElderFormRequest, ExportSummaryRequest, GetElderRequest,
+        GetStatisticsRequest, ImportSurveyOptions, ListEldersRequest, RecordAssessmentRequest,
+        SearchEldersRequest, SurveyOutcome,
     },
-    tiering::v1::{CountTiersRequest, ExplainTierRequest, GetTierRequest, ListTiersRequest},
+    tiering::v1::{CountTiersRequest, ExplainTierRequest, ListTiersRequest},
     r#type::v1::{CapabilityLevel, Category},
 };
 use uuid::Uuid;
@@ -172,12 +172,7 @@ async fn workbooks_become_files_and_files_get_tiers() {
         ..SearchEldersRequest::default()
     };
     for search in [by_number, by_name] {
-        let found = registry
-            .search_elders(search)
-            .await
-            .unwrap()
-            .into_inner()
-            .elders;
+        let found = system.found(search).await;
         assert!(found.contains(&elder), "{} found others only", found.len());
     }
 
@@ -260,17 +255,7 @@ async fn a_changed_fact_changes_the_tier_and_is_explained() {
         .into_inner();
     let elder_id = registered.elder_id;
     let min_position = registered.committed.unwrap().position;
-    let tier = GetTierRequest {
-        elder_id: elder_id.clone(),
-        min_position,
-    };
-    let tier = tiering
-        .get_tier(tier)
-        .await
-        .unwrap()
-        .into_inner()
-        .tier
-        .unwrap();
+    let tier = system.tier(&elder_id, &min_position).await.unwrap();
     let assignment = tier.assignment.unwrap();
     assert_eq!(
         (assignment.tier.as_str(), assignment.reasons),
@@ -303,17 +288,7 @@ async fn a_changed_fact_changes_the_tier_and_is_explained() {
     );
     let min_position = assessed.committed.unwrap().position;
 
-    let tier = GetTierRequest {
-        elder_id: elder_id.clone(),
-        min_position: min_position.clone(),
-    };
-    let tier = tiering
-        .get_tier(tier)
-        .await
-        .unwrap()
-        .into_inner()
-        .tier
-        .unwrap();
+    let tier = system.tier(&elder_id, &min_position).await.unwrap();
     let assignment = tier.assignment.unwrap();
     assert_eq!(
         (assignment.tier.as_str(), assignment.reasons.as_slice()),
@@ -387,16 +362,7 @@ async fn a_changed_fact_changes_the_tier_and_is_explained() {
     assert_eq!(past.assignment.unwrap().tier, "GENERAL");
 
     // The history says who, when, what; the file can be read as it was known before.
-    let history = GetElderHistoryRequest {
-        elder_id: elder_id.clone(),
-        ..GetElderHistoryRequest::default()
-    };
-    let history = registry
-        .get_elder_history(history)
-        .await
-        .unwrap()
-        .into_inner()
-        .changes;
+    let history = system.changes(&elder_id).await;
     let events: Vec<_> = history.iter().map(|change| change.event.as_str()).collect();
     assert_eq!(events, ["ElderRegistered", "CapabilityAssessed"]);
     assert_eq!(history[1].actor, "officer:test-officer");

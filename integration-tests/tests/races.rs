@@ -6,9 +6,9 @@ use futures::future::join_all;
 use integration_tests::{System, an_elder, day, reason, survey};
 use proto::eldercare::{
     registry::v1::{
-        GetElderHistoryRequest, GetElderRequest, ImportSurveyRequest, ListDivisionsRequest,
-        RecordCircumstanceRequest, RecordObservationRequest, RegisterElderRequest,
-        SearchEldersRequest, import_survey_request::Part,
+        GetElderRequest, ImportSurveyRequest, ListDivisionsRequest, RecordCircumstanceRequest,
+        RecordObservationRequest, RegisterElderRequest, SearchEldersRequest,
+        import_survey_request::Part,
     },
     r#type::v1::{Circumstance, CircumstanceKind, Observation},
 };
@@ -102,18 +102,7 @@ async fn of_many_writers_on_one_elder_each_is_heard_once() {
     }))
     .await;
 
-    let history = GetElderHistoryRequest {
-        elder_id: elder_id.clone(),
-        page_size: 1_000,
-        ..Default::default()
-    };
-    let history = system
-        .registry()
-        .get_elder_history(history)
-        .await
-        .unwrap()
-        .into_inner()
-        .changes;
+    let history = system.changes(&elder_id).await;
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for change in &history {
         *times.entry(&change.request_id).or_default() += 1;
@@ -238,13 +227,7 @@ async fn of_many_registrations_of_one_id_number_one_wins() {
         min_position: winner.committed.unwrap().position,
         ..SearchEldersRequest::default()
     };
-    let found = system
-        .registry()
-        .search_elders(search)
-        .await
-        .unwrap()
-        .into_inner()
-        .elders;
+    let found = system.found(search).await;
     assert_eq!(
         found
             .iter()

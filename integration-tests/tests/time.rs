@@ -6,10 +6,9 @@ use proto::eldercare::{
     registry::v1::{
         EndCircumstanceRequest, RecordCircumstanceRequest, RecordDeathRequest, RegisterElderRequest,
     },
-    tiering::v1::{GetTierRequest, Interval, TierAssigned, TierChanged, TierEnded},
+    tiering::v1::{Interval, TierAssigned, TierChanged, TierEnded},
     r#type::v1::{Circumstance, CircumstanceKind, Date, VisitMode},
 };
-use tonic::Code;
 use uuid::Uuid;
 
 /// What happened to an elder's tier: what, from which day, and the tier with its reasons.
@@ -68,20 +67,8 @@ fn changed(on: &str, tier: &str, reasons: &[&str]) -> (Date, Happened) {
 }
 
 async fn tier(system: &System, elder_id: &str) -> Option<(String, Vec<VisitMode>)> {
-    let request = GetTierRequest {
-        elder_id: elder_id.to_owned(),
-        ..GetTierRequest::default()
-    };
-    match system.tiering().get_tier(request).await {
-        Ok(answer) => {
-            let assignment = answer.into_inner().tier.unwrap().assignment.unwrap();
-            Some((assignment.tier.clone(), assignment.modes().collect()))
-        }
-        Err(status) => {
-            assert_eq!(status.code(), Code::NotFound, "{status}");
-            None
-        }
-    }
+    let assignment = system.tier(elder_id, "").await?.assignment.unwrap();
+    Some((assignment.tier.clone(), assignment.modes().collect()))
 }
 
 async fn tier_name(system: &System, elder_id: &str) -> Option<String> {
@@ -429,18 +416,7 @@ async fn a_year_in_one_stride_is_as_a_year_day_by_day() {
             strode.contains(&changed(&eightieth, "PRIORITY", &["AGE_80"])),
             "{birthday}: {strode:?}"
         );
-        let request = GetTierRequest {
-            elder_id: elder.clone(),
-            ..GetTierRequest::default()
-        };
-        let tier = stride
-            .tiering()
-            .get_tier(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .tier
-            .unwrap();
+        let tier = stride.tier(elder, "").await.unwrap();
         assert_eq!(tier.assignment.unwrap().interval(), Interval::Weekly);
     }
 }

@@ -112,9 +112,9 @@ pub enum Command {
     Visits(Visits),
     /// Build read models anew from the log, beside the ones that serve, and put them in their place
     Rebuild(Projections),
-    /// Build read models aside, and compare them row by row with the ones that serve
+    /// Build read models aside, compare them row by row with the ones that serve, and judge every elder's tier once more
     Verify(Projections),
-    /// Wrap all persons' keys under a new key-encryption key; the log is not touched
+    /// Wrap all persons' keys under a new key-encryption key and destroy the former one; the log is not touched
     RotateKeys,
     /// Measure how fast the system is on this machine, beside what the machine can do at most
     Bench(Bench),

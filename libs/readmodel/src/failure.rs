@@ -1,6 +1,6 @@
 //! What can go wrong while a read model is kept, told without any value of a row.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -8,7 +8,8 @@ use sqlx::postgres::PgDatabaseError;
 ///
 /// PostgreSQL's own text may quote values of a row, and these may be personal data: neither `Display` nor `Debug` shows
 /// it, and it is not offered as a source.
-pub struct DatabaseError(sqlx::Error);
+#[derive(Clone)]
+pub struct DatabaseError(Arc<sqlx::Error>);
 
 /// How an error of the database is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,12 @@ impl DatabaseError {
             .map(|code| code.into_owned())
     }
 
+    /// Whether the server or the way to it is disturbed, so that the same query may succeed another time.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.severity() == Severity::Passing
+    }
+
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "sqlx may add errors at any time"
@@ -46,7 +53,7 @@ impl DatabaseError {
                 _ => Severity::Unclear,
             };
         }
-        match &self.0 {
+        match &*self.0 {
             sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
                 Severity::OfTheRecord
             }
@@ -64,7 +71,7 @@ impl DatabaseError {
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
-        Self(error)
+        Self(Arc::new(error))
     }
 }
 
@@ -91,7 +98,7 @@ impl fmt::Display for DatabaseError {
             }
             return Ok(());
         }
-        match &self.0 {
+        match &*self.0 {
             sqlx::Error::Io(error) => write!(f, "connection: {}", error.kind()),
             sqlx::Error::Tls(_) => f.write_str("TLS"),
             sqlx::Error::Protocol(_) => f.write_str("protocol"),

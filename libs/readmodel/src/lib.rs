@@ -66,6 +66,7 @@ pub mod parked;
 mod status;
 
 mod copy;
+mod look_up;
 
 mod checkpoint;
 mod failure;
@@ -78,6 +79,7 @@ pub use checkpoint::migrate;
 pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
 pub use failure::{ApplyError, DatabaseError, Error};
 pub use follower::{Follower, WaitError};
+pub use look_up::LookUp;
 pub use projection::{Ahead, Parked, Phase, Projection};
 pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};
 pub use rebuild::{Progress, rebuild};

@@ -47,7 +47,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
-    filter::{FilterExt as _, Targets, filter_fn},
+    filter::{FilterExt as _, LevelFilter, Targets, filter_fn},
     fmt::writer::BoxMakeWriter,
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
@@ -138,8 +138,11 @@ impl Telemetry {
         });
         let filter = settings.log_filter.as_deref().unwrap_or(DEFAULT_FILTER);
         let filter = EnvFilter::builder().parse(filter)?;
-        // Access records are no matter of levels: they have a layer of their own.
-        let filter = filter.and(filter_fn(|metadata| metadata.target() != access::TARGET));
+        // Access records are no matter of levels: they have a layer of their own. The hint says that this adds no level:
+        // without one, every span and event of every library would be asked about before it is passed over.
+        let not_access = filter_fn(|metadata| metadata.target() != access::TARGET)
+            .with_max_level_hint(LevelFilter::TRACE);
+        let filter = filter.and(not_access);
         let records = tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)

@@ -85,17 +85,9 @@ impl BlindIndex {
         self.keys.iter().map(move |key| key.digest(domain, value))
     }
 
-    /// The digest by which a repeated request is told from another one with the
-    /// same request id: its method and its bytes. Keyed, because it stays in the
-    /// log when the person is erased, and must not give away what was asked.
-    ///
-    /// Made with the current key; see [`BlindIndex::request_digests`].
-    pub fn request_digest(&self, method: &str, request: &[u8]) -> [u8; 16] {
-        self.keys[0].request_digest(method, request)
-    }
-
-    /// The digests of a request under each key, the current first: a retry of a request from before the key was changed
-    /// was recorded under a former one.
+    /// The digests by which a repeated request is told from another one with the same request id: of its method and its
+    /// bytes, under each key, the current first, since a retry may be of a request from before the key was changed. Keyed,
+    /// because they stay in the log when the person is erased, and must not give away what was asked.
     pub fn request_digests(&self, method: &str, request: &[u8]) -> impl Iterator<Item = [u8; 16]> {
         self.keys
             .iter()

@@ -202,6 +202,7 @@ impl Vault {
     /// [`Unavailable`] where the store does not answer; asking again settles it.
     pub async fn restore(&self, person: PersonId, key: &DataKey) -> Result<(), Unavailable> {
         let owned = self.owned()?;
+        let _storing = owned.storing.read().await;
         let wrapped = owned.ring().wrap(person, key);
         match owned.store.put(person, 0, wrapped).await {
             Ok(_) | Err(PutError::Conflict) => Ok(()),

@@ -7,6 +7,11 @@ fn secret(byte: u8) -> SecretKey {
     SecretKey::new(std::array::from_fn(|index| byte ^ index as u8))
 }
 
+/// The digest of a request under the current key.
+fn request_digest(index: &BlindIndex, method: &str, request: &[u8]) -> [u8; 16] {
+    index.request_digests(method, request).next().unwrap()
+}
+
 fn index(current: &str, keys: &[(&str, u8)]) -> BlindIndex {
     let config = KeysConfig {
         current: current.into(),
@@ -37,8 +42,8 @@ fn the_key_decides() {
     let (one, other) = (index("a", &[("a", 1)]), index("a", &[("a", 2)]));
     assert_ne!(one.digest("name", "王秀英"), other.digest("name", "王秀英"));
     assert_ne!(
-        one.request_digest("Get", b"x"),
-        other.request_digest("Get", b"x")
+        request_digest(&one, "Get", b"x"),
+        request_digest(&other, "Get", b"x")
     );
 }
 
@@ -78,13 +83,13 @@ fn a_digest_is_one_token_of_a_subject() {
 #[test]
 fn requests_are_told_apart_by_method_and_bytes() {
     let index = index("a", &[("a", 1)]);
-    let digest = index.request_digest("RegisterElder", b"body");
-    assert_eq!(digest, index.request_digest("RegisterElder", b"body"));
-    assert_ne!(digest, index.request_digest("RegisterElder", b"other"));
-    assert_ne!(digest, index.request_digest("UpdateElder", b"body"));
+    let digest = request_digest(&index, "RegisterElder", b"body");
+    assert_eq!(digest, request_digest(&index, "RegisterElder", b"body"));
+    assert_ne!(digest, request_digest(&index, "RegisterElder", b"other"));
+    assert_ne!(digest, request_digest(&index, "UpdateElder", b"body"));
     assert_ne!(
-        index.request_digest("A", b"Bx"),
-        index.request_digest("AB", b"x")
+        request_digest(&index, "A", b"Bx"),
+        request_digest(&index, "AB", b"x")
     );
 }
 

@@ -75,7 +75,9 @@ impl Registry {
         F: Future<Output = Result<Option<Command>, Status>>,
     {
         let (elder, loaded) = self.file_for(addressed.elder, addressed.request_id).await?;
-        let division = self.may_change(call, &loaded, addressed.request_id)?;
+        let permitted = self.permit_change(call, elder, &loaded, addressed.request_id);
+        let division = permitted.await?;
+        let judged = loaded.sequence;
         drop(loaded);
         let context = call.context(addressed.request_id, digest, division);
         let committed = self
@@ -83,6 +85,10 @@ impl Registry {
             .execute_with(&elder.to_string(), &context, |file| {
                 let build = &build;
                 async move {
+                    // Decided again on a newer state: the elder may have moved away from the caller.
+                    if file.sequence != judged {
+                        self.may_change(call, &file, addressed.request_id)?;
+                    }
                     check_etag(&file, addressed.etag)?;
                     let open = OpenFile::of(&file)?;
                     match build(open).await? {
@@ -259,7 +265,9 @@ impl Registry {
         digest: RequestDigest,
     ) -> Result<Done, Status> {
         let (elder, loaded) = self.file_for(command.elder, command.request_id).await?;
-        let division = self.may_change(call, &loaded, command.request_id)?;
+        let permitted = self.permit_change(call, elder, &loaded, command.request_id);
+        let division = permitted.await?;
+        let judged = loaded.sequence;
         drop(loaded);
         let context = call.context(command.request_id, digest, division);
         let committed = self
@@ -268,6 +276,10 @@ impl Registry {
                 &elder.to_string(),
                 &context,
                 |unit, file: Held<File>| async move {
+                    if file.sequence != judged {
+                        self.may_change(call, &file, command.request_id)
+                            .map_err(ExecuteError::Refused)?;
+                    }
                     check_etag(&file, command.etag).map_err(ExecuteError::Refused)?;
                     let open = OpenFile::of(&file.loaded()).map_err(ExecuteError::Refused)?;
                     let key = self.key(elder).await.map_err(ExecuteError::Refused)?;
@@ -347,7 +359,9 @@ impl Registry {
         digest: RequestDigest,
     ) -> Result<Done, Status> {
         let (elder, loaded) = self.file_for(command.elder, command.request_id).await?;
-        let division = self.may_change(call, &loaded, command.request_id)?;
+        let permitted = self.permit_change(call, elder, &loaded, command.request_id);
+        let division = permitted.await?;
+        let judged = loaded.sequence;
         drop(loaded);
         let context = call.context(command.request_id, digest, division);
         let erased = Mutex::new(Vec::new());
@@ -356,6 +370,10 @@ impl Registry {
             .transact(&elder.to_string(), &context, |unit, file: Held<File>| {
                 let erased = &erased;
                 async move {
+                    if file.sequence != judged {
+                        self.may_change(call, &file, command.request_id)
+                            .map_err(ExecuteError::Refused)?;
+                    }
                     check_etag(&file, command.etag).map_err(ExecuteError::Refused)?;
                     let erase = Command::Erase {
                         reason: command.what.clone(),

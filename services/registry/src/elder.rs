@@ -4,6 +4,8 @@
 //! inside the command. Personal data arrive sealed; where the content is the
 //! same as before, the edge passes the envelope that the file holds already.
 
+use std::borrow::Cow;
+
 use civic::{ConsentState, ElderId, ElderStatus, HandicapGrade, LocalDay, Observation};
 use decider::Decider;
 use elders::{
@@ -411,14 +413,16 @@ fn consent(elder: &Elder, state: ConsentState, spoken: Spoken) -> Option<Event> 
 /// again. A fact that holds on its day since an earlier one is not known by that: said again from a later day, it stands
 /// against what is yet recorded for the days between (domain section 2, of two facts the later day prevails).
 fn without_what_is_known(elder: &Elder, events: Vec<Event>) -> Vec<Event> {
-    let mut now = elder.clone();
+    let mut now = Cow::Borrowed(elder);
     let mut changes = |event: &Event| {
         if matches!(event, Event::Erased { .. }) {
             return true;
         }
-        let before = now.clone();
-        now.apply(event);
-        now != before
+        let mut after = Elder::clone(&now);
+        after.apply(event);
+        let changes = after != *now;
+        now = Cow::Owned(after);
+        changes
     };
     events
         .into_iter()

@@ -9,6 +9,7 @@ use civic::{
 };
 use elders::Elder;
 use eventlog::{KnownRequest, Loaded, SnapshotError, Snapshots};
+use readmodel::{DatabaseError, LookUp};
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -16,10 +17,8 @@ use crate::{
     division_range::DivisionRange,
     elder,
     elders_rows::{bits, place},
+    registry::LONGEST_CHAIN,
 };
-
-/// The longest chain of merges that is followed.
-const LONGEST_CHAIN: usize = 16;
 
 /// A file with what is told beside it.
 #[derive(Clone, Debug)]
@@ -33,6 +32,8 @@ pub(crate) struct FoundFile {
 #[derive(Clone, Debug)]
 pub(crate) struct ElderFiles {
     pool: PgPool,
+    files: LookUp,
+    snapshots: LookUp,
 }
 
 /// What a list asks for, on a day.
@@ -48,26 +49,31 @@ pub(crate) struct ListedFiles<'a> {
     pub(crate) limit: usize,
 }
 
-const COLUMNS: &str = "e.version, e.registered_at, e.file";
+const COLUMNS: &str = "e.elder_id, e.version, e.registered_at, e.file";
 
 impl ElderFiles {
     pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool }
+        let look_up = |statement| LookUp::new(pool.clone(), statement);
+        Self {
+            files: look_up(
+                "SELECT elder_id, version, registered_at, file FROM registry_elders.elder WHERE elder_id = ANY($1)",
+            ),
+            snapshots: look_up(
+                "SELECT elder_id, version, requests, file FROM registry_elders.elder \
+                 WHERE elder_id = ANY($1) AND complete",
+            ),
+            pool,
+        }
     }
 
     /// A file; of a merged one the file that stands for it.
-    pub(crate) async fn get(&self, elder: ElderId) -> Result<Option<FoundFile>, sqlx::Error> {
+    pub(crate) async fn get(&self, elder: ElderId) -> Result<Option<FoundFile>, DatabaseError> {
         let mut id = elder;
         for _ in 0..LONGEST_CHAIN {
-            let row = sqlx::query(
-                "SELECT e.version, e.registered_at, e.file FROM registry_elders.elder e WHERE e.elder_id = $1",
-            )
-            .bind(id.as_uuid())
-            .fetch_optional(&self.pool)
-            .await?;
-            let Some(found) = row.as_ref().map(read).transpose()? else {
+            let Some(row) = self.files.row(id.as_uuid()).await? else {
                 return Ok(None);
             };
+            let found = read(&row)?;
             match found.elder.merged_into {
                 Some(surviving) => id = surviving,
                 None => return Ok(Some(found)),
@@ -91,7 +97,7 @@ impl ElderFiles {
             }
             let ids: Vec<Uuid> = open.iter().map(|(_, id)| id.as_uuid()).collect();
             let rows = sqlx::query(
-                "SELECT e.version, e.registered_at, e.file FROM registry_elders.elder e WHERE e.elder_id = ANY($1)",
+                "SELECT e.elder_id, e.version, e.registered_at, e.file FROM registry_elders.elder e WHERE e.elder_id = ANY($1)",
             )
             .bind(ids)
             .fetch_all(&self.pool)
@@ -152,7 +158,7 @@ impl ElderFiles {
     pub(crate) async fn by_claim(
         &self,
         claims: &[String],
-    ) -> Result<Option<FoundFile>, sqlx::Error> {
+    ) -> Result<Option<FoundFile>, DatabaseError> {
         let holder: Option<Uuid> = sqlx::query_scalar(
             "SELECT elder_id FROM registry_elders.elder WHERE identity_claim = ANY($1) LIMIT 1",
         )
@@ -171,7 +177,7 @@ impl ElderFiles {
         claims: &[String],
     ) -> Result<HashMap<String, FoundFile>, sqlx::Error> {
         let rows = sqlx::query(
-            "SELECT e.version, e.registered_at, e.file FROM registry_elders.elder e WHERE e.identity_claim = ANY($1)",
+            "SELECT e.elder_id, e.version, e.registered_at, e.file FROM registry_elders.elder e WHERE e.identity_claim = ANY($1)",
         )
         .bind(claims)
         .fetch_all(&self.pool)
@@ -225,7 +231,7 @@ fn places<T: Term>(words: Set<T>) -> Vec<i16> {
 }
 
 fn read(row: &PgRow) -> Result<FoundFile, sqlx::Error> {
-    let elder = match file(row.try_get(2)?)? {
+    let elder = match file(row.try_get(3)?)? {
         elders::File::Open(elder) => elder,
         elders::File::Absent | elders::File::Erased => {
             return Err(sqlx::Error::Decode("a row without a file".into()));
@@ -233,8 +239,8 @@ fn read(row: &PgRow) -> Result<FoundFile, sqlx::Error> {
     };
     Ok(FoundFile {
         elder,
-        version: row.try_get::<i64, _>(0)?.unsigned_abs(),
-        registered_at: row.try_get(1)?,
+        version: row.try_get::<i64, _>(1)?.unsigned_abs(),
+        registered_at: row.try_get(2)?,
     })
 }
 
@@ -242,26 +248,23 @@ fn file(bytes: &[u8]) -> Result<elders::File, sqlx::Error> {
     postcard::from_bytes(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-/// The rows serve as snapshots: deciding about an elder needs one row and the log's tail, not the elder's whole history.
+/// The rows serve as snapshots: deciding about an elder needs one row, and the log's tail only where that
+/// proves stale, not the elder's whole history.
 #[async_trait]
 impl Snapshots<elder::File> for ElderFiles {
     async fn load(&self, id: &str) -> Result<Option<Loaded<elder::File>>, SnapshotError> {
         let Ok(elder) = id.parse::<ElderId>() else {
             return Ok(None);
         };
-        let unreadable =
-            |error: sqlx::Error| SnapshotError(readmodel::DatabaseError::from(error).to_string());
-        let row = sqlx::query(
-            "SELECT version, requests, file FROM registry_elders.elder WHERE elder_id = $1 AND complete",
-        )
-        .bind(elder.as_uuid())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(unreadable)?;
-        let Some(row) = row else { return Ok(None) };
-        let version: i64 = row.try_get(0).map_err(unreadable)?;
-        let requests: &[u8] = row.try_get(1).map_err(unreadable)?;
-        let file = file(row.try_get(2).map_err(unreadable)?).map_err(unreadable)?;
+        let unreadable = |error: DatabaseError| SnapshotError(error.to_string());
+        let undecodable = |error: sqlx::Error| unreadable(error.into());
+        let row = self.snapshots.row(elder.as_uuid()).await;
+        let Some(row) = row.map_err(unreadable)? else {
+            return Ok(None);
+        };
+        let version: i64 = row.try_get(1).map_err(undecodable)?;
+        let requests: &[u8] = row.try_get(2).map_err(undecodable)?;
+        let file = file(row.try_get(3).map_err(undecodable)?).map_err(undecodable)?;
         Ok(Some(Loaded::new(
             elder::File(file),
             version.unsigned_abs(),

@@ -260,23 +260,14 @@ pub(crate) fn of_new_key(error: vault::KeyError) -> Status {
 }
 
 /// A query that the database did not answer.
-pub(crate) fn of_database(error: sqlx::Error) -> Status {
-    let away = matches!(
-        error,
-        sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed
-    );
-    // The server's own text may quote values of rows; this shows none.
-    let error = readmodel::DatabaseError::from(error);
+pub(crate) fn of_database(error: impl Into<readmodel::DatabaseError>) -> Status {
+    let error = error.into();
+    // Tables that are about to be made are as good as a database that is away.
     let code = error.code();
     let class = code.as_deref().and_then(|code| code.get(..2));
-    // Connection, rollback, resources, operator, system; and tables that are about to be made.
-    if away || matches!(class, Some("08" | "40" | "53" | "57" | "58" | "42" | "3F")) {
+    if error.is_passing() || matches!(class, Some("42" | "3F")) {
         return errors::unavailable("read model");
     }
+    // The server's own text may quote values of rows; this shows none.
     errors::internal(&error)
 }

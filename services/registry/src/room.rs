@@ -15,7 +15,10 @@ pub(crate) struct Room(Arc<Semaphore>);
 
 /// A piece of the room, given back when dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Taken(Option<OwnedSemaphorePermit>);
+pub(crate) struct Taken {
+    bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Room {
     /// So many bytes, in KiB rounded down.
@@ -28,14 +31,21 @@ impl Room {
     /// # Errors
     /// RESOURCE_EXHAUSTED, with the advice to come again.
     pub(crate) fn take(&self, taken: &mut Taken, bytes: usize) -> Result<(), Status> {
-        let more = u32::try_from(bytes.div_ceil(1 << 10))
+        let all = taken.bytes.saturating_add(bytes);
+        let held = taken
+            .permit
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        // Rounded up once for all that is taken, however many pieces it came in.
+        let more = u32::try_from(all.div_ceil(1 << 10) - held)
             .ok()
             .and_then(|kib| Arc::clone(&self.0).try_acquire_many_owned(kib).ok())
             .ok_or_else(busy)?;
-        match &mut taken.0 {
+        match &mut taken.permit {
             Some(permit) => permit.merge(more),
             none @ None => *none = Some(more),
         }
+        taken.bytes = all;
         Ok(())
     }
 }

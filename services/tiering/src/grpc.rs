@@ -110,10 +110,7 @@ impl TieringService for TieringFace {
         let (caller, deadline) = call(&request)?;
         let (elders, position) = self.parse.batch_get_tiers(request.get_ref())?;
         self.tiering.wait(position, deadline).await?;
-        let found = self
-            .tiering
-            .tiers_of(&caller, "BatchGetTiers", &elders)
-            .await?;
+        let found = self.tiering.tiers_of(&caller, &elders).await?;
         let missing = elders.iter().zip(&found).filter(|(_, tier)| tier.is_none());
         Ok(Response::new(pb::BatchGetTiersResponse {
             missing_elder_ids: missing.map(|(elder, _)| elder.to_string()).collect(),

@@ -49,25 +49,45 @@ pub struct Tiering {
 impl Tiering {
     /// The tier of one elder.
     pub async fn tier(&self, caller: &Caller, elder: ElderId) -> Result<Found, Status> {
-        let mut tiers = self.tiers_of(caller, "GetTier", &[elder]).await?;
-        tiers.pop().flatten().ok_or_else(|| {
-            errors::not_found(
-                "tier",
-                elder.to_string(),
-                "the elder has no tier",
-                "该老年人没有分级",
-            )
-        })
+        let (standing, found) = self.found(&[elder]).await?.pop().unwrap_or((elder, None));
+        if let Some(found) = found {
+            caller.may_here(&found.village.division())?;
+            access::record(caller, "GetTier", [found.row.elder]);
+            return Ok(found);
+        }
+        // Whoever may not read there learns nothing about who is there.
+        let place = today_table::villages(&self.pool, &[standing])
+            .await
+            .map_err(broken)?;
+        for (_, village) in place {
+            caller.may_here(&village.division())?;
+        }
+        Err(errors::not_found(
+            "tier",
+            elder.to_string(),
+            "the elder has no tier",
+            "该老年人没有分级",
+        ))
     }
 
-    /// The tier of each of these elders, in the order asked; of one whose file is merged, that of the file that stands
-    /// for it.
+    /// The tier of each of these elders, in the order asked; those whom the caller may not see count as without one.
     pub async fn tiers_of(
         &self,
         caller: &Caller,
-        action: &'static str,
         elders: &[ElderId],
     ) -> Result<Vec<Option<Found>>, Status> {
+        let found = self.found(elders).await?;
+        let seen: Vec<Option<Found>> = found
+            .into_iter()
+            .map(|(_, found)| found.filter(|found| caller.reaches(&found.village.division())))
+            .collect();
+        let read = seen.iter().flatten().map(|found| found.row.elder);
+        access::record(caller, "BatchGetTiers", read);
+        Ok(seen)
+    }
+
+    /// Of each of these elders the file that stands for it (for a merged one the surviving one), and its tier.
+    async fn found(&self, elders: &[ElderId]) -> Result<Vec<(ElderId, Option<Found>)>, Status> {
         let mut tiers = tiers_queries::of_elders(&self.pool, elders)
             .await
             .map_err(broken)?;
@@ -90,29 +110,12 @@ impl Tiering {
                 .map_err(broken)?;
             tiers.extend(theirs);
         }
-        let elders: Vec<ElderId> = elders
+        let standing = elders
             .iter()
-            .map(|elder| *standing.get(elder).unwrap_or(elder))
-            .collect();
-        for found in tiers.values() {
-            caller.may_here(&found.village.division())?;
-        }
-        if tiers.is_empty() {
-            // Whoever may read nobody learns nothing about who is there.
-            let place = today_table::villages(&self.pool, &elders)
-                .await
-                .map_err(broken)?;
-            for (_, village) in place {
-                caller.may_here(&village.division())?;
-            }
-        }
-        let found: Vec<Option<Found>> = elders
-            .iter()
-            .map(|elder| tiers.get(elder).cloned())
-            .collect();
-        let read = found.iter().flatten().map(|found| found.row.elder);
-        access::record(caller, action, read);
-        Ok(found)
+            .map(|elder| *standing.get(elder).unwrap_or(elder));
+        Ok(standing
+            .map(|elder| (elder, tiers.get(&elder).cloned()))
+            .collect())
     }
 
     /// A page of a subtree's tiers, and the token of the next one.

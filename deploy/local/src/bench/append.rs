@@ -1,8 +1,19 @@
 //! `append`: assessments are recorded, each durable before it is answered, beside bare acknowledged publishes of the same bytes.
 
-use backing_services::Syncing;
+use std::sync::Arc;
 
-use super::{Ground, Measured, callers, people, raw, seed::Seeded, service::Role, stage::Stage};
+use backing_services::Syncing;
+use proto::eldercare::registry::v1::RecordAssessmentRequest;
+
+use super::{
+    Ground, Measured,
+    callers::{self, Latencies},
+    people, raw,
+    seed::Seeded,
+    service::Role,
+    stage::{Served, Stage},
+};
+use crate::output::Step;
 
 /// The elders whose files take the assessments in turn.
 const ELDERS: u64 = 100_000;
@@ -31,7 +42,6 @@ async fn measure(
     stage.configure("registry", "remembered_files", 2 * ELDERS.cast_signed())?;
     let elders = seeded(ground, &stage, ELDERS).await?;
     let served = stage.start(Role::Registry).await?;
-    let clients = served.clients()?;
 
     let (warm, commands) = (elders.len(), ground.scaled(commands));
     // Elders are visited in turn, so that no two callers want the same one.
@@ -43,26 +53,12 @@ async fn measure(
             )
         })
         .collect();
-    let requests = std::sync::Arc::new(requests);
     let step = ground.progress.begin(
         format!("RecordAssessment, sync_interval {interval}"),
         commands as u64,
     );
     let before = served.processor_time();
-    let latencies = callers::drive(CALLERS, warm, commands, &step, move |caller, number| {
-        let (client, requests) = (
-            clients[caller % clients.len()].clone(),
-            std::sync::Arc::clone(&requests),
-        );
-        async move {
-            client
-                .registry()
-                .record_assessment(requests[number].clone())
-                .await?;
-            Ok(())
-        }
-    })
-    .await?;
+    let latencies = assess(&served, requests, warm, commands, &step).await?;
     step.done(&format!("{:.0}/s", latencies.rate()));
     let processor = served
         .processor_time()
@@ -113,4 +109,29 @@ pub(super) async fn seeded(
 pub(super) fn per_command(time: Option<std::time::Duration>, commands: usize) -> Option<u64> {
     let micros = u64::try_from(time?.as_micros()).ok()?;
     Some(micros / commands.max(1) as u64)
+}
+
+/// Has callers record these assessments, each once, and measures all but the first `warm` ones.
+pub(super) async fn assess(
+    served: &Served,
+    requests: Vec<RecordAssessmentRequest>,
+    warm: usize,
+    count: usize,
+    step: &Step,
+) -> anyhow::Result<Latencies> {
+    let (clients, requests) = (served.clients()?, Arc::new(requests));
+    callers::drive(CALLERS, warm, count, step, move |caller, number| {
+        let (client, requests) = (
+            clients[caller % clients.len()].clone(),
+            Arc::clone(&requests),
+        );
+        async move {
+            client
+                .registry()
+                .record_assessment(requests[number].clone())
+                .await?;
+            Ok(())
+        }
+    })
+    .await
 }

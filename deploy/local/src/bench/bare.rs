@@ -90,16 +90,16 @@ impl UnaryService<pb::GetElderRequest> for Bare {
                 .elder_id
                 .parse()
                 .map_err(|_| Status::invalid_argument("elder_id"))?;
-            // The statement of the registry, word by word.
+            // The statement of the registry, for each call by itself.
             let row = sqlx::query(
-                "SELECT e.version, e.registered_at, e.file FROM registry_elders.elder e WHERE e.elder_id = $1",
+                "SELECT elder_id, version, registered_at, file FROM registry_elders.elder WHERE elder_id = ANY($1)",
             )
-            .bind(elder)
+            .bind([elder].as_slice())
             .fetch_optional(&bare.pool)
             .await
             .map_err(|_| Status::unavailable("database"))?;
             let row = row.ok_or_else(|| Status::not_found("elder"))?;
-            let file: &[u8] = row.try_get(2).map_err(|_| Status::internal("row"))?;
+            let file: &[u8] = row.try_get(3).map_err(|_| Status::internal("row"))?;
             if file.is_empty() {
                 return Err(Status::internal("file"));
             }

@@ -4,8 +4,8 @@ use backing_services::Syncing;
 
 use super::{
     Ground, Measured,
-    append::{CALLERS, per_command},
-    callers, people, raw,
+    append::{CALLERS, assess, per_command},
+    people, raw,
     seed::Seeded,
     service::Role,
     stage::Stage,
@@ -37,12 +37,10 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
             stage.restart_servers().await?;
         }
         let served = stage.start(Role::Registry).await?;
-        let clients = served.clients()?;
         let requests: Vec<_> = elders
             .iter()
             .map(|elder| people::assessment(elder, 1))
             .collect();
-        let requests = std::sync::Arc::new(requests);
         let step = ground
             .progress
             .begin(format!("RecordAssessment, {when}"), commands as u64);
@@ -53,20 +51,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         } else {
             (0, each)
         };
-        let latencies = callers::drive(CALLERS, warm, measured, &step, move |caller, number| {
-            let (client, requests) = (
-                clients[caller % clients.len()].clone(),
-                std::sync::Arc::clone(&requests),
-            );
-            async move {
-                client
-                    .registry()
-                    .record_assessment(requests[number].clone())
-                    .await?;
-                Ok(())
-            }
-        })
-        .await?;
+        let latencies = assess(&served, requests, warm, measured, &step).await?;
         step.done(&format!("{:.0}/s", latencies.rate()));
         let processor = served
             .processor_time()

@@ -10,10 +10,9 @@ use uuid::Uuid;
 
 use super::{
     Ground, Measured,
-    append::{CALLERS, per_command},
+    append::per_command,
     people::{self, AS_OF, Person, TOWNS},
-    raw,
-    register::{BATCHES, PAIRS},
+    register::{self, MESSAGES},
     service::Role,
     stage::Stage,
 };
@@ -25,9 +24,6 @@ use crate::{
 /// Rows in all, and in one town's workbook.
 const ROWS: usize = 380_000;
 const ROWS_EACH: usize = 20_000;
-
-/// Messages that a row leaves: the key, the claim and the file's first record.
-const MESSAGES: usize = 3;
 
 pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let folder = ground.folder.join("workbooks");
@@ -81,26 +77,10 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .map(|(after, before)| after - before);
     let peak = served.peak_rss();
 
-    let written = [
-        ("VAULT", "eldercare.vault."),
-        ("REGISTRY", "eldercare.registry.identity."),
-        ("REGISTRY", "eldercare.registry.elder."),
-    ];
-    let samples = raw::samples(&stage, &written).await?;
-    let publishes = MESSAGES * ground.scaled(50_000);
-    let step = ground
-        .progress
-        .begin("bare publishes of the same bytes", publishes as u64);
-    let limit = raw::publishes(&stage, &samples, CALLERS, publishes, &step).await?;
-    step.done(&format!("{:.0}/s", limit.rate()));
-    let together = ground
-        .progress
-        .begin("bare atomic batches of claims and files", BATCHES as u64);
-    let pairs = raw::batches(&stage, &samples[1..], PAIRS, BATCHES, &together).await?;
-    together.done(&format!("{pairs:.0}/s"));
+    let limits = register::limits(ground, &stage, 50_000).await?;
     served.stop().await?;
     let measured = Measured::new("import", rate, "rows/s")
-        .limit(limit.rate() / MESSAGES as f64)
+        .limit(limits.publishes)
         .peak(peak)
         .with("rows", rows)
         .with("workbooks", files.len())
@@ -109,7 +89,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .with_rounded("seconds", seconds)
         .with_rounded("slowest_workbook_seconds", slowest)
         .with("messages_each", MESSAGES)
-        .with_rounded("limit_atomic_batches_of_64", pairs)
+        .with_rounded("limit_atomic_batches_of_64", limits.batches)
         .with("service_processor_us", per_command(processor, rows));
     let measured = stage.note(measured);
     stage.strike().await;

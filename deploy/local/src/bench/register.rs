@@ -13,13 +13,13 @@ use super::{
 };
 
 /// Messages that a registration leaves: the key, the claim and the file's first record.
-const MESSAGES: usize = 3;
+pub(super) const MESSAGES: usize = 3;
 
 /// Claims and files that a bare atomic batch holds: as many as there are callers.
-pub(super) const PAIRS: usize = CALLERS;
+const PAIRS: usize = CALLERS;
 
 /// How many bare atomic batches there are.
-pub(super) const BATCHES: usize = 100;
+const BATCHES: usize = 100;
 
 pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let stage = Stage::set(ground, "register", Syncing::EveryTwoMinutes).await?;
@@ -58,33 +58,17 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .map(|(after, before)| after - before);
     let peak = served.peak_rss();
 
-    let written = [
-        ("VAULT", "eldercare.vault."),
-        ("REGISTRY", "eldercare.registry.identity."),
-        ("REGISTRY", "eldercare.registry.elder."),
-    ];
-    let samples = raw::samples(&stage, &written).await?;
-    let publishes = MESSAGES * ground.scaled(70_000);
-    let step = ground
-        .progress
-        .begin("bare publishes of the same bytes", publishes as u64);
-    let limit = raw::publishes(&stage, &samples, CALLERS, publishes, &step).await?;
-    step.done(&format!("{:.0}/s", limit.rate()));
-    let together = ground
-        .progress
-        .begin("bare atomic batches of claims and files", BATCHES as u64);
-    let pairs = raw::batches(&stage, &samples[1..], PAIRS, BATCHES, &together).await?;
-    together.done(&format!("{pairs:.0}/s"));
+    let limits = limits(ground, &stage, 70_000).await?;
     served.stop().await?;
     let measured = Measured::new("register", latencies.rate(), "elders/s")
-        .limit(limit.rate() / MESSAGES as f64)
+        .limit(limits.publishes)
         .latencies(&latencies)
         .peak(peak)
         .with("sync_interval", "2m")
         .with("callers", CALLERS)
         .with("commands", commands)
         .with("messages_each", MESSAGES)
-        .with_rounded("limit_atomic_batches_of_64", pairs)
+        .with_rounded("limit_atomic_batches_of_64", limits.batches)
         .with(
             "service_processor_us",
             per_command(processor, warm + commands),
@@ -92,4 +76,41 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let measured = stage.note(measured);
     stage.strike().await;
     Ok(vec![measured])
+}
+
+/// How many elders a second the server could take at most.
+pub(super) struct Limits {
+    /// By bare publishes of all their messages.
+    pub(super) publishes: f64,
+    /// By bare atomic batches of claims and files, one after the other.
+    pub(super) batches: f64,
+}
+
+/// Measures them with the messages of the last registration.
+pub(super) async fn limits(
+    ground: &Ground,
+    stage: &Stage,
+    elders: usize,
+) -> anyhow::Result<Limits> {
+    let written = [
+        ("VAULT", "eldercare.vault."),
+        ("REGISTRY", "eldercare.registry.identity."),
+        ("REGISTRY", "eldercare.registry.elder."),
+    ];
+    let samples = raw::samples(stage, &written).await?;
+    let publishes = MESSAGES * ground.scaled(elders);
+    let step = ground
+        .progress
+        .begin("bare publishes of the same bytes", publishes as u64);
+    let singly = raw::publishes(stage, &samples, CALLERS, publishes, &step).await?;
+    step.done(&format!("{:.0}/s", singly.rate()));
+    let step = ground
+        .progress
+        .begin("bare atomic batches of claims and files", BATCHES as u64);
+    let batches = raw::batches(stage, &samples[1..], PAIRS, BATCHES, &step).await?;
+    step.done(&format!("{batches:.0}/s"));
+    Ok(Limits {
+        publishes: singly.rate() / MESSAGES as f64,
+        batches,
+    })
 }

@@ -7,6 +7,7 @@ mod figures;
 mod following;
 mod leading;
 mod ledger;
+mod looking_up;
 mod over_jetstream;
 mod parking;
 mod reacting;

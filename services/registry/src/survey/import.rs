@@ -115,12 +115,15 @@ impl Registry {
         answers: &mut Telling,
     ) -> Result<(), Ended> {
         let town = self.town(&options.town).await?;
-        let digest = self.digest_of("ImportSurvey", &workbook.file);
-        let read = move || workbook::read(&workbook.file, &Limits::DEFAULT);
-        let sheet = tokio::task::spawn_blocking(read)
+        let registry = self.clone();
+        let read = move || {
+            let digest = registry.digest_of("ImportSurvey", &workbook.file);
+            (digest, workbook::read(&workbook.file, &Limits::DEFAULT))
+        };
+        let (digest, sheet) = tokio::task::spawn_blocking(read)
             .await
-            .map_err(|error| service::errors::internal(&error))?
-            .map_err(|error| refusals::of_workbook(&error))?;
+            .map_err(|error| service::errors::internal(&error))?;
+        let sheet = sheet.map_err(|error| refusals::of_workbook(&error))?;
         // Who registers a county's elders for a day to come may: what a first survey says holds since ever. A newer one's
         // changes hold from its date on.
         if options.update && sheet.as_of() > call.today() {

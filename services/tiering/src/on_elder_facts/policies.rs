@@ -33,7 +33,7 @@ impl Active<'_> {
         self.commit(&[], &[]).await
     }
 
-    pub(super) async fn judge_division(
+    async fn judge_division(
         &mut self,
         division: &DivisionCode,
         policy: &NextPolicy,
