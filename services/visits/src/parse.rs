@@ -16,6 +16,7 @@ use crate::duties::Which;
 use crate::visitors::{Asked, Change, Said};
 use crate::{coverage, decisions, duties, visitors};
 
+mod plan;
 mod record;
 mod visitor;
 

@@ -4,5 +4,6 @@
 mod bad_input;
 mod orders;
 mod periods;
+mod plans;
 mod records;
 mod support;
