@@ -16,6 +16,7 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
+use workbooks::Exports;
 
 use crate::book_table::BookTable;
 use crate::cards_table::CardsTable;
@@ -179,6 +180,7 @@ impl App {
             examined: ProgressFollower::new(pool.clone(), on_visit_recorded::NAME),
             rules: Arc::new(Mutex::new((0, Standings::default()))),
             planning: Arc::new(Semaphore::new(1)),
+            exports: Exports::default(),
             pool,
             registry,
             tiering,

@@ -1,4 +1,5 @@
-//! The read model of the registry's log that tells whom a visitor calls on: each elder's name and contacts, as they are sealed.
+//! The read model of the registry's log that tells whom a visitor calls on: each elder's name and contacts, as they are sealed,
+//! and what towns and villages are called.
 //!
 //! Kept apart from the facts by which visits are judged, which hold no name.
 
@@ -8,8 +9,10 @@ use async_trait::async_trait;
 use civic::ElderId;
 use elders::codec;
 use elders::event::Event;
-use eventlog::{DecodeError, Record};
+use eventlog::{DecodeError, RawEvent, Record};
+use prost::{Message as _, Name as _};
 use proto::eldercare::registry::v1 as registry;
+use proto::eldercare::r#type::v1 as types;
 use readmodel::{ApplyError, Parked, Phase, Projection};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
@@ -54,6 +57,10 @@ impl Projection for CardsTable {
             elder_id uuid PRIMARY KEY,
             identity bytea NOT NULL,
             contacts bytea
+        );
+        CREATE TABLE division (
+            code text COLLATE \"C\" PRIMARY KEY,
+            name text NOT NULL
         )"
     }
 
@@ -64,6 +71,20 @@ impl Projection for CardsTable {
         _: Phase,
     ) -> Result<Vec<Parked>, ApplyError> {
         let mut parked = Vec::new();
+        for record in records
+            .iter()
+            .filter(|record| record.subject.aggregate() == "divisions")
+        {
+            for raw in &record.events {
+                match divisions(raw) {
+                    Ok(divisions) => write_divisions(db, record.subject.id(), &divisions).await?,
+                    Err(DecodeError::UnknownType(_)) => {
+                        parked.push(Parked::unknown_type(record, raw));
+                    }
+                    Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
+                }
+            }
+        }
         let mut said: BTreeMap<ElderId, Said> = BTreeMap::new();
         for record in records
             .iter()
@@ -169,6 +190,58 @@ async fn write(db: &mut PgConnection, said: BTreeMap<ElderId, Said>) -> Result<(
             .await?;
     }
     Ok(())
+}
+
+fn divisions(raw: &RawEvent) -> Result<Vec<types::Division>, DecodeError> {
+    if raw.event_type != registry::DivisionsPublished::full_name() {
+        return Err(DecodeError::unknown(raw));
+    }
+    registry::DivisionsPublished::decode(raw.data.clone())
+        .map(|message| message.divisions)
+        .map_err(|_broken| DecodeError::malformed("message"))
+}
+
+/// A county's table takes the place of the one before.
+async fn write_divisions(
+    db: &mut PgConnection,
+    county: &str,
+    divisions: &[types::Division],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM division WHERE starts_with(code, $1)")
+        .bind(county)
+        .execute(&mut *db)
+        .await?;
+    let (codes, names): (Vec<&str>, Vec<&str>) = divisions
+        .iter()
+        .map(|division| (division.code.as_str(), division.name.as_str()))
+        .unzip();
+    sqlx::query(
+        "INSERT INTO division (code, name) SELECT * FROM unnest($1::text[], $2::text[]) \
+         ON CONFLICT (code) DO UPDATE SET name = excluded.name",
+    )
+    .bind(&codes)
+    .bind(&names)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What some divisions are called; one without a name is missing.
+///
+/// # Errors
+/// The database's.
+pub async fn names(
+    db: impl PgExecutor<'_>,
+    divisions: &[String],
+) -> Result<HashMap<String, String>, sqlx::Error> {
+    let statement = format!("SELECT code, name FROM {NAME}.division WHERE code = ANY($1)");
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(divisions)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect()
 }
 
 /// The cards of some elders; who is not known, or not any more, is missing.

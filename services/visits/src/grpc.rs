@@ -75,6 +75,7 @@ pub(crate) fn actions() -> Actions {
             ("ListDuties", Action::ReadPersonal),
             ("GetCoverage", Action::ReadStatistics),
             ("GetElderVisits", Action::ReadPersonal),
+            ("ExportRecords", Action::ExportPersonal),
             ("ListReferrals", Action::ReadPersonal),
             ("AnswerReferral", Action::Write),
             ("CloseReferral", Action::Write),
@@ -459,6 +460,24 @@ impl VisitService for VisitsFace {
                 asked.list.token(&cursor)
             }),
         }))
+    }
+
+    type ExportRecordsStream = Answers<pb::ExportRecordsResponse>;
+
+    async fn export_records(
+        &self,
+        request: Request<pb::ExportRecordsRequest>,
+    ) -> Answer<Self::ExportRecordsStream> {
+        let (caller, deadline) = call(&request)?;
+        let (whose, days, position) = self.parse.export_records(request.get_ref())?;
+        self.visits.wait(position, deadline).await?;
+        let book = self.visits.export_records(&caller, whose, days).await?;
+        let pieces = book.pieces();
+        Ok(Response::new(
+            pieces
+                .map(|chunk| Ok(pb::ExportRecordsResponse { chunk }))
+                .boxed(),
+        ))
     }
 
     async fn list_referrals(

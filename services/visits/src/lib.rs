@@ -10,6 +10,7 @@
 //! - [`standings_kept`]: who is owed what on which days; [`on_visit_recorded`]: the examiner; [`closing`]: the end of weeks
 //!   and months. All three tell their [`progress`].
 //! - `plan_draft`, `planning`: how a week's plan is made; `plans`, `worklist`: what is asked of it.
+//! - `annex2`, `exports`: the record sheets on paper.
 //! - `desk`, `visitors`, `decisions`, `duties`, `coverage`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
 //!   [`app`]: the whole.
 
@@ -43,11 +44,13 @@ pub mod progress;
 mod reader;
 pub mod standings_kept;
 
+mod annex2;
 mod coverage;
 mod decisions;
 mod desk;
 mod duties;
 mod elder_visits;
+mod exports;
 mod plan_draft;
 mod planning;
 mod plans;

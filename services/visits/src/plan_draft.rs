@@ -50,6 +50,7 @@ pub(crate) struct Known {
     pub(crate) plan: PlanId,
     pub(crate) division: DivisionCode,
     pub(crate) seed: u64,
+    pub(crate) today: LocalDay,
     /// The first day that is planned: the week's first, or today.
     pub(crate) from: LocalDay,
     pub(crate) residents: HashMap<ElderId, Resident>,
@@ -316,6 +317,7 @@ impl Known {
             // The county's elders are spread together, so that towns planned one by one come to the same.
             let unmet: Vec<MonthlyDuty> = elders
                 .iter()
+                .filter(|elder| !self.is_to_come(**elder, *month))
                 .filter_map(|elder| {
                     let resident = self.residents.get(elder)?;
                     let paired = self.pairings.get(elder).into_iter().flatten();
@@ -337,6 +339,19 @@ impl Known {
             }
         }
         (due.into_values().collect(), kept)
+    }
+
+    /// Whether a week before plans a visit of the month that is still to come: where weeks are planned ahead, none of them
+    /// takes an elder of another.
+    fn is_to_come(&self, elder: ElderId, month: CalendarMonth) -> bool {
+        self.before
+            .iter()
+            .any(|plan| match plan.entry(elder).map(|entry| &entry.slot) {
+                Some(Slot::Visit(visit)) => {
+                    visit.day >= self.today && CalendarMonth::of(visit.day) == month
+                }
+                Some(Slot::Talk { .. } | Slot::Unplanned(_) | Slot::Skipped(_)) | None => false,
+            })
     }
 
     /// Who went there, or was to go, by the latest plan that says.

@@ -210,6 +210,7 @@ impl Visits {
             plan: id,
             division: what.division,
             seed: what.seed,
+            today: self.today(),
             from,
             residents,
             owed_weekly: owed.weekly,
@@ -254,7 +255,7 @@ impl Visits {
         let owed = Owed {
             visitors: candidates(&mut tx, id).await?,
             pairings: pairings(&mut tx, id).await?,
-            visited: visited(&mut tx, id.week).await?,
+            visited: visited(&mut tx, id.week, &everybody).await?,
             last_visits: last_visits(&mut tx, &everybody).await?,
             weekly,
             monthly,
@@ -395,14 +396,21 @@ async fn pairings(
 }
 
 /// Who has a counted record in the week.
-async fn visited(db: &mut PgConnection, week: IsoWeek) -> Result<HashSet<ElderId>, sqlx::Error> {
+async fn visited(
+    db: &mut PgConnection,
+    week: IsoWeek,
+    elders: &[ElderId],
+) -> Result<HashSet<ElderId>, sqlx::Error> {
+    let ids: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
     let statement = format!(
-        "SELECT DISTINCT elder_id FROM {}.record WHERE counted_at IS NOT NULL AND day BETWEEN $1 AND $2",
+        "SELECT DISTINCT elder_id FROM {}.record WHERE counted_at IS NOT NULL AND day BETWEEN $1 AND $2 \
+         AND elder_id = ANY($3)",
         book_table::NAME
     );
     let elders: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement))
         .bind(week.first_day().date())
         .bind(week.last_day().date())
+        .bind(&ids)
         .fetch_all(db)
         .await?;
     Ok(elders.into_iter().map(ElderId).collect())

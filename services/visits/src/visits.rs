@@ -12,6 +12,7 @@ use service::{Clock, Deadline, RequestDigests, errors};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
 use tonic::Status;
+use workbooks::Exports;
 
 use crate::elder_year::ElderYear;
 use crate::keys::Keys;
@@ -49,6 +50,8 @@ pub(crate) struct Visits {
     pub(crate) rules: Arc<Mutex<(u64, Standings)>>,
     /// Weeks are planned one after the other: each takes all processors.
     pub(crate) planning: Arc<Semaphore>,
+    /// What workbooks may take of the memory.
+    pub(crate) exports: Exports,
 }
 
 impl Visits {

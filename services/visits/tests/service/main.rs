@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod bad_input;
+mod exports;
 mod orders;
 mod periods;
 mod plans;

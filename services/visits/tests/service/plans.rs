@@ -484,6 +484,28 @@ async fn monthly_visits_are_spread_over_the_weeks() {
 }
 
 #[tokio::test]
+async fn weeks_that_are_planned_ahead_take_no_elder_twice() {
+    let ground = Ground::at("2024-10-07 08:00");
+    for _ in 0..8 {
+        Person::default().monthly().on(&ground).await;
+    }
+    let running = started(&ground).await;
+    visitor(&running, VILLAGE, 50).await;
+    let mut planned = Vec::new();
+    for week in ["2024-W41", "2024-W42", "2024-W43", "2024-W44"] {
+        let request = pb::PlanWeekRequest {
+            week: week.to_owned(),
+            ..to_plan(TOWN)
+        };
+        let (_, plan) = try_plan(&running, &request).await.unwrap();
+        planned.extend(plan.entries.into_iter().map(|entry| entry.elder_id));
+    }
+    planned.sort_unstable();
+    planned.dedup();
+    assert_eq!(planned.len(), 8);
+}
+
+#[tokio::test]
 async fn who_has_not_consented_gets_a_talk_and_no_visit() {
     let ground = monday();
     let asked = Person {
