@@ -5,6 +5,7 @@ mod bad_input;
 mod exports;
 mod orders;
 mod periods;
+mod planned;
 mod plans;
 mod records;
 mod support;
