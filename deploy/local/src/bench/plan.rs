@@ -33,7 +33,8 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         tools: ground.tools.clone(),
         folder: DataFolder::kept(&ground.folder)?,
         loader: Loader::from_process(None)?,
-        clock: Clock::stopped_at(county.set.facts_hold_from.start()),
+        // The day of the survey: from the year's beginning on, thousands of birthdays would be judged first.
+        clock: Clock::stopped_at(county.set.import_as_of.start()),
         listen: ([127, 0, 0, 1], 0).into(),
     };
     let mut system = System::start(start, ground.progress).await?;
