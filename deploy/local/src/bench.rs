@@ -13,6 +13,7 @@ mod callers;
 mod decide;
 mod import;
 mod people;
+mod plan;
 mod query;
 mod raw;
 mod rebuild;
@@ -187,6 +188,11 @@ pub const BENCHES: &[Bench] = &[
         name: "tier",
         about: "a draft policy tried on the 2,600,000 elders of a province",
         run: |ground| Box::pin(tier::run(ground)),
+    },
+    Bench {
+        name: "plan",
+        about: "a week of the sample county planned, beside going to the nearest each time",
+        run: |ground| Box::pin(plan::run(ground)),
     },
 ];
 

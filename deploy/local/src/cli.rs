@@ -107,7 +107,7 @@ pub enum Command {
     /// Explain a tier, or try a draft policy
     #[command(subcommand)]
     Tier(Tier),
-    /// Show how far elders are visited, and who was missed
+    /// Show how far elders are visited, and who was missed; plan weeks, and show a visitor's day
     #[command(subcommand)]
     Visits(Visits),
     /// Build read models anew from the log, beside the ones that serve, and put them in their place
@@ -271,6 +271,30 @@ pub enum Visits {
         /// The week, YYYY-Www, or month, YYYY-MM
         #[arg(long, value_name = "PERIOD")]
         period: String,
+    },
+    /// Plan a week: who visits whom, on which day and in which order
+    Plan {
+        /// The division: a county, a town or a village
+        #[arg(long, value_name = "CODE")]
+        division: String,
+        /// The week, YYYY-Www
+        #[arg(long, value_name = "WEEK")]
+        week: String,
+        /// Where the search turns when two ways look alike
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        seed: u64,
+        /// Show the plan as it stands, and plan nothing
+        #[arg(long, conflicts_with = "seed")]
+        show: bool,
+    },
+    /// A visitor's day in the order of the route: whom to see, where, and whom to call
+    Worklist {
+        /// The visitor
+        #[arg(long, value_name = "ID")]
+        visitor: String,
+        /// The day, YYYY-MM-DD
+        #[arg(long, value_name = "DAY")]
+        day: LocalDay,
     },
 }
 

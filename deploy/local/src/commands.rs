@@ -13,7 +13,7 @@ use crate::{
     data_folder::DataFolder,
     demo, elder, export, import,
     output::Progress,
-    rebuild, rotate_keys, sample, servers,
+    plans, rebuild, rotate_keys, sample, servers,
     signals::Signals,
     status, tier, up, verify, visiting,
     workplace::Workplace,
@@ -183,6 +183,22 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
                 }
                 Visits::Missed { division, period } => {
                     output.print(&visiting::missed(&client, division, period).await?)?;
+                }
+                Visits::Plan {
+                    division,
+                    week,
+                    seed,
+                    show,
+                } => {
+                    let plan = if *show {
+                        plans::stored(&client, division, week).await?
+                    } else {
+                        plans::plan(&client, division, week, *seed, progress).await?
+                    };
+                    output.print(&plan)?;
+                }
+                Visits::Worklist { visitor, day } => {
+                    output.print(&plans::worklist(&client, visitor, *day).await?)?;
                 }
             }
             Ok(Ending::Well)

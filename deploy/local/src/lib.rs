@@ -15,6 +15,7 @@ pub mod import;
 pub mod keys;
 pub mod load;
 pub mod output;
+pub mod plans;
 pub mod rebuild;
 pub mod replay;
 pub mod rotate_keys;

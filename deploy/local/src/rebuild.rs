@@ -73,6 +73,10 @@ pub async fn rebuild(
                 let fold = visits::facts_table::FactsTable;
                 readmodel::rebuild(&visits.pool(), visits.registry_log(), fold, tell).await
             }
+            "visits_cards" => {
+                let fold = visits::cards_table::CardsTable;
+                readmodel::rebuild(&visits.pool(), visits.registry_log(), fold, tell).await
+            }
             "visits_policies" => {
                 readmodel::rebuild(&visits.pool(), visits.tiering_log(), PoliciesTable, tell).await
             }

@@ -121,6 +121,10 @@ pub async fn verify(
                 let fold = visits::facts_table::FactsTable;
                 readmodel::verify(&visits.pool(), visits.registry_log(), fold, tell).await
             }
+            "visits_cards" => {
+                let fold = visits::cards_table::CardsTable;
+                readmodel::verify(&visits.pool(), visits.registry_log(), fold, tell).await
+            }
             "visits_policies" => {
                 readmodel::verify(&visits.pool(), visits.tiering_log(), PoliciesTable, tell).await
             }

@@ -5,7 +5,7 @@ use proto::eldercare::{
     registry::v1::{SurveyOutcome, SurveyRejection, SurveyWarning},
     tiering::v1::Interval,
     r#type::v1 as types,
-    visits::v1::{Doubt, RecordRefusal, VisitorKind},
+    visits::v1::{Doubt, RecordRefusal, SkipReason, UnplannedReason, VisitorKind},
 };
 
 /// A closed list of the APIs, each word of which has a number there and a name in data sets.
@@ -86,6 +86,8 @@ words! {
     VisitorKind = "VISITOR_KIND_",
     Doubt = "DOUBT_",
     RecordRefusal = "RECORD_REFUSAL_",
+    SkipReason = "SKIP_REASON_",
+    UnplannedReason = "UNPLANNED_REASON_",
 }
 
 /// What officers call a name of ours; empty where they have no word for it.
@@ -103,7 +105,9 @@ pub fn chinese(name: &str) -> &'static str {
         .or_else(|| term::<civic::ElderStatus>(name))
         .or_else(|| term::<civic::ConsentState>(name))
         .or_else(|| term::<civic::ConsentGiver>(name))
-        .or_else(|| term::<civic::Sex>(name));
+        .or_else(|| term::<civic::Sex>(name))
+        .or_else(|| term::<civic::SkipReason>(name))
+        .or_else(|| term::<civic::UnplannedReason>(name));
     of_the_trade.unwrap_or(match name {
         "PRIORITY" => "重点人群",
         "SECONDARY" => "次重点人群",

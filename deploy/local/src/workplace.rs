@@ -84,11 +84,12 @@ impl Workplace {
 }
 
 /// The read models that can be built anew, by name.
-const PROJECTIONS: [&str; 6] = [
+const PROJECTIONS: [&str; 7] = [
     "registry_elders",
     "tiering_facts",
     "tiering_tiers",
     "visits_elders",
+    "visits_cards",
     "visits_policies",
     "visits_book",
 ];

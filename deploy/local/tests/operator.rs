@@ -292,6 +292,7 @@ fn wrong_input_is_answered_with_what_to_do() {
     let nobody = "00000000-0000-7000-8000-000000000000";
     let listen = desk.endpoint().trim_start_matches("http://").to_owned();
     let simulate = |file| vec!["tier", "simulate", file, "--division", "350524"];
+    let plan = |division, week| vec!["visits", "plan", "--division", division, "--week", week];
     for (arguments, code, words) in [
         (vec!["import", "divisions", "missing.csv"], 1, "missing.csv"),
         (vec!["import", "divisions", "noname.xlsx"], 1, "line 1"),
@@ -315,6 +316,21 @@ fn wrong_input_is_answered_with_what_to_do() {
             vec!["tier", "explain", nobody, "--on", "2999-01-01"],
             1,
             "DAY_IN_THE_FUTURE",
+        ),
+        (plan("35", "2999-W01"), 1, "DIVISION_TOO_LARGE"),
+        (plan("350524", "2999-W54"), 1, "WEEK_INVALID"),
+        (plan("350524", "2024-W40"), 1, "WEEK_OVER"),
+        (
+            vec![
+                "visits",
+                "worklist",
+                "--visitor",
+                nobody,
+                "--day",
+                "2024-10-14",
+            ],
+            1,
+            "VISITOR_NOT_FOUND",
         ),
         (simulate("missing.yaml"), 1, "missing.yaml"),
         (simulate("draft.yaml"), 1, "POLICY_UNPARSABLE"),

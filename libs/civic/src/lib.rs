@@ -41,4 +41,6 @@ pub use person_name::{PersonName, PersonNameError};
 pub use phone::{Phone, PhoneError};
 pub use term::{Set, Term, UnknownTerm};
 pub use timeline::Timeline;
-pub use visit_terms::{Doubt, FindingKind, ReferralOutcome, VisitResult, VisitorKind};
+pub use visit_terms::{
+    Doubt, FindingKind, ReferralOutcome, SkipReason, UnplannedReason, VisitResult, VisitorKind,
+};

@@ -65,4 +65,31 @@ terms! {
         Unfounded = "UNFOUNDED" "不属实",
         Unsolved = "UNSOLVED" "无法解决",
     }
+
+    /// Why a planned visit is left out for a week (暂缓原因). None says anything about health.
+    pub enum SkipReason ("reason to leave a visit out") {
+        /// All week.
+        Away = "AWAY" "外出",
+        /// The elder or the family did.
+        AskedForAnotherWeek = "ASKED_FOR_ANOTHER_WEEK" "本人或家属要求改期",
+        /// Somebody else sees the elder this week.
+        ArrangedOtherwise = "ARRANGED_OTHERWISE" "已另行安排",
+        WayNotSafe = "WAY_NOT_SAFE" "天气恶劣或道路不通",
+    }
+
+    /// Why a duty is given to nobody in a plan (未安排原因).
+    pub enum UnplannedReason ("reason to plan no visit") {
+        /// Only visits at home are allowed, and nobody is there who could talk about consent.
+        ConsentMissing = "CONSENT_MISSING" "未取得入户同意",
+        NoVisitorForMode = "NO_VISITOR_FOR_MODE" "没有适合探访方式的探访人员",
+        NoVisitorOnDays = "NO_VISITOR_ON_DAYS" "期限内没有可安排的探访人员",
+        CapacityExhausted = "CAPACITY_EXHAUSTED" "探访人员工作量已满",
+        PinMode = "PIN_MODE" "固定的探访方式不再适用",
+        PinConsent = "PIN_CONSENT" "固定的入户探访未取得同意",
+        PinDay = "PIN_DAY" "固定的日期不在期限内",
+        PinVisitor = "PIN_VISITOR" "固定的探访人员当日不在岗",
+        PinCapacity = "PIN_CAPACITY" "固定的探访人员工作量已满",
+        /// It was left out, and is no more.
+        AwaitsPlanning = "AWAITS_PLANNING" "待重新安排",
+    }
 }

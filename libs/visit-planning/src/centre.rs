@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_village_without_a_known_home_lies_at_its_towns_centre_and_then_at_the_countys() {
+    fn a_village_without_a_known_home_lies_at_the_centre_of_its_town_and_then_of_its_county() {
         let homes = [
             (village("350524100001"), at(25.0, 118.0)),
             (village("350524100001"), at(25.5, 118.25)),

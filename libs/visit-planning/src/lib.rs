@@ -67,6 +67,7 @@ pub use plan::{Assignment, ByDay, PinConflict, Plan, Reason, Score, Unassigned};
 pub use planner::{Effort, PlanFault, Progress, Stage, plan};
 pub use solver::SolverFault;
 pub use week::{
-    Duty, DutyIndex, Interval, Pin, Visitor, VisitorIndex, Week, WeekFault, needs_travel,
+    Duty, DutyIndex, Interval, Pin, Visitor, VisitorIndex, Week, WeekFault, daily_capacity,
+    needs_travel, preferred,
 };
 pub use workday::{Workday, Workdays};

@@ -105,8 +105,14 @@ impl Visitor {
     /// The most visits on a day: a fifth of the weekly capacity, rounded up (domain, section 3 "Planning").
     #[must_use]
     pub fn daily_capacity(&self) -> u16 {
-        self.weekly_capacity.div_ceil(WORKDAYS as u16)
+        daily_capacity(self.weekly_capacity)
     }
+}
+
+/// The most visits on a day of a visitor with this weekly capacity: a fifth of it, rounded up.
+#[must_use]
+pub fn daily_capacity(weekly: u16) -> u16 {
+    weekly.div_ceil(WORKDAYS as u16)
 }
 
 /// The order in which a mode is taken when several are open: the ones that need no way first. An
@@ -132,9 +138,14 @@ impl Duty {
     /// The mode in which a visitor would meet this duty; none when no mode fits both.
     #[must_use]
     pub fn mode_with(&self, visitor: &Visitor) -> Option<VisitMode> {
-        let common = self.open_modes().intersection(visitor.modes);
-        PREFERENCE.into_iter().find(|mode| common.contains(*mode))
+        preferred(self.open_modes().intersection(visitor.modes))
     }
+}
+
+/// The mode that is taken when these are open; none when none is.
+#[must_use]
+pub fn preferred(open: Set<VisitMode>) -> Option<VisitMode> {
+    PREFERENCE.into_iter().find(|mode| open.contains(*mode))
 }
 
 /// Whether a visit in this mode means going to the elder. A call and a meeting on line need no way;

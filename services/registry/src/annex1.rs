@@ -8,8 +8,11 @@ use civic::{
 };
 use rust_xlsxwriter::{Format, FormatAlign, Workbook, Worksheet, XlsxError};
 
-pub use crate::{annex3::ContactLine, printing::PrintError};
-use crate::{printing, survey::wording};
+use workbooks::printing;
+pub use workbooks::printing::PrintError;
+
+pub use crate::annex3::ContactLine;
+use crate::survey::wording;
 
 /// An elder as the form shows one. Personal.
 #[derive(Clone)]

@@ -11,11 +11,10 @@ use civic::{
 };
 use rust_xlsxwriter::{Format, FormatAlign, Workbook, Worksheet, XlsxError};
 
-pub use crate::printing::PrintError;
-use crate::{
-    printing,
-    survey::{Column, wording},
-};
+use workbooks::printing;
+pub use workbooks::printing::PrintError;
+
+use crate::survey::{Column, wording};
 
 /// The most elders of one summary, which is a town's; put together in memory, this many take some 100 MiB.
 pub const MOST_ELDERS: usize = 50_000;

@@ -1,16 +1,15 @@
 //! What leaves the registry on paper: the summary of a division (annex 3) and the form of one elder (annex 1).
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
-use bytes::Bytes;
 use civic::{Category, DivisionCode, ElderId, ElderStatus, GeoPosition, IdNumber, LocalDay, Set};
 use elders::purpose;
 use eventlog::Position;
-use futures::{Stream, StreamExt as _, stream};
 use proto::eldercare::registry::v1 as pb;
 use service::access;
 use tonic::{Code, Status};
 use vault::DataKey;
+use workbooks::{Outgoing, printing::PrintError};
 
 use crate::{
     annex1::{self, Form},
@@ -20,61 +19,12 @@ use crate::{
     divisions_table,
     elder_files::{FoundFile, ListedFiles},
     parse::queries::InDivision,
-    printing::PrintError,
     refusals,
     registry::{Registry, open_identity},
-    room::{Places, Room, Taken},
 };
 
 /// How many files are read at a time.
 const AT_ONCE: usize = 1_000;
-
-/// Summaries that are put together at a time, each in some 100 MiB at the most.
-const PLACES: usize = 2;
-
-/// How long a summary waits for its turn.
-const FOR_A_PLACE: Duration = Duration::from_secs(10);
-
-/// What summaries that are on their way out may take of the memory.
-const UNSENT: usize = 64 << 20;
-
-/// The bytes of a piece of a summary that is sent out.
-const PIECE: usize = 256 << 10;
-
-/// What summaries may take of the memory. Clones share it.
-#[derive(Clone, Debug)]
-pub(crate) struct Exports {
-    places: Places,
-    unsent: Room,
-}
-
-impl Default for Exports {
-    fn default() -> Self {
-        Self {
-            places: Places::new(PLACES, FOR_A_PLACE),
-            unsent: Room::of(UNSENT),
-        }
-    }
-}
-
-/// A summary on its way out, with the room that it takes.
-pub(crate) struct Book {
-    bytes: Bytes,
-    _taken: Taken,
-}
-
-impl Book {
-    /// Its pieces, one after the other.
-    pub(crate) fn pieces(self) -> impl Stream<Item = Bytes> + Send {
-        let starts = (0..self.bytes.len()).step_by(PIECE);
-        stream::iter(starts).map(move |start| self.piece(start))
-    }
-
-    fn piece(&self, start: usize) -> Bytes {
-        self.bytes
-            .slice(start..(start + PIECE).min(self.bytes.len()))
-    }
-}
 
 impl Registry {
     /// Annex 3 of a division: its elders in scope on a day, by village and name.
@@ -82,10 +32,10 @@ impl Registry {
         &self,
         call: &Call,
         asked: &InDivision,
-    ) -> Result<Book, Status> {
+    ) -> Result<Outgoing, Status> {
         call.caller.may_where_asked(&asked.division)?;
         self.reach(call, asked.min_position.as_ref()).await?;
-        let place = self.exports.places.place().await?;
+        let place = self.exports.place().await?;
         let names = self.division_names(&asked.division).await?;
         let heading = names
             .get(&asked.division)
@@ -132,12 +82,7 @@ impl Registry {
             .await
             .map_err(|error| service::errors::internal(&error))?
             .map_err(|error| of_printing(&error))?;
-        let mut taken = Taken::default();
-        self.exports.unsent.take(&mut taken, bytes.len())?;
-        Ok(Book {
-            bytes: bytes.into(),
-            _taken: taken,
-        })
+        self.exports.send(bytes)
     }
 
     async fn division_names(

@@ -22,8 +22,6 @@ pub mod identity;
 pub mod lookup_keys;
 pub mod survey;
 
-mod printing;
-
 mod derived_ids;
 mod parse;
 
@@ -38,7 +36,6 @@ mod refusals;
 mod registration;
 mod registry;
 mod reviews;
-mod room;
 
 mod division_range;
 mod divisions_table;

@@ -14,10 +14,11 @@ use sqlx::PgPool;
 use tonic::Status;
 use uuid::Uuid;
 use vault::{BlindIndex, DataKey, KeyError, Sealed, Vault};
+use workbooks::Exports;
 
 use crate::{
     call::Call, divisions::Divisions, duplicate::Duplicate, elder, elder_files::ElderFiles,
-    exports::Exports, identity::Claim, refusals,
+    identity::Claim, refusals,
 };
 
 /// The domain of digests of ID numbers: claims are named by them.

@@ -13,11 +13,13 @@ use service::{
     connections,
 };
 use sqlx::PgPool;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
+use workbooks::Exports;
 
 use crate::book_table::BookTable;
+use crate::cards_table::CardsTable;
 use crate::closing::{self, Closer};
 use crate::codec::CONTEXT;
 use crate::facts_table::FactsTable;
@@ -32,6 +34,9 @@ use crate::standing::Standings;
 use crate::standings_kept::{self, Keeper};
 use crate::visiting_rows;
 use crate::visits::Visits;
+
+/// How many plans are kept in memory: each is a county's week, of thousands of elders.
+const PLANS: u64 = 64;
 
 /// Visits, connected to its servers. It answers once it is added to a server and its background runs.
 pub struct App {
@@ -88,6 +93,7 @@ impl Application for App {
                     .standings
                     .wait_until(|kept| kept.first >= registry && kept.second >= tiering)
                     .await;
+                reaches(&visits.cards, registry).await;
                 let own = connections::last_sequence(visits.own.as_ref()).await;
                 visits.examined_up_to(own).await;
                 closed(&visits).await;
@@ -158,18 +164,23 @@ impl App {
             own,
         } = logs;
         let facts = Runner::new(pool.clone(), Arc::clone(&registry), FactsTable::default);
+        let cards = Runner::new(pool.clone(), Arc::clone(&registry), CardsTable::default);
         let policies = Runner::new(pool.clone(), Arc::clone(&tiering), PoliciesTable::default);
         let book = Runner::new(pool.clone(), Arc::clone(&own), BookTable::default);
         let visits = Visits {
             visitors: Repository::new(Arc::clone(&own)),
             visitings: Repository::new(Arc::clone(&own)),
             years: Repository::new(Arc::clone(&own)),
+            plans: Repository::new(Arc::clone(&own)).caching(PLANS),
             facts: facts.follower(),
+            cards: cards.follower(),
             policies: policies.follower(),
             book: book.follower(),
             standings: ProgressFollower::new(pool.clone(), standings_kept::NAME),
             examined: ProgressFollower::new(pool.clone(), on_visit_recorded::NAME),
             rules: Arc::new(Mutex::new((0, Standings::default()))),
+            planning: Arc::new(Semaphore::new(1)),
+            exports: Exports::default(),
             pool,
             registry,
             tiering,
@@ -185,6 +196,7 @@ impl App {
             visits,
             background: Background::new()
                 .with("visits_elders", |stopped| facts.run(stopped))
+                .with("visits_cards", |stopped| cards.run(stopped))
                 .with("visits_policies", |stopped| policies.run(stopped))
                 .with("visits_book", |stopped| book.run(stopped))
                 .with("visits_standings", |stopped| keeper.run(stopped))
@@ -218,11 +230,11 @@ impl App {
         self.visits.pool.clone()
     }
 
-    /// Follows the read models: of the facts, of the policies, and of our own log.
+    /// Follows the read models: of the facts, of the names, of the policies, and of our own log.
     #[must_use]
-    pub fn followers(&self) -> [Follower; 3] {
+    pub fn followers(&self) -> [Follower; 4] {
         let visits = &self.visits;
-        [&visits.facts, &visits.policies, &visits.book].map(Clone::clone)
+        [&visits.facts, &visits.cards, &visits.policies, &visits.book].map(Clone::clone)
     }
 }
 

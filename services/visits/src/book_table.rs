@@ -12,6 +12,7 @@ use crate::record_rows::RecordRows;
 use crate::referral_rows::ReferralRows;
 use crate::visiting::Visiting;
 use crate::visitor::Visitor;
+use crate::week_plan::WeekPlan;
 use crate::year_rows::YearRows;
 use crate::{visiting_rows, visitor_rows};
 
@@ -153,6 +154,8 @@ impl Projection for BookTable {
                 for event in read::<Visiting>(record, &mut parked) {
                     visiting_rows::write(db, &event).await?;
                 }
+            } else if aggregate == WeekPlan::NAME {
+                // Plans are answered from the aggregate itself: they have no rows here.
             } else {
                 let events = record.events.iter();
                 parked.extend(events.map(|event| Parked::unknown_type(record, event)));

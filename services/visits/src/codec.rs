@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use civic::{
     CalendarMonth, DivisionCode, Doubt, ElderId, FindingKind, IsoWeek, LocalDay, ReferralOutcome,
-    Set, Term, VillageCode, VisitResult, VisitorKind,
+    Set, SkipReason, Term, UnplannedReason, VillageCode, VisitResult, VisitorKind,
 };
 use elders::codec::{read_day, write_day};
 use elders::terms::{WireTerm, set_from_wire, wire_set};
@@ -18,6 +18,8 @@ use crate::elder_year::{self, ElderYear, Finding, Missed, Recorded};
 use crate::period::Period;
 use crate::visiting::{self, Visiting};
 use crate::visitor::{self, Profile, Visitor};
+
+pub mod week_plan;
 
 /// The context that owns all aggregates.
 pub const CONTEXT: &str = "visits";
@@ -74,6 +76,11 @@ visit_terms! {
         FraudRisk,
     }
     ReferralOutcome { Solved, Declined, Unfounded, Unsolved }
+    SkipReason { Away, AskedForAnotherWeek, ArrangedOtherwise, WayNotSafe }
+    UnplannedReason {
+        ConsentMissing, NoVisitorForMode, NoVisitorOnDays, CapacityExhausted, PinMode, PinConsent, PinDay, PinVisitor,
+        PinCapacity, AwaitsPlanning,
+    }
 }
 
 /// Doubts in the order of their numbers.

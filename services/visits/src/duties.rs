@@ -33,7 +33,7 @@ pub(crate) struct Filter {
 /// Duties that are owed by all facts: elders whose standing on the day has the interval, in villages of which a division
 /// upwards visited when the period began. Bound: $1 village from, $2 village to, $3 day, $4 weekly, $5 codes of divisions
 /// that visit, $6 whether each owes in the period, $7 first day, $8 last day.
-const OWED: &str = "SELECT s.elder_id, s.village, s.tier, s.blocked, m.record_id FROM visits_kept.span s \
+pub(crate) const OWED: &str = "SELECT s.elder_id, s.village, s.tier, s.blocked, m.record_id FROM visits_kept.span s \
      LEFT JOIN LATERAL (SELECT r.record_id FROM visits_book.record r WHERE r.elder_id = s.elder_id \
          AND r.counted_at IS NOT NULL AND r.day BETWEEN $7 AND $8 ORDER BY r.counted_at, r.record_id LIMIT 1) m ON true \
      WHERE s.village >= $1 AND s.village < $2 AND s.from_day <= $3 AND s.until_day > $3 AND s.weekly = $4 \

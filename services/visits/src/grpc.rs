@@ -17,9 +17,9 @@ use crate::decisions::OfReferral;
 use crate::desk::Outcome;
 use crate::elder_visits::Cursor;
 use crate::parse::Parse;
-use crate::refusals;
 use crate::visitor::Command;
 use crate::visits::Visits;
+use crate::{plans, refusals};
 
 mod outcomes;
 
@@ -29,6 +29,8 @@ const TOGETHER: usize = 500;
 const BATCHES: usize = 4;
 /// How many outcomes wait for a slow reader.
 const UNREAD: usize = 2_000;
+/// How many steps of planning wait for a slow reader.
+const STEPS: usize = 16;
 
 /// The gRPC face.
 #[derive(Clone)]
@@ -62,6 +64,10 @@ pub(crate) fn actions() -> Actions {
             ("ListVisitors", Action::ReadPersonal),
             ("GetVisitorFigures", Action::ReadPersonal),
             ("StartVisiting", Action::Administer),
+            ("PlanWeek", Action::Write),
+            ("GetPlan", Action::ReadPersonal),
+            ("AdjustPlan", Action::Write),
+            ("GetWorklist", Action::ReadPersonal),
             ("RecordVisit", Action::Write),
             ("RecordVisits", Action::Import),
             ("ConfirmRecord", Action::Review),
@@ -70,6 +76,7 @@ pub(crate) fn actions() -> Actions {
             ("ListDuties", Action::ReadPersonal),
             ("GetCoverage", Action::ReadStatistics),
             ("GetElderVisits", Action::ReadPersonal),
+            ("ExportRecords", Action::ExportPersonal),
             ("ListReferrals", Action::ReadPersonal),
             ("AnswerReferral", Action::Write),
             ("CloseReferral", Action::Write),
@@ -214,6 +221,69 @@ impl VisitService for VisitsFace {
         Ok(Response::new(pb::StartVisitingResponse {
             position: position.to_string(),
         }))
+    }
+
+    type PlanWeekStream = Answers<pb::PlanWeekResponse>;
+
+    async fn plan_week(
+        &self,
+        request: Request<pb::PlanWeekRequest>,
+    ) -> Answer<Self::PlanWeekStream> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, what, position) = self.parse.plan_week(request.into_inner())?;
+        caller.may_where_asked(&what.division)?;
+        self.visits.wait(position, deadline).await?;
+        let (sender, answers) = mpsc::channel(STEPS);
+        let visits = self.visits.clone();
+        tokio::spawn(async move {
+            let last = match visits.plan_week(&caller, asked, what, &sender).await {
+                Ok(None) => return,
+                Ok(Some(plan)) => Ok(pb::PlanWeekResponse {
+                    step: Some(pb::plan_week_response::Step::Plan(plan)),
+                }),
+                Err(status) => Err(status),
+            };
+            // The caller may have gone.
+            let _ = sender.send(last).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn get_plan(&self, request: Request<pb::GetPlanRequest>) -> Answer<pb::GetPlanResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.get_plan(request.into_inner())?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(plans::cursor_of);
+        let (mut response, next) = self
+            .visits
+            .plan(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        if let Some(next) = next {
+            response.next_page_token = asked.list.token(&plans::cursor_bytes(next));
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn adjust_plan(
+        &self,
+        request: Request<pb::AdjustPlanRequest>,
+    ) -> Answer<pb::AdjustPlanResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, what, position) = self.parse.adjust_plan(request.into_inner())?;
+        self.visits.wait(position, deadline).await?;
+        let adjusted = self.visits.adjust_plan(&caller, asked, what).await?;
+        Ok(Response::new(adjusted))
+    }
+
+    async fn get_worklist(
+        &self,
+        request: Request<pb::GetWorklistRequest>,
+    ) -> Answer<pb::GetWorklistResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (visitor, day, position) = self.parse.worklist(request.get_ref())?;
+        self.visits.wait(position, deadline).await?;
+        let worklist = self.visits.worklist(&caller, visitor, day).await?;
+        Ok(Response::new(worklist))
     }
 
     async fn record_visit(
@@ -394,6 +464,24 @@ impl VisitService for VisitsFace {
                 asked.list.token(&cursor)
             }),
         }))
+    }
+
+    type ExportRecordsStream = Answers<pb::ExportRecordsResponse>;
+
+    async fn export_records(
+        &self,
+        request: Request<pb::ExportRecordsRequest>,
+    ) -> Answer<Self::ExportRecordsStream> {
+        let (caller, deadline) = call(&request)?;
+        let (whose, days, position) = self.parse.export_records(request.get_ref())?;
+        self.visits.wait(position, deadline).await?;
+        let book = self.visits.export_records(&caller, whose, days).await?;
+        let pieces = book.pieces();
+        Ok(Response::new(
+            pieces
+                .map(|chunk| Ok(pb::ExportRecordsResponse { chunk }))
+                .boxed(),
+        ))
     }
 
     async fn list_referrals(

@@ -1,12 +1,16 @@
-//! Visits (探访关爱): who visits the elders in scope, what was recorded, which records are in doubt, and who was missed.
+//! Visits (探访关爱): who visits the elders in scope, by which plan, what was recorded, which records are in
+//! doubt, and who was missed.
 //!
 //! - [`recording`]: which records the rules refuse, and what they doubt in a record by itself; [`ledger`]: what they doubt
 //!   by earlier records.
-//! - [`visitor`], [`elder_year`], [`visiting`]: the aggregates; [`codec`]: their bytes.
+//! - [`visitor`], [`elder_year`], [`visiting`], [`week_plan`]: the aggregates; [`codec`]: their bytes.
 //! - [`period`], [`standing`]: in which periods visits are owed, and to whom.
-//! - [`facts_table`], [`policies_table`], [`book_table`]: the read models of the registry's log, of tiering's, and of our own.
+//! - [`facts_table`], [`cards_table`], [`policies_table`], [`book_table`]: the read models of the registry's log, of tiering's,
+//!   and of our own.
 //! - [`standings_kept`]: who is owed what on which days; [`on_visit_recorded`]: the examiner; [`closing`]: the end of weeks
 //!   and months. All three tell their [`progress`].
+//! - `plan_draft`, `planning`: how a week's plan is made; `plans`, `worklist`: what is asked of it.
+//! - `annex2`, `exports`: the record sheets on paper.
 //! - `desk`, `visitors`, `decisions`, `duties`, `coverage`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
 //!   [`app`]: the whole.
 
@@ -20,10 +24,12 @@ pub mod standing;
 pub mod elder_year;
 pub mod visiting;
 pub mod visitor;
+pub mod week_plan;
 
 pub mod codec;
 
 pub mod book_table;
+pub mod cards_table;
 pub mod facts_table;
 mod missed_rows;
 pub mod policies_table;
@@ -40,14 +46,20 @@ mod reader;
 mod settling;
 pub mod standings_kept;
 
+mod annex2;
 mod coverage;
 mod decisions;
 mod desk;
 mod duties;
 mod elder_visits;
+mod exports;
+mod plan_draft;
+mod planning;
+mod plans;
 mod refusals;
 mod visitors;
 mod visits;
+mod worklist;
 
 mod grpc;
 mod parse;

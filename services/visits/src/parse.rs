@@ -13,9 +13,11 @@ use uuid::Uuid;
 use crate::codec::{VisitTerm as _, read_time};
 use crate::desk::Arrived;
 use crate::duties::Which;
+use crate::exports::Whose;
 use crate::visitors::{Asked, Change, Said};
 use crate::{coverage, decisions, duties, visitors};
 
+mod plan;
 mod record;
 mod visitor;
 
@@ -23,6 +25,8 @@ use visitor::{change, said};
 
 /// The most elders paired at once.
 const MOST_ELDERS: usize = 1_000;
+/// The most days of one export.
+const MOST_DAYS: i64 = 366;
 /// The longest free text.
 const LONGEST_TEXT: usize = 1_000;
 
@@ -382,6 +386,33 @@ impl Parse {
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("GetElderVisits", &request.encode_to_vec());
         paged(checks, list, (size, &token, LISTS), position, elder)
+    }
+
+    pub(crate) fn export_records(
+        &self,
+        request: &pb::ExportRecordsRequest,
+    ) -> Parsed<(Whose, (LocalDay, LocalDay), Option<Position>)> {
+        use pb::export_records_request::Whose as Asked;
+        let mut checks = Checks::new();
+        let whose = match checks.present("whose", request.whose.as_ref()) {
+            Some(Asked::ElderId(id)) => checks.id("elder_id", id).map(ElderId).map(Whose::Elder),
+            Some(Asked::DivisionCode(code)) => {
+                checks.division("division_code", code).map(Whose::Division)
+            }
+            None => None,
+        };
+        let first = day(&mut checks, "first_day", request.first_day);
+        let last = day(&mut checks, "last_day", request.last_day);
+        let days = first.zip(last);
+        checks.that(
+            days.is_none_or(|(first, last)| (0..MOST_DAYS).contains(&first.days_until(last))),
+            "last_day",
+            "DAYS_INVALID",
+            "must not lie before the first day, nor a year or more after it",
+            "不得早于起始日，且期间不超过一年",
+        );
+        let position = self.position(&mut checks, &request.min_position);
+        checks.all((whose, days, position))
     }
 
     pub(crate) fn list_referrals(

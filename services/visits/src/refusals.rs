@@ -5,7 +5,8 @@ use service::{Refusal as Told, errors};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::{elder_year, recording, visiting, visitor};
+use crate::week_plan::PlanId;
+use crate::{elder_year, recording, visiting, visitor, week_plan};
 
 /// There is no such elder, or none any more.
 pub(crate) fn no_elder(elder: ElderId) -> Status {
@@ -188,6 +189,77 @@ pub(crate) fn of_visiting(refusal: visiting::Refusal) -> Status {
             "NOT_STARTED",
             "the division has not started visiting",
             "该区划尚未启动探访",
+        ),
+    };
+    errors::failed_precondition(reason, en, zh)
+}
+
+/// Nothing was planned for the week.
+pub(crate) fn no_plan(plan: PlanId) -> Status {
+    errors::not_found(
+        "plan",
+        plan.token(),
+        "the week has not been planned",
+        "该周尚未生成计划",
+    )
+}
+
+/// A week that is over is neither planned nor changed.
+pub(crate) fn week_over() -> Status {
+    errors::failed_precondition("WEEK_OVER", "the week is over", "该周已结束")
+}
+
+/// The plan was changed while another was worked out from it.
+pub(crate) fn plan_changed() -> Status {
+    errors::aborted(
+        "PLAN_CHANGED",
+        "the plan was changed while the week was planned: plan it again",
+        "计划在生成期间已被修改，请重新生成",
+    )
+}
+
+/// A plan that refuses.
+pub(crate) fn of_plan(refusal: week_plan::Refusal) -> Status {
+    let (reason, en, zh) = match refusal {
+        week_plan::Refusal::NotInPlan => (
+            "NOT_IN_PLAN",
+            "the plan says nothing of this elder: no visit is owed in the week, or it falls to another",
+            "计划中没有该老年人：本周无探访任务，或已排在其他周",
+        ),
+        week_plan::Refusal::NoVisit => (
+            "NO_VISIT_PLANNED",
+            "no visit is planned that could be pinned",
+            "没有可固定的探访安排",
+        ),
+        week_plan::Refusal::DayNotOpen => (
+            "DAY_NOT_OPEN",
+            "the day is no day from Monday to Friday of the week on which the visit is owed, or it is past",
+            "该日不是本周可安排的工作日，或已过去",
+        ),
+        week_plan::Refusal::VisitorNotActive => (
+            "VISITOR_NOT_ACTIVE",
+            "the visitor is not active on that day",
+            "该探访人员当日不在岗",
+        ),
+        week_plan::Refusal::ConsentRequired => (
+            "CONSENT_REQUIRED",
+            "a visit at home needs consent",
+            "入户探访须征得同意",
+        ),
+        week_plan::Refusal::ModeNotAllowed => (
+            "MODE_NOT_ALLOWED",
+            "the visitor can't visit in any way that is open to the elder",
+            "该探访人员没有适用于该老年人的探访方式",
+        ),
+        week_plan::Refusal::DayFull => (
+            "DAY_FULL",
+            "the visitor has a fifth of the weekly capacity on that day already",
+            "该探访人员当日工作量已满",
+        ),
+        week_plan::Refusal::WeekFull => (
+            "WEEK_FULL",
+            "the visitor's weekly capacity is used up",
+            "该探访人员本周工作量已满",
         ),
     };
     errors::failed_precondition(reason, en, zh)

@@ -10,8 +10,9 @@ use eventlog::{EventLog, Position, Repository};
 use readmodel::{DatabaseError, Follower};
 use service::{Clock, Deadline, RequestDigests, errors};
 use sqlx::PgPool;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tonic::Status;
+use workbooks::Exports;
 
 use crate::elder_year::ElderYear;
 use crate::keys::Keys;
@@ -20,6 +21,7 @@ use crate::reader::reaches;
 use crate::standing::Standings;
 use crate::visiting::Visiting;
 use crate::visitor::Visitor;
+use crate::week_plan::WeekPlan;
 
 /// How long an answer waits for a position where the call has no nearer deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,7 +38,9 @@ pub(crate) struct Visits {
     pub(crate) visitors: Repository<Visitor>,
     pub(crate) visitings: Repository<Visiting>,
     pub(crate) years: Repository<ElderYear>,
+    pub(crate) plans: Repository<WeekPlan>,
     pub(crate) facts: Follower,
+    pub(crate) cards: Follower,
     pub(crate) policies: Follower,
     pub(crate) book: Follower,
     pub(crate) standings: ProgressFollower,
@@ -44,6 +48,10 @@ pub(crate) struct Visits {
     pub(crate) digests: RequestDigests,
     /// The policies by which arriving records are judged, and up to which sequence of tiering's log they are known.
     pub(crate) rules: Arc<Mutex<(u64, Standings)>>,
+    /// Weeks are planned one after the other: each takes all processors.
+    pub(crate) planning: Arc<Semaphore>,
+    /// What workbooks may take of the memory.
+    pub(crate) exports: Exports,
 }
 
 impl Visits {
@@ -83,6 +91,7 @@ impl Visits {
             if stream == self.registry.stream() {
                 let enough = |progress: &crate::progress::Progress| progress.first >= sequence;
                 self.standings.wait_until(enough).await;
+                reaches(&self.cards, sequence).await;
             } else if stream == self.tiering.stream() {
                 let enough = |progress: &crate::progress::Progress| progress.second >= sequence;
                 self.standings.wait_until(enough).await;

@@ -17,7 +17,9 @@ use tonic::Status;
 use tracing::{Instrument as _, Span};
 
 use super::upload::Uploads;
-use crate::{call::Call, parse, registry::Registry, room::Places};
+use workbooks::room::Places;
+
+use crate::{call::Call, parse, registry::Registry};
 
 /// Sheets in memory at a time; each may take some 250 MiB at the worst.
 const PLACES: usize = 2;

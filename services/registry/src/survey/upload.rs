@@ -8,10 +8,9 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::{Limits, WorkbookError};
-use crate::{
-    refusals,
-    room::{Room, Taken},
-};
+use workbooks::room::{Room, Taken};
+
+use crate::refusals;
 
 /// How long the next piece of a workbook may take.
 const NEXT_PIECE: Duration = Duration::from_secs(30);

@@ -3,8 +3,11 @@
 
 mod bad_input;
 mod divisions;
+mod exports;
 mod orders;
 mod pairings;
 mod periods;
+mod planned;
+mod plans;
 mod records;
 mod support;

@@ -12,7 +12,9 @@ use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_client::VisitServiceClient;
-use service::{Application as _, Clock, RequestDigests, Shutdown, TokenIssuer, application};
+use service::{
+    Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application,
+};
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -266,7 +268,12 @@ pub(crate) fn visit(visitor: &str, elder: ElderId, start: &str) -> pb::VisitReco
 
 impl Running {
     pub(crate) fn client(&self) -> Client {
-        let token = self.ground.issuer.issue(&service::testing::anybody());
+        self.client_of(&service::testing::anybody())
+    }
+
+    /// A client in the name of a caller.
+    pub(crate) fn client_of(&self, caller: &Claims) -> Client {
+        let token = self.ground.issuer.issue(caller);
         let bearer = Bearer(format!("Bearer {token}").parse().unwrap());
         VisitServiceClient::with_interceptor(self.channel.clone(), bearer)
     }
@@ -405,19 +412,20 @@ impl Running {
         let last = log.last_sequence().await.unwrap();
         let mut told = Vec::new();
         let mut deliveries = log.subscribe(0).await.unwrap();
-        while last > 0 {
+        let mut seen = 0;
+        while seen < last {
             let batch = futures::StreamExt::next(&mut deliveries)
                 .await
                 .unwrap()
                 .unwrap();
             for delivery in batch {
-                let sequence = delivery.sequence();
+                seen = delivery.sequence();
                 if let eventlog::Delivery::Record(record) = delivery {
                     let names = record.events.iter();
                     let names = names.map(|event| event.event_type.rsplit('.').next().unwrap());
                     told.extend(names.map(str::to_owned));
                 }
-                if sequence == last {
+                if seen == last {
                     return told;
                 }
             }

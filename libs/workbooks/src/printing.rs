@@ -1,4 +1,4 @@
-//! How the registry's printed forms look: fonts, borders and paper, as civil-affairs offices are used to them.
+//! How printed forms look: fonts, borders and paper, as civil-affairs offices are used to them.
 
 use civic::LocalDay;
 use rust_xlsxwriter::{
@@ -16,7 +16,7 @@ const LONGEST_CELL: usize = 32_767;
 #[derive(Debug, thiserror::Error)]
 pub enum PrintError {
     /// More elders than one sheet is printed with.
-    #[error("a summary holds at most {limit} elders")]
+    #[error("the sheet holds at most {limit} elders")]
     TooManyElders {
         /// The most.
         limit: usize,
@@ -33,7 +33,8 @@ impl From<XlsxError> for PrintError {
 }
 
 /// The title of a form.
-pub(crate) fn title() -> Format {
+#[must_use]
+pub fn title() -> Format {
     Format::new()
         .set_font_name(HEADING_FONT)
         .set_font_size(18)
@@ -43,7 +44,7 @@ pub(crate) fn title() -> Format {
 }
 
 /// A line above or below the grid.
-pub(crate) fn line(align: FormatAlign) -> Format {
+pub fn line(align: FormatAlign) -> Format {
     Format::new()
         .set_font_name(FONT)
         .set_font_size(11)
@@ -52,7 +53,7 @@ pub(crate) fn line(align: FormatAlign) -> Format {
 }
 
 /// A cell of the grid. Text as it stands: `@` keeps an ID number from turning into a number when the cell is edited.
-pub(crate) fn cell(size: u8, align: FormatAlign) -> Format {
+pub fn cell(size: u8, align: FormatAlign) -> Format {
     Format::new()
         .set_font_name(FONT)
         .set_font_size(size)
@@ -64,12 +65,12 @@ pub(crate) fn cell(size: u8, align: FormatAlign) -> Format {
 }
 
 /// A heading cell of the grid.
-pub(crate) fn heading(size: u8) -> Format {
+pub fn heading(size: u8) -> Format {
     cell(size, FormatAlign::Center).set_bold()
 }
 
 /// `2024年9月20日`.
-pub(crate) fn date(day: LocalDay) -> String {
+pub fn date(day: LocalDay) -> String {
     format!(
         "{}年{}月{}日",
         day.year(),
@@ -81,7 +82,7 @@ pub(crate) fn date(day: LocalDay) -> String {
 /// How many lines a text takes in a column of a width, which counts characters of one byte: Chinese ones take two.
 ///
 /// Some programs give each row one line, unless they are told its height.
-pub(crate) fn lines(text: &str, width: f64) -> f64 {
+pub fn lines(text: &str, width: f64) -> f64 {
     let room = (width - 1.0).max(2.0);
     let widths = text.split('\n').map(|line| {
         line.chars()
@@ -92,17 +93,17 @@ pub(crate) fn lines(text: &str, width: f64) -> f64 {
 }
 
 /// The height of a row of so many lines, in points, at the least this; no row can be higher than 409.
-pub(crate) fn height(lines: f64, size: u8, least: f64) -> f64 {
+pub fn height(lines: f64, size: u8, least: f64) -> f64 {
     (lines * f64::from(size) * 1.35 + 5.0).clamp(least, 409.0)
 }
 
 /// No longer than a cell can hold.
-pub(crate) fn fitting(text: &str) -> String {
+pub fn fitting(text: &str) -> String {
     text.chars().take(LONGEST_CELL).collect()
 }
 
 /// The paper: A4, as wide as one page, with the page's number at its foot.
-pub(crate) fn on_a4(sheet: &mut Worksheet, landscape: bool) {
+pub fn on_a4(sheet: &mut Worksheet, landscape: bool) {
     if landscape {
         sheet.set_landscape();
     } else {
@@ -117,7 +118,10 @@ pub(crate) fn on_a4(sheet: &mut Worksheet, landscape: bool) {
 }
 
 /// The file. Its date of making is the form's own, so that the same form is the same file.
-pub(crate) fn saved(mut book: Workbook, on: LocalDay) -> Result<Vec<u8>, XlsxError> {
+///
+/// # Errors
+/// Only where the sheet can't be put together, which would be a bug of ours.
+pub fn saved(mut book: Workbook, on: LocalDay) -> Result<Vec<u8>, XlsxError> {
     let (year, month, day) = (on.year(), on.month_of_year(), on.day_of_month());
     if let (Ok(year), Ok(month), Ok(day)) =
         (u16::try_from(year), u8::try_from(month), u8::try_from(day))

@@ -11,18 +11,18 @@ const COME_AGAIN: Duration = Duration::from_secs(10);
 
 /// A part of the memory that is shared. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Room(Arc<Semaphore>);
+pub struct Room(Arc<Semaphore>);
 
 /// A piece of the room, given back when dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
+pub struct Taken {
     bytes: usize,
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Room {
     /// So many bytes, in KiB rounded down.
-    pub(crate) fn of(bytes: usize) -> Self {
+    pub fn of(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes >> 10)))
     }
 
@@ -30,7 +30,7 @@ impl Room {
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED, with the advice to come again.
-    pub(crate) fn take(&self, taken: &mut Taken, bytes: usize) -> Result<(), Status> {
+    pub fn take(&self, taken: &mut Taken, bytes: usize) -> Result<(), Status> {
         let all = taken.bytes.saturating_add(bytes);
         let held = taken
             .permit
@@ -52,14 +52,15 @@ impl Room {
 
 /// Places for work that takes much memory. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub struct Places {
     places: Arc<Semaphore>,
     /// How long somebody waits for one.
     patience: Duration,
 }
 
 impl Places {
-    pub(crate) fn new(places: usize, patience: Duration) -> Self {
+    /// So many places, for which somebody waits so long at the most.
+    pub fn new(places: usize, patience: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
             patience,
@@ -70,7 +71,7 @@ impl Places {
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED, with the advice to come again, where none becomes free in time.
-    pub(crate) async fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
+    pub async fn place(&self) -> Result<OwnedSemaphorePermit, Status> {
         let place = Arc::clone(&self.places).acquire_owned();
         match tokio::time::timeout(self.patience, place).await {
             Ok(Ok(place)) => Ok(place),

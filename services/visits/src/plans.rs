@@ -1,0 +1,289 @@
+//! What callers ask of a plan that was made: to see it, and to change what it says of an elder.
+
+use std::sync::Arc;
+
+use civic::{CalendarMonth, ConsentState, DivisionCode, ElderId, IsoWeek, LocalDay, VisitMode};
+use decider::Decider as _;
+use eventlog::{Loaded, Position};
+use proto::eldercare::visits::v1 as pb;
+use service::{Caller, access, errors};
+use tier_policy::policy::Interval;
+use tonic::Status;
+use uuid::Uuid;
+use visit_planning::{Workday, Workdays};
+
+use crate::codec::week_plan::write_entry;
+use crate::plan_draft::active_days;
+use crate::planning::county_of;
+use crate::standing::Standings;
+use crate::visitor::Visitor;
+use crate::visitors::Asked;
+use crate::visits::{Visits, broken};
+use crate::week_plan::{Adjustment, Command, Entry, Event, Fit, PlanId, Slot, WeekPlan};
+use crate::{facts_table, policies_table, refusals};
+
+/// Which plan is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter {
+    pub(crate) division: DivisionCode,
+    pub(crate) week: IsoWeek,
+}
+
+/// Where an entry stands in a plan's list, and where a page of it ended: visits and talks by visitor, day and place, then
+/// what is not planned.
+pub(crate) type Cursor = (bool, Uuid, i32, u16, Uuid);
+
+/// What is to change for an elder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToAdjust {
+    pub(crate) week: IsoWeek,
+    pub(crate) elder: ElderId,
+    pub(crate) etag: Option<u64>,
+    pub(crate) change: Wish,
+}
+
+/// What is wished for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish {
+    Move {
+        visitor: Uuid,
+        day: LocalDay,
+        place: Option<u16>,
+    },
+    Pin,
+    Release,
+    Skip(civic::SkipReason),
+}
+
+impl Visits {
+    /// A page of a division's plan, and the cursor of the next one.
+    pub(crate) async fn plan(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        after: Option<Cursor>,
+        size: u32,
+    ) -> Result<(pb::GetPlanResponse, Option<Cursor>), Status> {
+        caller.may_where_asked(&filter.division)?;
+        let id = PlanId {
+            county: county_of(filter.division),
+            week: filter.week,
+        };
+        let held = self.plan_as_it_stands(id).await?;
+        if !held.state.is_planned() {
+            return Err(refusals::no_plan(id));
+        }
+        let mut response = pb::GetPlanResponse {
+            etag: service::etag(held.sequence),
+            ..Default::default()
+        };
+        let mut entries = Vec::new();
+        for (elder, entry) in held.state.within(filter.division) {
+            let counted = match &entry.slot {
+                Slot::Visit(_) => &mut response.visits,
+                Slot::Talk { .. } => &mut response.talks,
+                Slot::Unplanned(_) => &mut response.unplanned,
+                Slot::Skipped(_) => &mut response.skipped,
+            };
+            *counted += 1;
+            entries.push((cursor(elder, entry), elder, *entry));
+        }
+        entries.sort_unstable_by_key(|(cursor, ..)| *cursor);
+        entries.retain(|(cursor, ..)| after.is_none_or(|after| *cursor > after));
+        let next = crate::visits::cut(&mut entries, size).map(|(cursor, ..)| *cursor);
+        access::record(caller, "GetPlan", entries.iter().map(|(_, elder, _)| elder));
+        response.entries = entries
+            .iter()
+            .map(|(_, elder, entry)| write_entry(*elder, entry))
+            .collect();
+        Ok((response, next))
+    }
+
+    /// Changes what a plan says of an elder.
+    pub(crate) async fn adjust_plan(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        what: ToAdjust,
+    ) -> Result<pb::AdjustPlanResponse, Status> {
+        let elder = what.elder;
+        let today = self.today();
+        let known = facts_table::of(&self.pool, &[elder])
+            .await
+            .map_err(broken)?;
+        let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
+        let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
+        let village = facts.on(today.max(what.week.first_day())).residence.village;
+        caller.may_here(&village.division())?;
+        let id = PlanId {
+            county: village.county(),
+            week: what.week,
+        };
+        let adjustment = match what.change {
+            Wish::Move {
+                visitor,
+                day,
+                place,
+            } => {
+                let held = self.plan_as_it_stands(id).await?;
+                let entry = held.state.entry(elder);
+                let mut fit = self.visitor_fit(id, visitor).await?;
+                let (policies, _) = policies_table::all(&self.pool).await.map_err(broken)?;
+                let mut standings = Standings::new(policies);
+                let weekly = standings
+                    .on(facts, what.week.last_day())
+                    .is_some_and(|standing| standing.interval == Interval::Weekly);
+                let then = facts.on(day);
+                let in_period = weekly || same_month(entry, day);
+                let in_week = IsoWeek::of(day) == what.week;
+                if in_week && day >= today && in_period && then.in_scope() {
+                    fit.days = Workday::on(day).map_or(Workdays::new(), Workdays::from);
+                }
+                fit.modes = standings.modes(facts, day);
+                fit.home_consent = then.consent.state == ConsentState::Granted;
+                Adjustment::Move {
+                    visitor,
+                    day,
+                    place,
+                    fit,
+                }
+            }
+            Wish::Pin => Adjustment::Pin,
+            Wish::Release => Adjustment::Release,
+            Wish::Skip(reason) => Adjustment::Skip(reason),
+        };
+        let command = Command::Adjust {
+            plan: id,
+            elder,
+            adjustment,
+        };
+        let now = self.clock.now();
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            now,
+            Some(village.division()),
+        );
+        let over = what.week.last_day() < today;
+        let committed = self
+            .plans
+            .execute_with(&id.token(), &context, |held| {
+                let decided = decided(&held, id, over, what.etag, &command);
+                async move { decided }
+            })
+            .await
+            .map_err(|error| service::not_executed(error, |status| status))?;
+        let entry = committed.state.state.entry(elder);
+        access::record(caller, "AdjustPlan", [elder]);
+        Ok(pb::AdjustPlanResponse {
+            position: Position::new(committed.position.stream, committed.position.sequence)
+                .to_string(),
+            etag: service::etag(committed.version),
+            entry: entry.map(|entry| write_entry(elder, entry)),
+        })
+    }
+
+    /// What a visitor of the county can do in a week; nothing is said of an elder yet.
+    async fn visitor_fit(&self, id: PlanId, visitor: Uuid) -> Result<Fit, Status> {
+        let loaded = self
+            .visitors
+            .load(&visitor.to_string())
+            .await
+            .map_err(service::not_loaded)?;
+        let Visitor::Registered(state) = &loaded.state else {
+            return Err(refusals::no_visitor(visitor));
+        };
+        if state.profile.county() != Some(id.county) {
+            return Err(refusals::no_visitor(visitor));
+        }
+        Ok(Fit {
+            modes: civic::Set::<VisitMode>::new(),
+            home_consent: false,
+            days: Workdays::new(),
+            visitor_modes: state.profile.modes,
+            visitor_days: active_days(id.week, state.active_from, state.active_until),
+            capacity: state.profile.weekly_capacity,
+        })
+    }
+}
+
+/// In a week between two months a monthly visit stays in its month, which it is owed in.
+fn same_month(entry: Option<&Entry>, day: LocalDay) -> bool {
+    match entry.map(|entry| &entry.slot) {
+        Some(Slot::Visit(visit)) => CalendarMonth::of(visit.day) == CalendarMonth::of(day),
+        Some(Slot::Talk { .. } | Slot::Unplanned(_) | Slot::Skipped(_)) | None => true,
+    }
+}
+
+fn decided(
+    held: &Arc<Loaded<WeekPlan>>,
+    id: PlanId,
+    over: bool,
+    etag: Option<u64>,
+    command: &Command,
+) -> Result<Vec<Event>, Status> {
+    if !held.state.is_planned() {
+        return Err(refusals::no_plan(id));
+    }
+    if over {
+        return Err(refusals::week_over());
+    }
+    if etag.is_some_and(|etag| etag != held.sequence) {
+        return Err(errors::etag_mismatch());
+    }
+    held.state.decide(command).map_err(refusals::of_plan)
+}
+
+fn cursor(elder: ElderId, entry: &Entry) -> Cursor {
+    let elder = elder.as_uuid();
+    match &entry.slot {
+        Slot::Visit(visit) => (
+            false,
+            visit.visitor,
+            visit.day.epoch_days(),
+            visit.place,
+            elder,
+        ),
+        // After the visits of the day.
+        Slot::Talk { visitor, day } => (false, *visitor, day.epoch_days(), u16::MAX, elder),
+        Slot::Unplanned(_) | Slot::Skipped(_) => (true, Uuid::nil(), 0, 0, elder),
+    }
+}
+
+/// A cursor as bytes, for page tokens.
+pub(crate) fn cursor_bytes((unplanned, visitor, day, place, elder): Cursor) -> Vec<u8> {
+    let mut bytes = vec![u8::from(unplanned)];
+    bytes.extend(visitor.as_bytes());
+    bytes.extend(day.to_be_bytes());
+    bytes.extend(place.to_be_bytes());
+    bytes.extend(elder.as_bytes());
+    bytes
+}
+
+/// The cursor of a page token.
+pub(crate) fn cursor_of(bytes: &[u8]) -> Option<Cursor> {
+    let (unplanned, rest) = bytes.split_first()?;
+    let (visitor, rest) = rest.split_at_checked(16)?;
+    let (day, rest) = rest.split_at_checked(4)?;
+    let (place, elder) = rest.split_at_checked(2)?;
+    Some((
+        *unplanned != 0,
+        Uuid::from_slice(visitor).ok()?,
+        i32::from_be_bytes(day.try_into().ok()?),
+        u16::from_be_bytes(place.try_into().ok()?),
+        Uuid::from_slice(elder).ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_goes_on_where_the_last_one_ended() {
+        let cursor = (true, Uuid::from_u128(7), 20_000, 3, Uuid::from_u128(9));
+        assert_eq!(cursor_of(&cursor_bytes(cursor)), Some(cursor));
+        assert_eq!(cursor_of(b""), None);
+        assert_eq!(cursor_of(&[0; 38]), None);
+    }
+}
