@@ -64,7 +64,7 @@ enum Reading {
 /// What comes next on the clock: what happens at an instant comes before what is read at it.
 #[derive(Debug)]
 enum Step {
-    Play(Happening),
+    Play(Box<Happening>),
     Read(Reading),
 }
 
@@ -139,7 +139,7 @@ pub async fn play(
     for (at, step) in steps {
         client.advance_to(at).await?;
         match step {
-            Step::Play(happening) => stage.play(happening, &mut played).await?,
+            Step::Play(happening) => stage.play(*happening, &mut played).await?,
             Step::Read(reading) => stage.read(reading, &mut played).await?,
         }
         bar.advance(1);
@@ -175,7 +175,7 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
     }
     let mut steps: Vec<_> = moments
         .into_iter()
-        .map(|moment| (moment.at, Step::Play(moment.what)))
+        .map(|moment| (moment.at, Step::Play(Box::new(moment.what))))
         .collect();
     steps.extend(
         readings

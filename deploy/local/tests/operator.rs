@@ -214,7 +214,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     }
     let status = desk.done(&["status"]);
     assert_eq!(status["endpoint"], desk.endpoint());
-    assert_eq!(status["streams"].as_array().unwrap().len(), 3);
+    assert_eq!(status["streams"].as_array().unwrap().len(), 4);
     for command in [
         vec!["status"],
         vec!["verify"],
@@ -228,7 +228,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     let verified = |desk: &Desk, elders: usize| {
         let verified = desk.done(&["verify"]);
         assert_eq!(verified["equal"], true, "{verified}");
-        assert_eq!(verified["verified"].as_array().unwrap().len(), 3);
+        assert_eq!(verified["verified"].as_array().unwrap().len(), 7);
         assert_eq!(verified["tiers"]["elders"], elders, "{verified}");
         assert_eq!(verified["tiers"]["waiting"], 0, "{verified}");
     };
@@ -257,7 +257,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     assert_eq!(desk.done(&["status"])["endpoint"], Value::Null);
     assert_eq!(
         desk.done(&["rebuild"])["rebuilt"].as_array().unwrap().len(),
-        3
+        7
     );
     desk.up();
     can_be_read(&desk, &[all[0].clone(), all[all.len() - 1].clone()]);

@@ -3,12 +3,11 @@
 use std::{io::Read as _, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
-use eldercare::simulation::Simulation;
+use eldercare::simulation::{Settling, Simulation};
 use futures::future::BoxFuture;
 use integration_tests::system::ProcessSettings;
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use service::{Application as _, Clock, Server, Shutdown, Supervised, Telemetry};
-use tonic::Status;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -29,11 +28,11 @@ async fn main() -> anyhow::Result<()> {
     );
     let settled = {
         let (tiering, given_up) = (Arc::clone(&tiering), shutdown.requested());
-        move |_instant| -> BoxFuture<'static, Result<(), Status>> {
+        move |_move, _patience| -> BoxFuture<'static, Settling> {
             let settled = tiering.settled(given_up.clone());
             Box::pin(async move {
                 settled.await;
-                Ok(())
+                Settling::Done
             })
         }
     };
