@@ -3,6 +3,7 @@
 use std::{path::Path, time::Instant};
 
 use anyhow::Context as _;
+use civic::{IsoWeek, LocalDay};
 use service::{Clock, config::Loader};
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     county::County,
     data_folder::DataFolder,
     output::Progress,
+    plans::{self, WeekPlan},
     replay::{
         self, Extent, Played,
         report::{Outcome, compare},
@@ -25,8 +27,9 @@ use crate::{
 /// # Errors
 /// A data set that can't be read, or a system that doesn't start or answer.
 pub async fn demo(common: &Common, county: &County, progress: Progress) -> anyhow::Result<Summary> {
-    let (played, outcome) = from_nothing(common, county, progress).await?;
-    Ok(Summary::of(&played, outcome))
+    let planned = async |client: &Client, played: &Played| planned(client, played, progress).await;
+    let (played, plan, outcome) = from_nothing(common, county, progress, planned).await?;
+    Ok(Summary::of(&played, plan, outcome))
 }
 
 /// Plays a data set from nothing, and compares what came out with what it expects.
@@ -35,14 +38,38 @@ pub async fn demo(common: &Common, county: &County, progress: Progress) -> anyho
 /// As for [`demo`].
 pub async fn replay(common: &Common, folder: &Path, progress: Progress) -> anyhow::Result<Outcome> {
     let county = County::open(folder).with_context(|| folder.display().to_string())?;
-    Ok(from_nothing(common, &county, progress).await?.1)
+    let nothing = async |_: &Client, _: &Played| Ok(());
+    Ok(from_nothing(common, &county, progress, nothing).await?.2)
 }
 
-async fn from_nothing(
+/// The week after the last day of the data set as it is planned for the first of the county's towns.
+async fn planned(
+    client: &Client,
+    played: &Played,
+    progress: Progress,
+) -> anyhow::Result<Option<WeekPlan>> {
+    let towns = played
+        .tiers
+        .values()
+        .next_back()
+        .and_then(|tiers| tiers["towns"].as_object());
+    let Some(town) = towns.and_then(|towns| towns.keys().next()) else {
+        return Ok(None);
+    };
+    let today = LocalDay::of(client.now().await?);
+    let week = IsoWeek::of(today.plus_days(7)).to_string();
+    plans::plan(client, town, &week, 0, progress)
+        .await
+        .map(Some)
+}
+
+/// Plays a data set and, before the system is stopped, does what is to be done with it `then`.
+async fn from_nothing<T>(
     common: &Common,
     county: &County,
     progress: Progress,
-) -> anyhow::Result<(Played, Outcome)> {
+    then: impl AsyncFnOnce(&Client, &Played) -> anyhow::Result<T>,
+) -> anyhow::Result<(Played, T, Outcome)> {
     let since = Instant::now();
     let folder = match &common.data_dir {
         Some(path) => empty(path)?,
@@ -57,16 +84,21 @@ async fn from_nothing(
     };
     let mut system = System::start(start, progress).await?;
     let client = Client::new(&system.connection())?;
+    let playing = async {
+        let played = replay::play(&client, county, Extent::whole(), progress).await?;
+        let after = then(&client, &played).await?;
+        Ok((played, after))
+    };
     let played = tokio::select! {
-        played = replay::play(&client, county, Extent::whole(), progress) => played,
+        played = playing => played,
         why = system.failed() => Err(why),
     };
     // Stopped in good order even where playing failed, so that the reason is told and not its consequences.
     let stopped = system.stop().await;
-    let played = played?;
+    let (played, after) = played?;
     stopped?;
     let outcome = compare(county, &played, since.elapsed().as_secs_f64())?;
-    Ok((played, outcome))
+    Ok((played, after, outcome))
 }
 
 /// A data folder to play in, which must hold no system yet: its figures would be among ours.

@@ -1,5 +1,7 @@
 //! `visits plan` and `visits worklist`: a division's week as it is planned, and a visitor's day in the order of the route.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use civic::LocalDay;
 use proto::eldercare::{
     r#type::v1 as types,
@@ -377,12 +379,43 @@ impl Report for WeekPlan {
                 if one.pinned { "是 yes" } else { "" }.into(),
             ]);
         }
+        format!("{rows}\n{}", self.in_short())
+    }
+}
+
+impl WeekPlan {
+    /// How many doors each visitor knocks on each day, without the elders.
+    pub fn at_a_glance(&self) -> String {
+        let mut days: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+        for one in &self.entries {
+            if let (Some(visitor), Some(day)) = (&one.visitor_id, &one.day) {
+                *days.entry(visitor).or_default().entry(day).or_default() += 1;
+            }
+        }
+        let dates: BTreeSet<&str> = days.values().flat_map(BTreeMap::keys).copied().collect();
+        let heading = format!("探访人员 visitor, {} {}", self.division_code, self.week);
+        let mut rows = table([heading.as_str()]);
+        let header = std::iter::once(heading.as_str()).chain(dates.iter().copied());
+        rows.set_header(header);
+        for (visitor, visits) in &days {
+            let mut row = vec![comfy_table::Cell::new(visitor)];
+            row.extend(
+                dates
+                    .iter()
+                    .map(|date| number(visits.get(date).copied().unwrap_or_default())),
+            );
+            rows.add_row(row);
+        }
+        format!("{rows}\n{}", self.in_short())
+    }
+
+    fn in_short(&self) -> String {
         let count = |planned: &str| {
             let entries = self.entries.iter();
             entries.filter(|one| one.planned == planned).count()
         };
         let mut text = format!(
-            "{rows}\n{} {}: {} visits, {} talks, {} given to nobody, {} left out",
+            "{} {}: {} visits, {} talks, {} given to nobody, {} left out",
             self.division_code,
             self.week,
             count("VISIT"),

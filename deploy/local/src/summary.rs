@@ -1,4 +1,4 @@
-//! The demo's summary: what became of a county's survey, and how its elders are sorted into tiers.
+//! The demo's summary: what became of a county's survey, how its elders are sorted into tiers, who was visited, and a week's plan.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     import::{outcomes, reasons},
     output::{Report, number, percent, table},
+    plans::WeekPlan,
     replay::{Played, report::Outcome},
     words::labelled,
 };
@@ -23,6 +24,8 @@ pub struct Summary {
     pub tiers: Map<String, Value>,
     /// The visits of the month: records, coverage of county and towns, duties of each week and of the month.
     pub visits: Value,
+    /// The plan of a town's coming week.
+    pub plan: Option<WeekPlan>,
     /// How many residents were registered.
     pub residents: u64,
     /// How many changes were played.
@@ -33,7 +36,7 @@ pub struct Summary {
 
 impl Summary {
     /// The figures without the persons behind them.
-    pub fn of(played: &Played, comparison: Outcome) -> Self {
+    pub fn of(played: &Played, plan: Option<WeekPlan>, comparison: Outcome) -> Self {
         let without = |value: &Value, keys: &[&str]| {
             let mut value = value.clone();
             if let Some(fields) = value.as_object_mut() {
@@ -58,6 +61,7 @@ impl Summary {
             ),
             tiers: tiers.collect(),
             visits: visits(played.visits.as_ref()),
+            plan,
             residents: played.residents,
             changes: played.changes,
             comparison,
@@ -231,6 +235,9 @@ impl Report for Summary {
         }
         if !self.visits.is_null() {
             self.visits_in_words(&mut text);
+        }
+        if let Some(plan) = &self.plan {
+            let _ = writeln!(text, "{}\n", plan.at_a_glance());
         }
         let _ = writeln!(
             text,

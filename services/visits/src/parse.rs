@@ -57,26 +57,11 @@ pub(crate) struct Paged<T> {
 
 type Parsed<T> = Result<T, Status>;
 
-/// An id that a caller has made up. Those of version 8 are the system's own: by them it knows again what it has written in
-/// consequence of a record.
-fn callers_id(checks: &mut Checks, field: &str, value: &str) -> Option<Uuid> {
-    let id = checks.id(field, value)?;
-    let own = id.get_version_num() == 8;
-    checks.that(
-        !own,
-        field,
-        "ID_RESERVED",
-        "is a UUID of version 8, which the system keeps for itself: take one of version 4 or 7",
-        "不得使用第 8 版 UUID（系统保留），请用第 4 版或第 7 版",
-    );
-    (!own).then_some(id)
-}
-
 impl Parse {
     /// A command's id, and the digest of the rest of its request.
     fn asked<M: prost::Message>(&self, checks: &mut Checks, id: &str, rest: &M) -> Option<Asked> {
         Some(Asked {
-            request_id: callers_id(checks, "request_id", id)?,
+            request_id: record::callers_id(checks, "request_id", id)?,
             digest: self.digests.of(rest),
         })
     }

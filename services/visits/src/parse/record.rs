@@ -5,8 +5,9 @@ use elders::terms::{WireTerm as _, set_from_wire};
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use service::Checks;
+use uuid::Uuid;
 
-use super::{Parse, callers_id, instant, text, unknown};
+use super::{Parse, instant, text, unknown};
 use crate::codec::VisitTerm as _;
 use crate::desk::Arrived;
 use crate::recording::Visit;
@@ -15,6 +16,21 @@ use crate::recording::Visit;
 const MOST_PHOTOS: usize = 20;
 /// The length of a photo's digest.
 const DIGEST: usize = 32;
+
+/// An id that a caller has made up. Those of version 8 are the system's own: by them it knows again what it has written in
+/// consequence of a record.
+pub(super) fn callers_id(checks: &mut Checks, field: &str, value: &str) -> Option<Uuid> {
+    let id = checks.id(field, value)?;
+    let own = id.get_version_num() == 8;
+    checks.that(
+        !own,
+        field,
+        "ID_RESERVED",
+        "is a UUID of version 8, which the system keeps for itself: take one of version 4 or 7",
+        "不得使用第 8 版 UUID（系统保留），请用第 4 版或第 7 版",
+    );
+    (!own).then_some(id)
+}
 
 impl Parse {
     /// All that is wrong with it is noted.
