@@ -169,6 +169,19 @@ impl Facts {
         }
     }
 
+    /// An elder's facts after an event; none where there is no file, or none any more.
+    #[must_use]
+    pub fn after(facts: Option<Self>, event: &Event, own: ElderId) -> Option<Self> {
+        match (facts, event) {
+            (_, Event::Registered(registered)) => Some(Self::registered(registered)),
+            (_, Event::Erased { .. }) | (None, _) => None,
+            (Some(mut facts), event) => {
+                facts.apply(event, own);
+                Some(facts)
+            }
+        }
+    }
+
     /// Takes a later event into account. `own` tells a merge's surviving file from the merged one.
     pub fn apply(&mut self, event: &Event, own: ElderId) {
         match event {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventlog::Position;
+use eventlog::{EventLog, Position, ReadError};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
@@ -106,6 +106,23 @@ impl Follower {
     #[must_use]
     pub fn leading(&self) -> bool {
         self.0.tip.borrow().leading
+    }
+
+    /// Waits until the read model holds a sequence of its stream, as long as it takes.
+    pub async fn reaches(&self, sequence: u64) {
+        let position = Position::new(&self.0.stream, sequence);
+        let long = || Instant::now() + Duration::from_secs(3_600);
+        while self.wait_for(&position, long()).await.is_err() {}
+    }
+
+    /// Waits until the read model holds all that is in its log now; the last sequence of that.
+    ///
+    /// # Errors
+    /// The log's.
+    pub async fn catches_up(&self, log: &dyn EventLog) -> Result<u64, ReadError> {
+        let last = log.last_sequence().await?;
+        self.reaches(last).await;
+        Ok(last)
     }
 
     /// Returns once the read model holds everything up to `position`.

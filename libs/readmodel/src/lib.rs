@@ -5,7 +5,8 @@
 //! A [`Runner`] keeps it up to date: one replica leads, the others stand by. A [`Follower`] waits until it has reached a
 //! position, so that callers read what they wrote. When tables or fold change, the new version is built beside the live
 //! one and takes its place at one stroke ([`rebuild`]); [`verify`] builds it aside and compares. A [`Reactor`] acts on
-//! another service's events with the same guarantees.
+//! another service's events with the same guarantees. What is neither, and keeps tables of its own, is a reader
+//! ([`run_reader`]).
 //!
 //! What holds always:
 //! - Nothing is in the database that the log doesn't give back. Losing it costs time.
@@ -61,6 +62,7 @@ mod rebuild;
 mod verify;
 
 mod reactor;
+mod reader;
 
 pub mod parked;
 mod status;
@@ -80,8 +82,9 @@ pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
 pub use failure::{ApplyError, DatabaseError, Error};
 pub use follower::{Follower, WaitError};
 pub use look_up::LookUp;
-pub use projection::{Ahead, Parked, Phase, Projection};
+pub use projection::{Ahead, Parked, Phase, Projection, read_events};
 pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};
+pub use reader::{ActiveReader, Reached, ReaderFollower, run_reader, table_is_there};
 pub use rebuild::{Progress, rebuild};
 pub use runner::Runner;
 pub use settings::Settings;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use eventlog::{Delivery, RawEvent, Record};
+use eventlog::{DecodeError, Delivery, RawEvent, Record};
 use sm3::{Digest, Sm3};
 use sqlx::PgConnection;
 
@@ -130,6 +130,24 @@ impl Parked {
             payload: event.data.clone(),
         }
     }
+}
+
+/// The events of a record, as `decode` reads them. What can't be read is parked.
+pub fn read_events<E>(
+    record: &Record,
+    decode: impl Fn(&RawEvent) -> Result<E, DecodeError>,
+    parked: &mut Vec<Parked>,
+) -> Vec<E> {
+    let events = record.events.iter().filter_map(|raw| {
+        let unreadable = match decode(raw) {
+            Ok(event) => return Some(event),
+            Err(DecodeError::UnknownType(_)) => Parked::unknown_type(record, raw),
+            Err(DecodeError::Malformed(_)) => Parked::malformed(record, raw),
+        };
+        parked.push(unreadable);
+        None
+    });
+    events.collect()
 }
 
 /// The place of an event among those of its record. It is mostly borrowed from there; a copy stands for the first like it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eventlog::{EventLog, Position};
+use eventlog::EventLog;
 use futures::future::BoxFuture;
 use proto::eldercare::registry::v1::{
     registry_service_server::RegistryServiceServer, vault_service_server::VaultServiceServer,
@@ -12,7 +12,7 @@ use service::{
     Application, Background, Clock, Connections, Server, Settings, Shutdown, connections,
 };
 use sqlx::PgPool;
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use vault::{BlindIndex, Vault};
 
@@ -112,11 +112,9 @@ impl Application for App {
         Box::pin(async move {
             let catching_up = async {
                 let head = connections::last_sequence(log.as_ref()).await;
-                let position = Position::new(log.stream(), head);
                 for follower in followers {
                     // A rebuild may take long; nothing but the end of the process ends the wait.
-                    let deadline = || Instant::now() + Duration::from_secs(3_600);
-                    while follower.wait_for(&position, deadline()).await.is_err() {}
+                    follower.reaches(head).await;
                 }
                 // An empty log is caught up with before there are tables.
                 while !tables_are_there(&pool).await {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use civic::DivisionCode;
-use eventlog::{Aggregate as _, DecodeError, Record};
-use readmodel::{ApplyError, Parked};
+use eventlog::{Aggregate as _, Record};
+use readmodel::{ApplyError, Parked, read_events};
 use sqlx::{PgConnection, PgPool, Row as _};
 
 use crate::{
@@ -37,14 +37,8 @@ pub(crate) async fn apply(
             );
             continue;
         };
-        for raw in &record.events {
-            match Divisions::decode(raw) {
-                Ok(Published(divisions)) => {
-                    counties.insert(county, divisions);
-                }
-                Err(DecodeError::UnknownType(_)) => parked.push(Parked::unknown_type(record, raw)),
-                Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
-            }
+        for Published(divisions) in read_events(record, Divisions::decode, parked) {
+            counties.insert(county, divisions);
         }
     }
     for (county, divisions) in counties {

@@ -11,9 +11,9 @@ use std::{
 use chrono::{DateTime, Utc};
 use civic::ElderId;
 use elders::{Event, codec};
-use eventlog::{DecodeError, Record};
+use eventlog::Record;
 use moka::sync::Cache;
-use readmodel::{ApplyError, Parked, Phase};
+use readmodel::{ApplyError, Parked, Phase, read_events};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 use vault::{BlindIndex, Vault};
@@ -242,14 +242,7 @@ impl<'a> Decoded<'a> {
     }
 
     fn of(elder: ElderId, record: &'a Record, parked: &mut Vec<Parked>) -> Self {
-        let mut events = Vec::with_capacity(record.events.len());
-        for raw in &record.events {
-            match codec::decode(raw) {
-                Ok(event) => events.push(event),
-                Err(DecodeError::UnknownType(_)) => parked.push(Parked::unknown_type(record, raw)),
-                Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
-            }
-        }
+        let events = read_events(record, codec::decode, parked);
         let whole = events.len() == record.events.len();
         Self {
             elder,

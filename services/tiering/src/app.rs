@@ -5,7 +5,7 @@ use std::sync::Arc;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::tiering::v1::tiering_service_server::TieringServiceServer;
-use readmodel::{DatabaseError, Follower, Runner};
+use readmodel::{DatabaseError, Follower, ReaderFollower, Runner};
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
     connections,
@@ -20,7 +20,7 @@ use crate::facts_table::FactsTable;
 use crate::grpc::{self, TieringFace};
 use crate::on_elder_facts::Evaluator;
 use crate::policies_in_force::Policies;
-use crate::progress::{Progress, ProgressFollower};
+use crate::progress::Progress;
 use crate::settings::TieringSettings;
 use crate::tiering::Tiering;
 use crate::tiers_table::TiersTable;
@@ -79,7 +79,7 @@ impl Application for App {
                         && progress.tiering >= own
                 };
                 let progress = tiering.progress.wait_until(enough).await;
-                tiering.tiers_reach(progress.appended.max(own)).await;
+                tiering.tiers.reaches(progress.appended.max(own)).await;
             };
             given_up.run_until_cancelled(settling).await;
         })
@@ -101,7 +101,7 @@ impl App {
         connections::migrate(&pool, sqlx::migrate!()).await?;
         let facts = Runner::new(pool.clone(), Arc::clone(&registry), FactsTable::default);
         let tiers = Runner::new(pool.clone(), Arc::clone(&own), TiersTable::default);
-        let progress = ProgressFollower::new(pool.clone());
+        let progress = ReaderFollower::new(pool.clone());
         let policies = Arc::new(Policies::default());
         let evaluator = Evaluator {
             pool: pool.clone(),
@@ -170,7 +170,7 @@ impl App {
 
     /// Follows the evaluator.
     #[must_use]
-    pub fn progress(&self) -> ProgressFollower {
+    pub fn progress(&self) -> ReaderFollower<Progress> {
         self.tiering.progress.clone()
     }
 }

@@ -8,7 +8,7 @@ use eventlog::Record;
 
 use crate::evaluate::{Assignment, Judge};
 use crate::facts_key::FactsKey;
-use crate::facts_table::{after, stands_for};
+use crate::facts_table::stands_for;
 use crate::policies_in_force::PoliciesInForce;
 
 /// An elder's tier explained.
@@ -96,7 +96,7 @@ pub fn known(
             if before.is_some_and(|before| record.metadata.time >= before) {
                 continue;
             }
-            facts = after(facts, &event, elder);
+            facts = Facts::after(facts, &event, elder);
             if let Some(facts) = &facts {
                 trace(&mut origins, &facts.on(day), &event, record);
             }

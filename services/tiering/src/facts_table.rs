@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use chrono::NaiveDate;
 use civic::{ElderId, LocalDay};
 use elders::{Event, Facts, codec};
-use eventlog::{DecodeError, Record};
-use readmodel::{ApplyError, Parked, Phase, Projection};
+use eventlog::Record;
+use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
@@ -85,7 +85,11 @@ impl Projection for FactsTable {
             .filter(|record| record.subject.aggregate() == "elder")
         {
             match record.subject.id().parse::<ElderId>() {
-                Ok(elder) => decoded.push((elder, record, read(record, &mut parked))),
+                Ok(elder) => decoded.push((
+                    elder,
+                    record,
+                    read_events(record, codec::decode, &mut parked),
+                )),
                 Err(_) => parked.extend(
                     record
                         .events
@@ -109,7 +113,7 @@ impl Projection for FactsTable {
                 Kept {
                     facts: events
                         .iter()
-                        .fold(facts, |facts, event| after(facts, event, *elder)),
+                        .fold(facts, |facts, event| Facts::after(facts, event, *elder)),
                     merged_into: events
                         .iter()
                         .fold(merged_into, |into, event| stands_for(into, event, *elder)),
@@ -124,38 +128,6 @@ impl Projection for FactsTable {
         }
         write(db, kept).await?;
         Ok(parked)
-    }
-}
-
-/// The events of a record that can be read.
-fn read(record: &Record, parked: &mut Vec<Parked>) -> Vec<Event> {
-    let events = record
-        .events
-        .iter()
-        .filter_map(|raw| match codec::decode(raw) {
-            Ok(event) => Some(event),
-            Err(DecodeError::UnknownType(_)) => {
-                parked.push(Parked::unknown_type(record, raw));
-                None
-            }
-            Err(DecodeError::Malformed(_)) => {
-                parked.push(Parked::malformed(record, raw));
-                None
-            }
-        });
-    events.collect()
-}
-
-/// An elder's facts after an event; none where there is no file, or none any more.
-pub fn after(facts: Option<Facts>, event: &Event, elder: ElderId) -> Option<Facts> {
-    match (facts, event) {
-        (_, Event::Registered(registered)) => Some(Facts::registered(registered)),
-        (_, Event::Erased { .. }) => None,
-        (Some(mut facts), event) => {
-            facts.apply(event, elder);
-            Some(facts)
-        }
-        (None, _) => None,
     }
 }
 
@@ -315,9 +287,9 @@ mod tests {
     proptest! {
         #[test]
         fn facts_survive_their_row(registered in testing::registered(), changes in proptest::collection::vec(testing::change(), 0..8)) {
-            let mut facts = after(None, &Event::Registered(Box::new(registered)), testing::ELDER);
+            let mut facts = Facts::after(None, &Event::Registered(Box::new(registered)), testing::ELDER);
             for change in &changes {
-                facts = after(facts, change, testing::ELDER);
+                facts = Facts::after(facts, change, testing::ELDER);
             }
             if let Some(facts) = facts {
                 prop_assert_eq!(kept(&stored(&facts)), Ok(facts));

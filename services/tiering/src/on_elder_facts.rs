@@ -14,13 +14,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use chrono::NaiveDate;
 use civic::{ElderId, LocalDay};
 use elders::Facts;
 use eventlog::{EventLog, Position, ReadError};
 use futures::StreamExt as _;
-use readmodel::{DatabaseError, Follower};
+use readmodel::{
+    ActiveReader, DatabaseError, Follower, ReaderFollower, run_reader, table_is_there,
+};
 use service::Clock;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ use crate::facts_table;
 use crate::holds_from::{Judges, holds_from};
 use crate::measures::Measures;
 use crate::policies_in_force::{Policies, PoliciesInForce, PoliciesOverTime};
-use crate::progress::{Progress, ProgressFollower};
+use crate::progress::Progress;
 use crate::tier::Tier;
 use crate::tier_decisions::{Decision, Evaluated, NotWritten, Written, append_batch};
 use crate::tiers_table::{self, TierRow};
@@ -50,12 +51,8 @@ const BATCH: usize = 100;
 const BATCHES: usize = 4;
 /// How many decisions are remembered until the read model has them.
 const REMEMBERED: usize = 50_000;
-/// How often a standby tries to become the active one.
-const STANDBY: Duration = Duration::from_millis(250);
 /// How often an idle connection (and the lock that it holds) is checked.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A wait without an end of its own.
-const FOREVER: Duration = Duration::from_secs(3600);
 
 /// What the evaluator works with.
 #[derive(Clone)]
@@ -75,7 +72,7 @@ pub struct Evaluator {
     /// Follows the tiers.
     pub tiers: Follower,
     /// Tells how far it has got.
-    pub progress: ProgressFollower,
+    pub progress: ReaderFollower<Progress>,
 }
 
 /// Why the evaluator starts over.
@@ -108,52 +105,19 @@ impl From<ReadError> for Failed {
 impl Evaluator {
     /// Runs until `shutdown`. Whatever fails in between is tried again.
     pub async fn run(self, shutdown: CancellationToken) {
-        let delays = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_secs(3))
-            .without_max_times()
-            .with_jitter();
-        let mut backoff = delays.build();
         let measures = Measures::new();
-        loop {
-            let begun = Instant::now();
-            let outcome = shutdown.run_until_cancelled(self.lead(&measures)).await;
-            self.progress.stand_by();
-            let Some(Err(failed)) = outcome else { return };
-            measures.failed();
-            tracing::warn!(%failed, "the evaluator starts over from where it was");
-            if begun.elapsed() > Duration::from_secs(30) {
-                backoff = delays.build();
-            }
-            let pause = backoff.next().unwrap_or(Duration::from_secs(3));
-            if shutdown
-                .run_until_cancelled(tokio::time::sleep(pause))
-                .await
-                .is_none()
-            {
-                return;
-            }
-        }
+        run_reader(
+            &self.pool,
+            "tiering evaluator",
+            &shutdown,
+            || measures.failed(),
+            |conn| self.lead(conn, &measures),
+        )
+        .await;
     }
 
     /// Is the active one until something fails.
-    async fn lead(&self, measures: &Measures) -> Result<(), Failed> {
-        let mut conn = PgConnection::connect_with(&self.pool.connect_options()).await?;
-        // The death of either end is noticed in seconds; rows and progress are lost together, and made again.
-        sqlx::raw_sql(
-            "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
-             SET tcp_user_timeout = 10000; SET synchronous_commit = off",
-        )
-        .execute(&mut conn)
-        .await?;
-        while !sqlx::query_scalar(
-            "SELECT pg_try_advisory_lock(hashtextextended('tiering evaluator', 0))",
-        )
-        .fetch_one(&mut conn)
-        .await?
-        {
-            tokio::time::sleep(STANDBY).await;
-        }
+    async fn lead(&self, mut conn: PgConnection, measures: &Measures) -> Result<(), Failed> {
         self.await_read_models(&mut conn).await?;
         let progress = match Progress::read(&mut conn).await? {
             Some(progress) => progress,
@@ -170,10 +134,11 @@ impl Evaluator {
             recent: HashMap::new(),
             recorded_before: progress.day,
             progress,
+            active: self.progress.active(),
         };
         active.load_policies(progress.day).await?;
         if active.progress.begun {
-            self.progress.tell(active.progress);
+            active.active.tell(active.progress);
         }
         loop {
             active.step().await?;
@@ -182,27 +147,10 @@ impl Evaluator {
 
     /// The read models hold what was in both logs when this instance became active: what a former instance wrote is seen.
     async fn await_read_models(&self, conn: &mut PgConnection) -> Result<(), Failed> {
-        for (log, follower) in [(&self.registry, &self.facts), (&self.tiering, &self.tiers)] {
-            let tip = Position::new(log.stream(), log.last_sequence().await?);
-            while follower
-                .wait_for(&tip, Instant::now() + FOREVER)
-                .await
-                .is_err()
-            {}
-        }
-        // At the very first start they are not there yet.
-        let tables = [
-            format!("{}.elder", facts_table::NAME),
-            format!("{}.tier", tiers_table::NAME),
-        ];
-        for table in tables {
-            while !sqlx::query_scalar::<_, bool>("SELECT to_regclass($1) IS NOT NULL")
-                .bind(&table)
-                .fetch_one(&mut *conn)
-                .await?
-            {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        self.facts.catches_up(self.registry.as_ref()).await?;
+        self.tiers.catches_up(self.tiering.as_ref()).await?;
+        for (schema, table) in [(facts_table::NAME, "elder"), (tiers_table::NAME, "tier")] {
+            table_is_there(conn, &format!("{schema}.{table}")).await?;
         }
         Ok(())
     }
@@ -233,6 +181,8 @@ struct Active<'a> {
     measures: &'a Measures,
     conn: PgConnection,
     progress: Progress,
+    /// Tells of it.
+    active: ActiveReader<Progress>,
     in_force: PoliciesInForce,
     /// The policies of all days up to then, once somebody needed them.
     over_time: Option<PoliciesOverTime>,
@@ -345,7 +295,7 @@ impl Active<'_> {
         self.progress.write(&mut tx).await?;
         tx.commit().await?;
         if self.progress.begun {
-            self.evaluator.progress.tell(self.progress);
+            self.active.tell(self.progress);
         }
         Ok(())
     }
@@ -445,17 +395,11 @@ impl Active<'_> {
 
     /// The tiers as last written: by the read model, and what it may not have yet.
     async fn known(&mut self, judged: &[Judged]) -> Result<HashMap<ElderId, (Tier, u64)>, Failed> {
-        let appended = Position::new(self.evaluator.tiering.stream(), self.progress.appended);
+        let appended = self.progress.appended;
         if self.recent.len() > REMEMBERED {
-            while self
-                .evaluator
-                .tiers
-                .wait_for(&appended, Instant::now() + FOREVER)
-                .await
-                .is_err()
-            {}
+            self.evaluator.tiers.reaches(appended).await;
             self.recent.clear();
-        } else if self.evaluator.tiers.known() >= appended.sequence {
+        } else if self.evaluator.tiers.known() >= appended {
             self.recent.clear();
         }
         let elders = || judged.iter().map(|one| one.evaluated.elder);

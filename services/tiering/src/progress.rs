@@ -1,15 +1,10 @@
-//! How far the evaluator has got, and waiting for it: whoever has just recorded a fact sees the tier that follows.
+//! How far the evaluator has got: whoever has just recorded a fact waits for it, and sees the tier that follows.
 
-use std::sync::Arc;
-use std::time::Duration;
-
+use async_trait::async_trait;
 use chrono::NaiveDate;
 use civic::LocalDay;
+use readmodel::Reached;
 use sqlx::{PgConnection, PgExecutor, PgPool, Row as _};
-use tokio::sync::{Mutex, watch};
-
-/// How often the table is looked at for another process's progress while somebody waits.
-const POLL: Duration = Duration::from_millis(5);
 
 /// How far the evaluator has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,91 +67,11 @@ impl Progress {
     }
 }
 
-/// Follows the evaluator, whichever process runs it. Clones share what they see.
-#[derive(Clone, Debug)]
-pub struct ProgressFollower(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    pool: PgPool,
-    seen: watch::Sender<Seen>,
-    /// Held by the one waiter who looks at the table for all.
-    looking: Mutex<()>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    /// Whether the evaluator of this process is the active one, and tells each step by itself.
-    active: bool,
-    progress: Option<Progress>,
-}
-
-impl ProgressFollower {
-    /// Nothing is seen yet.
-    #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self(Arc::new(Inner {
-            pool,
-            seen: watch::Sender::new(Seen::default()),
-            looking: Mutex::new(()),
-        }))
-    }
-
-    /// Waits until the evaluator has got as far as `enough` says. The caller sets the deadline.
-    pub async fn wait_until(&self, enough: impl Fn(&Progress) -> bool) -> Progress {
-        let mut changes = self.0.seen.subscribe();
-        loop {
-            let seen = *changes.borrow_and_update();
-            if let Some(progress) = seen.progress.filter(&enough) {
-                return progress;
-            }
-            if seen.active {
-                // The sender lives in `self`.
-                let _ = changes.changed().await;
-            } else {
-                tokio::select! {
-                    _ = changes.changed() => {}
-                    () = self.look() => {}
-                }
-            }
-        }
-    }
-
-    /// Looks at the table for all waiters until there is something new.
-    async fn look(&self) {
-        let _alone = self.0.looking.lock().await;
-        loop {
-            // A database that is away is waited for; the deadline of the waiter ends it.
-            if let Ok(found) = Progress::read(&self.0.pool).await {
-                // Before everybody has been judged once nobody has been waited for long enough.
-                let found = found.filter(|progress| progress.begun);
-                let news = self.0.seen.send_if_modified(|seen| {
-                    let news = !seen.active && seen.progress != found;
-                    if news {
-                        seen.progress = found;
-                    }
-                    news
-                });
-                if news {
-                    return;
-                }
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// The evaluator of this process has got so far.
-    pub(crate) fn tell(&self, progress: Progress) {
-        self.0.seen.send_replace(Seen {
-            active: true,
-            progress: Some(progress),
-        });
-    }
-
-    /// The evaluator of this process is not the active one any more.
-    pub(crate) fn stand_by(&self) {
-        self.0
-            .seen
-            .send_if_modified(|seen| std::mem::replace(&mut seen.active, false));
+#[async_trait]
+impl Reached for Progress {
+    /// Before everybody has been judged once nobody has been waited for long enough.
+    async fn told(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
+        let progress = Self::read(pool).await?;
+        Ok(progress.filter(|progress| progress.begun))
     }
 }

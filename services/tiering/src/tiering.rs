@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use civic::{DivisionCode, ElderId, LocalDay};
 use eventlog::{EventLog, ReadError, Record, Repository, Subject};
-use readmodel::{DatabaseError, Follower};
+use readmodel::{DatabaseError, Follower, ReaderFollower};
 use service::{Caller, Clock, RequestDigests, access, errors};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use crate::facts_table;
 use crate::parse::Paged;
 use crate::policies_in_force::Policies;
 use crate::policy_book::PolicyBook;
-use crate::progress::ProgressFollower;
+use crate::progress::Progress;
 use crate::tiers_queries::{self, Counts, Filter, Found};
 use crate::today_table;
 
@@ -39,7 +39,7 @@ pub struct Tiering {
     /// Follows the tiers.
     pub tiers: Follower,
     /// Follows the evaluator.
-    pub progress: ProgressFollower,
+    pub progress: ReaderFollower<Progress>,
     /// Digests of requests.
     pub digests: RequestDigests,
     /// Places for checking and trying policies.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use civic::{ElderId, LocalDay, Set, Term, VillageCode, VisitMode};
-use eventlog::{Aggregate, DecodeError, Record};
-use readmodel::{ApplyError, Parked, Phase, Projection};
+use eventlog::{Aggregate, Record};
+use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
@@ -73,7 +73,7 @@ impl Projection for TiersTable {
             if aggregate == Tier::NAME {
                 tiers.fold(record, &mut parked);
             } else if aggregate == PolicyBook::NAME {
-                for event in read::<PolicyBook>(record, &mut parked) {
+                for event in read_events(record, PolicyBook::decode, &mut parked) {
                     write_policy(db, record, event).await?;
                 }
             } else {
@@ -88,21 +88,6 @@ impl Projection for TiersTable {
         tiers.write(db).await?;
         Ok(parked)
     }
-}
-
-fn read<A: Aggregate>(record: &Record, parked: &mut Vec<Parked>) -> Vec<A::Event> {
-    let events = record.events.iter().filter_map(|raw| match A::decode(raw) {
-        Ok(event) => Some(event),
-        Err(DecodeError::UnknownType(_)) => {
-            parked.push(Parked::unknown_type(record, raw));
-            None
-        }
-        Err(DecodeError::Malformed(_)) => {
-            parked.push(Parked::malformed(record, raw));
-            None
-        }
-    });
-    events.collect()
 }
 
 async fn write_policy(
@@ -151,7 +136,7 @@ impl Tiers {
         // read moves the sequence all the same: the next decision expects it.
         let (last, sequence) = self.0.entry(elder).or_default();
         *sequence = record.sequence;
-        if let Some(event) = read::<Tier>(record, parked).pop() {
+        if let Some(event) = read_events(record, Tier::decode, parked).pop() {
             *last = Some(event);
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use eventlog::Position;
 use service::{Deadline, errors};
-use tokio::time::Instant;
 use tonic::Status;
 
 use crate::tiering::Tiering;
@@ -32,12 +31,13 @@ impl Tiering {
                     reached >= position.sequence
                 })
                 .await;
-            self.tiers_reach(if of_registry {
-                progress.appended
-            } else {
-                progress.appended.max(position.sequence)
-            })
-            .await;
+            self.tiers
+                .reaches(if of_registry {
+                    progress.appended
+                } else {
+                    progress.appended.max(position.sequence)
+                })
+                .await;
         };
         within(deadline, waiting).await
     }
@@ -50,17 +50,10 @@ impl Tiering {
     ) -> Result<(), Status> {
         match position {
             Some(position) if position.stream == self.tiering.stream() => {
-                within(deadline, self.tiers_reach(position.sequence)).await
+                within(deadline, self.tiers.reaches(position.sequence)).await
             }
             other => self.wait(other, deadline).await,
         }
-    }
-
-    /// Waits until the read model of our own log has come to a sequence, as long as it takes.
-    pub(crate) async fn tiers_reach(&self, sequence: u64) {
-        let position = Position::new(self.tiering.stream(), sequence);
-        let later = || Instant::now() + Duration::from_secs(3_600);
-        while self.tiers.wait_for(&position, later()).await.is_err() {}
     }
 }
 

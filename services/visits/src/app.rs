@@ -6,7 +6,7 @@ use std::time::Duration;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::visits::v1::visit_service_server::VisitServiceServer;
-use readmodel::{Follower, Runner};
+use readmodel::{Follower, ReaderFollower, Runner};
 use service::elder_keys::Erasures;
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
@@ -25,13 +25,11 @@ use crate::codec::CONTEXT;
 use crate::facts_table::FactsTable;
 use crate::grpc::{self, VisitsFace};
 use crate::keys::Keys;
-use crate::on_visit_recorded::{self, Examiner};
+use crate::on_visit_recorded::Examiner;
 use crate::policies_table::PoliciesTable;
-use crate::progress::ProgressFollower;
-use crate::reader::reaches;
 use crate::settings::VisitsSettings;
 use crate::standing::Standings;
-use crate::standings_kept::{self, Keeper};
+use crate::standings_kept::Keeper;
 use crate::visiting_rows;
 use crate::visits::Visits;
 
@@ -91,14 +89,16 @@ impl Application for App {
                 let tiering = connections::last_sequence(visits.tiering.as_ref()).await;
                 visits
                     .standings
-                    .wait_until(|kept| kept.first >= registry && kept.second >= tiering)
+                    .wait_until(|laid_out| {
+                        laid_out.facts >= registry && laid_out.policies >= tiering
+                    })
                     .await;
-                reaches(&visits.cards, registry).await;
+                visits.cards.reaches(registry).await;
                 let own = connections::last_sequence(visits.own.as_ref()).await;
                 visits.examined_up_to(own).await;
                 closed(&visits).await;
                 let own = connections::last_sequence(visits.own.as_ref()).await;
-                reaches(&visits.book, own).await;
+                visits.book.reaches(own).await;
             };
             given_up.run_until_cancelled(settling).await;
         })
@@ -176,8 +176,8 @@ impl App {
             cards: cards.follower(),
             policies: policies.follower(),
             book: book.follower(),
-            standings: ProgressFollower::new(pool.clone(), standings_kept::NAME),
-            examined: ProgressFollower::new(pool.clone(), on_visit_recorded::NAME),
+            standings: ReaderFollower::new(pool.clone()),
+            examined: ReaderFollower::new(pool.clone()),
             rules: Arc::new(Mutex::new((0, Standings::default()))),
             planning: Arc::new(Semaphore::new(1)),
             exports: Exports::default(),
@@ -271,6 +271,5 @@ fn closer(visits: &Visits) -> Closer {
         policies: visits.policies.clone(),
         book: visits.book.clone(),
         examined: visits.examined.clone(),
-        progress: ProgressFollower::new(visits.pool.clone(), closing::NAME),
     }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use civic::{Set, Term};
-use eventlog::{Aggregate, DecodeError, Record};
-use readmodel::{ApplyError, Parked, Phase, Projection};
+use eventlog::{Aggregate, Record};
+use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
 
 use crate::elder_year::ElderYear;
@@ -139,7 +139,7 @@ impl Projection for BookTable {
         for record in records {
             let aggregate = record.subject.aggregate();
             if aggregate == ElderYear::NAME {
-                let events = read::<ElderYear>(record, &mut parked);
+                let events = read_events(record, ElderYear::decode, &mut parked);
                 for event in &events {
                     kept.fold(record, event);
                     missed.fold(event);
@@ -147,11 +147,11 @@ impl Projection for BookTable {
                 }
                 years.fold(record, &events);
             } else if aggregate == Visitor::NAME {
-                for event in read::<Visitor>(record, &mut parked) {
+                for event in read_events(record, Visitor::decode, &mut parked) {
                     visitor_rows::write(db, record, &event).await?;
                 }
             } else if aggregate == Visiting::NAME {
-                for event in read::<Visiting>(record, &mut parked) {
+                for event in read_events(record, Visiting::decode, &mut parked) {
                     visiting_rows::write(db, &event).await?;
                 }
             } else if aggregate == WeekPlan::NAME {
@@ -167,22 +167,6 @@ impl Projection for BookTable {
         years.write(db).await?;
         Ok(parked)
     }
-}
-
-/// The events of a record that can be read.
-fn read<A: Aggregate>(record: &Record, parked: &mut Vec<Parked>) -> Vec<A::Event> {
-    let events = record.events.iter().filter_map(|raw| match A::decode(raw) {
-        Ok(event) => Some(event),
-        Err(DecodeError::UnknownType(_)) => {
-            parked.push(Parked::unknown_type(record, raw));
-            None
-        }
-        Err(DecodeError::Malformed(_)) => {
-            parked.push(Parked::malformed(record, raw));
-            None
-        }
-    });
-    events.collect()
 }
 
 /// A set as a number, one bit for each word.

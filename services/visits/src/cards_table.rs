@@ -13,7 +13,7 @@ use eventlog::{DecodeError, RawEvent, Record};
 use prost::{Message as _, Name as _};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
-use readmodel::{ApplyError, Parked, Phase, Projection};
+use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 use vault::Sealed;
@@ -75,14 +75,8 @@ impl Projection for CardsTable {
             .iter()
             .filter(|record| record.subject.aggregate() == "divisions")
         {
-            for raw in &record.events {
-                match divisions(raw) {
-                    Ok(divisions) => write_divisions(db, record.subject.id(), &divisions).await?,
-                    Err(DecodeError::UnknownType(_)) => {
-                        parked.push(Parked::unknown_type(record, raw));
-                    }
-                    Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
-                }
+            for divisions in read_events(record, divisions, &mut parked) {
+                write_divisions(db, record.subject.id(), &divisions).await?;
             }
         }
         let mut said: BTreeMap<ElderId, Said> = BTreeMap::new();
@@ -95,14 +89,8 @@ impl Projection for CardsTable {
                 parked.extend(events.map(|event| Parked::malformed(record, event)));
                 continue;
             };
-            for raw in &record.events {
-                match codec::decode(raw) {
-                    Ok(event) => said.entry(elder).or_default().take_in(event),
-                    Err(DecodeError::UnknownType(_)) => {
-                        parked.push(Parked::unknown_type(record, raw));
-                    }
-                    Err(DecodeError::Malformed(_)) => parked.push(Parked::malformed(record, raw)),
-                }
+            for event in read_events(record, codec::decode, &mut parked) {
+                said.entry(elder).or_default().take_in(event);
             }
         }
         write(db, said).await?;

@@ -14,7 +14,7 @@ use civic::{DivisionCode, ElderId};
 use elders::Facts;
 use eventlog::{CommandContext, EventLog, Position, Repository, Subject};
 use futures::{StreamExt as _, TryStreamExt as _};
-use readmodel::{Follower, reaction_request_id};
+use readmodel::{Follower, ReaderFollower, reaction_request_id, run_reader, table_is_there};
 use service::Clock;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tier_policy::policy::Interval;
@@ -26,8 +26,8 @@ use crate::elder_year::{Command, ElderYear, Missed};
 use crate::facts_table::{self, Kept};
 use crate::missed_rows::is_weekly;
 use crate::period::Period;
-use crate::progress::ProgressFollower;
-use crate::reader::{self, Failed, HEARTBEAT};
+use crate::progress::Examined;
+use crate::reader::{Failed, HEARTBEAT};
 use crate::settling::{self, Settlement};
 use crate::standing::{Standing, Standings};
 use crate::visiting::{self, Started, Visiting};
@@ -64,9 +64,7 @@ pub struct Closer {
     /// Follows the read model of our own log.
     pub book: Follower,
     /// Follows the examiner.
-    pub examined: ProgressFollower,
-    /// Bears the closer's name.
-    pub progress: ProgressFollower,
+    pub examined: ReaderFollower<Examined>,
 }
 
 /// A duty of a period, as it was when the period closed.
@@ -79,10 +77,16 @@ impl Closer {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let closer = Arc::new(self);
-        reader::run(&closer.pool, &closer.progress, &shutdown, |conn| {
-            let closer = Arc::clone(&closer);
-            async move { closer.lead(conn).await }
-        })
+        run_reader(
+            &closer.pool,
+            "visits closing",
+            &shutdown,
+            || {},
+            |conn| {
+                let closer = Arc::clone(&closer);
+                async move { closer.lead(conn).await }
+            },
+        )
         .await;
     }
 
@@ -92,10 +96,10 @@ impl Closer {
             (facts_table::NAME, "elder"),
             (policies_table::NAME, "policy"),
         ] {
-            reader::table(&mut conn, &format!("{schema}.{name}")).await?;
+            table_is_there(&mut conn, &format!("{schema}.{name}")).await?;
         }
         // What a former closer wrote is seen.
-        reader::caught_up(self.own.as_ref(), &self.book).await?;
+        self.book.catches_up(self.own.as_ref()).await?;
         loop {
             let known = self.book.known();
             let visitings = visiting_rows::all(&mut conn).await?;
@@ -142,8 +146,8 @@ impl Closer {
         division: DivisionCode,
         period: Period,
     ) -> Result<(), Failed> {
-        reader::caught_up(self.registry.as_ref(), &self.facts).await?;
-        reader::caught_up(self.tiering.as_ref(), &self.policies).await?;
+        self.facts.catches_up(self.registry.as_ref()).await?;
+        self.policies.catches_up(self.tiering.as_ref()).await?;
         let tip = self.examined(0).await?;
 
         let (mut published, _) = policies_table::all(&mut *conn).await?;
@@ -201,7 +205,7 @@ impl Closer {
                 | eventlog::ExecuteError::Unreadable { .. }
                 | eventlog::ExecuteError::Unavailable(_)) => Failed::unwritten(&error),
             })?;
-        reader::reaches(&self.book, last.max(closed.position.sequence)).await;
+        self.book.reaches(last.max(closed.position.sequence)).await;
         tracing::info!(%division, %period, duties, missed, "a period is closed");
         Ok(())
     }
@@ -212,9 +216,11 @@ impl Closer {
         let tip = self.own.last_sequence().await?;
         let examined = self
             .examined
-            .wait_until(|progress| progress.first >= tip)
+            .wait_until(|examined| examined.judged >= tip)
             .await;
-        reader::reaches(&self.book, tip.max(examined.second).max(written)).await;
+        self.book
+            .reaches(tip.max(examined.appended).max(written))
+            .await;
         Ok(tip)
     }
 
@@ -236,9 +242,7 @@ impl Closer {
             .take_while(|record| record.metadata.time < end)
             .flat_map(|record| &record.events)
             .filter_map(|raw| elders::codec::decode(raw).ok())
-            .fold(None, |facts, event| {
-                facts_table::after(facts, &event, elder)
-            });
+            .fold(None, |facts, event| Facts::after(facts, &event, elder));
         Ok(facts)
     }
 

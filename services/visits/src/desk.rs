@@ -285,7 +285,7 @@ impl Visits {
         };
         let examined = async {
             self.examined
-                .wait_until(|progress| progress.first >= last)
+                .wait_until(|examined| examined.judged >= last)
                 .await;
         };
         within(deadline, examined).await?;

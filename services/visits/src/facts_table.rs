@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use civic::ElderId;
 use elders::event::Event;
 use elders::{Facts, codec};
-use eventlog::{DecodeError, Record};
-use readmodel::{ApplyError, Parked, Phase, Projection};
+use eventlog::Record;
+use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
@@ -68,7 +68,11 @@ impl Projection for FactsTable {
             .filter(|record| record.subject.aggregate() == "elder")
         {
             match record.subject.id().parse::<ElderId>() {
-                Ok(elder) => decoded.push((elder, record, read(record, &mut parked))),
+                Ok(elder) => decoded.push((
+                    elder,
+                    record,
+                    read_events(record, codec::decode, &mut parked),
+                )),
                 Err(_) => parked.extend(
                     record
                         .events
@@ -89,7 +93,7 @@ impl Projection for FactsTable {
             let kept = Kept {
                 facts: events
                     .iter()
-                    .fold(facts, |facts, event| after(facts, event, *elder)),
+                    .fold(facts, |facts, event| Facts::after(facts, event, *elder)),
                 sequence: record.sequence,
                 recorded_at: record.metadata.time,
             };
@@ -97,37 +101,6 @@ impl Projection for FactsTable {
         }
         write(db, rows).await?;
         Ok(parked)
-    }
-}
-
-/// The events of a record that can be read.
-fn read(record: &Record, parked: &mut Vec<Parked>) -> Vec<Event> {
-    let events = record
-        .events
-        .iter()
-        .filter_map(|raw| match codec::decode(raw) {
-            Ok(event) => Some(event),
-            Err(DecodeError::UnknownType(_)) => {
-                parked.push(Parked::unknown_type(record, raw));
-                None
-            }
-            Err(DecodeError::Malformed(_)) => {
-                parked.push(Parked::malformed(record, raw));
-                None
-            }
-        });
-    events.collect()
-}
-
-/// An elder's facts after an event; none where there is no file, or none any more.
-pub fn after(facts: Option<Facts>, event: &Event, elder: ElderId) -> Option<Facts> {
-    match (facts, event) {
-        (_, Event::Registered(registered)) => Some(Facts::registered(registered)),
-        (_, Event::Erased { .. }) | (None, _) => None,
-        (Some(mut facts), event) => {
-            facts.apply(event, elder);
-            Some(facts)
-        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! are judged again, and their verdicts are recognised by their request ids. Without its tables it reads the log from its
 //! beginning; up to the last verdict on record nothing is judged anew.
 //!
-//! Progress: `first` is how far our own log is judged, `second` the last record that came of it.
+//! How far it has got is told by [`Examined`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use civic::{Doubt, ElderId, GeoPosition, LocalDay, Set, VisitResult};
 use eventlog::{Aggregate as _, CommandContext, Delivery, EventLog, Position, Record, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use proto::eldercare::visits::v1 as pb;
-use readmodel::reaction_request_id;
+use readmodel::{ActiveReader, ReaderFollower, reaction_request_id, run_reader};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgExecutor, PgPool, Row as _};
 use tier_policy::policy::Interval;
@@ -32,8 +32,8 @@ use crate::codec::purpose;
 use crate::elder_year::{Command, ElderYear, Event, Recorded};
 use crate::ledger::{Entry, Timeline};
 use crate::period::Period;
-use crate::progress::{Progress, ProgressFollower};
-use crate::reader::{self, Failed, HEARTBEAT};
+use crate::progress::Examined;
+use crate::reader::{Failed, HEARTBEAT};
 use crate::recording::LATEST_ARRIVAL;
 
 /// The reader's name: request ids rest on it.
@@ -61,43 +61,49 @@ pub struct Examiner {
     /// The time.
     pub clock: Clock,
     /// Tells how far it has got.
-    pub progress: ProgressFollower,
+    pub progress: ReaderFollower<Examined>,
 }
 
 impl Examiner {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let examiner = Arc::new(self);
-        reader::run(&examiner.pool, &examiner.progress, &shutdown, |conn| {
-            let examiner = Arc::clone(&examiner);
-            async move { examiner.lead(conn).await }
-        })
+        run_reader(
+            &examiner.pool,
+            "visits on_visit_recorded",
+            &shutdown,
+            || {},
+            |conn| {
+                let examiner = Arc::clone(&examiner);
+                async move { examiner.lead(conn).await }
+            },
+        )
         .await;
     }
 
     async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
         let stream = self.own.stream();
-        let (progress, judged) = match Progress::read(&mut conn, NAME).await? {
+        let (progress, judged) = match Examined::read(&mut conn).await? {
             Some(progress) => (progress, 0),
             None => {
                 let judged = readmodel::last_answered(self.own.as_ref(), NAME, stream)
                     .await
                     .map_err(|error| Failed::unwritten(&error))?;
                 // Verdicts of a chunk are written in any order: whatever is missing before the last one is judged again.
-                (Progress::default(), judged.saturating_sub(CHUNK as u64))
+                (Examined::default(), judged.saturating_sub(CHUNK as u64))
             }
         };
         let mut active = Active {
             examiner: self,
             conn,
             progress,
+            active: self.progress.active(),
             judged,
             timelines: HashMap::new(),
             remembered: 0,
             since: Instant::now(),
         };
-        self.progress.tell(progress);
-        let mut deliveries = self.own.subscribe(progress.first).await?;
+        let mut deliveries = self.own.subscribe(progress.judged).await?;
         loop {
             let next = tokio::time::timeout(HEARTBEAT, deliveries.next()).await;
             let Ok(next) = next else {
@@ -153,7 +159,9 @@ impl Examiner {
 struct Active<'a> {
     examiner: &'a Examiner,
     conn: PgConnection,
-    progress: Progress,
+    progress: Examined,
+    /// Tells of it.
+    active: ActiveReader<Examined>,
     /// Up to here verdicts were given before the tables were lost.
     judged: u64,
     timelines: HashMap<Uuid, Timeline>,
@@ -196,10 +204,10 @@ impl Active<'_> {
         let mut appended = self.append(&items, &verdicts).await?;
         let counts = self.counting(&items, &verdicts, confirmed).await?;
         appended = appended.max(self.meet_late(counts).await?);
-        self.progress.first = last;
-        self.progress.second = self.progress.second.max(appended);
+        self.progress.judged = last;
+        self.progress.appended = self.progress.appended.max(appended);
         self.commit(&items, &verdicts).await?;
-        self.examiner.progress.tell(self.progress);
+        self.active.tell(self.progress);
         Ok(())
     }
 
@@ -448,7 +456,7 @@ impl Active<'_> {
             .execute(&mut *tx)
             .await?;
         }
-        self.progress.write(&mut tx, NAME).await?;
+        self.progress.write(&mut tx).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! Keeps what every elder is owed on which days: when a fact is recorded or a policy published, the days of those concerned
 //! are laid out anew.
 //!
-//! Progress: `first` is how far facts are taken into account (the registry's log), `second` how far policies are (tiering's).
+//! How far it has got is told by [`LaidOut`].
 
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use civic::ElderId;
 use eventlog::Position;
-use readmodel::Follower;
+use readmodel::{Follower, ReaderFollower, run_reader, table_is_there};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tier_policy::policy::Interval;
 use tokio::time::Instant;
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::facts_table::{self, Kept};
 use crate::policies_table;
-use crate::progress::{Progress, ProgressFollower};
-use crate::reader::{self, Failed, HEARTBEAT};
+use crate::progress::LaidOut;
+use crate::reader::{Failed, HEARTBEAT};
 use crate::standing::{Span, Standings};
 
 /// The reader's name.
@@ -36,31 +36,38 @@ pub struct Keeper {
     /// Follows the policies.
     pub policies: Follower,
     /// Tells how far it has got.
-    pub progress: ProgressFollower,
+    pub progress: ReaderFollower<LaidOut>,
 }
 
 impl Keeper {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let keeper = Arc::new(self);
-        reader::run(&keeper.pool, &keeper.progress, &shutdown, |conn| {
-            let keeper = Arc::clone(&keeper);
-            async move { keeper.lead(conn).await }
-        })
+        run_reader(
+            &keeper.pool,
+            "visits standings",
+            &shutdown,
+            || {},
+            |conn| {
+                let keeper = Arc::clone(&keeper);
+                async move { keeper.lead(conn).await }
+            },
+        )
         .await;
     }
 
     async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
-        reader::table(&mut conn, &format!("{}.elder", facts_table::NAME)).await?;
-        reader::table(&mut conn, &format!("{}.policy", policies_table::NAME)).await?;
-        let mut progress = Progress::read(&mut conn, NAME).await?.unwrap_or_default();
-        let mut last_policy = progress.second;
+        table_is_there(&mut conn, &format!("{}.elder", facts_table::NAME)).await?;
+        table_is_there(&mut conn, &format!("{}.policy", policies_table::NAME)).await?;
+        let mut progress = LaidOut::read(&mut conn).await?.unwrap_or_default();
+        let active = self.progress.active();
+        let mut last_policy = progress.policies;
         let (published, _) = policies_table::all(&mut conn).await?;
         let mut standings = Standings::new(published);
         loop {
             let facts = checkpoint(&mut conn, facts_table::NAME).await?;
             let policies = checkpoint(&mut conn, policies_table::NAME).await?;
-            if policies > progress.second {
+            if policies > progress.policies {
                 let (published, last) = policies_table::all(&mut conn).await?;
                 if last > last_policy {
                     last_policy = last;
@@ -68,28 +75,28 @@ impl Keeper {
                     // Also of those who will be laid out by their facts in a moment: it does no harm.
                     all(&mut conn, &mut standings).await?;
                 }
-                progress.second = policies;
+                progress.policies = policies;
             }
-            let changed = facts_table::changed_after(&mut conn, progress.first, CHUNK).await?;
+            let changed = facts_table::changed_after(&mut conn, progress.facts, CHUNK).await?;
             let more = i64::try_from(changed.len()).is_ok_and(|changed| changed == CHUNK);
             let last = changed.last().map_or(0, |(_, kept)| kept.sequence);
-            progress.first = progress.first.max(last);
+            progress.facts = progress.facts.max(last);
             if !more {
                 // What comes after is about no elder's facts.
-                progress.first = progress.first.max(facts);
+                progress.facts = progress.facts.max(facts);
             }
             write(&mut conn, &mut standings, &changed, Some(progress)).await?;
-            self.progress.tell(progress);
+            active.tell(progress);
             if !more {
                 self.idle(&mut conn, progress).await?;
             }
         }
     }
 
-    async fn idle(&self, conn: &mut PgConnection, progress: Progress) -> Result<(), Failed> {
+    async fn idle(&self, conn: &mut PgConnection, progress: LaidOut) -> Result<(), Failed> {
         let deadline = Instant::now() + HEARTBEAT;
-        let facts = Position::new(self.facts.stream(), progress.first + 1);
-        let policies = Position::new(self.policies.stream(), progress.second + 1);
+        let facts = Position::new(self.facts.stream(), progress.facts + 1);
+        let policies = Position::new(self.policies.stream(), progress.policies + 1);
         tokio::select! {
             _ = self.facts.wait_for(&facts, deadline) => {}
             _ = self.policies.wait_for(&policies, deadline) => {}
@@ -128,7 +135,7 @@ async fn write(
     conn: &mut PgConnection,
     standings: &mut Standings,
     elders: &[(ElderId, Kept)],
-    progress: Option<Progress>,
+    progress: Option<LaidOut>,
 ) -> Result<(), Failed> {
     let ids: Vec<Uuid> = elders.iter().map(|(elder, _)| elder.as_uuid()).collect();
     let spans: Vec<(ElderId, Span)> = elders
@@ -147,7 +154,7 @@ async fn write(
         insert(&mut tx, &spans).await?;
     }
     if let Some(progress) = progress {
-        progress.write(&mut tx, NAME).await?;
+        progress.write(&mut tx).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -17,7 +17,6 @@ use vault::{DataKey, Sealed};
 
 use crate::book_table::{self, set, word};
 use crate::codec::{VisitTerm as _, purpose};
-use crate::reader::reaches;
 use crate::visiting;
 use crate::visitor::{self, Command, Profile, Visitor};
 use crate::visits::{Visits, beyond, broken, cut, day, within};
@@ -194,7 +193,7 @@ impl Visits {
         }
         let registered = async {
             let last = connections::last_sequence(self.registry.as_ref()).await;
-            reaches(&self.facts, last).await;
+            self.facts.reaches(last).await;
         };
         within(deadline, registered).await?;
         let known = crate::facts_table::of(&self.pool, elders)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use civic::{DivisionCode, LocalDay, VillageCode};
 use eventlog::{EventLog, Position, Repository};
-use readmodel::{DatabaseError, Follower};
+use readmodel::{DatabaseError, Follower, ReaderFollower};
 use service::{Clock, Deadline, RequestDigests, errors};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
@@ -16,8 +16,7 @@ use workbooks::Exports;
 
 use crate::elder_year::ElderYear;
 use crate::keys::Keys;
-use crate::progress::ProgressFollower;
-use crate::reader::reaches;
+use crate::progress::{Examined, LaidOut};
 use crate::standing::Standings;
 use crate::visiting::Visiting;
 use crate::visitor::Visitor;
@@ -43,8 +42,8 @@ pub(crate) struct Visits {
     pub(crate) cards: Follower,
     pub(crate) policies: Follower,
     pub(crate) book: Follower,
-    pub(crate) standings: ProgressFollower,
-    pub(crate) examined: ProgressFollower,
+    pub(crate) standings: ReaderFollower<LaidOut>,
+    pub(crate) examined: ReaderFollower<Examined>,
     pub(crate) digests: RequestDigests,
     /// The policies by which arriving records are judged, and up to which sequence of tiering's log they are known.
     pub(crate) rules: Arc<Mutex<(u64, Standings)>>,
@@ -73,7 +72,7 @@ impl Visits {
             .into_iter()
             .find(|follower| follower.stream() == position.stream);
         match follower {
-            Some(follower) => within(deadline, reaches(follower, position.sequence)).await,
+            Some(follower) => within(deadline, follower.reaches(position.sequence)).await,
             None => Ok(()),
         }
     }
@@ -89,11 +88,11 @@ impl Visits {
         };
         let waiting = async {
             if stream == self.registry.stream() {
-                let enough = |progress: &crate::progress::Progress| progress.first >= sequence;
+                let enough = |laid_out: &LaidOut| laid_out.facts >= sequence;
                 self.standings.wait_until(enough).await;
-                reaches(&self.cards, sequence).await;
+                self.cards.reaches(sequence).await;
             } else if stream == self.tiering.stream() {
-                let enough = |progress: &crate::progress::Progress| progress.second >= sequence;
+                let enough = |laid_out: &LaidOut| laid_out.policies >= sequence;
                 self.standings.wait_until(enough).await;
             } else {
                 self.examined_up_to(sequence).await;
@@ -104,9 +103,9 @@ impl Visits {
 
     /// Waits until records up to a sequence are judged, and what came of it can be read.
     pub(crate) async fn examined_up_to(&self, sequence: u64) {
-        let enough = |progress: &crate::progress::Progress| progress.first >= sequence;
+        let enough = |examined: &Examined| examined.judged >= sequence;
         let examined = self.examined.wait_until(enough).await;
-        reaches(&self.book, sequence.max(examined.second)).await;
+        self.book.reaches(sequence.max(examined.appended)).await;
     }
 }
 

@@ -2,9 +2,8 @@
 
 use civic::LocalDay;
 use eventlog::Position;
-use tokio::time::Instant;
 
-use super::{Active, CHUNK, Evaluator, FOREVER, Failed, Judged};
+use super::{Active, CHUNK, Evaluator, Failed, Judged};
 use crate::holds_from::assign;
 use crate::tier_decisions::{Cause, Evaluated};
 use crate::today_table::{self, Due, Today};
@@ -15,12 +14,7 @@ impl Active<'_> {
         let Evaluator {
             registry, facts, ..
         } = self.evaluator;
-        let tip = Position::new(registry.stream(), registry.last_sequence().await?);
-        while facts
-            .wait_for(&tip, Instant::now() + FOREVER)
-            .await
-            .is_err()
-        {}
+        facts.catches_up(registry.as_ref()).await?;
         Ok(())
     }
 
