@@ -119,10 +119,16 @@ impl<R: Reached> ReaderFollower<R> {
         }
     }
 
-    /// For the active reader, which tells its steps by this.
+    /// For the active reader, which tells its steps by this; `from` is where it starts, if others may go by that.
+    ///
+    /// Without it nobody would learn how far an idle reader is: there may be no step to tell of for days.
     #[must_use]
-    pub fn active(&self) -> ActiveReader<R> {
-        ActiveReader(self.clone())
+    pub fn active(&self, from: Option<R>) -> ActiveReader<R> {
+        let active = ActiveReader(self.clone());
+        if let Some(from) = from {
+            active.tell(from);
+        }
+        active
     }
 }
 

@@ -134,12 +134,9 @@ impl Evaluator {
             recent: HashMap::new(),
             recorded_before: progress.day,
             progress,
-            active: self.progress.active(),
+            active: self.progress.active(progress.begun.then_some(progress)),
         };
         active.load_policies(progress.day).await?;
-        if active.progress.begun {
-            active.active.tell(active.progress);
-        }
         loop {
             active.step().await?;
         }

@@ -97,7 +97,7 @@ impl Examiner {
             examiner: self,
             conn,
             progress,
-            active: self.progress.active(),
+            active: self.progress.active(Some(progress)),
             judged,
             timelines: HashMap::new(),
             remembered: 0,

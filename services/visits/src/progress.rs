@@ -71,8 +71,9 @@ impl Reached for LaidOut {
 
 #[async_trait]
 impl Reached for Examined {
+    /// Before the first record of an empty log there is no row, and nothing to wait for either.
     async fn told(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
-        Self::read(pool).await
+        Ok(Some(Self::read(pool).await?.unwrap_or_default()))
     }
 }
 

@@ -60,7 +60,7 @@ impl Keeper {
         table_is_there(&mut conn, &format!("{}.elder", facts_table::NAME)).await?;
         table_is_there(&mut conn, &format!("{}.policy", policies_table::NAME)).await?;
         let mut progress = LaidOut::read(&mut conn).await?.unwrap_or_default();
-        let active = self.progress.active();
+        let active = self.progress.active(Some(progress));
         let mut last_policy = progress.policies;
         let (published, _) = policies_table::all(&mut conn).await?;
         let mut standings = Standings::new(published);
