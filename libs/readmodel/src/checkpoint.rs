@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgExecutor, PgPool, Row};
 
 use crate::failure::Error;
 use crate::projection::{Projection, ddl_digest};
@@ -42,6 +42,28 @@ pub async fn migrate(pool: &PgPool) -> Result<(), Error> {
     let outcome = migrator.run(&alone).await;
     alone.close().await;
     Ok(outcome?)
+}
+
+/// How far projections have got, in the order in which they are asked for; 0 for one that has not begun.
+///
+/// # Errors
+/// The database's.
+pub async fn checkpoints<const N: usize>(
+    db: impl PgExecutor<'_>,
+    projections: [&str; N],
+) -> Result<[u64; N], sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT coalesce(c.sequence, 0) FROM unnest($1::text[]) WITH ORDINALITY AS asked (projection, place) \
+         LEFT JOIN readmodel.checkpoint c USING (projection) ORDER BY asked.place",
+    )
+    .bind(projections.as_slice())
+    .fetch_all(db)
+    .await?;
+    let mut sequences = [0; N];
+    for (sequence, row) in sequences.iter_mut().zip(rows) {
+        *sequence = row.try_get::<i64, _>(0)?.cast_unsigned();
+    }
+    Ok(sequences)
 }
 
 /// A connection outside the pool, made so that the death of either end is noticed in seconds.

@@ -77,7 +77,7 @@ mod fold;
 mod settings;
 mod telemetry;
 
-pub use checkpoint::migrate;
+pub use checkpoint::{checkpoints, migrate};
 pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
 pub use failure::{ApplyError, DatabaseError, Error};
 pub use follower::{Follower, WaitError};

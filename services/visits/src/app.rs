@@ -99,6 +99,11 @@ impl Application for App {
                 closed(&visits).await;
                 let own = connections::last_sequence(visits.own.as_ref()).await;
                 visits.book.reaches(own).await;
+                let today = visits.today();
+                visits
+                    .standings
+                    .wait_until(|kept| kept.book >= own && kept.day >= Some(today))
+                    .await;
             };
             given_up.run_until_cancelled(settling).await;
         })
@@ -243,6 +248,8 @@ fn keeper(visits: &Visits) -> Keeper {
         pool: visits.pool.clone(),
         facts: visits.facts.clone(),
         policies: visits.policies.clone(),
+        book: visits.book.clone(),
+        clock: visits.clock.clone(),
         progress: visits.standings.clone(),
     }
 }

@@ -30,11 +30,12 @@ impl Projection for BookTable {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn ddl(&self) -> &'static str {
-        // What is personal stays sealed. `counted_at` is when a record began to count, NULL while it does not.
+        // What is personal stays sealed. `counted_at` is when a record began to count, NULL while it does not; `changed` is
+        // the sequence that changed the row last.
         "CREATE TABLE visitor (
             visitor_id uuid PRIMARY KEY,
             kind integer NOT NULL,
@@ -77,7 +78,8 @@ impl Projection for BookTable {
             doubts integer NOT NULL,
             decision smallint NOT NULL,
             counted_at timestamptz,
-            sequence bigint NOT NULL
+            sequence bigint NOT NULL,
+            changed bigint NOT NULL
         );
         CREATE TABLE year (
             elder_id uuid NOT NULL,
@@ -118,6 +120,7 @@ impl Projection for BookTable {
         CREATE INDEX record_counted ON record (elder_id, day) WHERE counted_at IS NOT NULL;
         CREATE INDEX record_elder ON record (elder_id, start_at DESC);
         CREATE INDEX record_visitor ON record (visitor_id, day);
+        CREATE INDEX record_changed ON record (changed);
         CREATE INDEX record_doubtful ON record (sequence, record_id) WHERE doubts <> 0;
         CREATE INDEX missed_period ON missed (weekly, first_day, elder_id);
         CREATE INDEX referral_village ON referral (village, sequence);"

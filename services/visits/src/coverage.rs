@@ -1,14 +1,16 @@
 //! The coverage of a month: how many of the elders in scope were visited, by division, and who they are.
 
-use civic::{CalendarMonth, DivisionCode, DivisionLevel, ElderId};
+use civic::{CalendarMonth, DivisionCode, DivisionLevel, ElderId, LocalDay};
 use elders::codec::write_day;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access};
+use service::{Caller, Deadline, access};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::visits::{Visits, beyond, broken, cut};
+use crate::progress::LaidOut;
+use crate::visits::{self, Visits, beyond, broken, cut, within};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -22,11 +24,17 @@ pub(crate) struct Filter {
 }
 
 /// Elders in scope on a day, with whether they were visited in the month. Bound: $1 village from, $2 village to, $3 day,
-/// $4 first day of the month, $5 last day.
+/// $4 first day of the month.
 const IN_SCOPE: &str = "SELECT s.elder_id, s.village, v.elder_id IS NOT NULL AS visited FROM visits_kept.span s \
-     LEFT JOIN (SELECT DISTINCT elder_id FROM visits_book.record WHERE counted_at IS NOT NULL AND day BETWEEN $4 AND $5) v \
-     ON v.elder_id = s.elder_id \
+     LEFT JOIN visits_kept.visited v ON v.elder_id = s.elder_id AND v.month = $4 \
      WHERE s.village >= $1 AND s.village < $2 AND s.from_day <= $3 AND s.until_day > $3";
+
+/// The figures as they are kept, each with the day that they are of. Bound: $1 village from, $2 village to, $3 first day of
+/// the month, $4 digits of the divisions that they are added up for. A month that is not counted has no rows, one without
+/// elders has one row of nothing.
+const KEPT: &str = "SELECT left(c.village, $4), sum(c.in_scope), sum(c.visited), m.on_day FROM visits_kept.counted_month m \
+     LEFT JOIN visits_kept.coverage c ON c.month = m.month AND c.village >= $1 AND c.village < $2 AND c.in_scope > 0 \
+     WHERE m.month = $3 GROUP BY 1, 4 ORDER BY 1";
 
 impl Visits {
     /// The figures, a page of elders, and the cursor of the next page.
@@ -36,8 +44,10 @@ impl Visits {
         filter: &Filter,
         after: Option<Uuid>,
         size: u32,
+        deadline: Deadline,
     ) -> Result<(pb::GetCoverageResponse, Option<Uuid>), Status> {
         caller.may_here(&filter.division)?;
+        self.day_is_counted(deadline).await?;
         let mut response = self.figures(filter).await.map_err(broken)?;
         let Some(visited) = filter.visited else {
             return Ok((response, None));
@@ -53,37 +63,52 @@ impl Visits {
         Ok((response, next))
     }
 
+    /// Waits until the current month is counted as of today: the clock may just have struck midnight.
+    async fn day_is_counted(&self, deadline: Deadline) -> Result<(), Status> {
+        let today = self.today();
+        let counted = |kept: &LaidOut| kept.day.is_none_or(|day| day >= today);
+        let waiting = async {
+            self.standings.wait_until(counted).await;
+        };
+        within(deadline, waiting).await
+    }
+
     async fn figures(&self, filter: &Filter) -> Result<pb::GetCoverageResponse, sqlx::Error> {
-        let on = self.day_of(filter.month.last_day());
         let digits = filter.by.map_or(0, DivisionLevel::digits);
+        let digits = i32::try_from(digits).unwrap_or_default();
+        let kept = sqlx::query(KEPT)
+            .bind(filter.division.as_str())
+            .bind(beyond(&filter.division))
+            .bind(filter.month.first_day().date())
+            .bind(digits)
+            .fetch_all(&self.pool)
+            .await?;
+        let Some(first) = kept.first() else {
+            return self.counted_now(filter, digits).await;
+        };
+        let on = visits::day(first.try_get(3)?)?;
+        summed(filter, on, &kept)
+    }
+
+    /// Counts a month that is not kept, such as one long past.
+    async fn counted_now(
+        &self,
+        filter: &Filter,
+        digits: i32,
+    ) -> Result<pb::GetCoverageResponse, sqlx::Error> {
+        let on = self.day_of(filter.month.last_day());
         let statement = format!(
-            "SELECT left(village, $6), count(*), count(*) FILTER (WHERE visited) FROM ({IN_SCOPE}) AS elders GROUP BY 1 ORDER BY 1"
+            "SELECT left(village, $5), count(*), count(*) FILTER (WHERE visited) FROM ({IN_SCOPE}) AS elders GROUP BY 1 ORDER BY 1"
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
             .bind(beyond(&filter.division))
             .bind(on.date())
             .bind(filter.month.first_day().date())
-            .bind(filter.month.last_day().date())
-            .bind(i32::try_from(digits).unwrap_or_default())
+            .bind(digits)
             .fetch_all(&self.pool)
             .await?;
-        let (mut all, mut all_visited) = (0, 0);
-        let mut divisions = Vec::new();
-        for row in rows {
-            let (in_scope, visited): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-            all += in_scope;
-            all_visited += visited;
-            if filter.by.is_some() {
-                divisions.push(coverage(row.try_get(0)?, in_scope, visited));
-            }
-        }
-        Ok(pb::GetCoverageResponse {
-            on: Some(write_day(on)),
-            total: Some(coverage(filter.division.to_string(), all, all_visited)),
-            divisions,
-            ..Default::default()
-        })
+        summed(filter, on, &rows)
     }
 
     async fn elders_behind(
@@ -94,15 +119,14 @@ impl Visits {
         size: u32,
     ) -> Result<Vec<pb::CoverageElder>, sqlx::Error> {
         let statement = format!(
-            "SELECT elder_id, village FROM ({IN_SCOPE}) AS elders WHERE visited = $6 \
-             AND ($7::uuid IS NULL OR elder_id > $7) ORDER BY elder_id LIMIT $8"
+            "SELECT elder_id, village FROM ({IN_SCOPE}) AS elders WHERE visited = $5 \
+             AND ($6::uuid IS NULL OR elder_id > $6) ORDER BY elder_id LIMIT $7"
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
             .bind(beyond(&filter.division))
             .bind(self.day_of(filter.month.last_day()).date())
             .bind(filter.month.first_day().date())
-            .bind(filter.month.last_day().date())
             .bind(visited)
             .bind(after)
             .bind(i64::from(size) + 1)
@@ -118,6 +142,33 @@ impl Visits {
             })
             .collect()
     }
+}
+
+/// Adds up rows of a division's beginning, elders in scope, and those visited.
+fn summed(
+    filter: &Filter,
+    on: LocalDay,
+    rows: &[PgRow],
+) -> Result<pb::GetCoverageResponse, sqlx::Error> {
+    let (mut all, mut all_visited) = (0, 0);
+    let mut divisions = Vec::new();
+    for row in rows {
+        let Some(code) = row.try_get::<Option<String>, _>(0)? else {
+            continue;
+        };
+        let (in_scope, visited): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+        all += in_scope;
+        all_visited += visited;
+        if filter.by.is_some() {
+            divisions.push(coverage(code, in_scope, visited));
+        }
+    }
+    Ok(pb::GetCoverageResponse {
+        on: Some(write_day(on)),
+        total: Some(coverage(filter.division.to_string(), all, all_visited)),
+        divisions,
+        ..Default::default()
+    })
 }
 
 fn coverage(division_code: String, in_scope: i64, visited: i64) -> pb::Coverage {

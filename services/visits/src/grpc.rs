@@ -436,7 +436,7 @@ impl VisitService for VisitsFace {
         let after = asked.page.after.as_deref().and_then(id_of);
         let (mut response, next) = self
             .visits
-            .coverage(&caller, &asked.filter, after, asked.page.size)
+            .coverage(&caller, &asked.filter, after, asked.page.size, deadline)
             .await?;
         if let Some(next) = next {
             response.next_page_token = asked.list.token(next.as_bytes());

@@ -7,7 +7,7 @@
 //! - [`period`], [`standing`]: in which periods visits are owed, and to whom.
 //! - [`facts_table`], [`cards_table`], [`policies_table`], [`book_table`]: the read models of the registry's log, of tiering's,
 //!   and of our own.
-//! - [`standings_kept`]: who is owed what on which days; [`on_visit_recorded`]: the examiner; [`closing`]: the end of weeks
+//! - [`standings_kept`]: who is owed what on which days, and with it the figures of coverage (`coverage_kept`); [`on_visit_recorded`]: the examiner; [`closing`]: the end of weeks
 //!   and months. All three tell their [`progress`].
 //! - `plan_draft`, `planning`: how a week's plan is made; `plans`, `worklist`: what is asked of it.
 //! - `annex2`, `exports`: the record sheets on paper.
@@ -40,6 +40,7 @@ mod visitor_rows;
 mod year_rows;
 
 pub mod closing;
+mod coverage_kept;
 pub mod on_visit_recorded;
 pub mod progress;
 mod reader;

@@ -38,28 +38,33 @@ struct Change {
     doubts: Set<Doubt>,
     decision: i16,
     decided_at: Option<DateTime<Utc>>,
+    /// The sequence of the last change.
+    sequence: u64,
 }
 
 impl RecordRows {
     pub(crate) fn fold(&mut self, record: &Record, event: &Event) {
-        let at = record.metadata.time;
+        let (at, sequence) = (record.metadata.time, record.sequence);
         match event {
             Event::Recorded(recorded) => {
                 let row = Row {
                     recorded: (**recorded).clone(),
                     arrived: at,
-                    sequence: record.sequence,
-                    change: Change::default(),
+                    sequence,
+                    change: Change {
+                        sequence,
+                        ..Change::default()
+                    },
                 };
                 // As across batches, the first stays.
                 self.new.entry(recorded.record).or_insert(row);
             }
             Event::Doubted { record, doubts } => {
-                let change = self.change(*record);
+                let change = self.change(*record, sequence);
                 change.doubts = change.doubts.union(*doubts);
             }
-            Event::Confirmed { record } => self.change(*record).decide(CONFIRMED, at),
-            Event::Rejected { record } => self.change(*record).decide(REJECTED, at),
+            Event::Confirmed { record } => self.change(*record, sequence).decide(CONFIRMED, at),
+            Event::Rejected { record } => self.change(*record, sequence).decide(REJECTED, at),
             Event::DutyMet { .. }
             | Event::Missed(_)
             | Event::ReferralOpened { .. }
@@ -73,11 +78,13 @@ impl RecordRows {
         self.new.get(&record).map(|row| &row.recorded)
     }
 
-    fn change(&mut self, record: Uuid) -> &mut Change {
-        match self.new.get_mut(&record) {
+    fn change(&mut self, record: Uuid, sequence: u64) -> &mut Change {
+        let change = match self.new.get_mut(&record) {
             Some(row) => &mut row.change,
             None => self.changed.entry(record).or_default(),
-        }
+        };
+        change.sequence = sequence;
+        change
     }
 
     pub(crate) async fn write(self, db: &mut PgConnection) -> Result<(), ApplyError> {
@@ -124,13 +131,15 @@ async fn insert(db: &mut PgConnection, rows: Vec<Row>) -> Result<(), ApplyError>
     let decisions: Vec<i16> = rows.iter().map(|row| row.change.decision).collect();
     let counted: Vec<Option<DateTime<Utc>>> = rows.iter().map(Row::counted_at).collect();
     let sequences: Vec<i64> = rows.iter().map(|row| row.sequence.cast_signed()).collect();
+    let changes = rows.iter().map(|row| row.change.sequence.cast_signed());
+    let changes: Vec<i64> = changes.collect();
     // A record's id that was used again for another elder is no second record: the first one stays.
     sqlx::query(
         "INSERT INTO record (record_id, elder_id, visitor_id, mode, result, start_at, end_at, day, services, signed, \
-                             check_in, remarks, village, arrived_at, doubts, decision, counted_at, sequence) \
+                             check_in, remarks, village, arrived_at, doubts, decision, counted_at, sequence, changed) \
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::timestamptz[], \
                               $7::timestamptz[], $8::date[], $9::integer[], $10::boolean[], $11::bytea[], $12::bytea[], \
-                              $13::text[], $14::timestamptz[], $15::integer[], $16::smallint[], $17::timestamptz[], $18::bigint[]) \
+                              $13::text[], $14::timestamptz[], $15::integer[], $16::smallint[], $17::timestamptz[], $18::bigint[], $19::bigint[]) \
          ON CONFLICT (record_id) DO NOTHING",
     )
     .bind(id(|row| row.recorded.record))
@@ -157,6 +166,7 @@ async fn insert(db: &mut PgConnection, rows: Vec<Row>) -> Result<(), ApplyError>
     .bind(&decisions)
     .bind(&counted)
     .bind(&sequences)
+    .bind(&changes)
     .execute(db)
     .await?;
     Ok(())
@@ -171,10 +181,13 @@ async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result
     let decisions: Vec<i16> = changed.values().map(|change| change.decision).collect();
     let decided = changed.values().map(|change| change.decided_at);
     let decided: Vec<Option<DateTime<Utc>>> = decided.collect();
+    let sequences = changed.values().map(|change| change.sequence.cast_signed());
+    let sequences: Vec<i64> = sequences.collect();
     // The first decision holds; only who was met was visited.
     sqlx::query(
         "UPDATE record SET \
              doubts = record.doubts | changed.doubts, \
+             changed = changed.sequence, \
              decision = CASE WHEN record.decision = 0 THEN changed.decision ELSE record.decision END, \
              counted_at = CASE \
                  WHEN record.result <> $5 THEN NULL \
@@ -182,8 +195,8 @@ async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result
                  WHEN changed.decision = 1 THEN changed.decided_at \
                  WHEN changed.decision = 2 OR record.doubts | changed.doubts <> 0 THEN NULL \
                  ELSE record.counted_at END \
-         FROM unnest($1::uuid[], $2::integer[], $3::smallint[], $4::timestamptz[]) \
-             AS changed (record_id, doubts, decision, decided_at) \
+         FROM unnest($1::uuid[], $2::integer[], $3::smallint[], $4::timestamptz[], $6::bigint[]) \
+             AS changed (record_id, doubts, decision, decided_at, sequence) \
          WHERE record.record_id = changed.record_id",
     )
     .bind(&records)
@@ -191,6 +204,7 @@ async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result
     .bind(&decisions)
     .bind(&decided)
     .bind(place(VisitResult::Met))
+    .bind(&sequences)
     .execute(db)
     .await?;
     Ok(())

@@ -1,33 +1,43 @@
 //! Keeps what every elder is owed on which days: when a fact is recorded or a policy published, the days of those concerned
-//! are laid out anew.
+//! are laid out anew. With that, and with what our own log says of records, go the figures of coverage
+//! ([`crate::coverage_kept`]).
 //!
 //! How far it has got is told by [`LaidOut`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use civic::ElderId;
 use eventlog::Position;
-use readmodel::{Follower, ReaderFollower, run_reader, table_is_there};
+use readmodel::{
+    ActiveReader, Follower, ReaderFollower, checkpoints, run_reader, table_is_there,
+};
+use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tier_policy::policy::Interval;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::coverage_kept::{self, Contribution};
 use crate::facts_table::{self, Kept};
-use crate::policies_table;
 use crate::progress::LaidOut;
 use crate::reader::{Failed, HEARTBEAT};
 use crate::standing::{Span, Standings};
+use crate::{book_table, policies_table};
 
 /// The reader's name.
 pub const NAME: &str = "standings";
 /// How many elders are laid out in one transaction.
 const CHUNK: i64 = 1_000;
+/// How many records are counted in one transaction.
+const RECORDS: i64 = 10_000;
+/// How long records are left to gather: they come by the thousand, and nobody looks at coverage as often.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// What it works with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Keeper {
     /// The database.
     pub pool: PgPool,
@@ -35,6 +45,10 @@ pub struct Keeper {
     pub facts: Follower,
     /// Follows the policies.
     pub policies: Follower,
+    /// Follows the read model of our own log.
+    pub book: Follower,
+    /// The time.
+    pub clock: Clock,
     /// Tells how far it has got.
     pub progress: ReaderFollower<LaidOut>,
 }
@@ -57,49 +71,45 @@ impl Keeper {
     }
 
     async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
-        table_is_there(&mut conn, &format!("{}.elder", facts_table::NAME)).await?;
-        table_is_there(&mut conn, &format!("{}.policy", policies_table::NAME)).await?;
-        let mut progress = LaidOut::read(&mut conn).await?.unwrap_or_default();
-        let active = self.progress.active(Some(progress));
-        let mut last_policy = progress.policies;
-        let (published, _) = policies_table::all(&mut conn).await?;
-        let mut standings = Standings::new(published);
+        for (schema, table) in [
+            (facts_table::NAME, "elder"),
+            (policies_table::NAME, "policy"),
+            (book_table::NAME, "record"),
+        ] {
+            table_is_there(&mut conn, &format!("{schema}.{table}")).await?;
+        }
+        let progress = match LaidOut::read(&mut conn).await? {
+            Some(progress) => progress,
+            None => begin(&mut conn).await?,
+        };
+        let mut active = Active {
+            keeper: self,
+            conn,
+            progress,
+            active: self.progress.active(Some(progress)),
+            last_policy: 0,
+            standings: Standings::default(),
+        };
+        active.refresh_policies(progress.policies).await?;
         loop {
-            let facts = checkpoint(&mut conn, facts_table::NAME).await?;
-            let policies = checkpoint(&mut conn, policies_table::NAME).await?;
-            if policies > progress.policies {
-                let (published, last) = policies_table::all(&mut conn).await?;
-                if last > last_policy {
-                    last_policy = last;
-                    standings = Standings::new(published);
-                    // Also of those who will be laid out by their facts in a moment: it does no harm.
-                    all(&mut conn, &mut standings).await?;
-                }
-                progress.policies = policies;
-            }
-            let changed = facts_table::changed_after(&mut conn, progress.facts, CHUNK).await?;
-            let more = i64::try_from(changed.len()).is_ok_and(|changed| changed == CHUNK);
-            let last = changed.last().map_or(0, |(_, kept)| kept.sequence);
-            progress.facts = progress.facts.max(last);
-            if !more {
-                // What comes after is about no elder's facts.
-                progress.facts = progress.facts.max(facts);
-            }
-            write(&mut conn, &mut standings, &changed, Some(progress)).await?;
-            active.tell(progress);
-            if !more {
-                self.idle(&mut conn, progress).await?;
+            if !active.step().await? {
+                self.idle(&mut active.conn, active.progress).await?;
             }
         }
     }
 
+    /// Waits for something to change.
     async fn idle(&self, conn: &mut PgConnection, progress: LaidOut) -> Result<(), Failed> {
         let deadline = Instant::now() + HEARTBEAT;
         let facts = Position::new(self.facts.stream(), progress.facts + 1);
         let policies = Position::new(self.policies.stream(), progress.policies + 1);
+        let book = Position::new(self.book.stream(), progress.book + 1);
+        let midnight = progress.day.unwrap_or_else(|| self.clock.today()).end();
         tokio::select! {
             _ = self.facts.wait_for(&facts, deadline) => {}
             _ = self.policies.wait_for(&policies, deadline) => {}
+            _ = self.book.wait_for(&book, deadline) => tokio::time::sleep(GATHER).await,
+            () = self.clock.sleep_until(midnight) => {}
         }
         if Instant::now() >= deadline {
             conn.ping().await?;
@@ -108,55 +118,135 @@ impl Keeper {
     }
 }
 
-async fn checkpoint(conn: &mut PgConnection, projection: &str) -> Result<u64, Failed> {
-    let sequence: Option<i64> =
-        sqlx::query_scalar("SELECT sequence FROM readmodel.checkpoint WHERE projection = $1")
-            .bind(projection)
-            .fetch_optional(conn)
-            .await?;
-    Ok(sequence.unwrap_or_default().cast_unsigned())
+/// Forgets what there is, to lay everybody out from the beginning.
+async fn begin(conn: &mut PgConnection) -> Result<LaidOut, sqlx::Error> {
+    let mut tx = conn.begin().await?;
+    sqlx::query("DELETE FROM visits_kept.span")
+        .execute(&mut *tx)
+        .await?;
+    coverage_kept::clear(&mut tx).await?;
+    tx.commit().await?;
+    Ok(LaidOut::default())
 }
 
-/// Lays everybody out anew.
-async fn all(conn: &mut PgConnection, standings: &mut Standings) -> Result<(), Failed> {
-    let mut after = None;
-    loop {
-        let page = facts_table::page(&mut *conn, after, CHUNK).await?;
-        let Some((last, _)) = page.last() else {
+/// The active keeper.
+struct Active<'a> {
+    keeper: &'a Keeper,
+    conn: PgConnection,
+    progress: LaidOut,
+    /// Tells of it.
+    active: ActiveReader<LaidOut>,
+    /// The last publication that the standings rest on.
+    last_policy: u64,
+    standings: Standings,
+}
+
+impl Active<'_> {
+    /// Takes in what has changed, up to a size; whether there is more.
+    async fn step(&mut self) -> Result<bool, Failed> {
+        let names = [facts_table::NAME, policies_table::NAME, book_table::NAME];
+        let [facts, policies, book] = checkpoints(&mut self.conn, names).await?;
+        let today = self.keeper.clock.today();
+        if policies > self.progress.policies {
+            self.refresh_policies(self.last_policy).await?;
+            self.progress.policies = policies;
+        }
+        let changed =
+            facts_table::changed_after(&mut self.conn, self.progress.facts, CHUNK).await?;
+        let mut more = i64::try_from(changed.len()).is_ok_and(|changed| changed == CHUNK);
+        let last = changed.last().map_or(0, |(_, kept)| kept.sequence);
+        let mut progress = self.progress;
+        progress.facts = progress.facts.max(last);
+        if !more {
+            // What comes after is about no elder's facts.
+            progress.facts = progress.facts.max(facts);
+        }
+        let spans = spans(&mut self.standings, &changed);
+        let mut tx = self.conn.begin().await?;
+        write(&mut tx, &changed, &spans, progress.day.is_some()).await?;
+        if book > progress.book {
+            let (reached, full) =
+                coverage_kept::take_in_records(&mut tx, progress.book, RECORDS).await?;
+            progress.book = if full { reached } else { reached.max(book) };
+            more |= full;
+        }
+        if !more && progress.day != Some(today) {
+            coverage_kept::count(&mut tx, today).await?;
+            progress.day = Some(today);
+        }
+        progress.write(&mut tx).await?;
+        tx.commit().await?;
+        self.progress = progress;
+        self.active.tell(progress);
+        Ok(more)
+    }
+
+    /// Judges by the policies as they are published by now, and lays everybody out anew if there are others than those up to
+    /// a publication.
+    async fn refresh_policies(&mut self, known: u64) -> Result<(), Failed> {
+        let (published, last) = policies_table::all(&mut self.conn).await?;
+        if last > self.last_policy {
+            self.standings = Standings::new(published);
+            self.last_policy = last;
+        }
+        // At the very first nobody is laid out yet.
+        if last <= known || self.progress.facts == 0 {
             return Ok(());
-        };
-        after = Some(*last);
-        write(conn, standings, &page, None).await?;
+        }
+        // Everybody at once is counted faster than one after the other.
+        coverage_kept::suspend(&mut self.conn).await?;
+        self.progress.day = None;
+        let mut after = None;
+        loop {
+            let page = facts_table::page(&mut self.conn, after, CHUNK).await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            let spans = spans(&mut self.standings, &page);
+            let mut tx = self.conn.begin().await?;
+            write(&mut tx, &page, &spans, false).await?;
+            tx.commit().await?;
+        }
     }
 }
 
-/// Lays elders out anew, and says so in the same transaction.
-async fn write(
-    conn: &mut PgConnection,
-    standings: &mut Standings,
-    elders: &[(ElderId, Kept)],
-    progress: Option<LaidOut>,
-) -> Result<(), Failed> {
-    let ids: Vec<Uuid> = elders.iter().map(|(elder, _)| elder.as_uuid()).collect();
-    let spans: Vec<(ElderId, Span)> = elders
+/// What elders are owed.
+fn spans(standings: &mut Standings, elders: &[(ElderId, Kept)]) -> Vec<(ElderId, Span)> {
+    elders
         .iter()
         .filter_map(|(elder, kept)| Some((*elder, standings.spans(kept.facts.as_ref()?))))
         .flat_map(|(elder, spans)| spans.into_iter().map(move |span| (elder, span)))
-        .collect();
-    let mut tx = conn.begin().await?;
-    if !ids.is_empty() {
-        sqlx::query("DELETE FROM visits_kept.span WHERE elder_id = ANY($1)")
-            .bind(&ids)
-            .execute(&mut *tx)
-            .await?;
+        .collect()
+}
+
+/// Lays elders out anew, and moves the figures of coverage where these are counted.
+async fn write(
+    db: &mut PgConnection,
+    elders: &[(ElderId, Kept)],
+    spans: &[(ElderId, Span)],
+    counted: bool,
+) -> Result<(), sqlx::Error> {
+    if elders.is_empty() {
+        return Ok(());
     }
+    let ids: Vec<Uuid> = elders.iter().map(|(elder, _)| elder.as_uuid()).collect();
+    let before = if counted {
+        Some(Contribution::of(db, &ids).await?)
+    } else {
+        None
+    };
+    sqlx::query("DELETE FROM visits_kept.span WHERE elder_id = ANY($1)")
+        .bind(&ids)
+        .execute(&mut *db)
+        .await?;
     if !spans.is_empty() {
-        insert(&mut tx, &spans).await?;
+        insert(db, spans).await?;
     }
-    if let Some(progress) = progress {
-        progress.write(&mut tx).await?;
+    if let Some(before) = before {
+        let now = Contribution::of(db, &ids).await?;
+        before.becomes(db, now).await?;
     }
-    tx.commit().await?;
     Ok(())
 }
 

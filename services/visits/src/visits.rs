@@ -95,17 +95,21 @@ impl Visits {
                 let enough = |laid_out: &LaidOut| laid_out.policies >= sequence;
                 self.standings.wait_until(enough).await;
             } else {
-                self.examined_up_to(sequence).await;
+                let written = self.examined_up_to(sequence).await;
+                let enough = |laid_out: &LaidOut| laid_out.book >= written;
+                self.standings.wait_until(enough).await;
             }
         };
         within(deadline, waiting).await
     }
 
-    /// Waits until records up to a sequence are judged, and what came of it can be read.
-    pub(crate) async fn examined_up_to(&self, sequence: u64) {
+    /// Waits until records up to a sequence are judged, and what came of it can be read: up to the sequence that is answered.
+    pub(crate) async fn examined_up_to(&self, sequence: u64) -> u64 {
         let enough = |examined: &Examined| examined.judged >= sequence;
         let examined = self.examined.wait_until(enough).await;
-        self.book.reaches(sequence.max(examined.appended)).await;
+        let written = sequence.max(examined.appended);
+        self.book.reaches(written).await;
+        written
     }
 }
 

@@ -1,0 +1,207 @@
+//! Keeps the figures of coverage by villages and months as standings and records change, so that they need not be counted
+//! when they are asked for.
+//!
+//! Rule: section 3, "Coverage". One reader alone writes these tables ([`crate::standings_kept`]), in the transaction of
+//! what changes the figures.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use civic::{CalendarMonth, LocalDay};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use uuid::Uuid;
+
+use crate::book_table;
+
+/// How many months before the current one are counted from the start.
+const MONTHS_BEFORE: usize = 12;
+
+/// What some elders add to the figures: by month and village, how many are in scope, and how many were visited.
+#[derive(Debug, Default)]
+pub(crate) struct Contribution(BTreeMap<(NaiveDate, String), (i64, i64)>);
+
+impl Contribution {
+    /// What these elders add as the tables stand.
+    pub(crate) async fn of(db: &mut PgConnection, elders: &[Uuid]) -> Result<Self, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT m.month, s.village, count(*), count(v.elder_id) FROM visits_kept.span s \
+             JOIN visits_kept.counted_month m ON s.from_day <= m.on_day AND s.until_day > m.on_day \
+             LEFT JOIN visits_kept.visited v ON v.elder_id = s.elder_id AND v.month = m.month \
+             WHERE s.elder_id = ANY($1) GROUP BY 1, 2",
+        )
+        .bind(elders)
+        .fetch_all(db)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let place = (row.try_get(0)?, row.try_get(1)?);
+                Ok((place, (row.try_get(2)?, row.try_get(3)?)))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Moves the figures by what the same elders add now instead.
+    pub(crate) async fn becomes(
+        self,
+        db: &mut PgConnection,
+        now: Self,
+    ) -> Result<(), sqlx::Error> {
+        let mut moved = now.0;
+        for (place, (in_scope, visited)) in self.0 {
+            let figures = moved.entry(place).or_default();
+            figures.0 -= in_scope;
+            figures.1 -= visited;
+        }
+        moved.retain(|_, figures| *figures != (0, 0));
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let months: Vec<NaiveDate> = moved.keys().map(|(month, _)| *month).collect();
+        let villages: Vec<&str> = moved.keys().map(|(_, village)| village.as_str()).collect();
+        let in_scope: Vec<i64> = moved.values().map(|figures| figures.0).collect();
+        let visited: Vec<i64> = moved.values().map(|figures| figures.1).collect();
+        sqlx::query(
+            "INSERT INTO visits_kept.coverage AS kept (month, village, in_scope, visited) \
+             SELECT * FROM unnest($1::date[], $2::text[], $3::bigint[], $4::bigint[]) \
+             ON CONFLICT (month, village) DO UPDATE SET in_scope = kept.in_scope + excluded.in_scope, \
+             visited = kept.visited + excluded.visited",
+        )
+        .bind(&months)
+        .bind(&villages)
+        .bind(&in_scope)
+        .bind(&visited)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Forgets everything: it will be counted anew.
+pub(crate) async fn clear(db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(
+        "DELETE FROM visits_kept.counted_month; DELETE FROM visits_kept.coverage; DELETE FROM visits_kept.visited",
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Counts no month any more, until [`count`] is called: for changes of everybody at once.
+pub(crate) async fn suspend(db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM visits_kept.counted_month")
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Takes in what records after a sequence of our own log changed, at the most so many; how far it got, and whether there
+/// is more.
+pub(crate) async fn take_in_records(
+    db: &mut PgConnection,
+    after: u64,
+    most: i64,
+) -> Result<(u64, bool), sqlx::Error> {
+    // The last sequence may have changed several: they are taken together.
+    let statement = format!(
+        "SELECT changed FROM {}.record WHERE changed > $1 ORDER BY changed OFFSET $2 LIMIT 1",
+        book_table::NAME
+    );
+    let last: Option<i64> = sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(after.cast_signed())
+        .bind(most - 1)
+        .fetch_optional(&mut *db)
+        .await?;
+    let statement = format!(
+        "WITH touched AS ( \
+             SELECT DISTINCT elder_id, date_trunc('month', day)::date AS month, max(changed) OVER () AS last \
+             FROM {book}.record WHERE changed > $1 AND ($2::bigint IS NULL OR changed <= $2) \
+         ), state AS ( \
+             SELECT t.elder_id, t.month, EXISTS (SELECT 1 FROM {book}.record r WHERE r.elder_id = t.elder_id \
+                 AND r.counted_at IS NOT NULL AND r.day >= t.month AND r.day < t.month + interval '1 month') AS visited \
+             FROM touched t \
+         ), added AS ( \
+             INSERT INTO visits_kept.visited (elder_id, month) SELECT elder_id, month FROM state WHERE visited \
+             ON CONFLICT DO NOTHING RETURNING elder_id, month, 1 AS moved \
+         ), dropped AS ( \
+             DELETE FROM visits_kept.visited v USING state WHERE v.elder_id = state.elder_id AND v.month = state.month \
+             AND NOT state.visited RETURNING v.elder_id, v.month, -1 AS moved \
+         ), moved AS ( \
+             SELECT m.month, s.village, sum(flip.moved) AS moved \
+             FROM (SELECT * FROM added UNION ALL SELECT * FROM dropped) AS flip \
+             JOIN visits_kept.counted_month m ON m.month = flip.month \
+             JOIN visits_kept.span s ON s.elder_id = flip.elder_id AND s.from_day <= m.on_day AND s.until_day > m.on_day \
+             GROUP BY 1, 2 \
+         ), written AS ( \
+             UPDATE visits_kept.coverage kept SET visited = kept.visited + moved.moved FROM moved \
+             WHERE kept.month = moved.month AND kept.village = moved.village \
+         ) SELECT max(last) FROM touched",
+        book = book_table::NAME
+    );
+    let reached: Option<i64> = sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(after.cast_signed())
+        .bind(last)
+        .fetch_one(db)
+        .await?;
+    let reached = reached.map_or(after, i64::cast_unsigned);
+    Ok((reached, last.is_some()))
+}
+
+/// Counts the months that are not counted yet, and those that are not counted as of the day that they are to be counted
+/// as of today.
+pub(crate) async fn count(db: &mut PgConnection, today: LocalDay) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query("SELECT month, on_day FROM visits_kept.counted_month")
+        .fetch_all(&mut *db)
+        .await?;
+    let counted = rows
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<BTreeMap<NaiveDate, NaiveDate>, sqlx::Error>>()?;
+    let current = CalendarMonth::of(today);
+    let mut months: Vec<CalendarMonth> =
+        std::iter::successors(Some(current), |month| Some(month.prev()))
+            .take(MONTHS_BEFORE + 1)
+            .collect();
+    // Months that were counted when they were newer are still counted.
+    let older = counted.keys().filter_map(|first| LocalDay::try_from(*first).ok());
+    months.extend(older.map(CalendarMonth::of));
+    months.sort_unstable();
+    months.dedup();
+    for month in months {
+        let on = month.last_day().min(today);
+        if counted.get(&month.first_day().date()) != Some(&on.date()) {
+            count_month(db, month, on).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn count_month(
+    db: &mut PgConnection,
+    month: CalendarMonth,
+    on: LocalDay,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM visits_kept.coverage WHERE month = $1")
+        .bind(month.first_day().date())
+        .execute(&mut *db)
+        .await?;
+    sqlx::query(
+        "INSERT INTO visits_kept.coverage (month, village, in_scope, visited) \
+         SELECT $1, s.village, count(*), count(v.elder_id) FROM visits_kept.span s \
+         LEFT JOIN visits_kept.visited v ON v.elder_id = s.elder_id AND v.month = $1 \
+         WHERE s.from_day <= $2 AND s.until_day > $2 GROUP BY s.village",
+    )
+    .bind(month.first_day().date())
+    .bind(on.date())
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "INSERT INTO visits_kept.counted_month (month, on_day) VALUES ($1, $2) \
+         ON CONFLICT (month) DO UPDATE SET on_day = excluded.on_day",
+    )
+    .bind(month.first_day().date())
+    .bind(on.date())
+    .execute(db)
+    .await?;
+    Ok(())
+}
