@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod bad_input;
+mod coverage;
 mod divisions;
 mod exports;
 mod orders;

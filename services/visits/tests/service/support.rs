@@ -53,6 +53,17 @@ pub(crate) struct Running {
     served: JoinHandle<anyhow::Result<()>>,
 }
 
+/// The kept figures that differ from those counted anew.
+const COVERAGE_AUDIT: &str = "WITH anew AS ( \
+         SELECT m.month, s.village, count(*)::int AS in_scope, count(*) FILTER (WHERE EXISTS ( \
+             SELECT 1 FROM visits_book.record r WHERE r.elder_id = s.elder_id AND r.counted_at IS NOT NULL \
+             AND date_trunc('month', r.day) = m.month))::int AS visited \
+         FROM visits_kept.counted_month m \
+         JOIN visits_kept.span s ON s.from_day <= m.on_day AND s.until_day > m.on_day GROUP BY 1, 2 \
+     ), kept AS (SELECT month, village, in_scope, visited FROM visits_kept.coverage WHERE in_scope <> 0 OR visited <> 0) \
+     SELECT 'kept ' || d::text FROM (SELECT * FROM kept EXCEPT SELECT * FROM anew) d \
+     UNION ALL SELECT 'anew ' || d::text FROM (SELECT * FROM anew EXCEPT SELECT * FROM kept) d";
+
 /// A token on every call.
 #[derive(Clone)]
 pub(crate) struct Bearer(MetadataValue<tonic::metadata::Ascii>);
@@ -368,9 +379,14 @@ impl Running {
         outcomes
     }
 
-    /// `visited/in scope` of the county in a month.
+    /// `visited/in scope` of the county in a month; the figures of all months are counted once more from what they rest on.
     pub(crate) async fn coverage(&self, month: &str) -> String {
         self.settled().await;
+        let wrong: Vec<String> = sqlx::query_scalar(COVERAGE_AUDIT)
+            .fetch_all(&self.app.pool())
+            .await
+            .unwrap();
+        assert!(wrong.is_empty(), "{wrong:?}");
         let request = pb::GetCoverageRequest {
             division_code: COUNTY.to_owned(),
             month: month.to_owned(),
