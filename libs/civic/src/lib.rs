@@ -42,5 +42,6 @@ pub use phone::{Phone, PhoneError};
 pub use term::{Set, Term, UnknownTerm};
 pub use timeline::Timeline;
 pub use visit_terms::{
-    Doubt, FindingKind, ReferralOutcome, SkipReason, UnplannedReason, VisitResult, VisitorKind,
+    CampaignKind, Doubt, FindingKind, ReferralOutcome, SkipReason, UnplannedReason, VisitResult,
+    VisitorKind,
 };

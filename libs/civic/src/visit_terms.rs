@@ -66,6 +66,13 @@ terms! {
         Unsolved = "UNSOLVED" "无法解决",
     }
 
+    /// Why a campaign is held (专项探访事由).
+    pub enum CampaignKind ("kind of campaign") {
+        ExtremeWeather = "EXTREME_WEATHER" "极端天气",
+        Festival = "FESTIVAL" "节日",
+        Other = "OTHER" "其他",
+    }
+
     /// Why a planned visit is left out for a week (暂缓原因). None says anything about health.
     pub enum SkipReason ("reason to leave a visit out") {
         /// All week.

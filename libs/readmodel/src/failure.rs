@@ -38,6 +38,14 @@ impl DatabaseError {
         self.severity() == Severity::Passing
     }
 
+    /// Whether there is nothing to be read for now: the server is disturbed, or tables are about to be made.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        let code = self.code();
+        let class = code.as_deref().and_then(|code| code.get(..2));
+        self.is_passing() || matches!(class, Some("42" | "3F"))
+    }
+
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "sqlx may add errors at any time"

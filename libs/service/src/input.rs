@@ -13,6 +13,7 @@
 
 use std::ops::RangeInclusive;
 
+use chrono::{DateTime, Datelike as _, Utc};
 use civic::DivisionCode;
 use prost_types::FieldMask;
 use tonic::Status;
@@ -119,6 +120,32 @@ impl Checks {
             return Some(value.to_owned());
         }
         None
+    }
+
+    /// An instant that may be absent, to the microsecond. Outer `None`: it is wrong.
+    pub fn instant(
+        &mut self,
+        field: &str,
+        timestamp: Option<prost_types::Timestamp>,
+    ) -> Option<Option<DateTime<Utc>>> {
+        let Some(timestamp) = timestamp else {
+            return Some(None);
+        };
+        let instant = u32::try_from(timestamp.nanos)
+            .ok()
+            .filter(|nanos| *nanos < 1_000_000_000)
+            // Events hold microseconds: what is finer would be lost on the way, and not be found again as the same.
+            .and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos / 1_000 * 1_000))
+            .filter(|instant| (1..=9999).contains(&instant.year()));
+        if instant.is_none() {
+            self.refuse(
+                field,
+                "TIMESTAMP_INVALID",
+                "is no instant of the years 1 to 9999",
+                "时间无效",
+            );
+        }
+        instant.map(Some)
     }
 
     /// The number of elements of a list.

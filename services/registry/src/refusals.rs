@@ -262,10 +262,7 @@ pub(crate) fn of_new_key(error: vault::KeyError) -> Status {
 /// A query that the database did not answer.
 pub(crate) fn of_database(error: impl Into<readmodel::DatabaseError>) -> Status {
     let error = error.into();
-    // Tables that are about to be made are as good as a database that is away.
-    let code = error.code();
-    let class = code.as_deref().and_then(|code| code.get(..2));
-    if error.is_passing() || matches!(class, Some("42" | "3F")) {
+    if error.is_away() {
         return errors::unavailable("read model");
     }
     // The server's own text may quote values of rows; this shows none.

@@ -84,6 +84,7 @@ impl VaultService for VaultFace {
             .create_all(&persons)
             .await
             .map_err(refusals::of_new_key)?;
+        access::record(&call.caller, "CreateKeys", persons.iter().copied());
         let keys = persons
             .iter()
             .zip(&keys)

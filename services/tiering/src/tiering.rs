@@ -269,8 +269,13 @@ pub fn in_order<'a>(
 }
 
 pub(crate) fn broken(error: sqlx::Error) -> Status {
-    tracing::warn!(error = %DatabaseError::from(error), "the database is unavailable");
-    errors::unavailable("the database")
+    let error = DatabaseError::from(error);
+    if error.is_away() {
+        tracing::warn!(%error, "the database is unavailable");
+        return errors::unavailable("the database");
+    }
+    // The server's own text may quote values of rows; this shows none.
+    errors::internal(&error)
 }
 
 pub(crate) fn unread(error: ReadError) -> Status {

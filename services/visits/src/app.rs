@@ -6,11 +6,11 @@ use std::time::Duration;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::visits::v1::visit_service_server::VisitServiceServer;
-use readmodel::{Follower, ReaderFollower, Runner};
+use readmodel::{Follower, ReactorRunner, ReaderFollower, Runner};
 use service::elder_keys::Erasures;
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
-    connections,
+    connections, peer,
 };
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
@@ -25,13 +25,14 @@ use crate::codec::CONTEXT;
 use crate::facts_table::FactsTable;
 use crate::grpc::{self, VisitsFace};
 use crate::keys::Keys;
+use crate::on_visit_missed::{self, Alerts, OnVisitMissed};
 use crate::on_visit_recorded::Examiner;
 use crate::policies_table::PoliciesTable;
 use crate::settings::VisitsSettings;
 use crate::standing::Standings;
 use crate::standings_kept::Keeper;
-use crate::visiting_rows;
 use crate::visits::Visits;
+use crate::{campaign_rows, visiting_rows};
 
 /// How many plans are kept in memory: each is a county's week, of thousands of elders.
 const PLANS: u64 = 64;
@@ -115,9 +116,11 @@ async fn closed(visits: &Visits) {
     let now = visits.clock.now();
     loop {
         // A database that is away is waited for.
-        if let Ok(visitings) = visiting_rows::all(&visits.pool).await {
-            let open = closing::next(&visitings).is_some_and(|(_, period)| period.end() <= now);
-            if !open {
+        let visitings = visiting_rows::all(&visits.pool).await;
+        let campaigns = campaign_rows::open(&visits.pool).await;
+        if let (Ok(visitings), Ok(campaigns)) = (visitings, campaigns) {
+            let next = closing::next(&visitings, campaigns);
+            if next.is_none_or(|closing| closing.period().end() > now) {
                 return;
             }
         }
@@ -147,7 +150,12 @@ impl App {
         };
         // Records hold personal data; what is kept of requests for ever must not give it away.
         let digests = RequestDigests::from_settings(settings)?;
-        Self::over(logs, connections.database, clock, keys, digests).await
+        let alerts = match settings.peers.contains_key("alerts") {
+            true => Some(Alerts::new(peer::channel(settings, "alerts")?)),
+            // Who is missed stands in the log, and is told once there is somebody to tell.
+            false => None,
+        };
+        Self::over(logs, connections.database, clock, keys, digests, alerts).await
     }
 
     /// Puts visits together over logs and a database that are there already.
@@ -160,6 +168,7 @@ impl App {
         clock: Clock,
         keys: Keys,
         digests: RequestDigests,
+        alerts: Option<Alerts>,
     ) -> anyhow::Result<Self> {
         readmodel::migrate(&pool).await?;
         connections::migrate(&pool, sqlx::migrate!()).await?;
@@ -175,6 +184,7 @@ impl App {
         let visits = Visits {
             visitors: Repository::new(Arc::clone(&own)),
             visitings: Repository::new(Arc::clone(&own)),
+            campaigns: Repository::new(Arc::clone(&own)),
             years: Repository::new(Arc::clone(&own)),
             plans: Repository::new(Arc::clone(&own)).caching(PLANS),
             facts: facts.follower(),
@@ -197,9 +207,20 @@ impl App {
         let erasures =
             Erasures::from_now(visits.keys.vault.clone(), Arc::clone(&visits.registry)).await;
         let (keeper, examiner, closer) = (keeper(&visits), examiner(&visits), closer(&visits));
+        let notices = alerts.map(|alerts| {
+            let own = Arc::clone(&visits.own);
+            let stream = own.stream().to_owned();
+            ReactorRunner::new(visits.pool.clone(), Arc::clone(&own), own, move || {
+                OnVisitMissed::new(alerts.clone(), stream.clone())
+            })
+        });
+        let mut background = Background::new();
+        if let Some(notices) = notices {
+            background = background.with(on_visit_missed::NAME, |stopped| notices.run(stopped));
+        }
         Ok(Self {
             visits,
-            background: Background::new()
+            background: background
                 .with("visits_elders", |stopped| facts.run(stopped))
                 .with("visits_cards", |stopped| cards.run(stopped))
                 .with("visits_policies", |stopped| policies.run(stopped))
@@ -273,6 +294,7 @@ fn closer(visits: &Visits) -> Closer {
         own: Arc::clone(&visits.own),
         years: visits.years.clone(),
         visitings: visits.visitings.clone(),
+        campaigns: visits.campaigns.clone(),
         clock: visits.clock.clone(),
         facts: visits.facts.clone(),
         policies: visits.policies.clone(),

@@ -1,4 +1,5 @@
-//! The read model of our own log: visitors, records, missed duties, referrals, and which divisions visit since when.
+//! The read model of our own log: visitors, records, missed duties, referrals, campaigns, and which divisions visit since
+//! when.
 
 use async_trait::async_trait;
 use civic::{Set, Term};
@@ -6,6 +7,7 @@ use eventlog::{Aggregate, Record};
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
 
+use crate::campaign::Campaign;
 use crate::elder_year::ElderYear;
 use crate::missed_rows::MissedRows;
 use crate::record_rows::RecordRows;
@@ -14,7 +16,7 @@ use crate::visiting::Visiting;
 use crate::visitor::Visitor;
 use crate::week_plan::WeekPlan;
 use crate::year_rows::YearRows;
-use crate::{visiting_rows, visitor_rows};
+use crate::{campaign_rows, visiting_rows, visitor_rows};
 
 /// The projection's name and schema.
 pub const NAME: &str = "visits_book";
@@ -87,17 +89,30 @@ impl Projection for BookTable {
             sequence bigint NOT NULL,
             weeks bigint NOT NULL,
             months integer NOT NULL,
+            campaigns uuid[] NOT NULL,
             PRIMARY KEY (elder_id, year)
+        );
+        CREATE TABLE campaign (
+            campaign_id uuid PRIMARY KEY,
+            division text COLLATE \"C\" NOT NULL,
+            kind integer NOT NULL,
+            name text NOT NULL,
+            first_day date NOT NULL,
+            last_day date NOT NULL,
+            tiers text[] NOT NULL,
+            condition text NOT NULL,
+            closed boolean NOT NULL,
+            duties bigint NOT NULL,
+            missed bigint NOT NULL
         );
         CREATE TABLE missed (
             elder_id uuid NOT NULL,
-            weekly boolean NOT NULL,
-            first_day date NOT NULL,
+            period text COLLATE \"C\" NOT NULL,
             tier text COLLATE \"C\" NOT NULL,
             village text COLLATE \"C\" NOT NULL,
             blocked boolean NOT NULL,
             met_late_by uuid,
-            PRIMARY KEY (elder_id, weekly, first_day)
+            PRIMARY KEY (elder_id, period)
         );
         CREATE TABLE referral (
             referral_id uuid PRIMARY KEY,
@@ -122,7 +137,8 @@ impl Projection for BookTable {
         CREATE INDEX record_visitor ON record (visitor_id, day);
         CREATE INDEX record_changed ON record (changed);
         CREATE INDEX record_doubtful ON record (sequence, record_id) WHERE doubts <> 0;
-        CREATE INDEX missed_period ON missed (weekly, first_day, elder_id);
+        CREATE INDEX missed_period ON missed (period, elder_id);
+        CREATE INDEX campaign_division ON campaign (division);
         CREATE INDEX referral_village ON referral (village, sequence);"
     }
 
@@ -156,6 +172,10 @@ impl Projection for BookTable {
             } else if aggregate == Visiting::NAME {
                 for event in read_events(record, Visiting::decode, &mut parked) {
                     visiting_rows::write(db, &event).await?;
+                }
+            } else if aggregate == Campaign::NAME {
+                for event in read_events(record, Campaign::decode, &mut parked) {
+                    campaign_rows::write(db, &event).await?;
                 }
             } else if aggregate == WeekPlan::NAME {
                 // Plans are answered from the aggregate itself: they have no rows here.

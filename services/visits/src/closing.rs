@@ -1,11 +1,11 @@
-//! Closes weeks and months by the clock alone: when a period is over, every duty in it is met or missed, once.
+//! Closes weeks, months and campaigns by the clock alone: when a period is over, every duty in it is met or missed, once.
 //!
 //! A miss is judged by what had been recorded when the period closed, also when the service was down over that instant:
 //! facts recorded since are left out, and so are records that began to count since. What is written for an elder is
 //! recognised when it is decided again; that all of a division is decided stands in the log too, so that a lost database
 //! closes nothing twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,16 +22,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::campaign::{self, Campaign};
 use crate::elder_year::{Command, ElderYear, Missed};
 use crate::facts_table::{self, Kept};
-use crate::missed_rows::is_weekly;
 use crate::period::Period;
 use crate::progress::Examined;
 use crate::reader::{Failed, HEARTBEAT};
+use crate::selected::Selecting;
 use crate::settling::{self, Settlement};
 use crate::standing::{Standing, Standings};
 use crate::visiting::{self, Started, Visiting};
-use crate::{book_table, policies_table, visiting_rows, year_rows};
+use crate::{book_table, campaign_rows, policies_table, visiting_rows, year_rows};
 
 /// The closer's name: request ids rest on it.
 pub const NAME: &str = "closing";
@@ -55,6 +56,8 @@ pub struct Closer {
     pub years: Repository<ElderYear>,
     /// Divisions that visit.
     pub visitings: Repository<Visiting>,
+    /// Campaigns.
+    pub campaigns: Repository<Campaign>,
     /// The time.
     pub clock: Clock,
     /// Follows the facts.
@@ -67,10 +70,39 @@ pub struct Closer {
     pub examined: ReaderFollower<Examined>,
 }
 
+/// What is to be closed.
+pub(crate) enum Closing {
+    /// A week or a month, of all divisions that have closed what was before.
+    Period {
+        period: Period,
+        divisions: Vec<DivisionCode>,
+    },
+    /// A campaign.
+    Campaign(campaign_rows::Kept),
+}
+
+impl Closing {
+    pub(crate) fn period(&self) -> Period {
+        match self {
+            Self::Period { period, .. } => *period,
+            Self::Campaign(campaign) => Period::Campaign(campaign.announced.days()),
+        }
+    }
+}
+
 /// A duty of a period, as it was when the period closed.
 struct Due {
     elder: ElderId,
     standing: Standing,
+    /// To which it falls.
+    division: DivisionCode,
+}
+
+/// How many duties a division had.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    duties: u64,
+    missed: u64,
 }
 
 impl Closer {
@@ -92,7 +124,7 @@ impl Closer {
 
     async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
         for (schema, name) in [
-            (book_table::NAME, "visiting"),
+            (book_table::NAME, "campaign"),
             (facts_table::NAME, "elder"),
             (policies_table::NAME, "policy"),
         ] {
@@ -103,27 +135,28 @@ impl Closer {
         loop {
             let known = self.book.known();
             let visitings = visiting_rows::all(&mut conn).await?;
-            match next(&visitings) {
-                Some((division, period)) if period.end() <= self.clock.now() => {
-                    self.close(&mut conn, &visitings, division, period).await?;
+            let campaigns = campaign_rows::open(&mut conn).await?;
+            match next(&visitings, campaigns) {
+                Some(closing) if closing.period().end() <= self.clock.now() => {
+                    self.close(&mut conn, &visitings, closing).await?;
                 }
                 next => {
-                    self.idle(&mut conn, next.map(|(_, period)| period), known)
-                        .await?
+                    let end = next.map(|closing| closing.period().end());
+                    self.idle(&mut conn, end, known).await?;
                 }
             }
         }
     }
 
-    /// Waits for the end of a period, or for a division that starts.
+    /// Waits for the end of a period, or for a division or a campaign that starts.
     async fn idle(
         &self,
         conn: &mut PgConnection,
-        next: Option<Period>,
+        end: Option<DateTime<Utc>>,
         known: u64,
     ) -> Result<(), Failed> {
         let deadline = Instant::now() + HEARTBEAT;
-        let end = next.map_or(DateTime::<Utc>::MAX_UTC, Period::end);
+        let end = end.unwrap_or(DateTime::<Utc>::MAX_UTC);
         let moved = Position::new(self.book.stream(), known + 1);
         tokio::select! {
             () = self.clock.sleep_until(end) => {}
@@ -138,28 +171,29 @@ impl Closer {
         Ok(())
     }
 
-    /// Decides every duty of a division's period.
+    /// Decides every duty of a period.
     async fn close(
         &self,
         conn: &mut PgConnection,
         visitings: &[(DivisionCode, Started)],
-        division: DivisionCode,
-        period: Period,
+        closing: Closing,
     ) -> Result<(), Failed> {
         self.facts.catches_up(self.registry.as_ref()).await?;
         self.policies.catches_up(self.tiering.as_ref()).await?;
         let tip = self.examined(0).await?;
 
+        let period = closing.period();
+        let rule = Rule::of(&closing, visitings);
         let (mut published, _) = policies_table::all(&mut *conn).await?;
         published.retain(|policy| policy.at < period.end());
         let mut standings = Standings::new(published);
-        let (mut duties, mut missed, mut last) = (0, 0, 0);
+        let mut counts: BTreeMap<DivisionCode, Counts> = BTreeMap::new();
+        let mut last = 0;
         let mut after = None;
         loop {
             let page = facts_table::page(&mut *conn, after, CHUNK).await?;
             let Some((elder, _)) = page.last() else { break };
             after = Some(*elder);
-            let mut due = Vec::new();
             let then = futures::stream::iter(page)
                 .map(|(elder, kept)| async move {
                     let facts = self.facts_then(elder, kept, period.end()).await?;
@@ -167,47 +201,83 @@ impl Closer {
                 })
                 .buffered(AT_ONCE);
             let then: Vec<_> = then.try_collect().await?;
+            let mut due = Vec::new();
             for (elder, facts) in then.into_iter().flatten() {
                 let standing = standings.on(&facts, period.last_day());
-                let Some(standing) = standing.filter(|one| one.interval == period.interval())
-                else {
-                    continue;
-                };
-                if visits_by(visitings, &standing, period) == Some(division) {
-                    due.push(Due { elder, standing });
+                let owes =
+                    standing.and_then(|standing| Some((rule.owes(&standing, &facts)?, standing)));
+                if let Some((division, standing)) = owes {
+                    due.push(Due {
+                        elder,
+                        standing,
+                        division,
+                    });
                 }
             }
             let met = met(conn, &due, period, tip).await?;
-            duties += due.len() as u64;
-            missed += (due.len() - met.len()) as u64;
+            for due in &due {
+                let counts = counts.entry(due.division).or_default();
+                counts.duties += 1;
+                counts.missed += u64::from(!met.contains_key(&due.elder));
+            }
             last = last.max(self.settle(conn, due, met, period).await?);
         }
         last = last.max(self.meet_late(conn, period, last).await?);
-        let command = visiting::Command::Close {
-            division,
-            period,
-            duties,
-            missed,
-        };
-        let context = self.context(period, 1, Some(division.to_string()));
-        let closed = self
-            .visitings
-            .execute(division.as_str(), &context, &command)
-            .await
-            .map_err(|error| match error {
-                eventlog::ExecuteError::Refused(_) => {
-                    Failed::Log("a division that has not started was to be closed".to_owned())
-                }
-                error @ (eventlog::ExecuteError::RequestIdReused
-                | eventlog::ExecuteError::Contended
-                | eventlog::ExecuteError::TooLarge
-                | eventlog::ExecuteError::Invalid(_)
-                | eventlog::ExecuteError::Unreadable { .. }
-                | eventlog::ExecuteError::Unavailable(_)) => Failed::unwritten(&error),
-            })?;
-        self.book.reaches(last.max(closed.position.sequence)).await;
-        tracing::info!(%division, %period, duties, missed, "a period is closed");
+        last = last.max(self.closed(&closing, &counts).await?);
+        self.book.reaches(last).await;
+        let all = counts.values().fold((0, 0), |(duties, missed), one| {
+            (duties + one.duties, missed + one.missed)
+        });
+        tracing::info!(%period, duties = all.0, missed = all.1, "a period is closed");
         Ok(())
+    }
+
+    /// Writes that every duty is decided; the sequence of that.
+    async fn closed(
+        &self,
+        closing: &Closing,
+        counts: &BTreeMap<DivisionCode, Counts>,
+    ) -> Result<u64, Failed> {
+        let of = |division: &DivisionCode| counts.get(division).copied().unwrap_or_default();
+        match closing {
+            Closing::Period { period, divisions } => {
+                let mut last = 0;
+                for division in divisions {
+                    let Counts { duties, missed } = of(division);
+                    let command = visiting::Command::Close {
+                        division: *division,
+                        period: *period,
+                        duties,
+                        missed,
+                    };
+                    let context = self.context(*period, 1, Some(division.to_string()));
+                    let closed = self
+                        .visitings
+                        .execute(division.as_str(), &context, &command)
+                        .await
+                        .map_err(|error| unwritten(error, "a division that has not started"))?;
+                    last = last.max(closed.position.sequence);
+                }
+                Ok(last)
+            }
+            Closing::Campaign(campaign) => {
+                let announced = &campaign.announced;
+                let Counts { duties, missed } = of(&announced.division);
+                let command = campaign::Command::Close {
+                    campaign: announced.campaign,
+                    duties,
+                    missed,
+                };
+                let division = Some(announced.division.to_string());
+                let context = self.context(closing.period(), 1, division);
+                let closed = self
+                    .campaigns
+                    .execute(&announced.campaign.to_string(), &context, &command)
+                    .await
+                    .map_err(|error| unwritten(error, "a campaign that has not started"))?;
+                Ok(closed.position.sequence)
+            }
+        }
     }
 
     /// Where our own log stands, once all records up to there are examined and the book holds them with their doubts, and
@@ -258,7 +328,10 @@ impl Closer {
         let year = period.last_day().year();
         let mut rows = year_rows::of(conn, &elders, year).await?;
         let mut settlements = Vec::with_capacity(due.len());
-        for Due { elder, standing } in due {
+        for Due {
+            elder, standing, ..
+        } in due
+        {
             let row = rows.remove(&elder).unwrap_or_default();
             if row.settled.contains(period) {
                 continue;
@@ -299,11 +372,11 @@ impl Closer {
         let statement = format!(
             "SELECT DISTINCT ON (m.elder_id) m.elder_id, r.record_id FROM {book}.missed m JOIN {book}.record r \
              ON r.elder_id = m.elder_id AND r.counted_at IS NOT NULL AND r.day BETWEEN $2 AND $3 AND r.sequence <= $4 \
-             WHERE m.weekly = $1 AND m.first_day = $2 AND m.met_late_by IS NULL ORDER BY m.elder_id, r.counted_at",
+             WHERE m.period = $1 AND m.met_late_by IS NULL ORDER BY m.elder_id, r.counted_at",
             book = book_table::NAME
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(is_weekly(period))
+            .bind(period.to_string())
             .bind(period.first_day().date())
             .bind(period.last_day().date())
             .bind(tip.cast_signed())
@@ -347,14 +420,83 @@ impl Closer {
     }
 }
 
-/// The period that closes next, of all divisions.
-pub(crate) fn next(visitings: &[(DivisionCode, Started)]) -> Option<(DivisionCode, Period)> {
-    visitings
-        .iter()
-        .flat_map(|(division, started)| {
-            Interval::ALL.map(|interval| (*division, started.next(interval)))
-        })
-        .min_by_key(|(division, period)| (period.end(), *period, *division))
+/// The period or campaign that closes next, with all divisions of which it is the next.
+pub(crate) fn next(
+    visitings: &[(DivisionCode, Started)],
+    campaigns: Vec<campaign_rows::Kept>,
+) -> Option<Closing> {
+    let next = |(division, started): &(DivisionCode, Started)| {
+        Interval::ALL.map(|interval| (started.next(interval), *division))
+    };
+    let mut periods: BTreeMap<Period, Vec<DivisionCode>> = BTreeMap::new();
+    for (period, division) in visitings.iter().flat_map(next) {
+        periods.entry(period).or_default().push(division);
+    }
+    let periods = periods
+        .into_iter()
+        .map(|(period, divisions)| Closing::Period { period, divisions });
+    let campaigns = campaigns.into_iter().map(Closing::Campaign);
+    periods
+        .chain(campaigns)
+        .min_by_key(|closing| (closing.period().end(), closing.period()))
+}
+
+/// By which rule somebody owes.
+struct Rule<'a> {
+    closing: &'a Closing,
+    visitings: &'a [(DivisionCode, Started)],
+    selecting: Option<Selecting<'a>>,
+}
+
+impl<'a> Rule<'a> {
+    fn of(closing: &'a Closing, visitings: &'a [(DivisionCode, Started)]) -> Self {
+        let selecting = match closing {
+            Closing::Period { .. } => None,
+            // Conditions are checked before they are written down; another version's may be none of ours.
+            Closing::Campaign(campaign) => Selecting::of(&campaign.announced).ok(),
+        };
+        Self {
+            closing,
+            visitings,
+            selecting,
+        }
+    }
+
+    /// The division to which the duty of somebody in scope falls; none where there is none, or where it falls to one that is
+    /// closed by itself.
+    fn owes(&self, standing: &Standing, facts: &Facts) -> Option<DivisionCode> {
+        match self.closing {
+            Closing::Period { period, divisions } => (period.interval() == Some(standing.interval))
+                .then(|| visits_by(self.visitings, standing, *period))
+                .flatten()
+                .filter(|division| divisions.contains(division)),
+            Closing::Campaign(campaign) => {
+                let announced = &campaign.announced;
+                // One that was called off owes nothing.
+                let selected = announced.first <= announced.last
+                    && self.selecting.as_ref().is_some_and(|selecting| {
+                        let then = facts.on(announced.last);
+                        selecting.selects(&standing.village, &standing.tier, &then)
+                    });
+                selected.then_some(announced.division)
+            }
+        }
+    }
+}
+
+fn unwritten<R>(error: eventlog::ExecuteError<R>, what: &str) -> Failed
+where
+    eventlog::ExecuteError<R>: std::fmt::Display,
+{
+    match error {
+        eventlog::ExecuteError::Refused(_) => Failed::Log(format!("{what} was to be closed")),
+        error @ (eventlog::ExecuteError::RequestIdReused
+        | eventlog::ExecuteError::Contended
+        | eventlog::ExecuteError::TooLarge
+        | eventlog::ExecuteError::Invalid(_)
+        | eventlog::ExecuteError::Unreadable { .. }
+        | eventlog::ExecuteError::Unavailable(_)) => Failed::unwritten(&error),
+    }
 }
 
 /// The division by which an elder's duty is settled: of all upwards that visited when the period began the widest.

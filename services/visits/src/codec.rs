@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use civic::{
-    CalendarMonth, DivisionCode, Doubt, ElderId, FindingKind, IsoWeek, LocalDay, ReferralOutcome,
-    Set, SkipReason, Term, UnplannedReason, VillageCode, VisitResult, VisitorKind,
+    CalendarMonth, CampaignKind, DivisionCode, Doubt, ElderId, FindingKind, IsoWeek, LocalDay,
+    ReferralOutcome, Set, SkipReason, Term, UnplannedReason, VillageCode, VisitResult, VisitorKind,
 };
 use elders::codec::{read_day, write_day};
 use elders::terms::{WireTerm, set_from_wire, wire_set};
@@ -14,8 +14,9 @@ use proto::eldercare::visits::v1 as pb;
 use uuid::Uuid;
 use vault::Sealed;
 
+use crate::campaign::{self, Announced, Campaign, Selection};
 use crate::elder_year::{self, ElderYear, Finding, Missed, Recorded};
-use crate::period::Period;
+use crate::period::{CampaignDays, Period};
 use crate::visiting::{self, Visiting};
 use crate::visitor::{self, Profile, Visitor};
 
@@ -76,6 +77,7 @@ visit_terms! {
         FraudRisk,
     }
     ReferralOutcome { Solved, Declined, Unfounded, Unsolved }
+    CampaignKind { ExtremeWeather, Festival, Other }
     SkipReason { Away, AskedForAnotherWeek, ArrangedOtherwise, WayNotSafe }
     UnplannedReason {
         ConsentMissing, NoVisitorForMode, NoVisitorOnDays, CapacityExhausted, PinMode, PinConsent, PinDay, PinVisitor,
@@ -246,6 +248,73 @@ impl Aggregate for Visiting {
             Ok(visiting::Event::Closed {
                 division: division(&message.division_code)?,
                 period: period(message.period)?,
+                duties: message.duties.cast_unsigned(),
+                missed: message.missed.cast_unsigned(),
+            })
+        } else {
+            Err(DecodeError::unknown(raw))
+        }
+    }
+}
+
+impl Aggregate for Campaign {
+    const CONTEXT: &'static str = CONTEXT;
+    const NAME: &'static str = "campaign";
+
+    fn encode(event: &campaign::Event) -> RawEvent {
+        match event {
+            campaign::Event::Started(announced) => RawEvent::of(&pb::CampaignStarted {
+                campaign_id: announced.campaign.to_string(),
+                division_code: announced.division.to_string(),
+                kind: announced.kind.number(),
+                name: announced.name.clone(),
+                first_day: Some(write_day(announced.first)),
+                last_day: Some(write_day(announced.last)),
+                selection: Some(write_selection(&announced.selection)),
+            }),
+            campaign::Event::Ended { campaign, last } => RawEvent::of(&pb::CampaignEnded {
+                campaign_id: campaign.to_string(),
+                last_day: Some(write_day(*last)),
+            }),
+            campaign::Event::Closed {
+                campaign,
+                duties,
+                missed,
+            } => RawEvent::of(&pb::CampaignClosed {
+                campaign_id: campaign.to_string(),
+                duties: duties.cast_signed(),
+                missed: missed.cast_signed(),
+            }),
+        }
+    }
+
+    fn decode(raw: &RawEvent) -> Result<campaign::Event, DecodeError> {
+        let name = raw.event_type.as_str();
+        if name == pb::CampaignStarted::full_name() {
+            let message: pb::CampaignStarted = read(raw)?;
+            let selection = message.selection.unwrap_or_default();
+            Ok(campaign::Event::Started(Box::new(Announced {
+                campaign: id(&message.campaign_id, "campaign_id")?,
+                division: division(&message.division_code)?,
+                kind: term(message.kind, "kind")?,
+                name: message.name,
+                first: day(message.first_day, "first_day")?,
+                last: day(message.last_day, "last_day")?,
+                selection: Selection {
+                    tiers: selection.tiers,
+                    condition: selection.condition,
+                },
+            })))
+        } else if name == pb::CampaignEnded::full_name() {
+            let message: pb::CampaignEnded = read(raw)?;
+            Ok(campaign::Event::Ended {
+                campaign: id(&message.campaign_id, "campaign_id")?,
+                last: day(message.last_day, "last_day")?,
+            })
+        } else if name == pb::CampaignClosed::full_name() {
+            let message: pb::CampaignClosed = read(raw)?;
+            Ok(campaign::Event::Closed {
+                campaign: id(&message.campaign_id, "campaign_id")?,
                 duties: message.duties.cast_unsigned(),
                 missed: message.missed.cast_unsigned(),
             })
@@ -472,16 +541,32 @@ fn profile(
     })
 }
 
+/// Whom a campaign is for, as a protobuf message.
+#[must_use]
+pub fn write_selection(selection: &Selection) -> pb::CampaignSelection {
+    pb::CampaignSelection {
+        tiers: selection.tiers.clone(),
+        condition: selection.condition.clone(),
+    }
+}
+
 /// A period as a protobuf message.
 #[must_use]
 pub fn write_period(period: Period) -> pb::Period {
     let kind = match period {
         Period::Week(_) => pb::PeriodKind::Week,
         Period::Month(_) => pb::PeriodKind::Month,
+        Period::Campaign(_) => pb::PeriodKind::Campaign,
+    };
+    let campaign = match period {
+        Period::Week(_) | Period::Month(_) => None,
+        Period::Campaign(days) => Some(days),
     };
     pb::Period {
         kind: kind.into(),
         first_day: Some(write_day(period.first_day())),
+        last_day: campaign.map(|days| write_day(days.last)),
+        campaign_id: campaign.map_or_else(String::new, |days| days.campaign.to_string()),
     }
 }
 
@@ -492,6 +577,11 @@ fn period(message: Option<pb::Period>) -> Result<Period, DecodeError> {
     let period = match pb::PeriodKind::try_from(message.kind) {
         Ok(pb::PeriodKind::Week) => Period::Week(IsoWeek::of(first)),
         Ok(pb::PeriodKind::Month) => Period::Month(CalendarMonth::of(first)),
+        Ok(pb::PeriodKind::Campaign) => Period::Campaign(CampaignDays {
+            campaign: id(&message.campaign_id, "campaign_id")?,
+            first,
+            last: day(message.last_day, "last_day")?,
+        }),
         Ok(pb::PeriodKind::Unspecified) | Err(_) => return Err(broken()),
     };
     (period.first_day() == first)

@@ -42,11 +42,7 @@ impl Contribution {
     }
 
     /// Moves the figures by what the same elders add now instead.
-    pub(crate) async fn becomes(
-        self,
-        db: &mut PgConnection,
-        now: Self,
-    ) -> Result<(), sqlx::Error> {
+    pub(crate) async fn becomes(self, db: &mut PgConnection, now: Self) -> Result<(), sqlx::Error> {
         let mut moved = now.0;
         for (place, (in_scope, visited)) in self.0 {
             let figures = moved.entry(place).or_default();
@@ -163,7 +159,9 @@ pub(crate) async fn count(db: &mut PgConnection, today: LocalDay) -> Result<(), 
             .take(MONTHS_BEFORE + 1)
             .collect();
     // Months that were counted when they were newer are still counted.
-    let older = counted.keys().filter_map(|first| LocalDay::try_from(*first).ok());
+    let older = counted
+        .keys()
+        .filter_map(|first| LocalDay::try_from(*first).ok());
     months.extend(older.map(CalendarMonth::of));
     months.sort_unstable();
     months.dedup();

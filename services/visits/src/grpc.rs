@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use elders::codec::write_day;
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_server::{SERVICE_NAME, VisitService};
@@ -11,12 +12,13 @@ use service::{Action, Actions, Caller, Deadline};
 use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::decisions::OfReferral;
 use crate::desk::Outcome;
 use crate::elder_visits::Cursor;
-use crate::parse::Parse;
+use crate::parse::{Parse, campaign};
 use crate::visitor::Command;
 use crate::visits::Visits;
 use crate::{plans, refusals};
@@ -75,6 +77,9 @@ pub(crate) fn actions() -> Actions {
             ("ListDoubtfulRecords", Action::ReadPersonal),
             ("ListDuties", Action::ReadPersonal),
             ("GetCoverage", Action::ReadStatistics),
+            ("StartCampaign", Action::Administer),
+            ("EndCampaign", Action::Administer),
+            ("ListCampaigns", Action::ReadStatistics),
             ("GetElderVisits", Action::ReadPersonal),
             ("ExportRecords", Action::ExportPersonal),
             ("ListReferrals", Action::ReadPersonal),
@@ -235,7 +240,7 @@ impl VisitService for VisitsFace {
         self.visits.wait(position, deadline).await?;
         let (sender, answers) = mpsc::channel(STEPS);
         let visits = self.visits.clone();
-        tokio::spawn(async move {
+        let planning = async move {
             let last = match visits.plan_week(&caller, asked, what, &sender).await {
                 Ok(None) => return,
                 Ok(Some(plan)) => Ok(pb::PlanWeekResponse {
@@ -245,7 +250,8 @@ impl VisitService for VisitsFace {
             };
             // The caller may have gone.
             let _ = sender.send(last).await;
-        });
+        };
+        tokio::spawn(planning.in_current_span());
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
@@ -319,7 +325,7 @@ impl VisitService for VisitsFace {
         let face = self.clone();
         let incoming = request.into_inner();
         let turns = Arc::new(Mutex::new(()));
-        tokio::spawn(async move {
+        let recording = async move {
             let batches = incoming
                 .ready_chunks(TOGETHER)
                 .map(|batch| face.batch(&caller, batch, &turns, deadline))
@@ -347,7 +353,8 @@ impl VisitService for VisitsFace {
                     return;
                 }
             }
-        });
+        };
+        tokio::spawn(recording.in_current_span());
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
@@ -442,6 +449,55 @@ impl VisitService for VisitsFace {
             response.next_page_token = asked.list.token(next.as_bytes());
         }
         Ok(Response::new(response))
+    }
+
+    async fn start_campaign(
+        &self,
+        request: Request<pb::StartCampaignRequest>,
+    ) -> Answer<pb::StartCampaignResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, announced) = self.parse.start_campaign(request.into_inner())?;
+        let (campaign, position) = self
+            .visits
+            .start_campaign(&caller, asked, announced)
+            .await?;
+        Ok(Response::new(pb::StartCampaignResponse {
+            campaign_id: campaign.to_string(),
+            position: position.to_string(),
+        }))
+    }
+
+    async fn end_campaign(
+        &self,
+        request: Request<pb::EndCampaignRequest>,
+    ) -> Answer<pb::EndCampaignResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, campaign) = self.parse.end_campaign(request.into_inner())?;
+        let (last, position) = self.visits.end_campaign(&caller, asked, campaign).await?;
+        Ok(Response::new(pb::EndCampaignResponse {
+            position: position.to_string(),
+            last_day: Some(write_day(last)),
+        }))
+    }
+
+    async fn list_campaigns(
+        &self,
+        request: Request<pb::ListCampaignsRequest>,
+    ) -> Answer<pb::ListCampaignsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.list_campaigns(request.into_inner())?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(campaign::cursor_of);
+        let (campaigns, next) = self
+            .visits
+            .list_campaigns(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        Ok(Response::new(pb::ListCampaignsResponse {
+            campaigns,
+            next_page_token: next.map_or_else(String::new, |next| {
+                asked.list.token(&campaign::cursor_bytes(next))
+            }),
+        }))
     }
 
     async fn get_elder_visits(

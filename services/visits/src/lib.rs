@@ -3,15 +3,16 @@
 //!
 //! - [`recording`]: which records the rules refuse, and what they doubt in a record by itself; [`ledger`]: what they doubt
 //!   by earlier records.
-//! - [`visitor`], [`elder_year`], [`visiting`], [`week_plan`]: the aggregates; [`codec`]: their bytes.
-//! - [`period`], [`standing`]: in which periods visits are owed, and to whom.
+//! - [`visitor`], [`elder_year`], [`visiting`], [`campaign`], [`week_plan`]: the aggregates; [`codec`]: their bytes.
+//! - [`period`], [`standing`]: in which periods visits are owed, and to whom; `owed`, `selected`: the same of all elders, by
+//!   the read models.
 //! - [`facts_table`], [`cards_table`], [`policies_table`], [`book_table`]: the read models of the registry's log, of tiering's,
 //!   and of our own.
-//! - [`standings_kept`]: who is owed what on which days, and with it the figures of coverage (`coverage_kept`); [`on_visit_recorded`]: the examiner; [`closing`]: the end of weeks
-//!   and months. All three tell their [`progress`].
+//! - [`standings_kept`]: who is owed what on which days, and with it the figures of coverage (`coverage_kept`); [`on_visit_recorded`]: the examiner; [`closing`]: the end of
+//!   weeks, months and campaigns; [`on_visit_missed`]: what alerts are told of it. The first three tell their [`progress`].
 //! - `plan_draft`, `planning`: how a week's plan is made; `plans`, `worklist`: what is asked of it.
 //! - `annex2`, `exports`: the record sheets on paper.
-//! - `desk`, `visitors`, `decisions`, `duties`, `coverage`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
+//! - `desk`, `visitors`, `campaigns`, `decisions`, `duties`, `coverage`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
 //!   [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -21,6 +22,7 @@ pub mod period;
 pub mod recording;
 pub mod standing;
 
+pub mod campaign;
 pub mod elder_year;
 pub mod visiting;
 pub mod visitor;
@@ -29,6 +31,7 @@ pub mod week_plan;
 pub mod codec;
 
 pub mod book_table;
+mod campaign_rows;
 pub mod cards_table;
 pub mod facts_table;
 mod missed_rows;
@@ -41,13 +44,17 @@ mod year_rows;
 
 pub mod closing;
 mod coverage_kept;
+pub mod on_visit_missed;
 pub mod on_visit_recorded;
+mod owed;
 pub mod progress;
 mod reader;
+mod selected;
 mod settling;
 pub mod standings_kept;
 
 mod annex2;
+mod campaigns;
 mod coverage;
 mod decisions;
 mod desk;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
 use civic::ElderId;
 use readmodel::ApplyError;
 use sqlx::PgConnection;
@@ -45,19 +44,16 @@ impl MissedRows {
         if !self.missed.is_empty() {
             let rows = &self.missed;
             let elders: Vec<Uuid> = rows.iter().map(|row| row.elder.as_uuid()).collect();
-            let weekly: Vec<bool> = rows.iter().map(|row| is_weekly(row.period)).collect();
-            let days = rows.iter().map(|row| row.period.first_day().date());
-            let days: Vec<NaiveDate> = days.collect();
+            let periods: Vec<String> = rows.iter().map(|row| row.period.to_string()).collect();
             let tiers: Vec<String> = rows.iter().map(|row| row.tier.clone()).collect();
             let villages: Vec<String> = rows.iter().map(|row| row.village.to_string()).collect();
             let blocked: Vec<bool> = rows.iter().map(|row| row.blocked_by_consent).collect();
             sqlx::query(
-                "INSERT INTO missed (elder_id, weekly, first_day, tier, village, blocked) \
-                 SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::date[], $4::text[], $5::text[], $6::boolean[])",
+                "INSERT INTO missed (elder_id, period, tier, village, blocked) \
+                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[])",
             )
             .bind(&elders)
-            .bind(&weekly)
-            .bind(&days)
+            .bind(&periods)
             .bind(&tiers)
             .bind(&villages)
             .bind(&blocked)
@@ -67,30 +63,19 @@ impl MissedRows {
         if !self.late.is_empty() {
             let keys = || self.late.keys();
             let elders: Vec<Uuid> = keys().map(|(elder, _)| elder.as_uuid()).collect();
-            let weekly: Vec<bool> = keys().map(|(_, period)| is_weekly(*period)).collect();
-            let days = keys().map(|(_, period)| period.first_day().date());
-            let days: Vec<NaiveDate> = days.collect();
+            let periods: Vec<String> = keys().map(|(_, period)| period.to_string()).collect();
             let records: Vec<Uuid> = self.late.values().copied().collect();
             sqlx::query(
                 "UPDATE missed SET met_late_by = met.record_id \
-                 FROM unnest($1::uuid[], $2::boolean[], $3::date[], $4::uuid[]) AS met (elder_id, weekly, first_day, record_id) \
-                 WHERE missed.elder_id = met.elder_id AND missed.weekly = met.weekly AND missed.first_day = met.first_day",
+                 FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS met (elder_id, period, record_id) \
+                 WHERE missed.elder_id = met.elder_id AND missed.period = met.period",
             )
             .bind(&elders)
-            .bind(&weekly)
-            .bind(&days)
+            .bind(&periods)
             .bind(&records)
             .execute(db)
             .await?;
         }
         Ok(())
-    }
-}
-
-/// Whether a period is a week.
-pub(crate) fn is_weekly(period: Period) -> bool {
-    match period {
-        Period::Week(_) => true,
-        Period::Month(_) => false,
     }
 }

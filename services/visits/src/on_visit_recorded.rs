@@ -18,7 +18,7 @@ use civic::{Doubt, ElderId, GeoPosition, LocalDay, Set, VisitResult};
 use eventlog::{Aggregate as _, CommandContext, Delivery, EventLog, Position, Record, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use proto::eldercare::visits::v1 as pb;
-use readmodel::{ActiveReader, ReaderFollower, reaction_request_id, run_reader};
+use readmodel::{ActiveReader, ReaderFollower, reaction_request_id, run_reader, table_is_there};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgExecutor, PgPool, Row as _};
 use tier_policy::policy::Interval;
@@ -27,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use vault::{DataKey, Sealed, Vault};
 
-use crate::book_table::{bits, set};
+use crate::book_table::{self, bits, set};
+use crate::campaign_rows;
 use crate::codec::purpose;
 use crate::elder_year::{Command, ElderYear, Event, Recorded};
 use crate::ledger::{Entry, Timeline};
@@ -82,10 +83,15 @@ impl Examiner {
     }
 
     async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+        table_is_there(&mut conn, &format!("{}.campaign", book_table::NAME)).await?;
         let stream = self.own.stream();
         let (progress, judged) = match Examined::read(&mut conn).await? {
             Some(progress) => (progress, 0),
             None => {
+                // What is left of the tables would be found again as something earlier.
+                sqlx::raw_sql("TRUNCATE visits_kept.entry, visits_kept.photo, visits_kept.verdict")
+                    .execute(&mut conn)
+                    .await?;
                 let judged = readmodel::last_answered(self.own.as_ref(), NAME, stream)
                     .await
                     .map_err(|error| Failed::unwritten(&error))?;
@@ -410,22 +416,39 @@ impl Active<'_> {
 
     /// Meets duties late whose periods had closed when the record began to count. Where nothing was missed (yet), the
     /// year decides so; what closes later looks for itself.
-    async fn meet_late(&self, counts: Vec<Counts<'_>>) -> Result<u64, Failed> {
+    async fn meet_late(&mut self, counts: Vec<Counts<'_>>) -> Result<u64, Failed> {
+        let (first, last) = (
+            counts.iter().map(|one| one.day).min(),
+            counts.iter().map(|one| one.day).max(),
+        );
+        let campaigns = match first.zip(last) {
+            Some((first, last)) => campaign_rows::between(&mut self.conn, first, last).await?,
+            None => Vec::new(),
+        };
         let mut late = Vec::new();
         for counts in counts {
-            for (interval, nth) in [(Interval::Weekly, 1), (Interval::Monthly, 2)] {
-                let period = Period::of(interval, counts.day);
-                // By the clock too: a record that came in time may have been written after the period was closed.
-                let now = self.examiner.clock.now().max(counts.record.metadata.time);
-                if period.end() <= now {
-                    let command = Command::MeetLate {
-                        elder: counts.elder,
-                        period,
-                        record: counts.id,
-                    };
-                    let year = ElderYear::id(counts.elder, period.last_day());
-                    late.push(self.examiner.follow(counts.record, nth, year, command));
-                }
+            let periods = Interval::ALL.map(|interval| Period::of(interval, counts.day));
+            let campaigns = campaigns.iter().map(|kept| kept.announced.days());
+            let campaigns = campaigns
+                .filter(|campaign| campaign.contains(counts.day))
+                .map(Period::Campaign);
+            // By the clock too: a record that came in time may have been written after the period was closed.
+            let now = self.examiner.clock.now().max(counts.record.metadata.time);
+            let over = |period: &Period| period.end() <= now;
+            for period in periods.into_iter().chain(campaigns).filter(over) {
+                let command = Command::MeetLate {
+                    elder: counts.elder,
+                    period,
+                    record: counts.id,
+                };
+                let year = ElderYear::id(counts.elder, period.last_day());
+                // Of a record, each period is told apart.
+                let nth = match period {
+                    Period::Week(_) => 1,
+                    Period::Month(_) => 2,
+                    Period::Campaign(days) => days.campaign.as_fields().0.max(3),
+                };
+                late.push(self.examiner.follow(counts.record, nth, year, command));
             }
         }
         futures::stream::iter(late)

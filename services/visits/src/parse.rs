@@ -10,13 +10,14 @@ use service::{Checks, List, Page, PageBounds, RequestDigests};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::codec::{VisitTerm as _, read_time};
+use crate::codec::VisitTerm as _;
 use crate::desk::Arrived;
-use crate::duties::Which;
+use crate::duties::{AskedFor, Which};
 use crate::exports::Whose;
 use crate::visitors::{Asked, Change, Said};
 use crate::{coverage, decisions, duties, visitors};
 
+pub(crate) mod campaign;
 mod plan;
 mod record;
 mod visitor;
@@ -279,19 +280,33 @@ impl Parse {
     ) -> Parsed<Paged<duties::Filter>> {
         let mut checks = Checks::new();
         let division = checks.division("division_code", &request.division_code);
-        let period: Option<crate::period::Period> = checks.parsed(
-            "period",
-            request.period.parse(),
-            "PERIOD_INVALID",
-            "is no week (2024-W40) and no month (2024-10)",
-            "应为周（2024-W40）或月（2024-10）",
-        );
-        begun(
-            &mut checks,
-            "period",
-            period.map(|one| one.first_day()),
-            today,
-        );
+        let asked_for = if request.campaign_id.is_empty() {
+            let period: Option<crate::period::Period> = checks.parsed(
+                "period",
+                request.period.parse(),
+                "PERIOD_INVALID",
+                "is no week (2024-W40) and no month (2024-10)",
+                "应为周（2024-W40）或月（2024-10）",
+            );
+            begun(
+                &mut checks,
+                "period",
+                period.map(|one| one.first_day()),
+                today,
+            );
+            period.map(AskedFor::Period)
+        } else {
+            checks.that(
+                request.period.is_empty(),
+                "period",
+                "PERIOD_AND_CAMPAIGN",
+                "must be empty where a campaign is asked for",
+                "查询专项探访时应为空",
+            );
+            checks
+                .id("campaign_id", &request.campaign_id)
+                .map(AskedFor::Campaign)
+        };
         let which = match pb::DutyFilter::try_from(request.filter) {
             Ok(pb::DutyFilter::Unspecified) => Some(Which::All),
             Ok(pb::DutyFilter::Met) => Some(Which::Met),
@@ -302,10 +317,10 @@ impl Parse {
                 None
             }
         };
-        let filter = division.zip(period).zip(which);
-        let filter = filter.map(|((division, period), which)| duties::Filter {
+        let filter = division.zip(asked_for).zip(which);
+        let filter = filter.map(|((division, asked_for), which)| duties::Filter {
             division,
-            period,
+            asked_for,
             which,
         });
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
@@ -542,16 +557,7 @@ fn instant(
     at: Option<prost_types::Timestamp>,
 ) -> Option<chrono::DateTime<chrono::Utc>> {
     let at = checks.present(field, at)?;
-    let instant = read_time(at);
-    if instant.is_none() {
-        checks.refuse(
-            field,
-            "TIME_MALFORMED",
-            "is no instant of time",
-            "不是有效时间",
-        );
-    }
-    instant
+    checks.instant(field, Some(at))?
 }
 
 /// A free text; none where it is blank.

@@ -6,14 +6,36 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use civic::{CalendarMonth, IsoWeek, LocalDay, PeriodError};
 use tier_policy::policy::Interval;
+use uuid::Uuid;
 
-/// A week or a month, in local time.
+/// A week, a month, or the days of a campaign, in local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Period {
     /// An ISO week.
     Week(IsoWeek),
     /// A calendar month.
     Month(CalendarMonth),
+    /// The days of a campaign.
+    Campaign(CampaignDays),
+}
+
+/// The days of a campaign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CampaignDays {
+    /// The campaign.
+    pub campaign: Uuid,
+    /// The first day.
+    pub first: LocalDay,
+    /// The last day, included; before the first where the campaign was called off.
+    pub last: LocalDay,
+}
+
+impl CampaignDays {
+    /// Whether a day lies in it.
+    #[must_use]
+    pub fn contains(&self, day: LocalDay) -> bool {
+        (self.first..=self.last).contains(&day)
+    }
 }
 
 impl Period {
@@ -31,18 +53,23 @@ impl Period {
     pub fn first_on_or_after(interval: Interval, day: LocalDay) -> Self {
         let period = Self::of(interval, day);
         if period.first_day() < day {
-            period.next()
+            match period {
+                Self::Week(week) => Self::Week(week.next()),
+                Self::Month(month) => Self::Month(month.next()),
+                Self::Campaign(days) => Self::Campaign(days),
+            }
         } else {
             period
         }
     }
 
-    /// How often a visit is owed that is owed in such a period.
+    /// How often a visit is owed that is owed in such a period; none of a campaign, where it is owed once.
     #[must_use]
-    pub fn interval(self) -> Interval {
+    pub fn interval(self) -> Option<Interval> {
         match self {
-            Self::Week(_) => Interval::Weekly,
-            Self::Month(_) => Interval::Monthly,
+            Self::Week(_) => Some(Interval::Weekly),
+            Self::Month(_) => Some(Interval::Monthly),
+            Self::Campaign(_) => None,
         }
     }
 
@@ -52,6 +79,7 @@ impl Period {
         match self {
             Self::Week(week) => week.first_day(),
             Self::Month(month) => month.first_day(),
+            Self::Campaign(days) => days.first,
         }
     }
 
@@ -61,6 +89,7 @@ impl Period {
         match self {
             Self::Week(week) => week.last_day(),
             Self::Month(month) => month.last_day(),
+            Self::Campaign(days) => days.last,
         }
     }
 
@@ -70,15 +99,6 @@ impl Period {
         self.last_day().end()
     }
 
-    /// The period after it.
-    #[must_use]
-    pub fn next(self) -> Self {
-        match self {
-            Self::Week(week) => Self::Week(week.next()),
-            Self::Month(month) => Self::Month(month.next()),
-        }
-    }
-
     /// Whether a day lies in it.
     #[must_use]
     pub fn contains(self, day: LocalDay) -> bool {
@@ -86,16 +106,18 @@ impl Period {
     }
 }
 
-/// `2024-W40` or `2024-10`.
+/// `2024-W40`, `2024-10`, or the campaign's id.
 impl fmt::Display for Period {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Week(week) => week.fmt(formatter),
             Self::Month(month) => month.fmt(formatter),
+            Self::Campaign(days) => days.campaign.fmt(formatter),
         }
     }
 }
 
+/// Of a week or a month.
 impl FromStr for Period {
     type Err = PeriodError;
 
@@ -129,8 +151,9 @@ mod tests {
     fn weeks_go_on_over_the_end_of_a_year_of_53_weeks() {
         let last: Period = "2020-W53".parse().unwrap();
         assert_eq!(last.last_day().to_string(), "2021-01-03");
-        assert_eq!(last.next().to_string(), "2021-W01");
-        assert_eq!(last.next().first_day().to_string(), "2021-01-04");
+        let next = Period::first_on_or_after(Interval::Weekly, last.last_day().plus_days(1));
+        assert_eq!(next.to_string(), "2021-W01");
+        assert_eq!(next.first_day().to_string(), "2021-01-04");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use visit_planning::{
     Visitor, VisitorIndex, Week, Workday, Workdays, due_in_week,
 };
 
+use crate::period::CampaignDays;
 use crate::standing::Standings;
 use crate::week_plan::{Entry, PlanId, PlannedVisit, Slot, WeekPlan};
 
@@ -56,6 +57,8 @@ pub(crate) struct Known {
     pub(crate) residents: HashMap<ElderId, Resident>,
     /// Who is owed a visit in the week, and is not visited yet.
     pub(crate) owed_weekly: Vec<ElderId>,
+    /// The same for the campaigns of which days are planned, in the order in which these end.
+    pub(crate) owed_in_campaigns: Vec<(CampaignDays, Vec<ElderId>)>,
     /// The same for the months that the week lies in, in their order.
     pub(crate) owed_monthly: Vec<(CalendarMonth, Vec<ElderId>)>,
     /// The visitors of the county, in the order of their ids.
@@ -310,14 +313,39 @@ impl Known {
                 }
             }
         };
+        // One visit meets all that is owed on its day: where the days of a campaign allow it, it takes place in them.
+        let mut in_campaigns: BTreeMap<ElderId, Workdays> = BTreeMap::new();
+        for (campaign, elders) in &self.owed_in_campaigns {
+            let first = campaign.first.max(self.from);
+            let days = Workday::between(week, first, campaign.last.min(week.last_day()));
+            let elders = elders
+                .iter()
+                .filter(|elder| !self.is_to_come(**elder, |day| campaign.contains(day)));
+            // One that goes on beyond the week may have a day for a visit then.
+            let later = days.is_empty() && campaign.last > week.last_day();
+            for elder in elders.filter(|_| !later) {
+                let open = in_campaigns.entry(*elder).or_insert(days);
+                let both = open.intersection(days);
+                if !both.is_empty() {
+                    *open = both;
+                }
+            }
+        }
         for elder in &self.owed_weekly {
-            take(*elder, Interval::Weekly, rest);
+            let both = in_campaigns
+                .get(elder)
+                .map(|days| days.intersection(rest))
+                .filter(|both| !both.is_empty());
+            take(*elder, Interval::Weekly, both.unwrap_or(rest));
+        }
+        for (elder, days) in &in_campaigns {
+            take(*elder, Interval::Weekly, *days);
         }
         for (month, elders) in &self.owed_monthly {
             // The county's elders are spread together, so that towns planned one by one come to the same.
             let unmet: Vec<MonthlyDuty> = elders
                 .iter()
-                .filter(|elder| !self.is_to_come(**elder, *month))
+                .filter(|elder| !self.is_to_come(**elder, |day| month.contains(day)))
                 .filter_map(|elder| {
                     let resident = self.residents.get(elder)?;
                     let paired = self.pairings.get(elder).into_iter().flatten();
@@ -341,15 +369,13 @@ impl Known {
         (due.into_values().collect(), kept)
     }
 
-    /// Whether a week before plans a visit of the month that is still to come: where weeks are planned ahead, none of them
+    /// Whether a week before plans a visit on such a day that is still to come: where weeks are planned ahead, none of them
     /// takes an elder of another.
-    fn is_to_come(&self, elder: ElderId, month: CalendarMonth) -> bool {
+    fn is_to_come(&self, elder: ElderId, on: impl Fn(LocalDay) -> bool) -> bool {
         self.before
             .iter()
             .any(|plan| match plan.entry(elder).map(|entry| &entry.slot) {
-                Some(Slot::Visit(visit)) => {
-                    visit.day >= self.today && CalendarMonth::of(visit.day) == month
-                }
+                Some(Slot::Visit(visit)) => visit.day >= self.today && on(visit.day),
                 Some(Slot::Talk { .. } | Slot::Unplanned(_) | Slot::Skipped(_)) | None => false,
             })
     }

@@ -22,16 +22,14 @@ use visit_planning::{Effort, Plan, Progress, Stage, baseline, validator};
 
 use crate::book_table::{self, set};
 use crate::codec::week_plan::write_entry;
-use crate::duties::OWED;
-use crate::missed_rows::is_weekly;
-use crate::period::Period;
+use crate::owed::{OWED, Owed as Owing};
+use crate::period::{CampaignDays, Period};
 use crate::plan_draft::{Candidate, Draft, Known, Resident, active_days};
 use crate::standing::Standings;
-use crate::visiting_rows;
 use crate::visitors::Asked;
 use crate::visits::{Visits, beyond, broken, day};
 use crate::week_plan::{Command, Event, PlanId, Planned, WeekPlan};
-use crate::{facts_table, keys, policies_table, refusals};
+use crate::{campaign_rows, facts_table, keys, policies_table, refusals};
 
 /// How many elders' files are opened at a time.
 const AT_ONCE: usize = 1_000;
@@ -214,6 +212,7 @@ impl Visits {
             from,
             residents,
             owed_weekly: owed.weekly,
+            owed_in_campaigns: owed.campaigns,
             owed_monthly: owed.monthly,
             visitors: owed.visitors,
             pairings: owed.pairings,
@@ -239,6 +238,13 @@ impl Visits {
             let owed = owed_in(&mut tx, id.county, Period::Month(month)).await?;
             monthly.push((month, owed));
         }
+        let mut campaigns = Vec::new();
+        let open = campaign_rows::between(&mut *tx, from, id.week.last_day()).await?;
+        for campaign in open {
+            let days = campaign.announced.days();
+            let owed = owed_in(&mut tx, id.county, Period::Campaign(days)).await?;
+            campaigns.push((days, owed));
+        }
         let in_scope: Vec<Uuid> = sqlx::query_scalar(
             "SELECT elder_id FROM visits_kept.span WHERE village >= $1 AND village < $2 AND from_day <= $3 AND until_day > $3",
         )
@@ -249,6 +255,7 @@ impl Visits {
         .await?;
         let mut everybody: Vec<ElderId> = in_scope.into_iter().map(ElderId).collect();
         everybody.extend(&weekly);
+        everybody.extend(campaigns.iter().flat_map(|(_, elders)| elders));
         everybody.extend(monthly.iter().flat_map(|(_, elders)| elders));
         everybody.sort_unstable();
         everybody.dedup();
@@ -258,6 +265,7 @@ impl Visits {
             visited: visited(&mut tx, id.week, &everybody).await?,
             last_visits: last_visits(&mut tx, &everybody).await?,
             weekly,
+            campaigns,
             monthly,
             everybody,
         };
@@ -306,6 +314,7 @@ impl Visits {
 /// What the read models say about a county's week.
 struct Owed {
     weekly: Vec<ElderId>,
+    campaigns: Vec<(CampaignDays, Vec<ElderId>)>,
     monthly: Vec<(CalendarMonth, Vec<ElderId>)>,
     everybody: Vec<ElderId>,
     visitors: Vec<Candidate>,
@@ -320,26 +329,14 @@ async fn owed_in(
     county: DivisionCode,
     period: Period,
 ) -> Result<Vec<ElderId>, sqlx::Error> {
-    let visitings = visiting_rows::all(&mut *db).await?;
-    let codes: Vec<String> = visitings.iter().map(|(code, _)| code.to_string()).collect();
-    let owes: Vec<bool> = visitings
-        .iter()
-        .map(|(_, one)| one.owes_in(period))
-        .collect();
+    let owed = Owing::of(db, county, period, period.last_day()).await?;
     let statement =
         format!("SELECT elder_id FROM ({OWED}) AS owed WHERE record_id IS NULL ORDER BY elder_id");
-    let elders: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement))
-        .bind(county.as_str())
-        .bind(beyond(&county))
-        .bind(period.last_day().date())
-        .bind(is_weekly(period))
-        .bind(&codes)
-        .bind(&owes)
-        .bind(period.first_day().date())
-        .bind(period.last_day().date())
+    let rows = owed
+        .bind(sqlx::query(AssertSqlSafe(statement)))
         .fetch_all(db)
         .await?;
-    Ok(elders.into_iter().map(ElderId).collect())
+    rows.iter().map(|row| row.try_get(0).map(ElderId)).collect()
 }
 
 /// The visitors of a county, in the order of their ids; also those who have retired, for what they were given before.

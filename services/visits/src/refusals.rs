@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::week_plan::PlanId;
-use crate::{elder_year, recording, visiting, visitor, week_plan};
+use crate::{campaign, elder_year, recording, visiting, visitor, week_plan};
 
 /// There is no such elder, or none any more.
 pub(crate) fn no_elder(elder: ElderId) -> Status {
@@ -172,6 +172,43 @@ pub(crate) fn of_visitor(refusal: visitor::Refusal) -> Status {
             "ENDS_BEFORE_START",
             "the last day lies before the first",
             "截止日早于起始日",
+        ),
+    };
+    errors::failed_precondition(reason, en, zh)
+}
+
+/// There is no such campaign.
+pub(crate) fn no_campaign(campaign: Uuid) -> Status {
+    errors::not_found(
+        "campaign",
+        campaign.to_string(),
+        "there is no such campaign",
+        "没有该专项探访",
+    )
+}
+
+/// A campaign that refuses.
+pub(crate) fn of_campaign(refusal: campaign::Refusal) -> Status {
+    let (reason, en, zh) = match refusal {
+        campaign::Refusal::Unknown => (
+            "CAMPAIGN_UNKNOWN",
+            "there is no such campaign",
+            "没有该专项探访",
+        ),
+        campaign::Refusal::AlreadyStarted => (
+            "ALREADY_STARTED",
+            "the campaign has been started already",
+            "该专项探访已启动",
+        ),
+        campaign::Refusal::DaysInvalid => (
+            "DAYS_INVALID",
+            "first_day, last_day: the days must lie ahead, today included, and be 1 to 92",
+            "first_day、last_day：起止日期不得早于今日，且为 1 至 92 天",
+        ),
+        campaign::Refusal::Over => (
+            "CAMPAIGN_OVER",
+            "the campaign's last day is over",
+            "该专项探访已结束",
         ),
     };
     errors::failed_precondition(reason, en, zh)

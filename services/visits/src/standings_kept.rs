@@ -10,9 +10,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use civic::ElderId;
 use eventlog::Position;
-use readmodel::{
-    ActiveReader, Follower, ReaderFollower, checkpoints, run_reader, table_is_there,
-};
+use readmodel::{ActiveReader, Follower, ReaderFollower, checkpoints, run_reader, table_is_there};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tier_policy::policy::Interval;

@@ -41,14 +41,11 @@ impl Started {
     /// The period that is to be closed next.
     #[must_use]
     pub fn next(&self, interval: Interval) -> Period {
-        let closed = match interval {
-            Interval::Weekly => self.week_closed.map(Period::Week),
-            Interval::Monthly => self.month_closed.map(Period::Month),
+        let next = match interval {
+            Interval::Weekly => self.week_closed.map(|week| Period::Week(week.next())),
+            Interval::Monthly => self.month_closed.map(|month| Period::Month(month.next())),
         };
-        closed.map_or_else(
-            || Period::first_on_or_after(interval, self.on),
-            Period::next,
-        )
+        next.unwrap_or_else(|| Period::first_on_or_after(interval, self.on))
     }
 
     /// Whether visits were owed in a period.
@@ -129,7 +126,7 @@ impl Decider for Visiting {
             (Self::NotStarted, Command::Close { .. }) => Err(Refusal::NotStarted),
             // Periods are closed in their order, each once.
             (Self::Started(started), Command::Close { period, .. })
-                if started.next(period.interval()) != *period =>
+                if period.interval().map(|interval| started.next(interval)) != Some(*period) =>
             {
                 Ok(vec![])
             }
@@ -158,6 +155,8 @@ impl Decider for Visiting {
                 match period {
                     Period::Week(week) => started.week_closed = Some(*week),
                     Period::Month(month) => started.month_closed = Some(*month),
+                    // A campaign closes by itself.
+                    Period::Campaign(_) => {}
                 }
                 Self::Started(started)
             }

@@ -25,6 +25,7 @@ pub(crate) async fn write(db: &mut PgConnection, event: &Event) -> Result<(), Ap
             let statement = match period {
                 Period::Week(_) => "UPDATE visiting SET week_closed = $2 WHERE division = $1",
                 Period::Month(_) => "UPDATE visiting SET month_closed = $2 WHERE division = $1",
+                Period::Campaign(_) => return Ok(()),
             };
             sqlx::query(statement)
                 .bind(division.as_str())

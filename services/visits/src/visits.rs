@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tonic::Status;
 use workbooks::Exports;
 
+use crate::campaign::Campaign;
 use crate::elder_year::ElderYear;
 use crate::keys::Keys;
 use crate::progress::{Examined, LaidOut};
@@ -36,6 +37,7 @@ pub(crate) struct Visits {
     pub(crate) keys: Keys,
     pub(crate) visitors: Repository<Visitor>,
     pub(crate) visitings: Repository<Visiting>,
+    pub(crate) campaigns: Repository<Campaign>,
     pub(crate) years: Repository<ElderYear>,
     pub(crate) plans: Repository<WeekPlan>,
     pub(crate) facts: Follower,
@@ -124,10 +126,15 @@ pub(crate) async fn within(
         .map_err(|_elapsed| errors::deadline_exceeded())
 }
 
-/// The answer where the database is away.
+/// The answer where the database is away, or a row can't be read.
 pub(crate) fn broken(error: sqlx::Error) -> Status {
-    tracing::warn!(error = %DatabaseError::from(error), "the database is unavailable");
-    errors::unavailable("the database")
+    let error = DatabaseError::from(error);
+    if error.is_away() {
+        tracing::warn!(%error, "the database is unavailable");
+        return errors::unavailable("the database");
+    }
+    // The server's own text may quote values of rows; this shows none.
+    errors::internal(&error)
 }
 
 /// The first text after all codes of a division's subtree.

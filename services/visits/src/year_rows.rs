@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::Datelike as _;
-use civic::ElderId;
+use civic::{CalendarMonth, ElderId, IsoWeek};
 use eventlog::Record;
 use readmodel::ApplyError;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -14,15 +14,16 @@ use crate::book_table;
 use crate::elder_year::{ElderYear, Event};
 use crate::period::Period;
 
-/// The periods of a year that are settled: one bit for each Sunday of the year, and one for each month.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The periods of a year that are settled: one bit for each Sunday of the year, one for each month, and the campaigns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settled {
     weeks: i64,
     months: i32,
+    campaigns: Vec<Uuid>,
 }
 
 /// A year as far as a closing needs it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct YearRow {
     /// The sequence of its last record; 0 where it has none.
     pub(crate) sequence: u64,
@@ -33,27 +34,29 @@ pub(crate) struct YearRow {
 impl Settled {
     fn add(&mut self, period: Period) {
         match period {
-            Period::Week(_) => self.weeks |= 1 << place(period),
-            Period::Month(_) => self.months |= 1 << place(period),
+            Period::Week(week) => self.weeks |= 1 << sunday(week),
+            Period::Month(month) => self.months |= 1 << place(month),
+            Period::Campaign(days) => self.campaigns.push(days.campaign),
         }
     }
 
     /// Whether a period of this year is settled.
-    pub(crate) fn contains(self, period: Period) -> bool {
+    pub(crate) fn contains(&self, period: Period) -> bool {
         match period {
-            Period::Week(_) => self.weeks & (1 << place(period)) != 0,
-            Period::Month(_) => self.months & (1 << place(period)) != 0,
+            Period::Week(week) => self.weeks & (1 << sunday(week)) != 0,
+            Period::Month(month) => self.months & (1 << place(month)) != 0,
+            Period::Campaign(days) => self.campaigns.contains(&days.campaign),
         }
     }
 }
 
 /// A week is known by its Sunday, for it belongs to the year of that day: one year has the Sundays of two weeks 52.
-fn place(period: Period) -> u32 {
-    let last = period.last_day().date();
-    match period {
-        Period::Week(_) => last.ordinal0() / 7,
-        Period::Month(_) => last.month0(),
-    }
+fn sunday(week: IsoWeek) -> u32 {
+    week.last_day().date().ordinal0() / 7
+}
+
+fn place(month: CalendarMonth) -> u32 {
+    month.last_day().date().month0()
 }
 
 /// The years of a batch.
@@ -94,17 +97,29 @@ impl YearRows {
         let sequences: Vec<i64> = rows.iter().map(|row| row.sequence.cast_signed()).collect();
         let weeks: Vec<i64> = rows.iter().map(|row| row.settled.weeks).collect();
         let months: Vec<i32> = rows.iter().map(|row| row.settled.months).collect();
+        // An array of arrays must be rectangular: the few campaigns go as texts.
+        let campaigns: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let ids: Vec<String> = row.settled.campaigns.iter().map(Uuid::to_string).collect();
+                format!("{{{}}}", ids.join(","))
+            })
+            .collect();
         sqlx::query(
-            "INSERT INTO year (elder_id, year, sequence, weeks, months) \
-             SELECT * FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[]) \
+            "INSERT INTO year (elder_id, year, sequence, weeks, months, campaigns) \
+             SELECT elder_id, year, sequence, weeks, months, campaigns::uuid[] \
+             FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::text[]) \
+             AS row (elder_id, year, sequence, weeks, months, campaigns) \
              ON CONFLICT (elder_id, year) DO UPDATE SET sequence = excluded.sequence, \
-             weeks = year.weeks | excluded.weeks, months = year.months | excluded.months",
+             weeks = year.weeks | excluded.weeks, months = year.months | excluded.months, \
+             campaigns = year.campaigns || excluded.campaigns",
         )
         .bind(&elders)
         .bind(&numbers)
         .bind(&sequences)
         .bind(&weeks)
         .bind(&months)
+        .bind(&campaigns)
         .execute(db)
         .await?;
         Ok(())
@@ -121,7 +136,7 @@ pub(crate) async fn of(
     year: i32,
 ) -> Result<HashMap<ElderId, YearRow>, sqlx::Error> {
     let statement = format!(
-        "SELECT elder_id, sequence, weeks, months FROM {}.year WHERE elder_id = ANY($1) AND year = $2",
+        "SELECT elder_id, sequence, weeks, months, campaigns FROM {}.year WHERE elder_id = ANY($1) AND year = $2",
         book_table::NAME
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
@@ -136,6 +151,7 @@ pub(crate) async fn of(
                 settled: Settled {
                     weeks: row.try_get(2)?,
                     months: row.try_get(3)?,
+                    campaigns: row.try_get(4)?,
                 },
             };
             Ok((ElderId(row.try_get(0)?), year))
@@ -154,14 +170,13 @@ mod tests {
     #[test]
     fn periods_that_end_in_one_year_are_told_apart() {
         // The weeks 2022-W52 and 2023-W52 both end in 2023.
-        let mut ending_in_2023 = vec![period("2022-W52")];
-        while ending_in_2023.last() != Some(&period("2023-W52")) {
-            ending_in_2023.extend(ending_in_2023.last().map(|last| last.next()));
-        }
-        ending_in_2023.push(period("2023-01"));
-        while ending_in_2023.last() != Some(&period("2023-12")) {
-            ending_in_2023.extend(ending_in_2023.last().map(|last| last.next()));
-        }
+        let (first, last): (IsoWeek, IsoWeek) =
+            ("2022-W52".parse().unwrap(), "2023-W52".parse().unwrap());
+        let weeks = std::iter::successors(Some(first), |week: &IsoWeek| {
+            (*week != last).then(|| week.next())
+        });
+        let mut ending_in_2023: Vec<Period> = weeks.map(Period::Week).collect();
+        ending_in_2023.extend((1..=12).map(|month| period(&format!("2023-{month:02}"))));
         assert_eq!(ending_in_2023.len(), 53 + 12);
         let mut settled = Settled::default();
         for period in ending_in_2023 {

@@ -423,7 +423,7 @@ pub(crate) fn record_consent(
             "应为同意或不同意",
         );
         let by = fields::optional_word(checks, "by", request.by);
-        let at = fields::instant(checks, "at", request.at);
+        let at = checks.instant("at", request.at);
         fields::not_after_now(checks, "at", at.flatten(), now.instant);
         let at = at?.unwrap_or_else(|| to_micros(now.instant));
         Some(Command::RecordConsent {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use civic::{
     CapabilityLevel, ConsentState, ElderId, GeoPosition, HandicapGrade, IdNumber, LocalDay,
     PersonName, Phone, Set, VillageCode,
@@ -161,32 +161,6 @@ pub(super) fn not_after_today(
         "lies in the future",
         "不能晚于今天",
     );
-}
-
-/// An instant that may be absent, to the microsecond. Outer `None`: it is wrong.
-pub(super) fn instant(
-    checks: &mut Checks,
-    field: &str,
-    timestamp: Option<prost_types::Timestamp>,
-) -> Option<Option<DateTime<Utc>>> {
-    let Some(timestamp) = timestamp else {
-        return Some(None);
-    };
-    let instant = u32::try_from(timestamp.nanos)
-        .ok()
-        .filter(|nanos| *nanos < 1_000_000_000)
-        // Events hold microseconds: what is finer would be lost on the way, and not be found again as the same.
-        .and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos / 1_000 * 1_000))
-        .filter(|instant| (1..=9999).contains(&instant.year()));
-    if instant.is_none() {
-        checks.refuse(
-            field,
-            "TIMESTAMP_INVALID",
-            "is no instant of the years 1 to 9999",
-            "时间无效",
-        );
-    }
-    instant.map(Some)
 }
 
 /// An instant that must not lie in the future.
@@ -482,7 +456,7 @@ pub(super) fn consent(
         let state = optional_word::<ConsentState>(checks, "state", message.state);
         let by = optional_word(checks, "by", message.by);
         // It may lie ahead: who registers a county's elders for a day to come says what holds from then on.
-        let at = instant(checks, "at", message.at);
+        let at = checks.instant("at", message.at);
         Some(match state?.unwrap_or(ConsentState::Unknown) {
             ConsentState::Unknown => Consent::unknown(),
             state @ (ConsentState::Granted | ConsentState::Refused) => Consent {

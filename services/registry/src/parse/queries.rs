@@ -118,7 +118,7 @@ pub(crate) struct ImportOptions {
 pub(crate) fn get(request: &pb::GetElderRequest, now: DateTime<Utc>) -> Result<Get, Status> {
     let mut checks = Checks::new();
     let elder = fields::elder_id(&mut checks, "elder_id", &request.elder_id);
-    let as_of = fields::instant(&mut checks, "as_of", request.as_of);
+    let as_of = checks.instant("as_of", request.as_of);
     fields::not_after_now(&mut checks, "as_of", as_of.flatten(), now);
     let min_position = fields::min_position(&mut checks, &request.min_position);
     let personal = personal(&mut checks, request.view);

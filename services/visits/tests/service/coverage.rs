@@ -129,7 +129,11 @@ async fn figures_are_told_by_village_with_the_elders_behind_them() {
         ),
         (VILLAGE, 4, 1)
     );
-    let mut told: Vec<String> = answer.elders.iter().map(|one| one.elder_id.clone()).collect();
+    let mut told: Vec<String> = answer
+        .elders
+        .iter()
+        .map(|one| one.elder_id.clone())
+        .collect();
     let rest = pb::GetCoverageRequest {
         page_token: answer.next_page_token,
         ..request

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod bad_input;
+mod campaigns;
 mod coverage;
 mod divisions;
 mod exports;
+mod notices;
 mod orders;
 mod pairings;
 mod periods;

@@ -13,7 +13,7 @@ use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_client::VisitServiceClient;
 use service::{
-    Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application,
+    Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application, peer,
 };
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
@@ -28,6 +28,7 @@ use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 use visits::App;
 use visits::app::Logs;
 use visits::keys::Keys;
+use visits::on_visit_missed::Alerts;
 
 pub(crate) const VILLAGE: &str = "350524100001";
 pub(crate) const COUNTY: &str = "350524";
@@ -41,6 +42,8 @@ pub(crate) struct Ground {
     /// Our own log, to be disturbed.
     pub(crate) own: Arc<MemoryLog>,
     issuer: Arc<TokenIssuer>,
+    /// Where alerts are, if there are any.
+    pub(crate) alerts: Option<String>,
 }
 
 /// Visits under test.
@@ -120,6 +123,7 @@ impl Ground {
             clock: Clock::stopped_at(at(now)),
             own,
             issuer: Arc::new(TokenIssuer::generate()),
+            alerts: None,
         }
     }
 
@@ -130,7 +134,11 @@ impl Ground {
 
     /// Starts visits on a database that may hold something.
     pub(crate) async fn start_on(&self, database: String) -> Running {
-        let settings = service::testing::settings(&self.issuer);
+        let mut settings = service::testing::settings(&self.issuer);
+        let alerts = self.alerts.clone().map(|address| {
+            settings.peers.insert("alerts".to_owned(), address);
+            Alerts::new(peer::channel(&settings, "alerts").unwrap())
+        });
         let shutdown = Shutdown::new(&settings.shutdown);
         let pool = PgPoolOptions::new()
             .max_connections(6)
@@ -143,6 +151,7 @@ impl Ground {
             self.clock.clone(),
             Keys::own(self.vault.clone()),
             RequestDigests::keyed(b"test"),
+            alerts,
         )
         .await
         .unwrap();
