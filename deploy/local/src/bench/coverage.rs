@@ -9,7 +9,7 @@ use civic::{Doubt, ElderId, LocalDay, ServiceKind, Set, VillageCode, VisitMode, 
 use eventlog::{Aggregate as _, EventLog as _, JetStreamLog, NewRecord, Position, Subject};
 use proto::eldercare::{r#type::v1::DivisionLevel, visits::v1 as pb};
 use readmodel::reaction_request_id;
-use sqlx::PgPool;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 use vault::{Algorithm, DataKey};
 use visits::{
@@ -41,6 +41,9 @@ const VILLAGES: u64 = 15;
 /// The year of the records.
 const YEAR: i32 = 2024;
 const MONTHS: u32 = 12;
+
+/// When the officers ask: all months of the year are over.
+const NOW: &str = "2025-01-01T08:00:00+08:00";
 
 /// One elder of so many has a record in doubt, which does not count.
 const ONE_DOUBTED_OF: u64 = 300;
@@ -74,6 +77,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
 
     // No key is asked for: no record bears what the readers open.
     stage.become_peer("visits", "http://127.0.0.1:9").await?;
+    stage.set_clock(NOW)?;
     let step = ground.progress.begin("read by the service", 0);
     let since = Instant::now();
     let served = stage.start(Role::Visits).await?;
@@ -437,15 +441,15 @@ async fn select(
     count: usize,
     step: &Step,
 ) -> anyhow::Result<Latencies> {
-    let settings = stage.settings()?.common.postgres;
-    let options: sqlx::postgres::PgConnectOptions = settings.url.expose().parse()?;
-    let pool: PgPool = service::connections::pool_options(&settings)
-        .connect_with(options)
-        .await?;
-    callers::drive(CALLERS, warm, count, step, move |_, _| {
-        let pool = pool.clone();
+    let mut connections = Vec::with_capacity(CALLERS);
+    for _ in 0..CALLERS {
+        connections.push(Arc::new(Mutex::new(stage.database().await?)));
+    }
+    callers::drive(CALLERS, warm, count, step, move |caller, _| {
+        let connection = Arc::clone(&connections[caller]);
         async move {
-            let _one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&pool).await?;
+            let mut own = connection.lock().await;
+            let _one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *own).await?;
             Ok(())
         }
     })
