@@ -6,6 +6,7 @@ use proto::eldercare::{
     },
     simulation::v1::simulation_service_client::SimulationServiceClient,
     tiering::v1::tiering_service_client::TieringServiceClient,
+    visits::v1::visit_service_client::VisitServiceClient,
 };
 use service::{Claims, TokenIssuer};
 use tonic::{
@@ -24,6 +25,8 @@ pub type Authorised = InterceptedService<Channel, Bearer>;
 pub type Registry = RegistryServiceClient<Authorised>;
 /// Tiering, as a caller sees it.
 pub type Tiering = TieringServiceClient<Authorised>;
+/// Visits, as a caller sees them.
+pub type Visits = VisitServiceClient<Authorised>;
 /// The vault, as a caller sees it.
 pub type Vault = VaultServiceClient<Authorised>;
 /// The clock, as a caller sees it.
@@ -54,23 +57,37 @@ pub fn service_of_the_system() -> Claims {
         .role("service")
 }
 
-/// A caller: a channel with a token.
+/// The lines to the processes of a system.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// To registry and tiering.
+    pub files: Channel,
+    /// To visits; nobody answers where they don't run.
+    pub visits: Channel,
+}
+
+/// A caller: lines with a token.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    channel: Channel,
+    lines: Lines,
     bearer: Bearer,
 }
 
 impl Caller {
-    /// Whoever the claims say, on a channel.
-    pub fn new(channel: Channel, issuer: &TokenIssuer, claims: &Claims) -> Self {
+    /// Whoever the claims say.
+    pub fn new(lines: Lines, issuer: &TokenIssuer, claims: &Claims) -> Self {
         let bearer = Bearer(format!("Bearer {}", issuer.issue(claims)).parse().unwrap());
-        Self { channel, bearer }
+        Self { lines, bearer }
     }
 
-    /// The channel of the caller.
+    /// The channel of the caller to registry and tiering.
     pub fn channel(&self) -> Authorised {
-        InterceptedService::new(self.channel.clone(), self.bearer.clone())
+        InterceptedService::new(self.lines.files.clone(), self.bearer.clone())
+    }
+
+    /// The same to visits.
+    pub fn channel_to_visits(&self) -> Authorised {
+        InterceptedService::new(self.lines.visits.clone(), self.bearer.clone())
     }
 
     /// The registry.
@@ -83,13 +100,23 @@ impl Caller {
         TieringServiceClient::new(self.channel()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
+    /// Visits.
+    pub fn visits(&self) -> Visits {
+        VisitServiceClient::new(self.channel_to_visits()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
     /// The vault.
     pub fn vault(&self) -> Vault {
         VaultServiceClient::new(self.channel())
     }
 
-    /// The clock.
+    /// The clock of registry and tiering.
     pub fn simulation(&self) -> Simulation {
         SimulationServiceClient::new(self.channel())
+    }
+
+    /// The clock of visits.
+    pub fn simulation_of_visits(&self) -> Simulation {
+        SimulationServiceClient::new(self.channel_to_visits())
     }
 }

@@ -17,6 +17,7 @@ macro_rules! breaks {
 mod commands;
 mod questions;
 mod tiers;
+mod visits;
 mod wrong_values;
 
 /// A malformed request.
@@ -39,6 +40,8 @@ pub struct Known {
     pub elder: String,
     /// Another one.
     pub other: String,
+    /// Somebody who visits.
+    pub visitor: String,
     /// A policy that could be published.
     pub policy: &'static str,
 }
@@ -123,5 +126,11 @@ pub fn makers(known: &Known) -> Vec<Maker> {
     let mut makers = commands::commands(known);
     makers.extend(questions::questions(known));
     makers.extend(tiers::of_tiering(known));
+    makers.extend(visits::of_visits(known));
     makers
+}
+
+/// A maker of malformed records of visits, whose messages may go into a stream of them too.
+pub fn records(known: &Known) -> Maker {
+    visits::of_a_record(known)
 }

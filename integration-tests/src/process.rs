@@ -1,6 +1,7 @@
-//! The system's own process, which can be killed at any moment and started again.
+//! The system's own processes, which can be killed at any moment and started again.
 
 use std::{
+    fmt,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
@@ -10,6 +11,29 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdin, Command},
 };
+
+/// What a process of the system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Registry and tiering.
+    Files,
+    /// Visits.
+    Visits,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Files, Self::Visits];
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Files => "files",
+            Self::Visits => "visits",
+        })
+    }
+}
 
 /// A running process of the system. It is gone with the handle, and with the process that holds the handle.
 #[derive(Debug)]
@@ -21,10 +45,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the system by these settings and waits until it listens. Its log is added to `log`.
-    pub async fn start(settings: &Path, log: &Path) -> Self {
+    /// Starts a part of the system by these settings and waits until it listens. Its log is added to `log`.
+    pub async fn start(part: Part, settings: &Path, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut child = Command::new(program())
+            .arg(part.to_string())
             .arg(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

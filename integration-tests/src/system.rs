@@ -1,10 +1,6 @@
 //! A system of a story's own: a log server and databases that nobody else uses, and the process that serves.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use async_nats::jetstream;
 use backing_services::{Nats, Postgres, testing};
@@ -19,11 +15,9 @@ use proto::eldercare::{
     simulation::v1::AdvanceClockRequest,
     tiering::v1::{GetTierRequest, Tier},
 };
-use registry::RegistrySettings;
-use serde_json::json;
-use service::{Application as _, Clock, Config, Section, TokenIssuer, config::Loader};
+use service::{Application as _, Clock, TokenIssuer};
 use tempfile::TempDir;
-use tiering::{TieringSettings, facts_table::FactsTable, tiers_table::TiersTable};
+use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
 use tonic::{
     Code,
     transport::{Channel, Endpoint},
@@ -32,12 +26,14 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use uuid::Uuid;
+use visits::{book_table::BookTable, cards_table::CardsTable, policies_table::PoliciesTable};
 
 use crate::{
-    Registry, Tiering, at,
-    callers::{Caller, officer, service_of_the_system},
+    Registry, Tiering, Visits, at,
+    callers::{Caller, Lines, officer, service_of_the_system},
     county,
-    process::Process,
+    process::{Part, Process},
+    settings::{self, OfFiles, Told},
 };
 
 /// How a system is set up.
@@ -49,6 +45,18 @@ pub struct Setup {
     pub own_postgres: bool,
     /// Whether the sample county's table of divisions is imported.
     pub divisions: bool,
+    /// Whether visits run too, in a process of their own.
+    pub visits: bool,
+}
+
+impl Setup {
+    /// The usual one with visits beside registry and tiering.
+    pub fn with_visits() -> Self {
+        Self {
+            visits: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Setup {
@@ -57,6 +65,7 @@ impl Default for Setup {
             as_of: at("2024-10-01T09:00:00+08:00"),
             own_postgres: false,
             divisions: true,
+            visits: false,
         }
     }
 }
@@ -68,18 +77,28 @@ enum Databases {
     Own(Box<Postgres>),
 }
 
-/// A system under test: registry, tiering and a clock in one process, over servers of its own.
+/// Where the services keep their read models.
+#[derive(Debug)]
+struct Urls {
+    registry: String,
+    tiering: String,
+    /// None where visits don't run.
+    visits: Option<String>,
+}
+
+/// A system under test: registry, tiering and a clock in one process, visits with a clock in another where a story needs
+/// them, over servers of its own.
 #[derive(Debug)]
 pub struct System {
     nats: Nats,
     databases: Databases,
-    /// The databases of registry and tiering.
-    urls: [String; 2],
+    urls: Urls,
     folder: TempDir,
     issuer: TokenIssuer,
     now: DateTime<Utc>,
-    process: Option<Process>,
-    channel: Channel,
+    files: Option<Process>,
+    visits: Option<Process>,
+    lines: Lines,
 }
 
 impl System {
@@ -102,7 +121,7 @@ impl System {
                 }
             }
         );
-        let urls = fresh_databases(&databases).await;
+        let urls = Urls::fresh(&databases, setup.visits).await;
         let mut system = Self {
             nats,
             databases,
@@ -110,10 +129,14 @@ impl System {
             folder,
             issuer: TokenIssuer::generate(),
             now: setup.as_of,
-            process: None,
-            channel: Endpoint::from_static("http://127.0.0.1:9").connect_lazy(),
+            files: None,
+            visits: None,
+            lines: Lines {
+                files: nowhere(),
+                visits: nowhere(),
+            },
         };
-        system.start_process().await;
+        system.start_processes().await;
         if setup.divisions {
             system.import_divisions().await;
         }
@@ -125,6 +148,11 @@ impl System {
         self.running().address()
     }
 
+    /// The same of visits.
+    pub fn address_of_visits(&self) -> &str {
+        self.running_visits().address()
+    }
+
     /// An officer of civil affairs with every role, for all divisions.
     pub fn officer(&self) -> Caller {
         self.caller(&officer())
@@ -132,7 +160,7 @@ impl System {
 
     /// Whoever the claims say.
     pub fn caller(&self, claims: &service::Claims) -> Caller {
-        Caller::new(self.channel.clone(), &self.issuer, claims)
+        Caller::new(self.lines.clone(), &self.issuer, claims)
     }
 
     /// A service of the system, which may ask for keys.
@@ -155,14 +183,25 @@ impl System {
         self.officer().tiering()
     }
 
-    /// The process that serves.
-    pub fn running(&self) -> &Process {
-        self.process.as_ref().expect("the system runs")
+    /// Visits, as an officer sees them.
+    pub fn visits(&self) -> Visits {
+        self.officer().visits()
     }
 
-    /// Whether the process still runs.
+    /// The process of registry and tiering.
+    pub fn running(&self) -> &Process {
+        self.files.as_ref().expect("the system runs")
+    }
+
+    /// The process of visits.
+    pub fn running_visits(&self) -> &Process {
+        self.visits.as_ref().expect("visits run")
+    }
+
+    /// Whether all processes still run.
     pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(Process::is_running)
+        let visits = self.visits.as_mut().map(Process::is_running);
+        visits.unwrap_or(!self.has_visits()) && self.files.as_mut().is_some_and(Process::is_running)
     }
 
     /// The log's server.
@@ -185,10 +224,20 @@ impl System {
 
     /// The address of registry's database.
     pub fn registry_database(&self) -> &str {
-        &self.urls[0]
+        &self.urls.registry
     }
 
-    /// Everything that the process has logged so far.
+    /// The address of visits' database.
+    pub fn visits_database(&self) -> &str {
+        self.urls.visits.as_deref().expect("visits run")
+    }
+
+    /// Whether visits belong to the system.
+    pub fn has_visits(&self) -> bool {
+        self.urls.visits.is_some()
+    }
+
+    /// Everything that the processes have logged so far.
     pub fn logged(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
@@ -255,28 +304,43 @@ impl System {
         registry.list_divisions(request).await.unwrap();
     }
 
-    /// Kills the process at once, as a crash would.
+    /// Kills the processes at once, as a crash would.
     pub async fn kill(&mut self) {
-        self.process.take().expect("the system runs").kill().await;
+        if let Some(visits) = self.visits.take() {
+            visits.kill().await;
+        }
+        self.files.take().expect("the system runs").kill().await;
     }
 
-    /// Starts the process again after [`System::kill`], and waits until it is ready.
+    /// Starts the processes again after [`System::kill`], and waits until they are ready.
     pub async fn restart(&mut self) {
-        assert!(self.process.is_none(), "it still runs");
-        self.start_process().await;
+        assert!(self.files.is_none(), "it still runs");
+        self.start_processes().await;
     }
 
-    /// Starts the process again with the clock at a later instant: it was down meanwhile.
+    /// Starts the processes again with the clock at a later instant: they were down meanwhile.
     pub async fn restart_at(&mut self, instant: &str) {
         self.now = at(instant);
         self.restart().await;
         self.settled().await;
     }
 
-    /// Gives the services new, empty databases, as if the old ones had been lost. The process must not run.
+    /// Kills visits alone; registry and tiering go on.
+    pub async fn kill_visits(&mut self) {
+        self.visits.take().expect("visits run").kill().await;
+    }
+
+    /// Starts visits again after [`System::kill_visits`], and waits until they are ready.
+    pub async fn restart_visits(&mut self) {
+        assert!(self.visits.is_none(), "they still run");
+        self.start_visits().await;
+        ready(&self.lines.visits).await;
+    }
+
+    /// Gives the services new, empty databases, as if the old ones had been lost. No process may run.
     pub async fn lose_databases(&mut self) {
-        assert!(self.process.is_none(), "it still runs");
-        self.urls = fresh_databases(&self.databases).await;
+        assert!(self.files.is_none(), "it still runs");
+        self.urls = Urls::fresh(&self.databases, self.has_visits()).await;
     }
 
     /// Moves the clock, and waits until all that falls due up to then is done.
@@ -285,17 +349,21 @@ impl System {
         self.settled().await;
     }
 
-    /// Waits until all that is due by the clock is done.
+    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits where they run.
     pub async fn settled(&self) {
         let to = Some(eldercare::wire::timestamp(self.now));
-        self.officer()
-            .simulation()
-            .advance_clock(AdvanceClockRequest { to })
-            .await
-            .unwrap();
+        let officer = self.officer();
+        let mut clocks = vec![officer.simulation()];
+        if self.visits.is_some() {
+            clocks.push(officer.simulation_of_visits());
+        }
+        for mut clock in clocks {
+            let moved = clock.advance_clock(AdvanceClockRequest { to }).await;
+            moved.unwrap();
+        }
     }
 
-    /// A stream of the log, opened beside the process: `registry` or `tiering`.
+    /// A stream of the log, opened beside the processes: `registry`, `tiering` or `visits`.
     pub async fn log(&self, context: &str) -> Arc<dyn EventLog> {
         let settings = StreamSettings {
             create: false,
@@ -352,95 +420,119 @@ impl System {
 
     /// The registry's parts, opened beside the process: log, vault, database. Nothing runs in it.
     pub async fn registry_parts(&self) -> registry::App {
-        let (config, own) = self.settings::<RegistrySettings>();
-        registry::App::connect(&config, &own, Clock::stopped_at(self.now))
+        let settings = OfFiles::read(&self.settings_file(Part::Files)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        registry::App::connect(&settings.registry, &settings.registry_own, clock)
             .await
             .unwrap()
     }
 
     /// The same of tiering.
     pub async fn tiering_parts(&self) -> tiering::App {
-        let (mut config, own) = self.settings::<TieringSettings>();
-        config.postgres.url = service::settings::Address::new(&self.urls[1]);
-        tiering::App::connect(&config, &own, Clock::stopped_at(self.now))
+        let settings = OfFiles::read(&self.settings_file(Part::Files)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        tiering::App::connect(&settings.tiering, &settings.tiering_own, clock)
             .await
             .unwrap()
     }
 
-    /// Rebuilds each read model aside and compares: neither may differ from the log.
+    /// The same of visits.
+    pub async fn visits_parts(&self) -> visits::App {
+        let settings = settings::of_visits(&self.settings_file(Part::Visits)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        visits::App::connect(&settings.common, &settings.own, clock)
+            .await
+            .unwrap()
+    }
+
+    /// Rebuilds each read model aside and compares: none may differ from the log.
     pub async fn verify(&self) {
         let registry = self.registry_parts().await;
         let (pool, log, files) = (registry.pool(), registry.log(), registry.projection());
-        holds_what_the_log_says(readmodel::verify(&pool, log, files, |_| {}).await.unwrap());
+        is_as_the_log_says(readmodel::verify(&pool, log, files, |_| {}).await);
         let tiering = self.tiering_parts().await;
         let (pool, facts, tiers) = (tiering.pool(), tiering.registry_log(), tiering.log());
-        holds_what_the_log_says(
-            readmodel::verify(&pool, facts, FactsTable, |_| {})
-                .await
-                .unwrap(),
-        );
-        holds_what_the_log_says(
-            readmodel::verify(&pool, tiers, TiersTable, |_| {})
-                .await
-                .unwrap(),
-        );
+        is_as_the_log_says(readmodel::verify(&pool, facts, FactsTable, |_| {}).await);
+        is_as_the_log_says(readmodel::verify(&pool, tiers, TiersTable, |_| {}).await);
+        if !self.has_visits() {
+            return;
+        }
+        let visits = self.visits_parts().await;
+        let (pool, facts) = (visits.pool(), visits::facts_table::FactsTable);
+        let (of_registry, of_tiering) = (visits.registry_log(), visits.tiering_log());
+        is_as_the_log_says(readmodel::verify(&pool, of_registry.clone(), facts, |_| {}).await);
+        is_as_the_log_says(readmodel::verify(&pool, of_registry, CardsTable, |_| {}).await);
+        is_as_the_log_says(readmodel::verify(&pool, of_tiering, PoliciesTable, |_| {}).await);
+        is_as_the_log_says(readmodel::verify(&pool, visits.log(), BookTable, |_| {}).await);
     }
 
-    fn settings<S: Section>(&self) -> (service::Settings, S) {
-        let loader = Loader::new(Some(&self.settings_file()), []).unwrap();
-        let config: Config<Own> = loader.load().unwrap();
-        (config.common, loader.section().unwrap())
-    }
-
-    fn settings_file(&self) -> PathBuf {
-        self.folder.path().join("settings.toml")
+    fn settings_file(&self, part: Part) -> PathBuf {
+        self.folder.path().join(format!("{part}.toml"))
     }
 
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("system.log")
     }
 
-    async fn start_process(&mut self) {
-        self.write_settings();
-        let process = Process::start(&self.settings_file(), &self.log_file()).await;
-        let endpoint = Endpoint::from_shared(format!("http://{}", process.address())).unwrap();
-        self.channel = endpoint
-            .http2_adaptive_window(true)
-            .tcp_nodelay(true)
-            .connect_lazy();
-        self.process = Some(process);
-        self.ready().await;
-    }
-
-    /// Waits until readiness is told.
-    async fn ready(&self) {
-        let request = HealthCheckRequest {
-            service: "readiness".to_owned(),
-        };
-        let told = HealthClient::new(self.channel.clone()).watch(request).await;
-        let mut told = told.unwrap().into_inner();
-        while told.message().await.unwrap().expect("it goes on").status() != ServingStatus::Serving
-        {
+    fn told<'a>(&'a self, database: &'a str) -> Told<'a> {
+        Told {
+            nats: self.nats.url(),
+            database,
+            issuer: &self.issuer,
+            now: self.now,
         }
     }
 
-    fn write_settings(&self) {
-        let key = self.issuer.public_key();
-        let settings = json!({
-            "grpc": { "listen": "127.0.0.1:0", "default_deadline": "60s" },
-            "nats": { "url": self.nats.url() },
-            "postgres": { "url": self.urls[0], "max_connections": 8 },
-            "auth": { "mode": "local", "keys": [key] },
-            "clock": { "as_of": self.now.to_rfc3339(), "stopped": true },
-            "telemetry": { "log_filter": "warn" },
-            Own::NAME: { "tiering_database": self.urls[1] },
-        });
-        let text = toml::to_string(&toml::Value::try_from(settings).unwrap()).unwrap();
-        fs::write(self.settings_file(), text).unwrap();
+    async fn start_processes(&mut self) {
+        let file = self.settings_file(Part::Files);
+        self.told(&self.urls.registry)
+            .to_files(&file, &self.urls.tiering);
+        let files = Process::start(Part::Files, &file, &self.log_file()).await;
+        self.lines.files = line_to(&files);
+        self.files = Some(files);
+        if self.has_visits() {
+            self.start_visits().await;
+            tokio::join!(ready(&self.lines.files), ready(&self.lines.visits));
+        } else {
+            ready(&self.lines.files).await;
+        }
+    }
+
+    async fn start_visits(&mut self) {
+        let file = self.settings_file(Part::Visits);
+        self.told(self.visits_database())
+            .to_visits(&file, self.address());
+        let visits = Process::start(Part::Visits, &file, &self.log_file()).await;
+        self.lines.visits = line_to(&visits);
+        self.visits = Some(visits);
     }
 }
 
-/// A failed story shows what the process had to say.
+/// A line to a process that runs.
+fn line_to(process: &Process) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{}", process.address())).unwrap();
+    endpoint
+        .http2_adaptive_window(true)
+        .tcp_nodelay(true)
+        .connect_lazy()
+}
+
+/// A line on which nobody answers.
+fn nowhere() -> Channel {
+    Endpoint::from_static("http://127.0.0.1:9").connect_lazy()
+}
+
+/// Waits until readiness is told.
+async fn ready(line: &Channel) {
+    let request = HealthCheckRequest {
+        service: "readiness".to_owned(),
+    };
+    let told = HealthClient::new(line.clone()).watch(request).await;
+    let mut told = told.unwrap().into_inner();
+    while told.message().await.unwrap().expect("it goes on").status() != ServingStatus::Serving {}
+}
+
+/// A failed story shows what the processes had to say.
 impl Drop for System {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -454,7 +546,8 @@ impl Drop for System {
     }
 }
 
-fn holds_what_the_log_says(differences: readmodel::Differences) {
+fn is_as_the_log_says<E: std::fmt::Debug>(found: Result<readmodel::Differences, E>) {
+    let differences = found.unwrap();
     assert_ne!(differences.position.sequence, 0, "nothing was compared");
     assert!(
         differences.is_empty(),
@@ -462,56 +555,18 @@ fn holds_what_the_log_says(differences: readmodel::Differences) {
     );
 }
 
-async fn fresh_databases(databases: &Databases) -> [String; 2] {
-    let postgres: &Postgres = match databases {
-        Databases::Shared(postgres) => postgres,
-        Databases::Own(postgres) => postgres,
-    };
-    [
-        postgres.fresh_database().await.unwrap(),
-        postgres.fresh_database().await.unwrap(),
-    ]
-}
-
-/// What the process needs to know beside the services' settings.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Own {
-    /// The database of tiering; `postgres.url` is the registry's.
-    pub tiering_database: String,
-}
-
-impl Section for Own {
-    const NAME: &'static str = "system";
-}
-
-/// The settings that a process of the system was started with: those of registry and tiering, and what they share.
-pub struct ProcessSettings {
-    /// Shared, with the registry's database.
-    pub registry: service::Settings,
-    /// The registry's own.
-    pub registry_own: RegistrySettings,
-    /// Shared, with tiering's database.
-    pub tiering: service::Settings,
-    /// Tiering's own.
-    pub tiering_own: TieringSettings,
-}
-
-impl ProcessSettings {
-    /// Reads the file that [`System`] wrote.
-    ///
-    /// # Errors
-    /// An unknown key or a value of the wrong kind.
-    pub fn read(file: &Path) -> anyhow::Result<Self> {
-        let loader = Loader::new(Some(file), [])?;
-        let config: Config<Own> = loader.load()?;
-        let mut tiering = config.common.clone();
-        tiering.postgres.url = service::settings::Address::new(&config.own.tiering_database);
-        Ok(Self {
-            registry: config.common,
-            registry_own: loader.section()?,
-            tiering,
-            tiering_own: loader.section()?,
-        })
+impl Urls {
+    /// Databases that nobody has used.
+    async fn fresh(databases: &Databases, visits: bool) -> Self {
+        let postgres: &Postgres = match databases {
+            Databases::Shared(postgres) => postgres,
+            Databases::Own(postgres) => postgres,
+        };
+        let fresh = || async { postgres.fresh_database().await.unwrap() };
+        Self {
+            registry: fresh().await,
+            tiering: fresh().await,
+            visits: if visits { Some(fresh().await) } else { None },
+        }
     }
 }

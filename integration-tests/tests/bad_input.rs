@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 mod callers;
 mod messages;
+mod records;
 mod survey_streams;
 mod workbooks;
 
@@ -110,6 +111,8 @@ fn is_typed(status: &Status, wrong: &str) {
 struct Written {
     registry: u64,
     tiering: u64,
+    /// None is written where visits don't run.
+    visits: u64,
     keys: u64,
 }
 
@@ -127,6 +130,11 @@ async fn written(system: &System) -> Written {
     Written {
         registry: system.last_sequence("registry").await,
         tiering: system.last_sequence("tiering").await,
+        visits: if system.has_visits() {
+            system.last_sequence("visits").await
+        } else {
+            0
+        },
         keys: vault.state.last_sequence,
     }
 }

@@ -1,12 +1,12 @@
 //! An erased person is unreadable for good: in the log's files, in the databases' files, in any backup taken afterwards.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::PathBuf;
 
-use integration_tests::{Setup, System, an_elder, county, reason};
+use integration_tests::{
+    Setup, System, an_elder, county,
+    on_disk::{backup, checkpoint, contains, folders, holding, tells},
+    reason,
+};
 use proto::eldercare::{
     registry::v1::{
         Elder, EraseElderRequest, GetElderRequest, GetKeysRequest, ListEldersRequest,
@@ -14,63 +14,8 @@ use proto::eldercare::{
     },
     r#type::v1::{Contact, ElderStatus},
 };
-use sqlx::Connection as _;
 use tonic::Code;
 use uuid::Uuid;
-
-/// All files below a folder. What is removed while we look is not there any more.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-    {
-        let path = entry.unwrap().path();
-        if path.is_dir() && !path.is_symlink() {
-            files(&path, found);
-        } else if path.is_file() {
-            found.push(path);
-        }
-    }
-}
-
-/// Whether bytes hold a text. What is no text in between is passed over.
-fn tells(content: &[u8], text: &str) -> bool {
-    String::from_utf8_lossy(content).contains(text)
-}
-
-/// The files below a folder whose content is `wanted`.
-fn holding(folder: &Path, wanted: impl Fn(&[u8]) -> bool) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    files(folder, &mut found);
-    assert!(
-        !found.is_empty(),
-        "{} holds nothing to be looked at",
-        folder.display()
-    );
-    found.retain(|file| fs::read(file).is_ok_and(|content| wanted(&content)));
-    found
-}
-
-/// A backup of a database, as an operator takes one.
-fn backup(system: &System, url: &str) -> Vec<u8> {
-    let program = system.postgres().programs().bin.join("pg_dump");
-    let dumped = Command::new(program).arg(url).output().unwrap();
-    assert!(
-        dumped.status.success(),
-        "{}",
-        String::from_utf8_lossy(&dumped.stderr)
-    );
-    dumped.stdout
-}
-
-async fn checkpoint(system: &System) {
-    let mut connection = sqlx::PgConnection::connect(&system.postgres().url())
-        .await
-        .unwrap();
-    sqlx::raw_sql("CHECKPOINT")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-}
 
 async fn everybody(system: &System, min_position: &str) -> Vec<Elder> {
     let list = ListEldersRequest {
@@ -158,18 +103,11 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         }
     }
     let wrapped = wrapped.expect("the vault has a key of the person");
-    let is_the_key = |content: &[u8]| {
-        content
-            .windows(32)
-            .any(|window| window == &wrapped[wrapped.len() - 32..])
-    };
+    let is_the_key = |content: &[u8]| contains(content, &wrapped[wrapped.len() - 32..]);
     checkpoint(&system).await;
     // The search below does find what is there.
     assert!(!holding(&system.streams_folder(), is_the_key).is_empty());
-    for folder in [
-        system.streams_folder(),
-        system.postgres().cluster().to_owned(),
-    ] {
+    for folder in folders(&system) {
         assert!(!holding(&folder, |content| tells(content, &others[0].division_code)).is_empty());
     }
 
@@ -289,10 +227,7 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         let content = String::from_utf8_lossy(content);
         secrets.iter().any(|secret| content.contains(secret))
     };
-    for folder in [
-        system.streams_folder(),
-        system.postgres().cluster().to_owned(),
-    ] {
+    for folder in folders(&system) {
         assert_eq!(
             holding(&folder, a_secret),
             Vec::<PathBuf>::new(),

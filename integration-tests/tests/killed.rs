@@ -1,12 +1,9 @@
 //! The service, the log's server or the database's is killed in the middle of an import: nothing told is lost, nothing is doubled.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use integration_tests::{
-    Imported, Setup, System, county, import, importing, reason, survey, workbook,
+    Imported, Setup, System, asked_to_wait, county, import, importing, is_passing, survey, workbook,
 };
 use proto::eldercare::{
     registry::v1::{
@@ -15,8 +12,7 @@ use proto::eldercare::{
     },
     tiering::v1::CountTiersRequest,
 };
-use tonic::{Code, Status, Streaming};
-use tonic_types::StatusExt as _;
+use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 /// Rows of the workbook: several times as many as are concluded together.
@@ -74,29 +70,12 @@ impl Hearing {
     }
 }
 
-/// Whether a client is right to try again.
-fn is_passing(status: &Status) -> bool {
-    // UNKNOWN and INTERNAL are what a client's own library makes of a connection that broke.
-    let broke = reason(status).is_empty()
-        && matches!(
-            status.code(),
-            Code::Unknown | Code::Internal | Code::Cancelled
-        );
-    broke || [Code::Unavailable, Code::DeadlineExceeded, Code::Aborted].contains(&status.code())
-}
-
 /// Sends the same import until it goes through, as a client does whose call failed.
 async fn retried(system: &System, options: &ImportSurveyOptions, book: &[u8]) -> Imported {
     for _ in 0..100 {
         match import(&mut system.registry(), options.clone(), book).await {
             Ok(imported) => return imported,
-            Err(status) => {
-                assert!(is_passing(&status), "{status}");
-                let asked = status
-                    .get_details_retry_info()
-                    .and_then(|info| info.retry_delay);
-                tokio::time::sleep(asked.unwrap_or(Duration::from_millis(200))).await;
-            }
+            Err(status) => asked_to_wait(&status).await,
         }
     }
     panic!("the import does not go through")

@@ -9,3 +9,6 @@ mod races;
 mod retries;
 mod third_party_client;
 mod time;
+mod visits;
+mod visits_erased;
+mod visits_killed;

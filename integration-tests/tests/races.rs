@@ -1,9 +1,9 @@
-//! Sixty-four callers at once: on one elder each change happens once, and of one ID number there is one elder.
+//! Sixty-four callers at once: on one elder each change happens once, of one ID number there is one elder, of one id one record.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
-use integration_tests::{System, an_elder, day, reason, survey};
+use integration_tests::{Setup, System, an_elder, day, reason, survey, visiting};
 use proto::eldercare::{
     registry::v1::{
         GetElderRequest, ImportSurveyRequest, ListDivisionsRequest, RecordCircumstanceRequest,
@@ -11,6 +11,7 @@ use proto::eldercare::{
         import_survey_request::Part,
     },
     r#type::v1::{Circumstance, CircumstanceKind, Observation},
+    visits::v1::{RecordOutcome, RecordVisitRequest, VisitRecord, VisitRecorded},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -243,4 +244,64 @@ async fn of_many_registrations_of_one_id_number_one_wins() {
         1,
         "one elder, one key"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_calls_with_one_record_of_a_visit_one_record_comes() {
+    let system = System::start_with(Setup::with_visits()).await;
+    let registered = system.registry().register_elder(an_elder("孙秀英")).await;
+    let registered = registered.unwrap().into_inner();
+    let known = registered.committed.unwrap().position;
+    let visitor = visiting::visitor(&system, "王网格").await;
+    let elder = registered.elder_id;
+    let record = visiting::a_visit(&visitor, &elder, "2024-10-01T08:00:00+08:00");
+    let before = system.last_sequence("visits").await;
+    let send = async |record: &VisitRecord| {
+        loop {
+            let request = RecordVisitRequest {
+                record: Some(record.clone()),
+                min_position: known.clone(),
+            };
+            match system.visits().record_visit(request).await {
+                Ok(answer) => return Ok(answer.into_inner().outcome.unwrap()),
+                // Lost against too many others: the same request again.
+                Err(status) if status.code() == Code::Aborted => {}
+                Err(status) => return Err(status),
+            }
+        }
+    };
+    let same = join_all((0..CALLERS).map(|_| send(&record))).await;
+    let same: Vec<RecordOutcome> = same.into_iter().map(Result::unwrap).collect();
+    assert!(
+        same.iter()
+            .all(|one| visiting::in_words(one) == "COUNTED" && one.position == same[0].position)
+    );
+    let first = same.iter().filter(|one| !one.repeated_record);
+    assert_eq!(first.count(), 1, "one call wrote it, the others were told");
+
+    // Under one id records of different content: one wins, the others are told that the id is taken.
+    let contested = visiting::a_visit(&visitor, &elder, "2024-10-01T08:30:00+08:00");
+    let others = (0..CALLERS).map(|caller| VisitRecord {
+        remarks: format!("记录{caller}"),
+        ..contested.clone()
+    });
+    let others: Vec<_> = others.collect();
+    let outcomes = join_all(others.iter().map(send)).await;
+    let (kept, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!(kept.len(), 1, "exactly one wins");
+    for refusal in refused {
+        let status = refusal.unwrap_err();
+        assert_eq!(reason(&status), "RECORD_ID_REUSED", "{status}");
+    }
+    let recorded = visiting::events::<VisitRecorded>(&system).await;
+    let recorded: Vec<_> = recorded
+        .iter()
+        .map(|event| event.record_id.as_str())
+        .collect();
+    assert_eq!(
+        recorded,
+        [record.record_id.as_str(), contested.record_id.as_str()]
+    );
+    assert_eq!(system.last_sequence("visits").await, before + 2);
+    system.verify().await;
 }

@@ -10,6 +10,7 @@ use crate::output::{Progress, Report, number, table};
 mod append;
 mod bare;
 mod callers;
+mod coverage;
 mod decide;
 mod import;
 mod people;
@@ -17,6 +18,7 @@ mod plan;
 mod query;
 mod raw;
 mod rebuild;
+mod record;
 mod register;
 mod seed;
 pub mod service;
@@ -193,6 +195,16 @@ pub const BENCHES: &[Bench] = &[
         name: "plan",
         about: "a week of the sample county planned, beside going to the nearest each time",
         run: |ground| Box::pin(plan::run(ground)),
+    },
+    Bench {
+        name: "record",
+        about: "records of visits streamed in by phones that were off line, with all checks",
+        run: |ground| Box::pin(record::run(ground)),
+    },
+    Bench {
+        name: "coverage",
+        about: "the coverage of a city's counties in a month, with a year of records",
+        run: |ground| Box::pin(coverage::run(ground)),
     },
 ];
 

@@ -1,60 +1,118 @@
-//! Registry, tiering and a clock that can be set, in one process that tests may kill.
+//! A part of the system with a clock that can be set, in a process that tests may kill: registry and tiering, or visits.
 
-use std::{io::Read as _, path::PathBuf, sync::Arc};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use eldercare::simulation::{Settling, Simulation};
 use futures::future::BoxFuture;
-use integration_tests::system::ProcessSettings;
+use integration_tests::{
+    process::Part,
+    settings::{OfFiles, of_visits},
+};
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
-use service::{Application as _, Clock, Server, Shutdown, Supervised, Telemetry};
+use service::{Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     end_with_the_test();
-    let file = std::env::args_os()
-        .nth(1)
-        .map(PathBuf::from)
-        .context("the file with the settings is missing")?;
-    let settings = ProcessSettings::read(&file)?;
-    let _telemetry = Telemetry::start(&settings.registry.telemetry, "system-under-test")?;
-    let shutdown = Shutdown::on_signals(&settings.registry.shutdown)?;
-    let clock = Clock::from_settings(&settings.registry)?;
+    let mut arguments = std::env::args_os().skip(1);
+    let part = arguments.next().context("the part is missing")?;
+    let file = arguments.next().map(PathBuf::from);
+    let file = file.context("the file with the settings is missing")?;
+    let part = Part::ALL.into_iter().find(|one| *part == *one.to_string());
+    match part.context("there is no such part")? {
+        Part::Files => files(&file).await,
+        Part::Visits => visits(&file).await,
+    }
+}
 
+async fn files(file: &Path) -> anyhow::Result<()> {
+    let settings = OfFiles::read(file)?;
+    let frame = Frame::of(&settings.registry)?;
+    let clock = || frame.clock.clone();
     let registry =
-        registry::App::connect(&settings.registry, &settings.registry_own, clock.clone()).await?;
-    let tiering = Arc::new(
-        tiering::App::connect(&settings.tiering, &settings.tiering_own, clock.clone()).await?,
+        registry::App::connect(&settings.registry, &settings.registry_own, clock()).await?;
+    let tiering =
+        Arc::new(tiering::App::connect(&settings.tiering, &settings.tiering_own, clock()).await?);
+    let (files, tiers) = (
+        registry.settled(frame.shutdown.requested()),
+        tiering.settled(frame.shutdown.requested()),
     );
-    let settled = {
-        let (tiering, given_up) = (Arc::clone(&tiering), shutdown.requested());
-        move |_move, _patience| -> BoxFuture<'static, Settling> {
-            let settled = tiering.settled(given_up.clone());
+    let ready = async move {
+        tokio::join!(files, tiers);
+    };
+    // What falls due by the clock, tiering does.
+    let server = registry.add_to(frame.server(&tiering), &frame.shutdown);
+    let server = tiering.add_to(server, &frame.shutdown);
+    let backgrounds = [registry.background(), tiering.background()];
+    frame.serve(server.ready_when(ready), backgrounds).await
+}
+
+async fn visits(file: &Path) -> anyhow::Result<()> {
+    let settings = of_visits(file)?;
+    let frame = Frame::of(&settings)?;
+    let visits = visits::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
+    let visits = Arc::new(visits);
+    let ready = visits.settled(frame.shutdown.requested());
+    let server = visits.add_to(frame.server(&visits), &frame.shutdown);
+    frame
+        .serve(server.ready_when(ready), [visits.background()])
+        .await
+}
+
+/// What stands around the services of a process.
+struct Frame {
+    settings: Settings,
+    clock: Clock,
+    shutdown: Shutdown,
+    _telemetry: Telemetry,
+}
+
+impl Frame {
+    fn of(settings: &Settings) -> anyhow::Result<Self> {
+        Ok(Self {
+            settings: settings.clone(),
+            clock: Clock::from_settings(settings)?,
+            shutdown: Shutdown::on_signals(&settings.shutdown)?,
+            _telemetry: Telemetry::start(&settings.telemetry, "system-under-test")?,
+        })
+    }
+
+    /// A server with the clock, a move of which waits for what falls due in this service.
+    fn server(&self, service: &Arc<impl Application>) -> Server {
+        let (service, given_up) = (Arc::clone(service), self.shutdown.requested());
+        let settled = move |_move, _patience| -> BoxFuture<'static, Settling> {
+            let settled = service.settled(given_up.clone());
             Box::pin(async move {
                 settled.await;
                 Settling::Done
             })
+        };
+        let simulation = Simulation::new(self.clock.clone(), Arc::new(settled));
+        Server::new(&self.settings).service(
+            SimulationServiceServer::new(simulation),
+            Simulation::actions(),
+        )
+    }
+
+    /// Serves until the process ends.
+    async fn serve<const N: usize>(
+        &self,
+        server: Server,
+        backgrounds: [&Background; N],
+    ) -> anyhow::Result<()> {
+        let server = server.bind().await?;
+        let mut tasks = Supervised::new(&self.shutdown);
+        for background in backgrounds {
+            background.start(&mut tasks, &self.shutdown);
         }
-    };
-    let simulation = SimulationServiceServer::new(Simulation::new(clock, Arc::new(settled)));
-    let server = Server::new(&settings.registry).service(simulation, Simulation::actions());
-    let (files, tiers) = (
-        registry.settled(shutdown.requested()),
-        tiering.settled(shutdown.requested()),
-    );
-    let caught_up = async move {
-        tokio::join!(files, tiers);
-    };
-    let server = tiering
-        .add_to(registry.add_to(server, &shutdown), &shutdown)
-        .ready_when(caught_up)
-        .bind()
-        .await?;
-    let mut tasks = Supervised::new(&shutdown);
-    registry.background().start(&mut tasks, &shutdown);
-    tiering.background().start(&mut tasks, &shutdown);
-    println!("listening on {}", server.address());
-    tasks.run(server.serve(&shutdown)).await
+        println!("listening on {}", server.address());
+        tasks.run(server.serve(&self.shutdown)).await
+    }
 }
 
 /// The test holds the other end of our input: when it is gone, so are we.

@@ -8,7 +8,7 @@ use async_nats::{
         NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
         NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
     },
-    jetstream::{self, stream},
+    jetstream::{self, message::StreamMessage, stream},
 };
 use bytes::Bytes;
 use futures::TryStreamExt as _;
@@ -55,6 +55,20 @@ pub(super) async fn samples(
             }
             sequence -= 1;
         };
+        samples.push(Sample::of(message));
+    }
+    Ok(samples)
+}
+
+/// The message that a service wrote at a place of a stream.
+pub(super) async fn sample(stage: &Stage, stream: &str, sequence: u64) -> anyhow::Result<Sample> {
+    let server = jetstream::new(stage.nats_client().await?);
+    let stream = server.get_stream(stream).await?;
+    Ok(Sample::of(stream.get_raw_message(sequence).await?))
+}
+
+impl Sample {
+    fn of(message: StreamMessage) -> Self {
         let mut headers = HeaderMap::new();
         for (name, values) in message.headers.iter() {
             let name = name.to_string();
@@ -67,13 +81,12 @@ pub(super) async fn samples(
                 headers.append(if checked { UNCHECKED } else { &name }, value.as_str());
             }
         }
-        samples.push(Sample {
+        Self {
             subject: message.subject.replacen(ROOT, RAW_ROOT, 1),
             headers,
             body: message.payload,
-        });
+        }
     }
-    Ok(samples)
 }
 
 fn stream_config() -> stream::Config {

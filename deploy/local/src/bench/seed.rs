@@ -9,8 +9,8 @@ use elders::{
     purpose,
 };
 use eventlog::{
-    Aggregate as _, EventLog, Gather, JetStreamLog, Metadata, NewRecord, RawEvent, StreamSettings,
-    Subject,
+    Aggregate as _, EventLog as _, Gather, JetStreamLog, Metadata, NewRecord, RawEvent,
+    StreamSettings, Subject,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
@@ -54,15 +54,8 @@ impl Seeded {
         let config = stage.settings()?;
         let settings: &Settings = &config;
         let client = stage.nats_client().await?;
-        let always = settings.nats.sync_always;
-        let gather = if always {
-            Gather::Always
-        } else {
-            Gather::GroupsOnly
-        };
-        let log =
-            JetStreamLog::open(client.clone(), StreamSettings::of("registry", gather)).await?;
-        let gather = if always {
+        let log = log_of(stage, "registry").await?;
+        let gather = if settings.nats.sync_always {
             vault::Gather::Always
         } else {
             vault::Gather::Never
@@ -161,6 +154,31 @@ impl Seeded {
     }
 }
 
+/// The log of a service, made if it is not there yet.
+pub(super) async fn log_of(stage: &Stage, context: &str) -> anyhow::Result<JetStreamLog> {
+    let gather = if stage.settings()?.common.nats.sync_always {
+        Gather::Always
+    } else {
+        Gather::GroupsOnly
+    };
+    let settings = StreamSettings::of(context, gather);
+    Ok(JetStreamLog::open(stage.nats_client().await?, settings).await?)
+}
+
+/// Writes records, of which none rests on another, many at a time; their sequences.
+pub(super) async fn write(log: &JetStreamLog, records: Vec<NewRecord>) -> anyhow::Result<Vec<u64>> {
+    let written = stream::iter(records).map(|record| log.append(record));
+    Ok(written.buffered(IN_FLIGHT).try_collect().await?)
+}
+
+/// The file of an elder of some village, without a claim to the ID number, for those who read files alone.
+pub(super) fn file(person: Person, key: &DataKey, village: VillageCode) -> NewRecord {
+    let elder = ElderId(person.id());
+    let registered = registered(person, key, "", village);
+    let event = elders::codec::encode(&Event::Registered(Box::new(registered)));
+    record(subject("elder", &elder.to_string()), 0, vec![event])
+}
+
 /// The records of a registration: the claim to the ID number, and the file.
 fn records(person: Person, key: &DataKey, index: &BlindIndex) -> (ElderId, NewRecord, NewRecord) {
     let elder = ElderId(person.id());
@@ -168,8 +186,9 @@ fn records(person: Person, key: &DataKey, index: &BlindIndex) -> (ElderId, NewRe
         .digest(ID_NUMBER, person.id_number().as_str())
         .subject_token();
     let claimed = Claim::encode(&identity::Event::Claimed(elder));
+    let village = person.village_code().parse().expect("a village");
     let registered = elders::codec::encode(&Event::Registered(Box::new(registered(
-        person, key, &claim,
+        person, key, &claim, village,
     ))));
     (
         elder,
@@ -178,7 +197,7 @@ fn records(person: Person, key: &DataKey, index: &BlindIndex) -> (ElderId, NewRe
     )
 }
 
-fn registered(person: Person, key: &DataKey, claim: &str) -> Registered {
+fn registered(person: Person, key: &DataKey, claim: &str, village: VillageCode) -> Registered {
     let id = person.id();
     let (name, relation, phone) = person.contact();
     let contact = types::Contact {
@@ -196,7 +215,6 @@ fn registered(person: Person, key: &DataKey, claim: &str) -> Registered {
         address: person.address(),
         position: Some(person.position()),
     };
-    let village: VillageCode = person.village_code().parse().expect("a village");
     let word =
         |place: u64, of: &[civic::Category]| of[usize::try_from(place).expect("small") % of.len()];
     Registered {
@@ -284,7 +302,8 @@ fn subject(aggregate: &str, id: &str) -> Subject {
     Subject::new("registry", aggregate, id).expect("ids are tokens of subjects")
 }
 
-fn record(subject: Subject, expected: u64, events: Vec<RawEvent>) -> NewRecord {
+/// A record as a service would have written it now.
+pub(super) fn record(subject: Subject, expected: u64, events: Vec<RawEvent>) -> NewRecord {
     let request_id = Uuid::new_v4();
     NewRecord {
         subject,

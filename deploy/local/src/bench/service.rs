@@ -18,6 +18,8 @@ pub enum Role {
     Registry,
     /// Tiering.
     Tiering,
+    /// Visits; it asks the registry for keys.
+    Visits,
     /// A bare gRPC server with the query of GetElder and nothing else.
     Bare,
     /// Rebuilds the registry's read model, and ends.
@@ -29,6 +31,7 @@ impl Role {
         match self {
             Self::Registry => "registry",
             Self::Tiering => "tiering",
+            Self::Visits => "visits",
             Self::Bare => "bare",
             Self::Rebuild => "rebuild",
         }
@@ -44,6 +47,7 @@ pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
     match role {
         Role::Registry => serve_alone::<registry::App>(loader.load()?).await,
         Role::Tiering => serve_alone::<tiering::App>(loader.load()?).await,
+        Role::Visits => serve_alone::<visits::App>(loader.load()?).await,
         Role::Rebuild => rebuild(loader.load()?).await,
         Role::Bare => {
             let settings = loader.load::<()>()?.common;

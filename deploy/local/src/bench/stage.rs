@@ -20,7 +20,7 @@ use super::{Ground, Measured, service::Role};
 use crate::{client::Client, connection::Connection, keys::Keys, keys::write_private};
 
 /// How long a service may take until it says that it is ready: it may first have to build its read model.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// How many HTTP/2 connections the callers share.
 pub(super) const CONNECTIONS: usize = 4;
@@ -100,6 +100,24 @@ impl Stage {
         write_private(&self.config, toml::to_string(&settings)?.as_bytes())
     }
 
+    /// Has what is started from now on work on a database of its own, and ask the registry at an address for keys.
+    pub(super) async fn become_peer(&mut self, name: &str, registry: &str) -> anyhow::Result<()> {
+        self.database = self.postgres.ensure_database(name).await?;
+        let claims = Claims::system(name, "platform")
+            .division("*")
+            .role("service");
+        let token = Keys::of(&self.folder)?.token_issuer()?.issue(&claims);
+        self.configure("postgres", "url", self.database.as_str())?;
+        self.configure("peers", "registry", registry)?;
+        self.configure("auth", "service_token", token)
+    }
+
+    /// Has what is started from now on begin at an instant (RFC 3339), as on one user's own machine.
+    pub(super) fn set_clock(&self, as_of: &str) -> anyhow::Result<()> {
+        self.configure("auth", "mode", "local")?;
+        self.configure("clock", "as_of", as_of)
+    }
+
     /// A connection to the log's server.
     pub(super) async fn nats_client(&self) -> anyhow::Result<async_nats::Client> {
         Ok(async_nats::connect(self.nats.url()).await?)
@@ -153,6 +171,14 @@ impl Stage {
         Ok(())
     }
 
+    /// The processor time that the servers took up to now.
+    pub(super) fn processor_times(&self) -> ServersTimes {
+        ServersTimes {
+            nats: processor_time(self.nats.pid()),
+            postgres: with_children(self.postgres.pid()),
+        }
+    }
+
     /// Stops the servers.
     pub(super) async fn strike(self) {
         tokio::join!(self.nats.stop(), self.postgres.stop());
@@ -168,6 +194,14 @@ impl Stage {
                 std::thread::available_parallelism().map_or(0, usize::from),
             )
     }
+}
+
+/// The processor time of servers, where the system tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ServersTimes {
+    pub(super) nats: Option<Duration>,
+    /// With all its processes, one for each connection.
+    pub(super) postgres: Option<Duration>,
 }
 
 /// The configuration of a service under test, as an operator would write it.
@@ -261,10 +295,15 @@ impl Served {
             .with_context(|| format!("the service under test does not say `{word}`"))?
     }
 
+    /// Where it serves.
+    pub(super) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Callers of it, each with a connection of its own.
     pub(super) fn clients(&self) -> anyhow::Result<Vec<Client>> {
         let connection = Connection {
-            endpoint: format!("http://{}", self.address),
+            endpoint: self.endpoint(),
             token: service::Secret::new(&self.token),
         };
         (0..CONNECTIONS).map(|_| Client::new(&connection)).collect()
@@ -277,13 +316,7 @@ impl Served {
 
     /// The processor time that it took up to now.
     pub(super) fn processor_time(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
-        // The name in parentheses may hold spaces; user and system time are the 12th and 13th fields after it.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let ticks: u64 =
-            fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-        // Linux counts hundredths of seconds for programs, whatever it counts by itself.
-        Some(Duration::from_millis(ticks * 10))
+        processor_time(self.pid)
     }
 
     /// Brings it down in good order.
@@ -299,6 +332,44 @@ impl Served {
         );
         Ok(())
     }
+}
+
+/// The fields of what the system says of a process, after its name, which may hold spaces.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some(fields.map(str::to_owned).collect())
+}
+
+/// The processor time that a process took up to now, where the system tells (Linux).
+fn processor_time(pid: u32) -> Option<Duration> {
+    spent(&stat(pid)?, 11..13)
+}
+
+/// The same with its children, those that ended too.
+fn with_children(pid: u32) -> Option<Duration> {
+    let mut all = spent(&stat(pid)?, 11..15)?;
+    let parent = pid.to_string();
+    for process in std::fs::read_dir("/proc").ok()?.flatten() {
+        let child = process
+            .file_name()
+            .to_str()
+            .and_then(|pid| pid.parse().ok());
+        if let Some(fields) = child.and_then(stat)
+            && fields.get(1) == Some(&parent)
+        {
+            all += spent(&fields, 11..13).unwrap_or_default();
+        }
+    }
+    Some(all)
+}
+
+/// User and system time are the 12th and 13th fields after the name, those of children that ended the next two.
+fn spent(fields: &[String], which: std::ops::Range<usize>) -> Option<Duration> {
+    let ticks = fields.get(which)?.iter().map(|ticks| ticks.parse::<u64>());
+    let ticks: u64 = ticks.sum::<Result<_, _>>().ok()?;
+    // Linux counts hundredths of seconds for programs, whatever it counts by itself.
+    Some(Duration::from_millis(ticks * 10))
 }
 
 /// The peak of a process's resident memory, in bytes, where the system tells (Linux).

@@ -1,0 +1,116 @@
+//! What the processes of a system are told when they start: each has a file of settings.
+
+use std::{fs, path::Path};
+
+use chrono::{DateTime, Utc};
+use registry::RegistrySettings;
+use serde_json::{Value, json};
+use service::{Config, Section, TokenIssuer, config::Loader, settings::Address};
+use tiering::TieringSettings;
+use visits::VisitsSettings;
+
+use crate::callers::service_of_the_system;
+
+/// 32 bytes in Base64, by which visits know a request again; the registry has its own.
+const INDEX_KEY: &str = "dmlzaXRzIHVuZGVyIHRlc3QsIDMyIGJ5dGVzIGxvbmc=";
+
+/// What a process is told, whichever it is.
+pub(crate) struct Told<'a> {
+    /// The log's server.
+    pub(crate) nats: String,
+    /// The database of the process' first service.
+    pub(crate) database: &'a str,
+    /// Whose tokens are good.
+    pub(crate) issuer: &'a TokenIssuer,
+    /// What the clock says. It stands still.
+    pub(crate) now: DateTime<Utc>,
+}
+
+impl Told<'_> {
+    /// Writes the file of registry and tiering.
+    pub(crate) fn to_files(&self, file: &Path, tiering_database: &str) {
+        self.write(
+            file,
+            json!({ Own::NAME: { "tiering_database": tiering_database } }),
+        );
+    }
+
+    /// Writes the file of visits, who ask the registry for keys.
+    pub(crate) fn to_visits(&self, file: &Path, registry: &str) {
+        let own = json!({
+            "peers": { "registry": format!("http://{registry}") },
+            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
+            "vault": { "index_key": INDEX_KEY },
+        });
+        self.write(file, own);
+    }
+
+    fn write(&self, file: &Path, own: Value) {
+        let mut settings = json!({
+            "grpc": { "listen": "127.0.0.1:0", "default_deadline": "60s" },
+            "nats": { "url": self.nats },
+            "postgres": { "url": self.database, "max_connections": 8 },
+            "auth": { "mode": "local", "keys": [self.issuer.public_key()] },
+            "clock": { "as_of": self.now.to_rfc3339(), "stopped": true },
+            "telemetry": { "log_filter": "warn" },
+        });
+        for (section, values) in own.as_object().expect("sections by name") {
+            for (key, value) in values.as_object().expect("keys by name") {
+                settings[section][key] = value.clone();
+            }
+        }
+        let text = toml::to_string(&toml::Value::try_from(settings).unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+}
+
+/// What the process of registry and tiering needs to know beside the services' settings.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Own {
+    /// The database of tiering; `postgres.url` is the registry's.
+    pub tiering_database: String,
+}
+
+impl Section for Own {
+    const NAME: &'static str = "system";
+}
+
+/// The settings of the process of registry and tiering: those of each, and what they share.
+pub struct OfFiles {
+    /// Shared, with the registry's database.
+    pub registry: service::Settings,
+    /// The registry's own.
+    pub registry_own: RegistrySettings,
+    /// Shared, with tiering's database.
+    pub tiering: service::Settings,
+    /// Tiering's own.
+    pub tiering_own: TieringSettings,
+}
+
+impl OfFiles {
+    /// Reads the file that the process is started with.
+    ///
+    /// # Errors
+    /// An unknown key or a value of the wrong kind.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        let loader = Loader::new(Some(file), [])?;
+        let config: Config<Own> = loader.load()?;
+        let mut tiering = config.common.clone();
+        tiering.postgres.url = Address::new(&config.own.tiering_database);
+        Ok(Self {
+            registry: config.common,
+            registry_own: loader.section()?,
+            tiering,
+            tiering_own: loader.section()?,
+        })
+    }
+}
+
+/// Reads the file that the process of visits is started with.
+///
+/// # Errors
+/// An unknown key or a value of the wrong kind.
+pub fn of_visits(file: &Path) -> anyhow::Result<Config<VisitsSettings>> {
+    Ok(Loader::new(Some(file), [])?.load()?)
+}

@@ -1,0 +1,229 @@
+//! Records of visits that are none or that the rules refuse, in a stream among good ones: each has its outcome, and the good
+//! ones are kept.
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::uri::PathAndQuery;
+use integration_tests::{
+    Setup, System, an_elder, born, date,
+    malformed::{self, Known},
+    reason,
+    visiting::{a_visit, a_visitor, events, in_words, record, times, visitor},
+};
+use prost::Message as _;
+use proto::eldercare::{
+    registry::v1::EraseElderRequest,
+    visits::v1::{
+        RecordOutcome, RecordOutcomeKind, RecordVisitsRequest, RecordVisitsResponse,
+        RegisterVisitorRequest, RetireVisitorRequest, VisitRecord, VisitRecorded, Visitor,
+    },
+};
+use rand::{SeedableRng as _, rngs::StdRng};
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use super::{AsTheyAre, is_typed, still_works, written};
+
+const STREAM: &str = "/eldercare.visits.v1.VisitService/RecordVisits";
+
+/// Records that are none, in one stream.
+const RECORDS: usize = 3_000;
+
+/// After so many of them comes a good one.
+const BETWEEN: usize = 100;
+
+/// Sends bytes as a stream of records: the outcomes, and why it ended if it did not end well.
+async fn stream(system: &System, messages: Vec<Bytes>) -> (Vec<RecordOutcome>, Option<Status>) {
+    let mut grpc = tonic::client::Grpc::new(system.officer().channel_to_visits());
+    grpc.ready().await.unwrap();
+    let request = Request::new(tokio_stream::iter(messages));
+    let path = PathAndQuery::from_static(STREAM);
+    let mut answers = match grpc.streaming(request, path, AsTheyAre).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return (Vec::new(), Some(status)),
+    };
+    let mut outcomes = Vec::new();
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(bytes) => {
+                let answer = RecordVisitsResponse::decode(bytes).unwrap();
+                outcomes.push(answer.outcome.unwrap());
+            }
+            Err(status) => return (outcomes, Some(status)),
+        }
+    }
+    (outcomes, None)
+}
+
+fn message(record: &VisitRecord) -> Bytes {
+    let request = RecordVisitsRequest {
+        record: Some(record.clone()),
+        min_position: String::new(),
+    };
+    request.encode_to_vec().into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_records_of_a_stream_have_an_outcome_each_and_the_good_ones_are_kept() {
+    let mut system = System::start_with(Setup::with_visits()).await;
+    let known = Known {
+        elder: system.register(an_elder("林一")).await,
+        other: system.register(an_elder("林二")).await,
+        visitor: visitor(&system, "王一").await,
+        policy: "",
+    };
+    let before = written(&system).await;
+    let maker = malformed::records(&known);
+    let mut random = StdRng::seed_from_u64(20_241_001);
+    let mut messages = Vec::new();
+    let mut wrong = Vec::new();
+    while wrong.len() < RECORDS {
+        // What is broken below the fields ends the stream, and is told below.
+        let malformed = maker(&mut random);
+        if !malformed.names_fields {
+            continue;
+        }
+        messages.extend(malformed.messages);
+        wrong.push(Some(malformed.wrong));
+        if wrong.len() % BETWEEN == 0 {
+            let minute = wrong.len() / BETWEEN;
+            let start = format!(
+                "2024-09-30T{:02}:{:02}:00+08:00",
+                minute / 2,
+                minute % 2 * 30
+            );
+            messages.push(message(&a_visit(&known.visitor, &known.elder, &start)));
+            wrong.push(None);
+        }
+    }
+    let (outcomes, end) = stream(&system, messages).await;
+    assert!(end.is_none(), "{end:?}");
+    assert_eq!(outcomes.len(), wrong.len(), "each record has an outcome");
+    for (outcome, wrong) in outcomes.iter().zip(&wrong) {
+        let Some(wrong) = wrong else {
+            assert_eq!(in_words(outcome), "COUNTED");
+            continue;
+        };
+        assert_eq!(outcome.outcome(), RecordOutcomeKind::Invalid, "{wrong}");
+        assert!(
+            !outcome.invalid_reason.is_empty() && !outcome.invalid_field.is_empty(),
+            "{wrong}: {outcome:?}"
+        );
+        assert!(outcome.position.is_empty(), "{wrong}: it left a trace");
+    }
+    let good = u64::try_from(wrong.iter().filter(|wrong| wrong.is_none()).count()).unwrap();
+    let mut after = written(&system).await;
+    after.visits -= good;
+    assert_eq!(after, before, "a malformed record wrote something");
+
+    // Bytes that are no message end the stream, after the outcomes of what came before them.
+    let good = a_visit(&known.visitor, &known.elder, "2024-09-29T09:00:00+08:00");
+    let never = a_visit(&known.visitor, &known.elder, "2024-09-29T10:00:00+08:00");
+    for broken in [&[0x0A, 0x7F, 1][..], &[0x08, 0x96, 0x01], &[0x0F; 3]] {
+        let sent = vec![
+            message(&good),
+            Bytes::copy_from_slice(broken),
+            message(&never),
+        ];
+        let (outcomes, end) = stream(&system, sent).await;
+        let told: Vec<_> = outcomes.iter().map(in_words).collect();
+        assert_eq!(told, ["COUNTED"]);
+        let end = end.expect("the stream is refused");
+        is_typed(&end, "bytes that are no message");
+        assert_eq!(reason(&end), "MESSAGE_MALFORMED");
+    }
+    // A stream of nothing at all is none that is wrong.
+    assert!(matches!(stream(&system, vec![]).await, (none, None) if none.is_empty()));
+    let recorded = events::<VisitRecorded>(&system).await;
+    let recorded = times(recorded.into_iter().map(|event| event.record_id));
+    assert_eq!(recorded.get(&good.record_id), Some(&1));
+    assert_eq!(recorded.get(&never.record_id), None);
+    still_works(&mut system).await;
+    system.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_cannot_be_are_told_why_one_by_one() {
+    let system = System::start_with(Setup::with_visits()).await;
+    let elder = system.register(an_elder("林阿公")).await;
+    let young = system.register(born("1980-01-01", "林年轻")).await;
+    let erased = system.register(an_elder("林已删")).await;
+    let erase = EraseElderRequest {
+        request_id: Uuid::new_v4().to_string(),
+        elder_id: erased.clone(),
+        reason: "ASKED_BY_ELDER".to_owned(),
+        ..EraseElderRequest::default()
+    };
+    let position = system.registry().erase_elder(erase).await.unwrap();
+    let position = position.into_inner().committed.unwrap().position;
+    let she = visitor(&system, "王网格").await;
+    let elsewhere = RegisterVisitorRequest {
+        visitor: Some(Visitor {
+            home_division_code: "350525".to_owned(),
+            ..a_visitor("王邻县").visitor.unwrap()
+        }),
+        ..a_visitor("王邻县")
+    };
+    let elsewhere = system.visits().register_visitor(elsewhere).await;
+    let elsewhere = elsewhere.unwrap().into_inner().visitor_id;
+    let retired = visitor(&system, "王退出").await;
+    let retire = RetireVisitorRequest {
+        request_id: Uuid::new_v4().to_string(),
+        visitor_id: retired.clone(),
+        last_day: Some(date("2024-09-15")),
+    };
+    system.visits().retire_visitor(retire).await.unwrap();
+    system.settled().await;
+    let before = written(&system).await;
+
+    let good = |start: &str| a_visit(&she, &elder, start);
+    let by = |visitor: &str| a_visit(visitor, &elder, "2024-09-30T10:00:00+08:00");
+    let with = |change: &dyn Fn(&mut VisitRecord)| {
+        let mut record = good("2024-09-30T10:00:00+08:00");
+        change(&mut record);
+        record
+    };
+    let twice = good("2024-09-30T16:00:00+08:00");
+    let sent = [
+        good("2024-09-30T08:00:00+08:00"),
+        with(&|record| record.elder_id = erased.clone()),
+        with(&|record| record.elder_id = Uuid::new_v4().to_string()),
+        with(&|record| record.elder_id = young.clone()),
+        by(&elsewhere),
+        by(&retired),
+        by(&Uuid::new_v4().to_string()),
+        with(&|record| {
+            record.end_time = Some(integration_tests::timestamp("2024-09-30T09:59:00+08:00"))
+        }),
+        good("2024-10-01T09:00:01+08:00"),
+        good("2024-08-02T08:59:59+08:00"),
+        twice.clone(),
+        VisitRecord {
+            remarks: "又一次".to_owned(),
+            ..twice
+        },
+    ];
+    let outcomes = record(&system, &sent, &position).await.unwrap();
+    let told: Vec<_> = outcomes.iter().map(in_words).collect();
+    assert_eq!(
+        told,
+        [
+            "COUNTED",
+            "INVALID ELDER_NOT_FOUND",
+            "INVALID ELDER_NOT_FOUND",
+            "REFUSED NOT_IN_SCOPE",
+            "REFUSED VISITOR_UNKNOWN",
+            "REFUSED VISITOR_UNKNOWN",
+            "REFUSED VISITOR_UNKNOWN",
+            "REFUSED TIME_INVALID",
+            "REFUSED TIME_INVALID",
+            "REFUSED TIME_INVALID",
+            "COUNTED",
+            "INVALID RECORD_ID_REUSED",
+        ]
+    );
+    let mut after = written(&system).await;
+    after.visits -= 2;
+    assert_eq!(after, before, "what was refused left a trace");
+    system.verify().await;
+}
