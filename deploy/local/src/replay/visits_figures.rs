@@ -63,7 +63,7 @@ fn periods(start: LocalDay, before: LocalDay) -> Vec<Period> {
         let mut period = Period::first_on_or_after(interval, start);
         while period.last_day() < before {
             periods.push(period);
-            period = period.next();
+            period = Period::first_on_or_after(interval, period.last_day().next());
         }
     }
     periods
