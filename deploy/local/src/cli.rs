@@ -107,7 +107,7 @@ pub enum Command {
     /// Explain a tier, or try a draft policy
     #[command(subcommand)]
     Tier(Tier),
-    /// Show how far elders are visited, and who was missed; plan weeks, and show a visitor's day
+    /// Show how far elders are visited, and who was missed; plan weeks, show a visitor's day, and export annex 2
     #[command(subcommand)]
     Visits(Visits),
     /// Build read models anew from the log, beside the ones that serve, and put them in their place
@@ -219,6 +219,21 @@ pub struct Whom {
     pub id_number: Option<String>,
 }
 
+/// Whose visits.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Whose {
+    /// Of all elders who were visited in this division
+    #[arg(long, value_name = "CODE")]
+    pub division: Option<String>,
+    /// Of one elder, by id
+    #[arg(long, value_name = "ID")]
+    pub elder: Option<String>,
+    /// Of one elder, by ID number (身份证号); `-` reads it from standard input
+    #[arg(long, value_name = "NUMBER")]
+    pub id_number: Option<String>,
+}
+
 /// What can be seen of an elder.
 #[derive(Debug, Subcommand)]
 pub enum Elder {
@@ -286,6 +301,21 @@ pub enum Visits {
         /// Show the plan as it stands, and plan nothing
         #[arg(long, conflicts_with = "seed")]
         show: bool,
+    },
+    /// Annex 2 (记录表) as a workbook: a form for each elder, with the visits that count
+    Export {
+        /// Whose
+        #[command(flatten)]
+        whose: Whose,
+        /// The first day, YYYY-MM-DD
+        #[arg(long, value_name = "DAY")]
+        first_day: LocalDay,
+        /// The last day, included; at most 366 days in all
+        #[arg(long, value_name = "DAY")]
+        last_day: LocalDay,
+        /// The workbook to write
+        #[arg(short = 'o', long = "file", value_name = "FILE")]
+        file: PathBuf,
     },
     /// A visitor's day in the order of the route: whom to see, where, and whom to call
     Worklist {

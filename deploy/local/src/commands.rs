@@ -12,7 +12,7 @@ use crate::{
     connection::{Connection, ConnectionFile},
     data_folder::DataFolder,
     demo, elder, export, import,
-    output::Progress,
+    output::{Output, Progress},
     plans, rebuild, rotate_keys, sample, servers,
     signals::Signals,
     status, tier, up, verify, visiting,
@@ -170,37 +170,7 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             Ok(Ending::Well)
         }
         Command::Visits(what) => {
-            let client = client(common)?;
-            match what {
-                Visits::Coverage {
-                    division,
-                    month,
-                    by,
-                } => {
-                    let coverage =
-                        visiting::coverage(&client, division, month.as_deref(), *by).await?;
-                    output.print(&coverage)?;
-                }
-                Visits::Missed { division, period } => {
-                    output.print(&visiting::missed(&client, division, period).await?)?;
-                }
-                Visits::Plan {
-                    division,
-                    week,
-                    seed,
-                    show,
-                } => {
-                    let plan = if *show {
-                        plans::stored(&client, division, week).await?
-                    } else {
-                        plans::plan(&client, division, week, *seed, progress).await?
-                    };
-                    output.print(&plan)?;
-                }
-                Visits::Worklist { visitor, day } => {
-                    output.print(&plans::worklist(&client, visitor, *day).await?)?;
-                }
-            }
+            visits(&client(common)?, what, output, progress).await?;
             Ok(Ending::Well)
         }
         Command::Bench(arguments) => {
@@ -250,6 +220,47 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             workplace.close().await;
             output.print(&status?)?;
             Ok(Ending::Well)
+        }
+    }
+}
+
+/// `visits …`.
+async fn visits(
+    client: &Client,
+    what: &Visits,
+    output: Output,
+    progress: Progress,
+) -> anyhow::Result<()> {
+    match what {
+        Visits::Coverage {
+            division,
+            month,
+            by,
+        } => output.print(&visiting::coverage(client, division, month.as_deref(), *by).await?),
+        Visits::Missed { division, period } => {
+            output.print(&visiting::missed(client, division, period).await?)
+        }
+        Visits::Plan {
+            division,
+            week,
+            seed,
+            show,
+        } => output.print(&if *show {
+            plans::stored(client, division, week).await?
+        } else {
+            plans::plan(client, division, week, *seed, progress).await?
+        }),
+        Visits::Export {
+            whose,
+            first_day,
+            last_day,
+            file,
+        } => {
+            let days = (*first_day, *last_day);
+            output.print(&export::records(client, whose, days, file).await?)
+        }
+        Visits::Worklist { visitor, day } => {
+            output.print(&plans::worklist(client, visitor, *day).await?)
         }
     }
 }

@@ -219,11 +219,16 @@ impl County {
     /// # Errors
     /// [`Problem`] for the first line that can't be understood.
     pub fn visits(&self) -> Result<Vec<Line<Visit>>, Problem> {
-        let Some(month) = self.set.visits_month else {
-            return Ok(Vec::new());
-        };
-        self.lines(format!("visits-{month}.ndjson"), Visit::read)?
-            .collect()
+        match self.visits_file() {
+            Some(file) => self.lines(file, Visit::read)?.collect(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The file of these records; none where the set has no visits.
+    pub fn visits_file(&self) -> Option<String> {
+        let month = self.set.visits_month?;
+        Some(format!("visits-{month}.ndjson"))
     }
 
     /// What supervisors decided, in the order of the file.
@@ -245,26 +250,16 @@ impl County {
             return Ok(Vec::new());
         }
         let text = read(&self.folder.join(file), file)?;
-        let text = text.trim_start_matches('\u{feff}');
-        let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-        let headers = reader.headers().map_err(|error| not_csv(file, &error))?;
-        let headers = headers.clone();
-        let mut rows = Vec::new();
-        for row in reader.records() {
-            let row = row.map_err(|error| not_csv(file, &error))?;
-            let number = row.position().map_or(0, csv::Position::line);
-            let cells = headers.iter().zip(row.iter());
-            let values = cells
-                .map(|(header, cell)| (header.to_owned(), Value::from(cell.trim())))
-                .collect();
-            let text = row.iter().collect::<Vec<_>>().join(",");
-            rows.push(Line {
-                number,
-                request_id: self.request_id(file, number, text.as_bytes()),
-                what: parse(&Fields::of_line(file, number, &values))?,
-            });
-        }
-        Ok(rows)
+        table(file, &text, &[])?
+            .into_iter()
+            .map(|row| {
+                Ok(Line {
+                    number: row.number,
+                    request_id: self.request_id(file, row.number, row.text.as_bytes()),
+                    what: parse(&Fields::of_line(file, row.number, &row.values))?,
+                })
+            })
+            .collect()
     }
 
     /// What is expected of a part, as JSON; `None` where the set expects nothing of it.
@@ -358,31 +353,9 @@ impl SurveyFile {
 /// # Errors
 /// [`Problem`] for the first row that can't be understood.
 pub fn parse_divisions(file: &str, text: &str) -> Result<Vec<types::Division>, Problem> {
-    let mut reader =
-        csv::ReaderBuilder::new().from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-    let headers = reader
-        .headers()
-        .map_err(|error| not_csv(file, &error))?
-        .clone();
-    if let Some(missing) = ["code", "name", "level"]
-        .iter()
-        .find(|name| !headers.iter().any(|header| header == **name))
-    {
-        return Err(Problem::with_line(
-            file,
-            1,
-            format!("has no column `{missing}`"),
-        ));
-    }
-    let mut divisions = Vec::new();
-    for row in reader.records() {
-        let row = row.map_err(|error| not_csv(file, &error))?;
-        let line = row.position().map_or(0, csv::Position::line);
-        let cells = headers.iter().zip(row.iter());
-        let values = cells
-            .map(|(header, cell)| (header.to_owned(), Value::from(cell.trim())))
-            .collect();
-        let fields = Fields::of_line(file, line, &values);
+    let rows = table(file, text, &["code", "name", "level"])?;
+    let division = |row: TableRow| {
+        let fields = Fields::of_line(file, row.number, &row.values);
         let level = match fields.text("level")? {
             "province" => types::DivisionLevel::Province,
             "city" => types::DivisionLevel::City,
@@ -396,7 +369,7 @@ pub fn parse_divisions(file: &str, text: &str) -> Result<Vec<types::Division>, P
                 ));
             }
         };
-        divisions.push(types::Division {
+        Ok(types::Division {
             code: fields.text("code")?.to_owned(),
             name: fields.text("name")?.to_owned(),
             level: level as i32,
@@ -404,9 +377,45 @@ pub fn parse_divisions(file: &str, text: &str) -> Result<Vec<types::Division>, P
                 .optional_text("parent")?
                 .unwrap_or_default()
                 .to_owned(),
+        })
+    };
+    rows.into_iter().map(division).collect()
+}
+
+/// A row of a table of comma-separated values.
+struct TableRow {
+    /// The line that it begins on, from 1.
+    number: u64,
+    /// Its cells by the headings above them.
+    values: Map<String, Value>,
+    /// The cells one after the other, by which the row is known again.
+    text: String,
+}
+
+/// Reads a table of comma-separated values in UTF-8, which has these columns at least.
+fn table(file: &str, text: &str, columns: &[&str]) -> Result<Vec<TableRow>, Problem> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+    let headers = reader.headers().map_err(|error| not_csv(file, &error))?;
+    let headers = headers.clone();
+    let there = |column: &str| headers.iter().any(|header| header == column);
+    if let Some(missing) = columns.iter().find(|column| !there(column)) {
+        let what = format!("has no column `{missing}`");
+        return Err(Problem::with_line(file, 1, what));
+    }
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| not_csv(file, &error))?;
+        let cells = headers.iter().zip(row.iter());
+        rows.push(TableRow {
+            number: row.position().map_or(0, csv::Position::line),
+            values: cells
+                .map(|(header, cell)| (header.to_owned(), Value::from(cell.trim())))
+                .collect(),
+            text: row.iter().collect::<Vec<_>>().join(","),
         });
     }
-    Ok(divisions)
+    Ok(rows)
 }
 
 fn read(path: &Path, file: &str) -> Result<String, Problem> {

@@ -1,13 +1,19 @@
-//! `export`: annex 3 of a division, as a workbook.
+//! `export` and `visits export`: annex 3 of a division, and annex 2 of an elder or a division, as workbooks.
 
 use std::path::Path;
 
 use civic::LocalDay;
-use proto::eldercare::registry::v1::ExportSummaryRequest;
+use proto::eldercare::{
+    registry::v1::ExportSummaryRequest,
+    visits::v1::{ExportRecordsRequest, export_records_request::Whose},
+};
 use serde::Serialize;
+use tonic::Streaming;
 
 use crate::{
+    cli,
     client::{Client, in_words},
+    elder,
     output::Report,
     wire,
 };
@@ -42,17 +48,52 @@ pub async fn summary(
         on: on.map(wire::date),
         min_position: String::new(),
     };
-    let answer = client
-        .registry()
-        .export_summary(request)
-        .await
-        .map_err(|status| in_words(&status))?;
-    let mut pieces = answer.into_inner();
+    let pieces = client.registry().export_summary(request).await;
+    let pieces = pieces.map_err(|status| in_words(&status))?.into_inner();
+    write(file, &whole(pieces, |piece| piece.chunk).await?)
+}
+
+/// Writes annex 2 of an elder or a division, with the records that count from one day to another.
+///
+/// # Errors
+/// Visits' refusal, or a file that can't be written.
+pub async fn records(
+    client: &Client,
+    whose: &cli::Whose,
+    days: (LocalDay, LocalDay),
+    file: &Path,
+) -> anyhow::Result<Written> {
+    let whose = match &whose.division {
+        Some(division) => Whose::DivisionCode(division.clone()),
+        None => {
+            let whom = cli::Whom {
+                id: whose.elder.clone(),
+                id_number: whose.id_number.clone(),
+            };
+            Whose::ElderId(elder::id_of(client, &whom).await?)
+        }
+    };
+    let request = ExportRecordsRequest {
+        whose: Some(whose),
+        first_day: Some(wire::date(days.0)),
+        last_day: Some(wire::date(days.1)),
+        min_position: String::new(),
+    };
+    let pieces = client.visits().export_records(request).await;
+    let pieces = pieces.map_err(|status| in_words(&status))?.into_inner();
+    write(file, &whole(pieces, |piece| piece.chunk).await?)
+}
+
+/// A workbook that comes in pieces.
+async fn whole<T>(
+    mut pieces: Streaming<T>,
+    chunk: impl Fn(T) -> bytes::Bytes,
+) -> anyhow::Result<Vec<u8>> {
     let mut workbook = Vec::new();
     while let Some(piece) = pieces.message().await.map_err(|status| in_words(&status))? {
-        workbook.extend_from_slice(&piece.chunk);
+        workbook.extend_from_slice(&chunk(piece));
     }
-    write(file, &workbook)
+    Ok(workbook)
 }
 
 /// Writes a workbook, whole or not at all: it holds personal data, so its owner alone may read it.

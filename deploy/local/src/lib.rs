@@ -16,6 +16,7 @@ pub mod keys;
 pub mod load;
 pub mod output;
 pub mod plans;
+mod read_models;
 pub mod rebuild;
 pub mod replay;
 pub mod rotate_keys;

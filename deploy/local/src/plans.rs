@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::Datelike as _;
 use civic::LocalDay;
 use proto::eldercare::{
     r#type::v1 as types,
     visits::v1::{
-        GetPlanRequest, GetWorklistRequest, LoadSpread, PlanEntry, PlanFigures, PlanReport,
-        PlanWeekRequest, SkipReason, UnplannedReason, plan_entry::Planned,
-        plan_week_response::Step,
+        self as pb, GetPlanRequest, GetWorklistRequest, PlanEntry, PlanProgress, PlanWeekRequest,
+        SkipReason, UnplannedReason, plan_entry::Planned, plan_week_response::Step,
     },
 };
 use serde::Serialize;
@@ -21,8 +21,15 @@ use crate::{
     words::{labelled, name_of},
 };
 
+mod quality;
+
+pub use quality::{Figures, Quality, Spread};
+
 /// Entries on one page.
 const PAGE: i32 = 5_000;
+
+/// What is planned for an elder who is seen.
+const VISIT: &str = "VISIT";
 
 /// The plan of a division's week.
 #[derive(Debug, Serialize)]
@@ -35,53 +42,6 @@ pub struct WeekPlan {
     pub report: Option<Quality>,
     /// Visits by visitor, day and place, talks at the end of each day, then what is not planned.
     pub entries: Vec<Entry>,
-}
-
-/// How good a plan is, and what going to the nearest each time would come to.
-#[derive(Debug, Serialize)]
-pub struct Quality {
-    /// The plan.
-    pub plan: Figures,
-    /// Each visit to the nearest visitor who has time.
-    pub nearest_visitor: Figures,
-    /// Given to nobody, and no later week can make up for it.
-    pub weekly_unassigned: i32,
-    /// Elders who see another visitor than before.
-    pub visitors_changed: i32,
-    /// How the work is spread.
-    pub load: Option<Spread>,
-}
-
-/// What plans are compared by, in this order; less is better.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Figures {
-    /// Visits given to nobody.
-    pub unassigned: i32,
-    /// Visits of paired elders given to somebody else.
-    pub pairings_broken: i32,
-    /// Visits given to a visitor from another village.
-    pub other_village: i32,
-    /// Metres from door to door and back.
-    pub travel_metres: i64,
-}
-
-/// How the work is spread, in visits out of the capacity.
-#[derive(Debug, Serialize)]
-pub struct Spread {
-    /// Visitors without any visit.
-    pub idle: i32,
-    /// Visitors whose capacity is used up.
-    pub full: i32,
-    /// The middle visitor's share, in percent.
-    pub median_percent: f64,
-    /// Nine of ten visitors have at most this share, in percent.
-    pub ninth_decile_percent: f64,
-    /// The largest share, in percent.
-    pub most_percent: f64,
-    /// The standard deviation, in percent.
-    pub deviation_percent: f64,
-    /// Visits on each day, Monday to Friday.
-    pub by_day: Vec<i32>,
 }
 
 /// What a plan says of one elder.
@@ -152,7 +112,31 @@ pub struct Contact {
     pub phone: String,
 }
 
-/// Plans a division's week.
+/// Plans a division's week: how good the plan is, where that is told, and the plan by elder. `tell` hears how far it is.
+///
+/// # Errors
+/// Visits' refusal.
+pub async fn made(
+    client: &Client,
+    request: PlanWeekRequest,
+    tell: impl Fn(PlanProgress),
+) -> anyhow::Result<(Option<Quality>, pb::WeekPlan)> {
+    let refused = |status: tonic::Status| in_words(&status);
+    let steps = client.visits().plan_week(request).await.map_err(refused)?;
+    let mut steps = steps.into_inner();
+    let mut quality = None;
+    while let Some(told) = steps.message().await.map_err(refused)? {
+        match told.step {
+            Some(Step::Progress(progress)) => tell(progress),
+            Some(Step::Report(report)) => quality = Some(Quality::of(report)),
+            Some(Step::Plan(plan)) => return Ok((quality, plan)),
+            None => {}
+        }
+    }
+    anyhow::bail!("planning ended without a plan / 未得到计划")
+}
+
+/// Plans a division's week, and shows the plan by visitor and day.
 ///
 /// # Errors
 /// Visits' refusal.
@@ -170,33 +154,17 @@ pub async fn plan(
         seed,
         min_position: String::new(),
     };
-    let refused = |status: tonic::Status| in_words(&status);
     let bar = progress.begin("周计划 planning the week", 0);
-    let mut steps = client
-        .visits()
-        .plan_week(request)
-        .await
-        .map_err(refused)?
-        .into_inner();
-    let mut report = None;
-    while let Some(told) = steps.message().await.map_err(refused)? {
-        match told.step {
-            Some(Step::Progress(told)) => bar.at(
-                u64::from(told.done.unsigned_abs()),
-                u64::from(told.total.unsigned_abs()),
-            ),
-            Some(Step::Report(told)) => report = Some(Quality::of(told)),
-            Some(Step::Plan(plan)) => {
-                bar.done(&format!("{} elders", plan.entries.len()));
-                // The plan comes by elder; it is read by visitor and day.
-                let mut plan = stored(client, division, week).await?;
-                plan.report = report;
-                return Ok(plan);
-            }
-            None => {}
-        }
-    }
-    anyhow::bail!("planning ended without a plan / 未得到计划")
+    let tell = |told: PlanProgress| {
+        bar.at(
+            u64::from(told.done.unsigned_abs()),
+            u64::from(told.total.unsigned_abs()),
+        );
+    };
+    let (report, made) = made(client, request, tell).await?;
+    bar.done(&format!("{} elders", made.entries.len()));
+    let plan = stored(client, division, week).await?;
+    Ok(WeekPlan { report, ..plan })
 }
 
 /// The plan of a division's week as it stands.
@@ -269,44 +237,6 @@ pub async fn worklist(client: &Client, visitor: &str, day: LocalDay) -> anyhow::
     })
 }
 
-impl Quality {
-    /// How good a plan is, as it was told.
-    pub fn of(report: PlanReport) -> Self {
-        Self {
-            plan: report.plan.map(Figures::of).unwrap_or_default(),
-            nearest_visitor: report.nearest_visitor.map(Figures::of).unwrap_or_default(),
-            weekly_unassigned: report.weekly_unassigned,
-            visitors_changed: report.visitors_changed,
-            load: report.load.map(Spread::of),
-        }
-    }
-}
-
-impl Figures {
-    fn of(figures: PlanFigures) -> Self {
-        Self {
-            unassigned: figures.unassigned,
-            pairings_broken: figures.pairings_broken,
-            other_village: figures.other_village,
-            travel_metres: figures.travel_metres,
-        }
-    }
-}
-
-impl Spread {
-    fn of(load: LoadSpread) -> Self {
-        Self {
-            idle: load.idle,
-            full: load.full,
-            median_percent: load.median_percent,
-            ninth_decile_percent: load.ninth_decile_percent,
-            most_percent: load.most_percent,
-            deviation_percent: load.deviation_percent,
-            by_day: load.by_day,
-        }
-    }
-}
-
 impl Entry {
     fn of(entry: PlanEntry) -> Self {
         let day = |day: Option<types::Date>| Some(wire::from_date(day?)?.to_string());
@@ -323,7 +253,7 @@ impl Entry {
         };
         match entry.planned {
             Some(Planned::Visit(visit)) => Self {
-                planned: "VISIT",
+                planned: VISIT,
                 visitor_id: Some(visit.visitor_id),
                 day: day(visit.day),
                 place: Some(visit.place),
@@ -418,7 +348,7 @@ impl WeekPlan {
             "{} {}: {} visits, {} talks, {} given to nobody, {} left out",
             self.division_code,
             self.week,
-            count("VISIT"),
+            count(VISIT),
             count("TALK"),
             count("UNPLANNED"),
             count("SKIPPED")
@@ -426,39 +356,33 @@ impl WeekPlan {
         if let Some(report) = &self.report {
             text.push_str(&report.text());
         }
+        text.push_str(&self.load());
         text
     }
-}
 
-impl Quality {
-    fn text(&self) -> String {
-        let told = |figures: &Figures| {
-            format!(
-                "{} unassigned, {} pairings broken, {} from another village, {:.1} km",
-                figures.unassigned,
-                figures.pairings_broken,
-                figures.other_village,
-                metres(figures.travel_metres) / 1e3
-            )
-        };
-        let mut text = format!(
-            "\n计划 plan: {}\n就近 nearest visitor: {}",
-            told(&self.plan),
-            told(&self.nearest_visitor)
-        );
-        if let Some(load) = &self.load {
-            text.push_str(&format!(
-                "\n工作量 load: median {:.0} %, nine of ten at most {:.0} %, {} idle, {} full; {:?} visits Monday to Friday",
-                load.median_percent, load.ninth_decile_percent, load.idle, load.full, load.by_day
-            ));
+    /// How the work is spread over those who visit by this plan.
+    fn load(&self) -> String {
+        let (mut visits, mut days) = (BTreeMap::<&str, usize>::new(), [0; 5]);
+        for one in self.entries.iter().filter(|one| one.planned == VISIT) {
+            let visitor = one.visitor_id.as_deref().unwrap_or_default();
+            *visits.entry(visitor).or_default() += 1;
+            let day: Option<LocalDay> = one.day.as_deref().and_then(|day| day.parse().ok());
+            let day = day.map(|day| day.date().weekday().num_days_from_monday() as usize);
+            if let Some(visits) = day.and_then(|day| days.get_mut(day)) {
+                *visits += 1;
+            }
         }
-        text
+        let mut each: Vec<usize> = visits.into_values().collect();
+        each.sort_unstable();
+        let Some(most) = each.last() else {
+            return String::new();
+        };
+        format!(
+            "\n工作量 load: {} visitors, median {} visits, most {most}; {days:?} visits Monday to Friday",
+            each.len(),
+            each[each.len() / 2]
+        )
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a way to look at")]
-fn metres(metres: i64) -> f64 {
-    metres as f64
 }
 
 impl Report for Worklist {
@@ -549,6 +473,7 @@ mod tests {
         for word in [
             "2024-10-14",
             "1 visits, 1 talks, 1 given to nobody, 1 left out",
+            "1 visitors, median 1 visits, most 1; [1, 0, 0, 0, 0] visits",
         ] {
             assert!(text.contains(word), "{text}");
         }
@@ -557,18 +482,5 @@ mod tests {
         assert_eq!(json["entries"][0]["pinned"], true);
         assert_eq!(json["entries"][2]["reason"], "CAPACITY_EXHAUSTED");
         assert_eq!(json["entries"][3]["planned"], "SKIPPED");
-    }
-
-    #[test]
-    fn plans_are_compared_in_the_order_of_the_domain() {
-        let shorter = Figures {
-            travel_metres: 1,
-            ..Figures::default()
-        };
-        let with_one_left = Figures {
-            unassigned: 1,
-            ..Figures::default()
-        };
-        assert!(shorter < with_one_left);
     }
 }

@@ -1,14 +1,23 @@
 //! `rebuild`: read models built anew from the log, beside the ones that serve, and put in their place.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
 use anyhow::Context as _;
+use eventlog::EventLog;
+use readmodel::Projection;
 use serde::Serialize;
-use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
-use visits::{book_table::BookTable, policies_table::PoliciesTable};
+use sqlx::PgPool;
 
 use crate::{
-    output::{Progress, Report, number, table},
-    system::Services,
-    workplace::{Workplace, chosen},
+    output::{Progress, Report, Step, number, table},
+    read_models::{ReadModel, Task},
+    workplace::Workplace,
 };
 
 /// What `rebuild` did.
@@ -29,6 +38,29 @@ pub struct RebuiltOne {
     pub seconds: f64,
 }
 
+/// Builds a read model anew, and tells how far it is.
+struct Rebuilding<'a> {
+    step: &'a Step,
+    position: &'a AtomicU64,
+}
+
+impl Task for Rebuilding<'_> {
+    type Done = ();
+
+    async fn on<P: Projection>(
+        self,
+        pool: &PgPool,
+        log: Arc<dyn EventLog>,
+        fold: P,
+    ) -> Result<(), readmodel::Error> {
+        let tell = |told: readmodel::Progress| {
+            self.position.store(told.done, Ordering::Relaxed);
+            self.step.at(told.done, told.total);
+        };
+        readmodel::rebuild(pool, log, fold, tell).await
+    }
+}
+
 /// Builds read models anew and puts them in their place.
 ///
 /// # Errors
@@ -38,51 +70,19 @@ pub async fn rebuild(
     names: &[String],
     progress: Progress,
 ) -> anyhow::Result<Rebuilt> {
-    let names = chosen(names)?;
-    let Services {
-        registry,
-        tiering,
-        visits,
-    } = workplace.services().await?;
+    let chosen = ReadModel::chosen(names)?;
+    let services = workplace.services().await?;
     let mut rebuilt = Vec::new();
-    for name in names {
-        let since = std::time::Instant::now();
+    for one in chosen {
+        let (name, since) = (one.name(), Instant::now());
         let step = progress.begin(format!("重建 rebuilding {name}"), 1);
-        let position = std::sync::atomic::AtomicU64::new(0);
-        let tell = |told: readmodel::Progress| {
-            position.store(told.done, std::sync::atomic::Ordering::Relaxed);
-            step.at(told.done, told.total);
+        let position = AtomicU64::new(0);
+        let rebuilding = Rebuilding {
+            step: &step,
+            position: &position,
         };
-        match name {
-            "registry_elders" => {
-                readmodel::rebuild(
-                    &registry.pool(),
-                    registry.log(),
-                    registry.projection(),
-                    tell,
-                )
-                .await
-            }
-            "tiering_facts" => {
-                readmodel::rebuild(&tiering.pool(), tiering.registry_log(), FactsTable, tell).await
-            }
-            "tiering_tiers" => {
-                readmodel::rebuild(&tiering.pool(), tiering.log(), TiersTable, tell).await
-            }
-            "visits_elders" => {
-                let fold = visits::facts_table::FactsTable;
-                readmodel::rebuild(&visits.pool(), visits.registry_log(), fold, tell).await
-            }
-            "visits_cards" => {
-                let fold = visits::cards_table::CardsTable;
-                readmodel::rebuild(&visits.pool(), visits.registry_log(), fold, tell).await
-            }
-            "visits_policies" => {
-                readmodel::rebuild(&visits.pool(), visits.tiering_log(), PoliciesTable, tell).await
-            }
-            _book => readmodel::rebuild(&visits.pool(), visits.log(), BookTable, tell).await,
-        }
-        .with_context(|| format!("rebuild {name}"))?;
+        let done = one.with(&services, rebuilding).await;
+        done.with_context(|| format!("rebuild {name}"))?;
         let (position, seconds) = (position.into_inner(), since.elapsed().as_secs_f64());
         step.done(&format!("up to {position}"));
         rebuilt.push(RebuiltOne {

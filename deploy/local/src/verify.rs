@@ -1,19 +1,19 @@
 //! `verify`: read models built aside from the log and compared row by row with the ones that serve, and every elder's tier
 //! judged once more.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use eventlog::Position;
-use readmodel::Differences;
+use eventlog::{EventLog, Position};
+use readmodel::{Differences, Projection};
 use serde::Serialize;
-use tiering::{audit::Audit, facts_table::FactsTable, tiers_table::TiersTable};
-use visits::{book_table::BookTable, policies_table::PoliciesTable};
+use sqlx::PgPool;
+use tiering::audit::Audit;
 
 use crate::{
     output::{Progress, Report, Step, number, table},
-    system::Services,
-    workplace::{Workplace, chosen},
+    read_models::{ReadModel, Task},
+    workplace::Workplace,
 };
 
 /// What `verify` found.
@@ -77,12 +77,27 @@ impl Tiers {
     }
 }
 
-/// The read model whose verification takes the tiers in.
-const TIERS: &str = "tiering_tiers";
 /// How long a running system is given to come to what was recorded before the audit.
 const AT_REST: Duration = Duration::from_secs(30);
 /// How often the audit is repeated while a running system changes tiers under it.
 const ATTEMPTS: usize = 5;
+
+/// Builds a read model aside and compares it, and tells how far it is.
+struct Verifying<'a>(&'a Step);
+
+impl Task for Verifying<'_> {
+    type Done = Differences;
+
+    async fn on<P: Projection>(
+        self,
+        pool: &PgPool,
+        log: Arc<dyn EventLog>,
+        fold: P,
+    ) -> Result<Differences, readmodel::Error> {
+        let tell = |told: readmodel::Progress| self.0.at(told.done, told.total);
+        readmodel::verify(pool, log, fold, tell).await
+    }
+}
 
 /// Builds read models aside and compares them row by row.
 ///
@@ -93,50 +108,20 @@ pub async fn verify(
     names: &[String],
     progress: Progress,
 ) -> anyhow::Result<Verified> {
-    let names = chosen(names)?;
-    let Services {
-        registry,
-        tiering,
-        visits,
-    } = workplace.services().await?;
+    let chosen = ReadModel::chosen(names)?;
+    let services = workplace.services().await?;
     let mut verified = Vec::new();
-    for &name in &names {
-        let step: Step = progress.begin(format!("核对 verifying {name}"), 1);
-        let tell = |told: readmodel::Progress| step.at(told.done, told.total);
-        let found = match name {
-            "registry_elders" => {
-                readmodel::verify(
-                    &registry.pool(),
-                    registry.log(),
-                    registry.projection(),
-                    tell,
-                )
-                .await
-            }
-            "tiering_facts" => {
-                readmodel::verify(&tiering.pool(), tiering.registry_log(), FactsTable, tell).await
-            }
-            TIERS => readmodel::verify(&tiering.pool(), tiering.log(), TiersTable, tell).await,
-            "visits_elders" => {
-                let fold = visits::facts_table::FactsTable;
-                readmodel::verify(&visits.pool(), visits.registry_log(), fold, tell).await
-            }
-            "visits_cards" => {
-                let fold = visits::cards_table::CardsTable;
-                readmodel::verify(&visits.pool(), visits.registry_log(), fold, tell).await
-            }
-            "visits_policies" => {
-                readmodel::verify(&visits.pool(), visits.tiering_log(), PoliciesTable, tell).await
-            }
-            _book => readmodel::verify(&visits.pool(), visits.log(), BookTable, tell).await,
-        };
+    for one in &chosen {
+        let name = one.name();
+        let step = progress.begin(format!("核对 verifying {name}"), 1);
+        let found = one.with(&services, Verifying(&step)).await;
         let found = found.with_context(|| format!("verify {name}"))?;
         step.done(&format!("{} rows", found.rows));
         verified.push(found);
     }
-    let tiers = if names.contains(&TIERS) {
+    let tiers = if chosen.contains(&ReadModel::TieringTiers) {
         let step = progress.begin("核对 judging every elder once more", 0);
-        let tiers = audited(&tiering, workplace.running.is_some()).await;
+        let tiers = audited(&services.tiering, workplace.running.is_some()).await;
         let tiers = tiers.context("audit the tiers")?;
         step.done(&format!("{} elders", tiers.elders));
         Some(tiers)

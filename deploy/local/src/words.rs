@@ -5,7 +5,7 @@ use proto::eldercare::{
     registry::v1::{SurveyOutcome, SurveyRejection, SurveyWarning},
     tiering::v1::Interval,
     r#type::v1 as types,
-    visits::v1::{Doubt, RecordRefusal, SkipReason, UnplannedReason, VisitorKind},
+    visits::v1::{Doubt, SkipReason, UnplannedReason, VisitorKind},
 };
 
 /// A closed list of the APIs, each word of which has a number there and a name in data sets.
@@ -85,7 +85,6 @@ words! {
     Interval = "INTERVAL_",
     VisitorKind = "VISITOR_KIND_",
     Doubt = "DOUBT_",
-    RecordRefusal = "RECORD_REFUSAL_",
     SkipReason = "SKIP_REASON_",
     UnplannedReason = "UNPLANNED_REASON_",
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use service::{Clock, config::Loader};
 
 use crate::{
@@ -81,35 +80,4 @@ impl Workplace {
     pub(crate) fn key_folder<'a>(&'a self, path: &'a Path) -> &'a Path {
         self.folder.as_ref().map_or(path, DataFolder::path)
     }
-}
-
-/// The read models that can be built anew, by name.
-const PROJECTIONS: [&str; 7] = [
-    "registry_elders",
-    "tiering_facts",
-    "tiering_tiers",
-    "visits_elders",
-    "visits_cards",
-    "visits_policies",
-    "visits_book",
-];
-
-/// The read models of these names; all where none is named.
-///
-/// # Errors
-/// A name that none has.
-pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static str>> {
-    if names.is_empty() {
-        return Ok(PROJECTIONS.to_vec());
-    }
-    let find = |name: &String| {
-        let known = PROJECTIONS.into_iter().find(|known| known == name);
-        known.with_context(|| {
-            format!(
-                "there is no read model `{name}`; there are: {}",
-                PROJECTIONS.join(", ")
-            )
-        })
-    };
-    names.iter().map(find).collect()
 }

@@ -12,6 +12,7 @@ use tonic::Status;
 
 use crate::{
     client::{Client, call, try_call},
+    load::{FailedLine, refused_line},
     wire,
     words::{Word as _, name_of, names_of},
 };
@@ -40,11 +41,32 @@ impl Directory {
         self.number_of.get(elder_id).map(String::as_str)
     }
 
+    /// The elder whom a line of a file is about, or why it is about none.
+    ///
+    /// # Errors
+    /// Where the registry doesn't answer.
+    pub(super) async fn elder_of(
+        &mut self,
+        client: &Client,
+        id_number: &str,
+        (file, line): (&str, u64),
+    ) -> anyhow::Result<Result<String, FailedLine>> {
+        match self.elder_id(client, id_number).await {
+            Ok(Some(elder_id)) => Ok(Ok(elder_id)),
+            Ok(None) => Ok(Err(FailedLine {
+                file: file.to_owned(),
+                line,
+                reason: "no elder has this ID number / 台账中没有该身份证号".to_owned(),
+            })),
+            Err(status) => refused_line(file, line, &status).map(Err),
+        }
+    }
+
     /// The file of an ID number; the registry is asked for one that it doesn't know.
     ///
     /// # Errors
     /// The registry's refusal; `None` where it knows no such elder.
-    pub(super) async fn elder_id(
+    async fn elder_id(
         &mut self,
         client: &Client,
         id_number: &str,

@@ -27,17 +27,10 @@ pub(super) async fn play(
     line: &Line<Change>,
 ) -> anyhow::Result<Result<String, FailedLine>> {
     let file = "changes.ndjson";
-    let elder_id = match directory.elder_id(client, &line.what.id_number).await {
-        Ok(Some(elder_id)) => elder_id,
-        Ok(None) => {
-            let reason = "no elder has this ID number / 台账中没有该身份证号".to_owned();
-            return Ok(Err(FailedLine {
-                file: file.to_owned(),
-                line: line.number,
-                reason,
-            }));
-        }
-        Err(status) => return refused_line(file, line.number, &status).map(Err),
+    let elder = directory.elder_of(client, &line.what.id_number, (file, line.number));
+    let elder_id = match elder.await? {
+        Ok(elder_id) => elder_id,
+        Err(about_nobody) => return Ok(Err(about_nobody)),
     };
     match command(client, elder_id, line).await {
         Ok(committed) => Ok(Ok(committed.unwrap_or_default().position)),

@@ -22,6 +22,9 @@ use crate::{
     words::names_of,
 };
 
+/// The file of who is paired with whom.
+const PAIRINGS: &str = "pairings.csv";
+
 /// What the system answered to records and decisions.
 #[derive(Debug, Default)]
 pub(super) struct Diary {
@@ -95,6 +98,14 @@ impl Diary {
             self.visitors.insert(number.clone(), visitor_id);
             bar.advance(1);
         }
+        // Of visitors whom the set doesn't list, or the system refused.
+        for line in pairings.into_values().flatten() {
+            failed.push(FailedLine {
+                file: PAIRINGS.to_owned(),
+                line: line.number,
+                reason: "the visitor is not registered / 该探访人员未登记".to_owned(),
+            });
+        }
         if let Some(on) = county.set.visits_start_on {
             let request = StartVisitingRequest {
                 request_id: county
@@ -120,21 +131,13 @@ impl Diary {
         directory: &mut Directory,
         line: &Line<Visit>,
     ) -> anyhow::Result<Option<FailedLine>> {
-        let file = "visits";
+        let file = county.visits_file().unwrap_or_default();
         let visit = &line.what;
         self.lines += 1;
-        let elder = directory.elder_id(client, &visit.id_number).await;
-        let elder_id = match elder {
-            Ok(Some(elder_id)) => elder_id,
-            Ok(None) => {
-                let reason = "no elder has this ID number / 台账中没有该身份证号".to_owned();
-                return Ok(Some(FailedLine {
-                    file: file.to_owned(),
-                    line: line.number,
-                    reason,
-                }));
-            }
-            Err(status) => return refused_line(file, line.number, &status).map(Some),
+        let elder = directory.elder_of(client, &visit.id_number, (&file, line.number));
+        let elder_id = match elder.await? {
+            Ok(elder_id) => elder_id,
+            Err(about_nobody) => return Ok(Some(about_nobody)),
         };
         // A visitor whom the set doesn't list is none that the system knows.
         let visitor_id = match self.visitors.get(&visit.visitor_id) {
@@ -190,12 +193,12 @@ impl Diary {
             Err(status) if status.code() == Code::FailedPrecondition => {
                 json!({"outcome": "REFUSED", "reason": reason(&status)})
             }
-            Err(status) => return refused_line(file, line.number, &status).map(Some),
+            Err(status) => return refused_line(&file, line.number, &status).map(Some),
         };
         // What comes again is answered as it was the first time.
         match self.records.get(&visit.record_id) {
             Some(first) if first["outcome"] != outcome["outcome"] => Ok(Some(FailedLine {
-                file: file.to_owned(),
+                file,
                 line: line.number,
                 reason: format!("answered {outcome} after {first}"),
             })),
@@ -264,19 +267,15 @@ async fn pair(
     visitor_id: &str,
     lines: &[Line<Pairing>],
 ) -> anyhow::Result<Vec<FailedLine>> {
-    let file = "pairings.csv";
+    let file = PAIRINGS;
     let mut failed = Vec::new();
     for lines in lines.chunk_by(|one, next| one.what.since == next.what.since) {
         let mut elder_ids = Vec::new();
         for line in lines {
-            match directory.elder_id(client, &line.what.id_number).await {
-                Ok(Some(elder_id)) => elder_ids.push(elder_id),
-                Ok(None) => failed.push(FailedLine {
-                    file: file.to_owned(),
-                    line: line.number,
-                    reason: "no elder has this ID number / 台账中没有该身份证号".to_owned(),
-                }),
-                Err(status) => failed.push(refused_line(file, line.number, &status)?),
+            let elder = directory.elder_of(client, &line.what.id_number, (file, line.number));
+            match elder.await? {
+                Ok(elder_id) => elder_ids.push(elder_id),
+                Err(about_nobody) => failed.push(about_nobody),
             }
         }
         let Some(first) = lines.first().filter(|_| !elder_ids.is_empty()) else {

@@ -12,6 +12,7 @@ use proto::eldercare::{
     },
 };
 use serde_json::{Map, Value, json};
+use tier_policy::policy::Interval;
 use visits::period::Period;
 
 use super::{elders::Directory, play_visits::Diary};
@@ -57,7 +58,6 @@ pub(super) async fn visits(
 
 /// The periods that a county owes visits in and that are over before a day.
 fn periods(start: LocalDay, before: LocalDay) -> Vec<Period> {
-    use tier_policy::policy::Interval;
     let mut periods = Vec::new();
     for interval in Interval::ALL {
         let mut period = Period::first_on_or_after(interval, start);

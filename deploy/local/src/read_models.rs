@@ -1,0 +1,144 @@
+//! The read models that an operator has built anew or compared with the log: which there are, and what each is made from.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use eventlog::EventLog;
+use readmodel::{Error, Projection};
+use sqlx::PgPool;
+use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
+use visits::{book_table::BookTable, cards_table::CardsTable, policies_table::PoliciesTable};
+
+use crate::system::Services;
+
+/// A read model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadModel {
+    /// Elders' files, of the registry.
+    RegistryElders,
+    /// Elders' facts, as tiering judges them.
+    TieringFacts,
+    /// Elders' tiers, and the policies.
+    TieringTiers,
+    /// Elders' facts, as visits are owed by them.
+    VisitsElders,
+    /// Elders' names and contacts, and the names of divisions, for worklists and forms.
+    VisitsCards,
+    /// The policies, as visits are owed by them.
+    VisitsPolicies,
+    /// Visitors, records, misses and referrals.
+    VisitsBook,
+}
+
+/// What is done with a read model.
+pub(crate) trait Task {
+    /// What comes of it.
+    type Done;
+
+    /// Does it, with the database, the log and the fold of the read model.
+    async fn on<P: Projection>(
+        self,
+        pool: &PgPool,
+        log: Arc<dyn EventLog>,
+        fold: P,
+    ) -> Result<Self::Done, Error>;
+}
+
+impl ReadModel {
+    const ALL: [Self; 7] = [
+        Self::RegistryElders,
+        Self::TieringFacts,
+        Self::TieringTiers,
+        Self::VisitsElders,
+        Self::VisitsCards,
+        Self::VisitsPolicies,
+        Self::VisitsBook,
+    ];
+
+    /// Its name, as `status` shows it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::RegistryElders => registry::registry_elders::NAME,
+            Self::TieringFacts => tiering::facts_table::NAME,
+            Self::TieringTiers => tiering::tiers_table::NAME,
+            Self::VisitsElders => visits::facts_table::NAME,
+            Self::VisitsCards => visits::cards_table::NAME,
+            Self::VisitsPolicies => visits::policies_table::NAME,
+            Self::VisitsBook => visits::book_table::NAME,
+        }
+    }
+
+    /// The read models of these names; all where none is named.
+    ///
+    /// # Errors
+    /// A name that none has.
+    pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<Self>> {
+        if names.is_empty() {
+            return Ok(Self::ALL.to_vec());
+        }
+        let find = |name: &String| {
+            let known = Self::ALL.into_iter().find(|known| known.name() == name);
+            known.with_context(|| {
+                format!(
+                    "there is no read model `{name}`; there are: {}",
+                    Self::ALL.map(Self::name).join(", ")
+                )
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// Does something with it.
+    ///
+    /// # Errors
+    /// The task's.
+    pub(crate) async fn with<T: Task>(
+        self,
+        services: &Services,
+        task: T,
+    ) -> Result<T::Done, Error> {
+        let Services {
+            registry,
+            tiering,
+            visits,
+        } = services;
+        match self {
+            Self::RegistryElders => {
+                let fold = registry.projection();
+                task.on(&registry.pool(), registry.log(), fold).await
+            }
+            Self::TieringFacts => {
+                let facts = tiering.registry_log();
+                task.on(&tiering.pool(), facts, FactsTable).await
+            }
+            Self::TieringTiers => task.on(&tiering.pool(), tiering.log(), TiersTable).await,
+            Self::VisitsElders => {
+                let (facts, fold) = (visits.registry_log(), visits::facts_table::FactsTable);
+                task.on(&visits.pool(), facts, fold).await
+            }
+            Self::VisitsCards => {
+                let facts = visits.registry_log();
+                task.on(&visits.pool(), facts, CardsTable).await
+            }
+            Self::VisitsPolicies => {
+                let policies = visits.tiering_log();
+                task.on(&visits.pool(), policies, PoliciesTable).await
+            }
+            Self::VisitsBook => task.on(&visits.pool(), visits.log(), BookTable).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_found_by_its_own_name() {
+        let names = ReadModel::ALL.map(|one| one.name().to_owned());
+        assert_eq!(ReadModel::chosen(&names).unwrap(), ReadModel::ALL);
+        assert_eq!(ReadModel::chosen(&[]).unwrap(), ReadModel::ALL);
+        let refused = ReadModel::chosen(&["visits".to_owned()]).unwrap_err();
+        assert!(refused.to_string().contains("visits_book"), "{refused}");
+    }
+}

@@ -1,0 +1,153 @@
+//! What the commands tell of a town's visits: coverage, who was missed, and the forms, as tables and as JSON.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::desk::{Desk, county, text};
+
+const TOWN: &str = "350524100";
+
+/// One town of the sample county with its visitors and visits, as a data set of its own.
+fn one_town(into: &Path) -> PathBuf {
+    let (from, to) = (county(), into.join("one-town"));
+    fs::create_dir_all(to.join("survey")).unwrap();
+    for file in ["set.json", "divisions.csv"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    for survey in fs::read_dir(from.join("survey")).unwrap() {
+        let survey = survey.unwrap();
+        let name = survey.file_name().into_string().unwrap();
+        if name.starts_with(TOWN) {
+            fs::copy(survey.path(), to.join("survey").join(name)).unwrap();
+        }
+    }
+    let expected = fs::read(from.join("expected/registry.json")).unwrap();
+    let expected: Value = serde_json::from_slice(&expected).unwrap();
+    let elders: Vec<&str> = expected["survey_elders"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(_, elder)| text(&elder["division_code"]).starts_with(TOWN))
+        .map(|(id_number, _)| id_number.as_str())
+        .collect();
+    // Of the files with a line for each visit, pairing or decision those of the town alone.
+    let kept = |file: &str, of_the_town: &dyn Fn(&str) -> bool| {
+        let lines = fs::read_to_string(from.join(file)).unwrap();
+        let lines: Vec<&str> = lines.lines().filter(|line| of_the_town(line)).collect();
+        fs::write(to.join(file), lines.join("\n") + "\n").unwrap();
+    };
+    let of_her = |line: &str| elders.iter().any(|elder| line.contains(elder));
+    // Under the headings those who live in the town: what others recorded is refused.
+    let heading_or_of_the_town =
+        |line: &str| line.starts_with("visitor_id") || line.contains(&format!(",{TOWN}"));
+    kept("visitors.csv", &heading_or_of_the_town);
+    kept("visits-2024-10.ndjson", &of_her);
+    to
+}
+
+#[test]
+fn coverage_misses_and_forms_of_a_town_are_told_to_people_and_to_machines() {
+    let mut desk = Desk::new();
+    let set = one_town(&desk.path("."));
+    // The first week is over, and the second has begun.
+    let as_of = "2024-10-08T09:00:00+08:00";
+    desk.up_with(&["--county", set.to_str().unwrap(), "--as-of", as_of]);
+
+    let coverage = ["visits", "coverage", "--division", "350524"];
+    let told = desk.done(&coverage);
+    assert_eq!(told["on"], "2024-10-08");
+    let (in_scope, visited) = (&told["total"]["in_scope"], &told["total"]["visited"]);
+    assert!(
+        visited.as_u64() > Some(50) && visited.as_u64() < in_scope.as_u64(),
+        "{told}"
+    );
+    assert_eq!(told["divisions"][0]["division_code"], TOWN);
+    let by_village = [&coverage[..], &["--by", "village", "--month", "2024-10"]].concat();
+    let villages = desk.done(&by_village);
+    assert_eq!(villages["total"], told["total"]);
+    let villages = villages["divisions"].as_array().unwrap();
+    let sum: i64 = villages
+        .iter()
+        .map(|one| one["visited"].as_i64().unwrap())
+        .sum();
+    assert!(villages.len() > 1 && Some(sum) == visited.as_i64());
+    let table = desk.table(&coverage);
+    for word in [TOWN, "探访率", &in_scope.to_string(), "2024-10-08"] {
+        assert!(table.contains(word), "{word} is not in {table}");
+    }
+
+    let missed = |period| ["visits", "missed", "--division", TOWN, "--period", period];
+    let told = desk.done(&missed("2024-W40"));
+    assert_eq!(told["closed"], true);
+    let count = |figure: &str| told[figure].as_i64().unwrap();
+    assert_eq!(count("owed"), count("met") + count("unmet"));
+    let duties = told["missed"].as_array().unwrap();
+    assert!(!duties.is_empty() && duties.len() < usize::try_from(count("owed")).unwrap());
+    for duty in duties {
+        assert!(text(&duty["division_code"]).starts_with(TOWN), "{duty}");
+        assert_eq!(duty["tier"], "PRIORITY", "weekly visits are owed to these");
+    }
+    let late = duties.iter().filter(|duty| duty["met_late"] == true);
+    assert_eq!(
+        i64::try_from(duties.len() - late.count()).unwrap(),
+        count("unmet"),
+        "who was missed and not seen since is unmet"
+    );
+    let table = desk.table(&missed("2024-W40"));
+    for word in [
+        "重点人群",
+        "已结算 closed",
+        text(&duties[0]["elder_id"]),
+        &format!("{} missed when it closed", duties.len()),
+    ] {
+        assert!(table.contains(word), "{word} is not in {table}");
+    }
+    // The present week is open: nobody is missed yet.
+    let open = desk.done(&missed("2024-W41"));
+    assert_eq!(
+        (&open["closed"], &open["missed"]),
+        (&false.into(), &Value::Array(vec![]))
+    );
+    assert!(desk.table(&missed("2024-W41")).contains("未结算 open"));
+
+    // Annex 2, of the town and of one elder.
+    let days = ["--first-day", "2024-10-01", "--last-day", "2024-10-31"];
+    let export = |whose: [&str; 2], file: &str| {
+        let arguments = [&["visits", "export"], &whose[..], &days, &["--file", file]].concat();
+        let written = desk.done(&arguments);
+        let book = fs::read(desk.path(file)).unwrap();
+        assert!(book.starts_with(b"PK"));
+        assert_eq!(written["bytes"], book.len());
+        book.len()
+    };
+    let all = export(["--division", TOWN], "town.xlsx");
+    let one = export(["--elder", text(&duties[0]["elder_id"])], "elder.xlsx");
+    assert!(one < all);
+    let mut failures = BTreeMap::new();
+    for (arguments, code, word) in [
+        (vec!["--division", "999999"], 1, "RECORDS_NOT_FOUND"),
+        (vec!["--elder", "x"], 1, "is not a UUID"),
+        (vec!["--id-number", "1"], 1, "ID_LENGTH"),
+        (vec!["--division", TOWN, "--elder", "x"], 2, "--elder"),
+        (vec![], 2, "--division"),
+    ] {
+        let command = [
+            &["visits", "export", "-o", "none.xlsx"],
+            &arguments[..],
+            &days,
+        ]
+        .concat();
+        let (ended, told) = desk.fails(&command);
+        if ended != code || !told.contains(word) {
+            failures.insert(arguments, told);
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+    assert!(!desk.path("none.xlsx").exists());
+    desk.down();
+}
