@@ -137,6 +137,40 @@ async fn who_turns_eighty_dies_or_is_erased_in_a_period_owes_by_its_last_day() {
 }
 
 #[tokio::test]
+async fn week_53_closes_in_the_next_year_and_the_month_before_it() {
+    let ground = Ground::at("2026-12-28 09:00");
+    let (met, late) = (ground.weekly().await, ground.weekly().await);
+    let monthly = ground.monthly().await;
+    let running = ground.start().await;
+    running.start_visiting("2026-12-01").await;
+    let visitor = running.visitor().await;
+    running.advance("2027-01-02 18:00").await;
+    assert_eq!(running.duties("2026-12").await, (1, 0, 1, 1, true));
+    // In the week, and in the year after the month that closed.
+    for elder in [met, monthly] {
+        let record = visit(
+            &visitor,
+            elder,
+            if elder == met {
+                "2027-01-02 09:00"
+            } else {
+                "2027-01-01 09:00"
+            },
+        );
+        assert_eq!(running.told(&record).await, "COUNTED");
+    }
+    assert_eq!(running.duties("2026-W53").await, (2, 1, 1, 0, false));
+    running.advance("2027-01-04 00:00").await;
+    assert_eq!(running.duties("2026-W53").await, (2, 1, 1, 1, true));
+    assert_eq!(running.duties("2027-W01").await, (2, 0, 2, 0, false));
+    let record = visit(&visitor, late, "2026-12-31 09:00");
+    assert_eq!(running.told(&record).await, "COUNTED");
+    assert_eq!(running.duties("2026-W53").await, (2, 2, 0, 1, true));
+    assert_eq!(running.coverage("2026-12").await, "1/3");
+    assert_eq!(running.coverage("2027-01").await, "2/3");
+}
+
+#[tokio::test]
 async fn who_moves_is_owed_where_she_lives_on_the_last_day() {
     let ground = Ground::at("2024-10-07 09:00");
     let elder = ground.weekly().await;
