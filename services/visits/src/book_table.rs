@@ -136,6 +136,7 @@ impl Projection for BookTable {
         CREATE INDEX record_elder ON record (elder_id, start_at DESC);
         CREATE INDEX record_visitor ON record (visitor_id, day);
         CREATE INDEX record_changed ON record (changed);
+        CREATE INDEX record_not_at_home ON record (elder_id) WHERE result = 1;
         CREATE INDEX record_doubtful ON record (sequence, record_id) WHERE doubts <> 0;
         CREATE INDEX missed_period ON missed (period, elder_id);
         CREATE INDEX campaign_division ON campaign (division);

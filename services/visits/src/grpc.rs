@@ -77,6 +77,7 @@ pub(crate) fn actions() -> Actions {
             ("ListDoubtfulRecords", Action::ReadPersonal),
             ("ListDuties", Action::ReadPersonal),
             ("GetCoverage", Action::ReadStatistics),
+            ("ListClosedDoors", Action::ReadPersonal),
             ("StartCampaign", Action::Administer),
             ("EndCampaign", Action::Administer),
             ("ListCampaigns", Action::ReadStatistics),
@@ -449,6 +450,24 @@ impl VisitService for VisitsFace {
             response.next_page_token = asked.list.token(next.as_bytes());
         }
         Ok(Response::new(response))
+    }
+
+    async fn list_closed_doors(
+        &self,
+        request: Request<pb::ListClosedDoorsRequest>,
+    ) -> Answer<pb::ListClosedDoorsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.closed_doors(request.into_inner())?;
+        self.visits.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(id_of);
+        let (doors, next) = self
+            .visits
+            .closed_doors(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        Ok(Response::new(pb::ListClosedDoorsResponse {
+            doors,
+            next_page_token: next.map_or_else(String::new, |id| asked.list.token(id.as_bytes())),
+        }))
     }
 
     async fn start_campaign(

@@ -12,7 +12,7 @@
 //!   weeks, months and campaigns; [`on_visit_missed`]: what alerts are told of it. The first three tell their [`progress`].
 //! - `plan_draft`, `planning`: how a week's plan is made; `plans`, `worklist`: what is asked of it.
 //! - `annex2`, `exports`: the record sheets on paper.
-//! - `desk`, `visitors`, `campaigns`, `decisions`, `duties`, `coverage`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
+//! - `desk`, `visitors`, `campaigns`, `decisions`, `duties`, `coverage`, `closed_doors`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
 //!   [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -55,6 +55,7 @@ pub mod standings_kept;
 
 mod annex2;
 mod campaigns;
+mod closed_doors;
 mod coverage;
 mod decisions;
 mod desk;

@@ -376,6 +376,18 @@ impl Parse {
         paged(checks, list, (size, &token, LONG_LISTS), position, filter)
     }
 
+    pub(crate) fn closed_doors(
+        &self,
+        mut request: pb::ListClosedDoorsRequest,
+    ) -> Parsed<Paged<DivisionCode>> {
+        let mut checks = Checks::new();
+        let division = checks.division("division_code", &request.division_code);
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let list = List::new("ListClosedDoors", &request.encode_to_vec());
+        paged(checks, list, (size, &token, LISTS), position, division)
+    }
+
     pub(crate) fn elder_visits(
         &self,
         mut request: pb::GetElderVisitsRequest,

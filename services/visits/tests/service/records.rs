@@ -259,3 +259,41 @@ async fn an_elders_visits_and_a_visitors_figures_can_be_read() {
     let referrals = client.list_referrals(listed).await.unwrap();
     assert_eq!(referrals.into_inner().referrals, []);
 }
+
+#[tokio::test]
+async fn two_closed_doors_running_are_told_to_the_village() {
+    let ground = Ground::at("2024-10-08 20:00");
+    let (away, opened, once) = (
+        ground.weekly().await,
+        ground.weekly().await,
+        ground.weekly().await,
+    );
+    let running = ground.start().await;
+    let visitor = running.visitor().await;
+    for (elder, start, at_home) in [
+        (away, "2024-10-07 09:00", true),
+        (away, "2024-10-08 09:00", false),
+        (away, "2024-10-08 15:00", false),
+        (opened, "2024-10-07 10:00", false),
+        (opened, "2024-10-07 15:00", false),
+        (opened, "2024-10-08 10:00", true),
+        (once, "2024-10-08 11:00", false),
+    ] {
+        let mut record = visit(&visitor, elder, start);
+        if !at_home {
+            record.result = pb::VisitResult::NotAtHome.into();
+        }
+        running.send(&record).await.unwrap();
+    }
+    running.settled().await;
+    let request = pb::ListClosedDoorsRequest {
+        division_code: crate::support::VILLAGE.to_owned(),
+        ..Default::default()
+    };
+    let told = running.client().list_closed_doors(request).await.unwrap();
+    let doors = told.into_inner().doors;
+    assert_eq!(doors.len(), 1);
+    assert_eq!(doors[0].elder_id, away.to_string());
+    let start = crate::support::at("2024-10-08 15:00");
+    assert_eq!(doors[0].start_time, Some(crate::support::timestamp(start)));
+}
