@@ -11,27 +11,19 @@ use civic::{
     Set, VillageCode, VisitResult,
 };
 use elders::Facts;
-use eventlog::{ExecuteError, KnownRequest, RequestDigest};
-use futures::StreamExt as _;
-use proto::eldercare::r#type::v1 as types;
-use proto::eldercare::visits::v1 as pb;
-use service::{Caller, Deadline, errors};
+use eventlog::RequestDigest;
+use service::{Caller, Deadline};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
 
-use crate::codec::purpose;
-use crate::elder_year::{Command, ElderYear, Finding, Recorded};
 use crate::facts_table::{self, Kept};
 use crate::on_visit_recorded::verdicts;
 use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
 use crate::standing::{Standings, consent_granted};
 use crate::visits::{Visits, broken, day, within};
 use crate::{book_table, keys, policies_table, refusals};
-
-/// Of how many visitors records of one batch are written at once.
-const AT_ONCE: usize = 256;
 
 /// The right to keep records of a stream: its batches take turns.
 pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
@@ -90,37 +82,20 @@ impl Visits {
         let now = self.clock.now();
         let mut known = self.known(&arrived).await?;
         self.refresh_rules().await?;
-        // Each visitor's records are kept in the order in which they came, since the later ones are doubted by the earlier.
-        let mut by_visitor: HashMap<Uuid, Vec<_>> = HashMap::new();
+        let mut judged = Vec::with_capacity(arrived.len());
         {
             let mut rules = self.rules.lock().await;
-            for (place, arrived) in arrived.into_iter().enumerate() {
+            for arrived in arrived {
                 let verdict = judge(&mut rules.1, caller, &known, &arrived, now);
                 if verdict.is_ok() {
                     let taken = (arrived.elder, arrived.visit.day().year());
                     known.others.entry(arrived.record).or_insert(taken);
                 }
-                let of_visitor = by_visitor.entry(arrived.visitor).or_default();
-                of_visitor.push((place, arrived, verdict));
+                judged.push(Judged { arrived, verdict });
             }
         }
-        let known = &known;
-        let kept: Vec<Vec<_>> = futures::stream::iter(by_visitor.into_values())
-            .map(|records| async move {
-                let mut kept = Vec::with_capacity(records.len());
-                for (place, arrived, verdict) in records {
-                    let outcome = self.keep(caller, known, &arrived, verdict, now).await;
-                    kept.push((place, (arrived.record, outcome)));
-                }
-                kept
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
+        let mut outcomes = self.keep_all(caller, &known.keys, judged, now).await?;
         drop(turn);
-        let mut kept: Vec<_> = kept.into_iter().flatten().collect();
-        kept.sort_unstable_by_key(|(place, _)| *place);
-        let mut outcomes: Vec<_> = kept.into_iter().map(|(_, kept)| kept).collect();
         self.add_verdicts(&mut outcomes, deadline).await?;
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
@@ -209,66 +184,6 @@ impl Visits {
         Ok(())
     }
 
-    /// Keeps a record that the rules take, or tells why not.
-    async fn keep(
-        &self,
-        caller: &Caller,
-        known: &Known,
-        arrived: &Arrived,
-        verdict: Result<Accepted, NotAccepted>,
-        now: DateTime<Utc>,
-    ) -> Result<Outcome, Status> {
-        let id = ElderYear::id(arrived.elder, arrived.visit.day());
-        let accepted = match verdict {
-            Ok(accepted) => accepted,
-            Err(not_accepted) => {
-                // A retry of what was kept before is answered as then.
-                let year = self
-                    .years
-                    .load_newest(&id)
-                    .await
-                    .map_err(service::not_loaded)?;
-                return match (year.request(arrived.record), not_accepted) {
-                    (Some(request), _) => repeated(arrived, request, &year.state),
-                    (None, NotAccepted::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
-                    (None, NotAccepted::Invalid(status)) => Err(*status),
-                };
-            }
-        };
-        let village = accepted.village;
-        let context = caller.context(
-            arrived.record,
-            arrived.digest.clone(),
-            now,
-            Some(village.division()),
-        );
-        let key = known
-            .keys
-            .get(&arrived.elder.as_uuid())
-            .ok_or_else(|| refusals::no_elder(arrived.elder))?;
-        let command = sealed(arrived, &accepted, key);
-        let committed = self.years.execute(&id, &context, &command).await;
-        match committed {
-            Ok(committed) => {
-                let (result, doubts) = committed
-                    .state
-                    .state
-                    .doubts(arrived.record)
-                    .unwrap_or((arrived.result, accepted.doubts));
-                Ok(Outcome::Kept {
-                    result,
-                    doubts,
-                    sequence: committed.position.sequence,
-                    repeated: committed.repeated,
-                })
-            }
-            Err(ExecuteError::RequestIdReused) => Err(refusals::record_id_reused()),
-            Err(error) => Err(service::not_executed(error, |refusal| {
-                refusals::of_year(refusal)
-            })),
-        }
-    }
-
     /// Waits for the examiner, and adds its doubts.
     async fn add_verdicts(
         &self,
@@ -308,14 +223,20 @@ fn county(home: &str) -> Result<DivisionCode, sqlx::Error> {
         .ok_or_else(|| sqlx::Error::Decode("column home holds no home".into()))
 }
 
+/// A record with what the rules say of it.
+pub(crate) struct Judged {
+    pub(crate) arrived: Arrived,
+    pub(crate) verdict: Result<Accepted, NotAccepted>,
+}
+
 /// What the rules take.
-struct Accepted {
-    village: VillageCode,
-    doubts: Set<Doubt>,
+pub(crate) struct Accepted {
+    pub(crate) village: VillageCode,
+    pub(crate) doubts: Set<Doubt>,
 }
 
 /// What they don't.
-enum NotAccepted {
+pub(crate) enum NotAccepted {
     Refused(Refusal),
     Invalid(Box<Status>),
 }
@@ -373,102 +294,4 @@ fn home(facts: &Facts, on: LocalDay, elder: ElderId, key: &DataKey) -> Option<Ge
         .ok()?;
     let position = home.position?;
     GeoPosition::new(position.latitude, position.longitude).ok()
-}
-
-/// The command that keeps a record, with what is personal sealed under the elder's key.
-fn sealed(arrived: &Arrived, accepted: &Accepted, key: &DataKey) -> Command {
-    let person = arrived.elder.as_uuid();
-    let text = |text: &String| pb::Remarks { text: text.clone() };
-    let recorded = Recorded {
-        record: arrived.record,
-        elder: arrived.elder,
-        visitor: arrived.visitor,
-        mode: arrived.visit.mode,
-        result: arrived.result,
-        start: arrived.visit.start,
-        end: arrived.visit.end,
-        services: arrived.services,
-        signed: arrived.signed,
-        check_in: arrived.visit.check_in.map(|place| {
-            let check_in = pb::CheckIn {
-                position: Some(types::GeoPosition {
-                    latitude: place.latitude(),
-                    longitude: place.longitude(),
-                }),
-            };
-            key.seal(purpose::CHECK_IN, person, &check_in)
-        }),
-        remarks: arrived
-            .remarks
-            .as_ref()
-            .map(|remarks| key.seal(purpose::REMARKS, person, &text(remarks))),
-        photos: arrived.photos.clone(),
-        village: accepted.village,
-    };
-    let finding = |(kind, note): &(FindingKind, Option<String>)| Finding {
-        kind: *kind,
-        note: note
-            .as_ref()
-            .map(|note| key.seal(purpose::FINDING, person, &text(note))),
-    };
-    Command::Record {
-        recorded: Box::new(recorded),
-        doubts: accepted.doubts,
-        findings: arrived.findings.iter().map(finding).collect(),
-    }
-}
-
-/// The first outcome of a record that comes again.
-fn repeated(
-    arrived: &Arrived,
-    request: &KnownRequest,
-    year: &ElderYear,
-) -> Result<Outcome, Status> {
-    if !arrived.digest.is(&request.digest) {
-        return Err(refusals::record_id_reused());
-    }
-    let (result, doubts) = year
-        .doubts(arrived.record)
-        .ok_or_else(|| errors::internal(&"a record that was kept is not in its year"))?;
-    Ok(Outcome::Kept {
-        result,
-        doubts,
-        sequence: request.sequence,
-        repeated: true,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use civic::VisitMode;
-
-    use super::*;
-
-    #[test]
-    fn a_retry_with_another_content_is_noticed() {
-        let arrived = Arrived {
-            record: Uuid::from_u128(1),
-            elder: ElderId(Uuid::from_u128(2)),
-            visitor: Uuid::from_u128(3),
-            visit: Visit {
-                mode: VisitMode::Home,
-                start: "2024-10-08T09:00:00+08:00".parse().unwrap(),
-                end: "2024-10-08T09:30:00+08:00".parse().unwrap(),
-                check_in: None,
-            },
-            result: VisitResult::Met,
-            services: Set::new(),
-            signed: false,
-            remarks: None,
-            photos: vec![],
-            findings: vec![],
-            digest: [1; 16].into(),
-        };
-        let request = KnownRequest {
-            id: arrived.record,
-            sequence: 7,
-            digest: [2; 16],
-        };
-        assert!(repeated(&arrived, &request, &ElderYear::default()).is_err());
-    }
 }

@@ -12,7 +12,7 @@
 //!   weeks, months and campaigns; [`on_visit_missed`]: what alerts are told of it. The first three tell their [`progress`].
 //! - `plan_draft`, `planning`: how a week's plan is made; `plans`, `worklist`: what is asked of it.
 //! - `annex2`, `exports`: the record sheets on paper.
-//! - `desk`, `visitors`, `campaigns`, `decisions`, `duties`, `coverage`, `closed_doors`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
+//! - `desk`, `keeping`, `visitors`, `campaigns`, `decisions`, `duties`, `coverage`, `closed_doors`, `elder_visits`: what callers ask; `parse`, `grpc`: the face;
 //!   [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -62,6 +62,7 @@ mod desk;
 mod duties;
 mod elder_visits;
 mod exports;
+mod keeping;
 mod plan_draft;
 mod planning;
 mod plans;
