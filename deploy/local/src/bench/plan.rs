@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use civic::IsoWeek;
-use proto::eldercare::visits::v1::{PlanWeekRequest, plan_week_response::Step};
+use proto::eldercare::visits::v1::{PlanWeekRequest, UnplannedReason, plan_entry::Planned};
 use service::{Clock, config::Loader};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::{Ground, Measured};
 use crate::{
     client::Client,
     data_folder::DataFolder,
-    plans::{Figures, Quality},
+    plans::{self, Figures, Quality},
     replay::{self, Extent},
     sample,
     system::{Start, System},
@@ -76,11 +76,17 @@ async fn measure(client: &Client, division: &str, ground: &Ground) -> anyhow::Re
         first.quality.plan < first.quality.nearest_visitor,
         "the plan is no better than going to the nearest each time"
     );
+    anyhow::ensure!(
+        first.left_over == 0,
+        "{} visits are given to nobody for want of capacity, which the sample has enough of",
+        first.left_over
+    );
     let slowest_again = again.into_iter().fold(0.0, f64::max);
     let measured = Measured::new("plan", first.seconds, "s")
         .with("division", division)
         .with("week", WEEK)
         .with("entries", first.entries)
+        .with("left_for_want_of_capacity", first.left_over)
         .with_rounded("planned_again_s", slowest_again)
         .with("weekly_unassigned", first.quality.weekly_unassigned);
     let measured = with_figures(measured, "plan", &first.quality.plan);
@@ -110,6 +116,8 @@ struct Timed {
     /// From the request to the plan.
     seconds: f64,
     entries: usize,
+    /// Visits given to nobody for want of capacity.
+    left_over: usize,
     quality: Quality,
 }
 
@@ -121,21 +129,16 @@ async fn timed(client: &Client, division: &str) -> anyhow::Result<Timed> {
         ..Default::default()
     };
     let since = Instant::now();
-    let mut steps = client.visits().plan_week(request).await?.into_inner();
-    let (mut quality, mut entries) = (None, None);
-    while let Some(told) = steps.message().await? {
-        match told.step {
-            Some(Step::Report(report)) => quality = Some(Quality::of(report)),
-            Some(Step::Plan(plan)) => entries = Some(plan.entries.len()),
-            Some(Step::Progress(_)) | None => {}
-        }
-    }
-    match (quality, entries) {
-        (Some(quality), Some(entries)) => Ok(Timed {
-            seconds: since.elapsed().as_secs_f64(),
-            entries,
-            quality,
-        }),
-        _ => anyhow::bail!("planning ended without a plan"),
-    }
+    let (quality, plan) = plans::made(client, request, |_| {}).await?;
+    let seconds = since.elapsed().as_secs_f64();
+    let left_over = plan.entries.iter().filter(|entry| {
+        let full = UnplannedReason::CapacityExhausted.into();
+        entry.planned == Some(Planned::Unplanned(full))
+    });
+    Ok(Timed {
+        seconds,
+        entries: plan.entries.len(),
+        left_over: left_over.count(),
+        quality: quality.ok_or_else(|| anyhow::anyhow!("planning told no figures"))?,
+    })
 }
