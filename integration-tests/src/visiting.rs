@@ -174,8 +174,8 @@ pub async fn duties(
         period: period.to_owned(),
         filter: filter.into(),
         page_size: PAGE,
-        page_token: String::new(),
         min_position: min_position.to_owned(),
+        ..ListDutiesRequest::default()
     };
     system
         .visits()

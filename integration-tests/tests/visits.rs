@@ -19,8 +19,9 @@ use proto::eldercare::{
     visits::v1::{
         self as pb, AnswerReferralRequest, CloseReferralRequest, ConfirmRecordRequest, DutyFilter,
         ExportRecordsRequest, GetElderVisitsRequest, GetPlanRequest, GetVisitorFiguresRequest,
-        GetWorklistRequest, ListReferralsRequest, PairEldersRequest, PlanWeekRequest,
-        export_records_request::Whose, plan_entry::Planned, plan_week_response::Step,
+        GetWorklistRequest, ListClosedDoorsRequest, ListDutiesRequest, ListReferralsRequest,
+        PairEldersRequest, PlanWeekRequest, StartCampaignRequest, export_records_request::Whose,
+        plan_entry::Planned, plan_week_response::Step,
     },
 };
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
@@ -380,15 +381,25 @@ async fn a_planned_week_tells_each_visitor_whom_to_see_and_where() {
     system.verify().await;
 }
 
-/// What visits keep beside their read models and make again from the logs: the ledger, and who is owed what on which days.
+/// What visits keep beside their read models and make again from the logs: the ledger, who is owed what on which
+/// days, and how many were visited.
 async fn kept(system: &System) -> Vec<String> {
     let mut connection = sqlx::PgConnection::connect(system.visits_database())
         .await
         .unwrap();
     let mut rows = Vec::new();
-    for table in ["entry", "photo", "span"] {
-        let statement =
-            format!("SELECT kept::text FROM visits_kept.{table} AS kept ORDER BY kept::text");
+    // The year before the first start is counted from that on, wherever it lies.
+    let tables = [
+        ("entry", ""),
+        ("photo", ""),
+        ("span", ""),
+        ("visited", ""),
+        ("coverage", "WHERE month >= '2024-01-01'"),
+    ];
+    for (table, these) in tables {
+        let statement = format!(
+            "SELECT kept::text FROM visits_kept.{table} AS kept {these} ORDER BY kept::text"
+        );
         let found = sqlx::query(AssertSqlSafe(statement))
             .fetch_all(&mut connection)
             .await
@@ -421,17 +432,61 @@ async fn lost_databases_of_visits_come_back_from_the_logs() {
         told,
         ["COUNTED", "DOUBTFUL OVERLAP", "DOUBTFUL EVIDENCE_REUSED"]
     );
+    // A campaign in which nobody is visited, and a door that stays closed.
+    let campaign = StartCampaignRequest {
+        request_id: new_id(),
+        division_code: county::COUNTY.to_owned(),
+        kind: pb::CampaignKind::Festival.into(),
+        name: "重阳节走访".to_owned(),
+        first_day: Some(date("2024-10-09")),
+        last_day: Some(date("2024-10-11")),
+        selection: Some(pb::CampaignSelection {
+            tiers: vec!["PRIORITY".to_owned()],
+            condition: String::new(),
+        }),
+    };
+    let campaign = system.visits().start_campaign(campaign).await.unwrap();
+    let campaign_id = campaign.into_inner().campaign_id;
+    let closed = ["2024-10-02T16:00:00+08:00", "2024-10-03T09:00:00+08:00"].map(|start| {
+        let mut closed = a_visit(&she, &people.forgotten, start);
+        closed.result = pb::VisitResult::NotAtHome.into();
+        closed
+    });
+    let outcomes_of_closed = record(&system, &closed, "").await.unwrap();
+    assert!(
+        outcomes_of_closed
+            .iter()
+            .all(|one| in_words(one) == "NOT_MET")
+    );
     system.advance_to("2024-11-01T00:00:00+08:00").await;
     let answers = async |system: &System| {
         let mut answers = Vec::new();
+        for filter in [DutyFilter::Unspecified, DutyFilter::Missed] {
+            let request = ListDutiesRequest {
+                division_code: county::COUNTY.to_owned(),
+                campaign_id: campaign_id.clone(),
+                filter: filter.into(),
+                ..ListDutiesRequest::default()
+            };
+            let told = system.visits().list_duties(request).await.unwrap();
+            answers.push(told.into_inner());
+        }
         for period in ["2024-W40", "2024-W41", "2024-W43", "2024-10"] {
             answers.push(duties(system, period, DutyFilter::Unspecified, "").await);
             answers.push(duties(system, period, DutyFilter::Missed, "").await);
         }
-        (answers, kept(system).await)
+        let doors = ListClosedDoorsRequest {
+            division_code: county::COUNTY.to_owned(),
+            ..ListClosedDoorsRequest::default()
+        };
+        let doors = system.visits().list_closed_doors(doors).await.unwrap();
+        (answers, doors.into_inner().doors, kept(system).await)
     };
     let before = answers(&system).await;
-    assert!(!before.1.is_empty() && before.0.iter().all(|told| told.closed));
+    assert!(!before.2.is_empty() && before.0.iter().all(|told| told.closed));
+    assert_eq!((before.0[0].owed, before.0[1].missed), (3, 3));
+    let doors: Vec<_> = before.1.iter().map(|door| &door.elder_id).collect();
+    assert_eq!(doors, [&people.forgotten]);
     let written = system.last_sequence("visits").await;
 
     system.kill().await;

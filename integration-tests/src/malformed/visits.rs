@@ -1,4 +1,4 @@
-//! Malformed requests to visits: commands about visitors, records, plans and referrals, and questions.
+//! Malformed requests to visits: commands about visitors, records, plans, campaigns and referrals, and questions.
 
 use proto::eldercare::{
     r#type::v1 as types,
@@ -51,6 +51,7 @@ macro_rules! method {
 pub(super) fn of_visits(known: &Known) -> Vec<Maker> {
     let mut makers = about_visitors(known);
     makers.extend(about_plans(known));
+    makers.extend(about_campaigns());
     makers.push(of_a_record(known));
     makers.extend(about_records(known));
     makers.extend(questions(known));
@@ -208,6 +209,70 @@ fn about_visitors(known: &Known) -> Vec<Maker> {
             ),
         ),
     ]
+}
+
+fn about_campaigns() -> Vec<Maker> {
+    use visits::*;
+    let id = || Uuid::new_v4().to_string();
+    vec![
+        maker(
+            method!("StartCampaign"),
+            StartCampaignRequest {
+                request_id: id(),
+                division_code: county::COUNTY.to_owned(),
+                kind: CampaignKind::Festival.into(),
+                name: "重阳节走访".to_owned(),
+                first_day: Some(date("2024-10-08")),
+                last_day: Some(date("2024-10-14")),
+                selection: Some(CampaignSelection::default()),
+            },
+            asked!(StartCampaignRequest:
+                "division_code" => |m, r| m.division_code = no_division(r),
+                "a province" => |m, _| m.division_code = "35".to_owned(),
+                "kind" => |m, r| m.kind = no_word(r),
+                "no kind" => |m, _| m.kind = 0,
+                "name" => |m, r| m.name = no_name(r),
+                "first_day" => |m, r| m.first_day = no_date(r),
+                "no first_day" => |m, _| m.first_day = None,
+                "last_day" => |m, r| m.last_day = no_date(r),
+                "no last_day" => |m, _| m.last_day = None,
+                "too many tiers" => |m, _| selection(m).tiers = vec!["PRIORITY".to_owned(); 11],
+                "a tier that there isn't" => |m, r| selection(m).tiers = vec![garbage(r, 500)],
+                "condition" => |m, r| selection(m).condition = no_condition(r),
+            ),
+        ),
+        maker(
+            method!("EndCampaign"),
+            EndCampaignRequest {
+                request_id: id(),
+                campaign_id: id(),
+            },
+            asked!(EndCampaignRequest: "campaign_id" => |m, r| m.campaign_id = no_uuid(r)),
+        ),
+        maker(
+            method!("ListCampaigns"),
+            ListCampaignsRequest {
+                division_code: county::COUNTY.to_owned(),
+                ..Default::default()
+            },
+            listed!(ListCampaignsRequest: "no division" => |m, _| m.division_code.clear()),
+        ),
+    ]
+}
+
+fn selection(request: &mut visits::StartCampaignRequest) -> &mut visits::CampaignSelection {
+    request.selection.as_mut().expect("there")
+}
+
+/// No condition on an elder's facts.
+fn no_condition(random: &mut StdRng) -> String {
+    match random.random_range(0..5) {
+        0 => "age +".to_owned(),
+        1 => "name == '林'".to_owned(),
+        2 => "age".to_owned(),
+        3 => "age >= ".repeat(5_000),
+        _ => format!("({}", garbage(random, 2_000)),
+    }
 }
 
 fn about_plans(known: &Known) -> Vec<Maker> {
@@ -500,6 +565,8 @@ fn questions(known: &Known) -> Vec<Maker> {
             listed!(ListDutiesRequest:
                 "period" => |m, r| m.period = no_period(r),
                 "filter" => |m, r| m.filter = no_word(r),
+                "campaign_id" => |m, r| { m.period.clear(); m.campaign_id = no_uuid(r); },
+                "both a period and a campaign" => |m, _| m.campaign_id = Uuid::new_v4().to_string(),
             ),
         ),
         maker(
@@ -529,6 +596,14 @@ fn questions(known: &Known) -> Vec<Maker> {
                 "page_token" => |m, r| m.page_token = no_token(r),
                 "min_position" => |m, r| m.min_position = no_position(r),
             ),
+        ),
+        maker(
+            method!("ListClosedDoors"),
+            ListClosedDoorsRequest {
+                division_code: county(),
+                ..Default::default()
+            },
+            listed!(ListClosedDoorsRequest: "no division" => |m, _| m.division_code.clear()),
         ),
         maker(
             method!("ListReferrals"),
