@@ -1,6 +1,6 @@
 //! What the processes of a system are told when they start: each has a file of settings.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use chrono::{DateTime, Utc};
 use registry::RegistrySettings;
@@ -35,13 +35,16 @@ impl Told<'_> {
         );
     }
 
-    /// Writes the file of visits, who ask the registry for keys.
-    pub(crate) fn to_visits(&self, file: &Path, registry: &str) {
-        let own = json!({
+    /// Writes the file of visits, who ask the registry for keys, and tell alerts where there are any.
+    pub(crate) fn to_visits(&self, file: &Path, registry: &str, alerts: Option<SocketAddr>) {
+        let mut own = json!({
             "peers": { "registry": format!("http://{registry}") },
             "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
             "vault": { "index_key": INDEX_KEY },
         });
+        if let Some(alerts) = alerts {
+            own["peers"]["alerts"] = format!("http://{alerts}").into();
+        }
         self.write(file, own);
     }
 

@@ -1,6 +1,6 @@
 //! A system of a story's own: a log server and databases that nobody else uses, and the process that serves.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use async_nats::jetstream;
 use backing_services::{Nats, Postgres, testing};
@@ -47,6 +47,8 @@ pub struct Setup {
     pub divisions: bool,
     /// Whether visits run too, in a process of their own.
     pub visits: bool,
+    /// Where visits tell of those who were missed; nobody is told where there is nobody.
+    pub alerts: Option<SocketAddr>,
 }
 
 impl Setup {
@@ -66,6 +68,7 @@ impl Default for Setup {
             own_postgres: false,
             divisions: true,
             visits: false,
+            alerts: None,
         }
     }
 }
@@ -96,6 +99,7 @@ pub struct System {
     folder: TempDir,
     issuer: TokenIssuer,
     now: DateTime<Utc>,
+    alerts: Option<SocketAddr>,
     files: Option<Process>,
     visits: Option<Process>,
     lines: Lines,
@@ -129,6 +133,7 @@ impl System {
             folder,
             issuer: TokenIssuer::generate(),
             now: setup.as_of,
+            alerts: setup.alerts,
             files: None,
             visits: None,
             lines: Lines {
@@ -501,7 +506,7 @@ impl System {
     async fn start_visits(&mut self) {
         let file = self.settings_file(Part::Visits);
         self.told(self.visits_database())
-            .to_visits(&file, self.address());
+            .to_visits(&file, self.address(), self.alerts);
         let visits = Process::start(Part::Visits, &file, &self.log_file()).await;
         self.lines.visits = line_to(&visits);
         self.visits = Some(visits);

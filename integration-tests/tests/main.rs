@@ -12,3 +12,4 @@ mod time;
 mod visits;
 mod visits_erased;
 mod visits_killed;
+mod visits_told;
