@@ -342,6 +342,18 @@ impl System {
         ready(&self.lines.visits).await;
     }
 
+    /// Starts another replica of visits, over the same log and database: the process, and an officer who calls it.
+    pub async fn replica_of_visits(&self) -> (Process, Caller) {
+        let (file, log) = (self.settings_file(Part::Visits), self.log_file());
+        let process = Process::start(Part::Visits, &file, &log).await;
+        let lines = Lines {
+            visits: line_to(&process),
+            ..self.lines.clone()
+        };
+        ready(&lines.visits).await;
+        (process, Caller::new(lines, &self.issuer, &officer()))
+    }
+
     /// Gives the services new, empty databases, as if the old ones had been lost. No process may run.
     pub async fn lose_databases(&mut self) {
         assert!(self.files.is_none(), "it still runs");

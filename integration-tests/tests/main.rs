@@ -12,4 +12,5 @@ mod time;
 mod visits;
 mod visits_erased;
 mod visits_killed;
+mod visits_replicas;
 mod visits_told;
