@@ -16,6 +16,8 @@ use tonic::{
     transport::Channel,
 };
 
+use crate::lines::Lines;
+
 /// The largest answer that is taken.
 const LARGEST_ANSWER: usize = 64 << 20;
 
@@ -55,15 +57,6 @@ pub fn service_of_the_system() -> Claims {
     Claims::system("visits", "platform")
         .division("*")
         .role("service")
-}
-
-/// The lines to the processes of a system.
-#[derive(Clone, Debug)]
-pub struct Lines {
-    /// To registry and tiering.
-    pub files: Channel,
-    /// To visits; nobody answers where they don't run.
-    pub visits: Channel,
 }
 
 /// A caller: lines with a token.

@@ -8,6 +8,7 @@ pub mod callers;
 pub mod county;
 pub mod days;
 pub mod elders;
+pub mod lines;
 pub mod malformed;
 pub mod on_disk;
 pub mod process;

@@ -18,20 +18,15 @@ use proto::eldercare::{
 use service::{Application as _, Clock, TokenIssuer};
 use tempfile::TempDir;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
-use tonic::{
-    Code,
-    transport::{Channel, Endpoint},
-};
-use tonic_health::pb::{
-    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
+use tonic::Code;
 use uuid::Uuid;
 use visits::{book_table::BookTable, cards_table::CardsTable, policies_table::PoliciesTable};
 
 use crate::{
     Registry, Tiering, Visits, at,
-    callers::{Caller, Lines, officer, service_of_the_system},
+    callers::{Caller, officer, service_of_the_system},
     county,
+    lines::{Lines, line_to, nowhere, ready},
     process::{Part, Process},
     settings::{self, OfFiles, Told},
 };
@@ -335,6 +330,11 @@ impl System {
         self.visits.take().expect("visits run").kill().await;
     }
 
+    /// Kills registry and tiering; visits go on alone.
+    pub async fn kill_all_but_visits(&mut self) {
+        self.files.take().expect("the system runs").kill().await;
+    }
+
     /// Starts visits again after [`System::kill_visits`], and waits until they are ready.
     pub async fn restart_visits(&mut self) {
         assert!(self.visits.is_none(), "they still run");
@@ -523,30 +523,6 @@ impl System {
         self.lines.visits = line_to(&visits);
         self.visits = Some(visits);
     }
-}
-
-/// A line to a process that runs.
-fn line_to(process: &Process) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://{}", process.address())).unwrap();
-    endpoint
-        .http2_adaptive_window(true)
-        .tcp_nodelay(true)
-        .connect_lazy()
-}
-
-/// A line on which nobody answers.
-fn nowhere() -> Channel {
-    Endpoint::from_static("http://127.0.0.1:9").connect_lazy()
-}
-
-/// Waits until readiness is told.
-async fn ready(line: &Channel) {
-    let request = HealthCheckRequest {
-        service: "readiness".to_owned(),
-    };
-    let told = HealthClient::new(line.clone()).watch(request).await;
-    let mut told = told.unwrap().into_inner();
-    while told.message().await.unwrap().expect("it goes on").status() != ServingStatus::Serving {}
 }
 
 /// A failed story shows what the processes had to say.

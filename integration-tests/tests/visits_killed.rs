@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures::{StreamExt as _, stream};
 use integration_tests::{
-    Setup, System, an_elder, asked_to_wait, at, import, is_passing, survey,
+    Setup, System, an_elder, asked_to_wait, at, import, is_passing, reason, survey,
     visiting::{
-        a_visit, counted, events, in_words, messages, record, start_visiting, times, visited,
-        visitor,
+        a_visit, a_visitor, counted, events, in_words, messages, record, start_visiting, times,
+        visited, visitor,
     },
     workbook,
 };
@@ -21,7 +21,7 @@ use proto::eldercare::{
     },
 };
 use tokio::sync::oneshot;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 /// Elders of the village, visitors, and records of each visitor.
@@ -256,6 +256,48 @@ async fn a_killed_database_loses_no_record_that_was_told() {
         "visits outlive the database's server"
     );
     month.nothing_lost_and_nothing_doubled(&heard).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_registry_is_away_visits_say_so_and_lose_nothing() {
+    let mut system = System::start_with(Setup::with_visits()).await;
+    let (seen, unseen) = (
+        system.register(an_elder("林甲")).await,
+        system.register(an_elder("林乙")).await,
+    );
+    let she = visitor(&system, "王网格").await;
+    system.settled().await;
+    let visit =
+        |elder: &str, hour: u32| a_visit(&she, elder, &format!("2024-10-01T{hour:02}:00:00+08:00"));
+    let first = visit(&seen, 6);
+    let outcomes = record(&system, std::slice::from_ref(&first), "").await;
+    assert_eq!(in_words(&outcomes.unwrap()[0]), "COUNTED");
+    let written = system.last_sequence("visits").await;
+
+    // Nobody is there to give keys that were not given before: what needs one is to be sent again.
+    system.kill_all_but_visits().await;
+    let away = record(&system, &[visit(&unseen, 7)], "").await.unwrap_err();
+    let register = system.visits().register_visitor(a_visitor("李志愿")).await;
+    for status in [away, register.unwrap_err()] {
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(!reason(&status).is_empty(), "{status}");
+    }
+    assert_eq!(system.last_sequence("visits").await, written);
+    // What needs none, or one that is remembered, goes on.
+    let second = visit(&seen, 8);
+    let outcomes = record(&system, &[first.clone(), second.clone()], "").await;
+    let told: Vec<_> = outcomes.unwrap().iter().map(in_words).collect();
+    assert_eq!(told, ["COUNTED", "COUNTED"]);
+    assert_eq!(visited(&system, "").await, (1, 2));
+
+    system.kill_visits().await;
+    system.restart().await;
+    let sent = [first, second, visit(&unseen, 7)];
+    let outcomes = record(&system, &sent, "").await.unwrap();
+    assert!(outcomes.iter().all(|one| in_words(one) == "COUNTED"));
+    assert_eq!(visited(&system, &outcomes[2].position).await, (2, 2));
+    assert_eq!(events::<VisitRecorded>(&system).await.len(), sent.len());
+    system.verify().await;
 }
 
 /// Elders who are owed a visit each week, more than are settled together.
