@@ -194,10 +194,11 @@ pub async fn run_reader<F, E>(
 /// A connection that holds a lock.
 async fn locked(pool: &PgPool, lock: &str) -> Result<PgConnection, sqlx::Error> {
     let mut conn = PgConnection::connect_with(&pool.connect_options()).await?;
-    // The death of either end is noticed in seconds; rows and progress are lost together, and made again.
+    // The death of either end is noticed in seconds; rows and progress are lost together, and made again. Plans that were
+    // made while tables were empty don't outlast that.
     sqlx::raw_sql(
         "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
-         SET tcp_user_timeout = 10000; SET synchronous_commit = off",
+         SET tcp_user_timeout = 10000; SET synchronous_commit = off; SET plan_cache_mode = force_custom_plan",
     )
     .execute(&mut conn)
     .await?;

@@ -24,6 +24,8 @@ pub fn settings(issuer: &TokenIssuer) -> Settings {
     settings.auth.mode = Mode::Local;
     settings.auth.keys = vec![issuer.public_key()];
     settings.grpc.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    // A machine that builds and tests at once may hold a call up.
+    settings.grpc.default_deadline = settings.grpc.max_deadline;
     settings
 }
 

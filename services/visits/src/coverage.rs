@@ -29,12 +29,12 @@ const IN_SCOPE: &str = "SELECT s.elder_id, s.village, v.elder_id IS NOT NULL AS 
      LEFT JOIN visits_kept.visited v ON v.elder_id = s.elder_id AND v.month = $4 \
      WHERE s.village >= $1 AND s.village < $2 AND s.from_day <= $3 AND s.until_day > $3";
 
-/// The figures as they are kept, each with the day that they are of. Bound: $1 village from, $2 village to, $3 first day of
-/// the month, $4 digits of the divisions that they are added up for. A month that is not counted has no rows, one without
-/// elders has one row of nothing.
-const KEPT: &str = "SELECT left(c.village, $4), sum(c.in_scope), sum(c.visited), m.on_day FROM visits_kept.counted_month m \
-     LEFT JOIN visits_kept.coverage c ON c.month = m.month AND c.village >= $1 AND c.village < $2 AND c.in_scope > 0 \
-     WHERE m.month = $3 GROUP BY 1, 4 ORDER BY 1";
+/// The figures as they are kept, each with the day that they are of. Bound: $1 division from, $2 division to, $3 first day of
+/// the month, $4 digits of the divisions. A month that is not counted has no rows, one without elders has one row of nothing.
+const KEPT: &str = "SELECT c.division, c.in_scope::bigint, c.visited::bigint, m.on_day FROM visits_kept.counted_month m \
+     LEFT JOIN visits_kept.coverage c ON c.month = m.month AND c.digits = $4 AND c.division >= $1 AND c.division < $2 \
+         AND c.in_scope > 0 \
+     WHERE m.month = $3 ORDER BY 1";
 
 impl Visits {
     /// The figures, a page of elders, and the cursor of the next page.
@@ -74,7 +74,8 @@ impl Visits {
     }
 
     async fn figures(&self, filter: &Filter) -> Result<pb::GetCoverageResponse, sqlx::Error> {
-        let digits = filter.by.map_or(0, DivisionLevel::digits);
+        let level = filter.by.unwrap_or_else(|| filter.division.level());
+        let digits = level.digits();
         let digits = i32::try_from(digits).unwrap_or_default();
         let kept = sqlx::query(KEPT)
             .bind(filter.division.as_str())

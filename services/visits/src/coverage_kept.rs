@@ -1,5 +1,5 @@
-//! Keeps the figures of coverage by villages and months as standings and records change, so that they need not be counted
-//! when they are asked for.
+//! Keeps the figures of coverage by months and by divisions of all levels as standings and records change, so that they
+//! need not be counted when they are asked for.
 //!
 //! Rule: section 3, "Coverage". One reader alone writes these tables ([`crate::standings_kept`]), in the transaction of
 //! what changes the figures.
@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use civic::{CalendarMonth, LocalDay};
+use civic::{CalendarMonth, DivisionLevel, LocalDay};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -15,6 +15,9 @@ use crate::book_table;
 
 /// How many months before the current one are counted from the start.
 const MONTHS_BEFORE: usize = 12;
+
+/// How many digits the codes of the levels have.
+const LEVELS: &str = "VALUES (2), (4), (6), (9), (12)";
 
 /// What some elders add to the figures: by month and village, how many are in scope, and how many were visited.
 #[derive(Debug, Default)]
@@ -50,27 +53,47 @@ impl Contribution {
             figures.1 -= visited;
         }
         moved.retain(|_, figures| *figures != (0, 0));
+        let moved = of_all_levels(&moved);
         if moved.is_empty() {
             return Ok(());
         }
         let months: Vec<NaiveDate> = moved.keys().map(|(month, _)| *month).collect();
-        let villages: Vec<&str> = moved.keys().map(|(_, village)| village.as_str()).collect();
+        let divisions: Vec<&str> = moved.keys().map(|(_, code)| *code).collect();
         let in_scope: Vec<i64> = moved.values().map(|figures| figures.0).collect();
         let visited: Vec<i64> = moved.values().map(|figures| figures.1).collect();
         sqlx::query(
-            "INSERT INTO visits_kept.coverage AS kept (month, village, in_scope, visited) \
-             SELECT * FROM unnest($1::date[], $2::text[], $3::bigint[], $4::bigint[]) \
-             ON CONFLICT (month, village) DO UPDATE SET in_scope = kept.in_scope + excluded.in_scope, \
+            "INSERT INTO visits_kept.coverage AS kept (month, digits, division, in_scope, visited) \
+             SELECT month, length(division), division, in_scope, visited \
+             FROM unnest($1::date[], $2::text[], $3::bigint[], $4::bigint[]) AS row (month, division, in_scope, visited) \
+             ON CONFLICT (month, digits, division) DO UPDATE SET in_scope = kept.in_scope + excluded.in_scope, \
              visited = kept.visited + excluded.visited",
         )
         .bind(&months)
-        .bind(&villages)
+        .bind(&divisions)
         .bind(&in_scope)
         .bind(&visited)
         .execute(db)
         .await?;
         Ok(())
     }
+}
+
+/// Figures of villages, added up for all divisions around them.
+fn of_all_levels(
+    villages: &BTreeMap<(NaiveDate, String), (i64, i64)>,
+) -> BTreeMap<(NaiveDate, &str), (i64, i64)> {
+    let mut all: BTreeMap<(NaiveDate, &str), (i64, i64)> = BTreeMap::new();
+    for ((month, village), figures) in villages {
+        let codes = DivisionLevel::ALL
+            .iter()
+            .filter_map(|level| village.get(..level.digits()));
+        for code in codes {
+            let sum = all.entry((*month, code)).or_default();
+            sum.0 += figures.0;
+            sum.1 += figures.1;
+        }
+    }
+    all
 }
 
 /// Forgets everything: it will be counted anew.
@@ -123,14 +146,14 @@ pub(crate) async fn take_in_records(
              DELETE FROM visits_kept.visited v USING state WHERE v.elder_id = state.elder_id AND v.month = state.month \
              AND NOT state.visited RETURNING v.elder_id, v.month, -1 AS moved \
          ), moved AS ( \
-             SELECT m.month, s.village, sum(flip.moved) AS moved \
+             SELECT m.month, l.digits, left(s.village, l.digits) AS division, sum(flip.moved) AS moved \
              FROM (SELECT * FROM added UNION ALL SELECT * FROM dropped) AS flip \
              JOIN visits_kept.counted_month m ON m.month = flip.month \
              JOIN visits_kept.span s ON s.elder_id = flip.elder_id AND s.from_day <= m.on_day AND s.until_day > m.on_day \
-             GROUP BY 1, 2 \
+             CROSS JOIN ({LEVELS}) AS l (digits) GROUP BY 1, 2, 3 \
          ), written AS ( \
              UPDATE visits_kept.coverage kept SET visited = kept.visited + moved.moved FROM moved \
-             WHERE kept.month = moved.month AND kept.village = moved.village \
+             WHERE kept.month = moved.month AND kept.digits = moved.digits AND kept.division = moved.division \
          ) SELECT max(last) FROM touched",
         book = book_table::NAME
     );
@@ -183,16 +206,19 @@ async fn count_month(
         .bind(month.first_day().date())
         .execute(&mut *db)
         .await?;
-    sqlx::query(
-        "INSERT INTO visits_kept.coverage (month, village, in_scope, visited) \
-         SELECT $1, s.village, count(*), count(v.elder_id) FROM visits_kept.span s \
-         LEFT JOIN visits_kept.visited v ON v.elder_id = s.elder_id AND v.month = $1 \
-         WHERE s.from_day <= $2 AND s.until_day > $2 GROUP BY s.village",
-    )
-    .bind(month.first_day().date())
-    .bind(on.date())
-    .execute(&mut *db)
-    .await?;
+    let statement = format!(
+        "INSERT INTO visits_kept.coverage (month, digits, division, in_scope, visited) \
+         SELECT $1, l.digits, left(v.village, l.digits), sum(v.in_scope), sum(v.visited) FROM ( \
+             SELECT s.village, count(*) AS in_scope, count(v.elder_id) AS visited FROM visits_kept.span s \
+             LEFT JOIN visits_kept.visited v ON v.elder_id = s.elder_id AND v.month = $1 \
+             WHERE s.from_day <= $2 AND s.until_day > $2 GROUP BY s.village) AS v \
+         CROSS JOIN ({LEVELS}) AS l (digits) GROUP BY 2, 3"
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(month.first_day().date())
+        .bind(on.date())
+        .execute(&mut *db)
+        .await?;
     sqlx::query(
         "INSERT INTO visits_kept.counted_month (month, on_day) VALUES ($1, $2) \
          ON CONFLICT (month) DO UPDATE SET on_day = excluded.on_day",
@@ -202,4 +228,29 @@ async fn count_month(
     .execute(db)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_those_of_the_codes() {
+        let digits = DivisionLevel::ALL.map(|level| format!("({})", level.digits()));
+        assert_eq!(LEVELS, format!("VALUES {}", digits.join(", ")));
+    }
+
+    #[test]
+    fn villages_are_added_up_for_all_around_them() {
+        let month = NaiveDate::from_ymd_opt(2024, 10, 1).unwrap();
+        let villages = [("350524100001", (2, 1)), ("350524101001", (-1, 0))]
+            .map(|(code, figures)| ((month, code.to_owned()), figures))
+            .into();
+        let all = of_all_levels(&villages);
+        let of = |code| all.get(&(month, code)).copied();
+        assert_eq!(of("35"), Some((1, 1)));
+        assert_eq!(of("350524"), Some((1, 1)));
+        assert_eq!(of("350524101"), Some((-1, 0)));
+        assert_eq!(all.len(), 3 + 2 + 2);
+    }
 }

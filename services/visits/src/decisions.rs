@@ -4,7 +4,7 @@ use civic::{DivisionCode, Doubt, ElderId, FindingKind, LocalDay, ReferralOutcome
 use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access};
+use service::{Caller, access, errors};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -83,6 +83,15 @@ impl Visits {
         caller.may_here(&division)?;
         let command = match what {
             OfReferral::Answer(text) => {
+                // What was answered before stands, also when there is no key to seal it with any more.
+                let year = self.years.load_newest(&ElderYear::id(elder, on)).await;
+                let year = year.map_err(service::not_loaded)?;
+                if let Some(request) = year.request(asked.request_id) {
+                    if !asked.digest.is(&request.digest) {
+                        return Err(errors::request_id_reused());
+                    }
+                    return Ok(Position::new(self.own.stream(), request.sequence));
+                }
                 let key = self.keys.key(elder.as_uuid()).await?;
                 let key = key.ok_or_else(|| refusals::no_elder(elder))?;
                 Command::AnswerReferral {

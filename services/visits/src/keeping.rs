@@ -140,17 +140,20 @@ impl Visits {
     async fn written(&self, judged: &[Judged]) -> Result<Written, sqlx::Error> {
         let accepted = || judged.iter().filter(|one| one.verdict.is_ok());
         let elders: Vec<Uuid> = accepted().map(|one| one.arrived.elder.as_uuid()).collect();
-        let years: Vec<i32> = accepted()
+        let mut years: Vec<i32> = accepted()
             .map(|one| one.arrived.visit.day().year())
             .collect();
+        years.sort_unstable();
+        years.dedup();
         let records: Vec<Uuid> = accepted().map(|one| one.arrived.record).collect();
         // Years first: a record that is not there afterwards was not there before.
+        // Planned each time: a plan that was made while the tables were small would read all of them for each batch.
         let statement = format!(
-            "SELECT elder_id, year, sequence FROM {}.year WHERE (elder_id, year) IN \
-             (SELECT * FROM unnest($1::uuid[], $2::integer[]))",
+            "SELECT elder_id, year, sequence FROM {}.year WHERE elder_id = ANY($1) AND year = ANY($2)",
             book_table::NAME
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
+            .persistent(false)
             .bind(&elders)
             .bind(&years)
             .fetch_all(&self.pool)
@@ -166,6 +169,7 @@ impl Visits {
             book_table::NAME
         );
         let there: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement))
+            .persistent(false)
             .bind(&records)
             .fetch_all(&self.pool)
             .await?;

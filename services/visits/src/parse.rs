@@ -178,9 +178,16 @@ impl Parse {
         let visitor = checks.id("visitor_id", &request.visitor_id);
         let first = day(&mut checks, "first_day", request.first_day);
         let last = day(&mut checks, "last_day", request.last_day);
+        let days = first.zip(last);
+        checks.that(
+            days.is_none_or(|(first, last)| first <= last),
+            "last_day",
+            "DAYS_INVALID",
+            "must not lie before the first day",
+            "不得早于起始日",
+        );
         let position = self.position(&mut checks, &request.min_position);
-        let (visitor, first, last, position) = checks.all((visitor, first, last, position))?;
-        Ok((visitor, (first, last), position))
+        checks.all((visitor, days, position))
     }
 
     pub(crate) fn start_visiting(

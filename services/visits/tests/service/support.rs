@@ -58,12 +58,13 @@ pub(crate) struct Running {
 
 /// The kept figures that differ from those counted anew.
 const COVERAGE_AUDIT: &str = "WITH anew AS ( \
-         SELECT m.month, s.village, count(*)::int AS in_scope, count(*) FILTER (WHERE EXISTS ( \
+         SELECT m.month, l.digits, left(s.village, l.digits) AS division, count(*)::int AS in_scope, count(*) FILTER (WHERE EXISTS ( \
              SELECT 1 FROM visits_book.record r WHERE r.elder_id = s.elder_id AND r.counted_at IS NOT NULL \
              AND date_trunc('month', r.day) = m.month))::int AS visited \
          FROM visits_kept.counted_month m \
-         JOIN visits_kept.span s ON s.from_day <= m.on_day AND s.until_day > m.on_day GROUP BY 1, 2 \
-     ), kept AS (SELECT month, village, in_scope, visited FROM visits_kept.coverage WHERE in_scope <> 0 OR visited <> 0) \
+         JOIN visits_kept.span s ON s.from_day <= m.on_day AND s.until_day > m.on_day \
+         CROSS JOIN (VALUES (2), (4), (6), (9), (12)) AS l (digits) GROUP BY 1, 2, 3 \
+     ), kept AS (SELECT month, digits, division, in_scope, visited FROM visits_kept.coverage WHERE in_scope <> 0 OR visited <> 0) \
      SELECT 'kept ' || d::text FROM (SELECT * FROM kept EXCEPT SELECT * FROM anew) d \
      UNION ALL SELECT 'anew ' || d::text FROM (SELECT * FROM anew EXCEPT SELECT * FROM kept) d";
 
