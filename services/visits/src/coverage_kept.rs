@@ -133,23 +133,22 @@ pub(crate) async fn take_in_records(
         .await?;
     let statement = format!(
         "WITH touched AS ( \
-             SELECT DISTINCT elder_id, date_trunc('month', day)::date AS month, max(changed) OVER () AS last \
-             FROM {book}.record WHERE changed > $1 AND ($2::bigint IS NULL OR changed <= $2) \
-         ), state AS ( \
-             SELECT t.elder_id, t.month, EXISTS (SELECT 1 FROM {book}.record r WHERE r.elder_id = t.elder_id \
-                 AND r.counted_at IS NOT NULL AND r.day >= t.month AND r.day < t.month + interval '1 month') AS visited \
-             FROM touched t \
+             SELECT elder_id, date_trunc('month', day)::date AS month, bool_or(counted_at IS NOT NULL) AS counted, \
+                 max(changed) AS last \
+             FROM {book}.record WHERE changed > $1 AND changed <= $2 GROUP BY 1, 2 \
          ), added AS ( \
-             INSERT INTO visits_kept.visited (elder_id, month) SELECT elder_id, month FROM state WHERE visited \
+             INSERT INTO visits_kept.visited (elder_id, month) SELECT elder_id, month FROM touched WHERE counted \
              ON CONFLICT DO NOTHING RETURNING elder_id, month, 1 AS moved \
          ), dropped AS ( \
-             DELETE FROM visits_kept.visited v USING state WHERE v.elder_id = state.elder_id AND v.month = state.month \
-             AND NOT state.visited RETURNING v.elder_id, v.month, -1 AS moved \
-         ), moved AS ( \
+             DELETE FROM visits_kept.visited v USING touched t WHERE v.elder_id = t.elder_id AND v.month = t.month \
+             AND NOT t.counted AND NOT EXISTS (SELECT 1 FROM {book}.record r WHERE r.elder_id = t.elder_id \
+                 AND r.counted_at IS NOT NULL AND r.day >= t.month AND r.day < t.month + interval '1 month') \
+             RETURNING v.elder_id, v.month, -1 AS moved \
+         ), flipped AS (SELECT * FROM added UNION ALL SELECT * FROM dropped), moved AS ( \
              SELECT m.month, l.digits, left(s.village, l.digits) AS division, sum(flip.moved) AS moved \
-             FROM (SELECT * FROM added UNION ALL SELECT * FROM dropped) AS flip \
-             JOIN visits_kept.counted_month m ON m.month = flip.month \
-             JOIN visits_kept.span s ON s.elder_id = flip.elder_id AND s.from_day <= m.on_day AND s.until_day > m.on_day \
+             FROM (SELECT * FROM visits_kept.span WHERE elder_id = ANY (ARRAY(SELECT elder_id FROM flipped))) AS s \
+             JOIN flipped AS flip ON flip.elder_id = s.elder_id \
+             JOIN visits_kept.counted_month m ON m.month = flip.month AND s.from_day <= m.on_day AND s.until_day > m.on_day \
              CROSS JOIN ({LEVELS}) AS l (digits) GROUP BY 1, 2, 3 \
          ), written AS ( \
              UPDATE visits_kept.coverage kept SET visited = kept.visited + moved.moved FROM moved \
@@ -159,7 +158,7 @@ pub(crate) async fn take_in_records(
     );
     let reached: Option<i64> = sqlx::query_scalar(AssertSqlSafe(statement))
         .bind(after.cast_signed())
-        .bind(last)
+        .bind(last.unwrap_or(i64::MAX))
         .fetch_one(db)
         .await?;
     let reached = reached.map_or(after, i64::cast_unsigned);

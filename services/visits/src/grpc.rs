@@ -440,7 +440,9 @@ impl VisitService for VisitsFace {
             // Figures are statistics; who stands behind them is not.
             caller.may(Action::ReadPersonal, &asked.filter.division)?;
         }
-        self.visits.wait(asked.position, deadline).await?;
+        self.visits
+            .wait_for_figures(asked.position, deadline)
+            .await?;
         let after = asked.page.after.as_deref().and_then(id_of);
         let (mut response, next) = self
             .visits

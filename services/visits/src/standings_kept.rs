@@ -32,7 +32,7 @@ const CHUNK: i64 = 1_000;
 /// How many records are counted in one transaction.
 const RECORDS: i64 = 10_000;
 /// How long records are left to gather: they come by the thousand, and nobody looks at coverage as often.
-const GATHER: Duration = Duration::from_millis(50);
+const GATHER: Duration = Duration::from_millis(100);
 
 /// What it works with.
 #[derive(Clone)]

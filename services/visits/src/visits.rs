@@ -97,21 +97,39 @@ impl Visits {
                 let enough = |laid_out: &LaidOut| laid_out.policies >= sequence;
                 self.standings.wait_until(enough).await;
             } else {
-                let written = self.examined_up_to(sequence).await;
-                let enough = |laid_out: &LaidOut| laid_out.book >= written;
-                self.standings.wait_until(enough).await;
+                self.examined_up_to(sequence).await;
             }
         };
         within(deadline, waiting).await
     }
 
-    /// Waits until records up to a sequence are judged, and what came of it can be read: up to the sequence that is answered.
-    pub(crate) async fn examined_up_to(&self, sequence: u64) -> u64 {
+    /// As [`Visits::wait`], also for the figures that are kept.
+    pub(crate) async fn wait_for_figures(
+        &self,
+        position: Option<Position>,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let own = position
+            .as_ref()
+            .is_some_and(|position| position.stream == self.own.stream());
+        self.wait(position, deadline).await?;
+        if !own {
+            return Ok(());
+        }
+        let read = self.book.known();
+        let counted = async {
+            self.standings
+                .wait_until(|laid_out: &LaidOut| laid_out.book >= read)
+                .await;
+        };
+        within(deadline, counted).await
+    }
+
+    /// Waits until records up to a sequence are judged, and what came of it can be read.
+    pub(crate) async fn examined_up_to(&self, sequence: u64) {
         let enough = |examined: &Examined| examined.judged >= sequence;
         let examined = self.examined.wait_until(enough).await;
-        let written = sequence.max(examined.appended);
-        self.book.reaches(written).await;
-        written
+        self.book.reaches(sequence.max(examined.appended)).await;
     }
 }
 
