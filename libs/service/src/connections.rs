@@ -183,7 +183,12 @@ async fn postgres(
         // The parser's own text may quote the address, with its password.
         .map_err(|_| ConnectError::DatabaseAddress)?;
     pool_options(settings)
-        .connect_with(options.application_name(context))
+        .connect_with(
+            options
+                .application_name(context)
+                // As is so of any disk without moving parts: rows of a hundred keys are not looked for in whole tables.
+                .options([("random_page_cost", "1.1")]),
+        )
         .await
         .map_err(|error| ConnectError::Database(settings.url.clone(), error))
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use vault::DataKey;
 
 use crate::facts_table::{self, Kept};
+use crate::keeping::Written;
 use crate::on_visit_recorded::verdicts;
 use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
 use crate::standing::{Standings, consent_granted};
@@ -64,8 +65,9 @@ struct Known {
     elders: HashMap<ElderId, Kept>,
     visitors: HashMap<Uuid, VisitorThen>,
     keys: HashMap<Uuid, Arc<DataKey>>,
-    /// Records under the same ids, by elder and year.
-    others: HashMap<Uuid, (ElderId, i32)>,
+    /// The records of these ids, with elder and year: those that are kept, and those of this batch.
+    taken: HashMap<Uuid, (ElderId, i32)>,
+    written: Written,
 }
 
 impl Visits {
@@ -89,12 +91,13 @@ impl Visits {
                 let verdict = judge(&mut rules.1, caller, &known, &arrived, now);
                 if verdict.is_ok() {
                     let taken = (arrived.elder, arrived.visit.day().year());
-                    known.others.entry(arrived.record).or_insert(taken);
+                    known.taken.entry(arrived.record).or_insert(taken);
                 }
                 judged.push(Judged { arrived, verdict });
             }
         }
-        let mut outcomes = self.keep_all(caller, &known.keys, judged, now).await?;
+        let Known { keys, written, .. } = known;
+        let mut outcomes = self.keep_all(caller, &keys, judged, written, now).await?;
         drop(turn);
         self.add_verdicts(&mut outcomes, deadline).await?;
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
@@ -105,17 +108,19 @@ impl Visits {
         elders.sort_unstable();
         elders.dedup();
         let persons: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
-        let (facts, visitors, keys, others) = tokio::join!(
+        let (facts, visitors, keys, written) = tokio::join!(
             facts_table::of(&self.pool, &elders),
             self.visitors_then(arrived),
             self.keys.vault.keys(&persons),
-            self.others(arrived),
+            self.written(arrived),
         );
+        let written = written.map_err(broken)?;
         Ok(Known {
             elders: facts.map_err(broken)?,
             visitors: visitors.map_err(broken)?,
             keys: keys.map_err(|error| keys::away(&error))?,
-            others: others.map_err(broken)?,
+            taken: written.records.clone(),
+            written,
         })
     }
 
@@ -141,27 +146,6 @@ impl Visits {
                     active_until: until.map(day).transpose()?,
                 };
                 Ok((row.try_get(0)?, visitor))
-            })
-            .collect()
-    }
-
-    /// A record's id may not be used again for another elder or year: its year would not notice.
-    async fn others(
-        &self,
-        arrived: &[Arrived],
-    ) -> Result<HashMap<Uuid, (ElderId, i32)>, sqlx::Error> {
-        let ids: Vec<Uuid> = arrived.iter().map(|one| one.record).collect();
-        let rows = sqlx::query(
-            "SELECT record_id, elder_id, start_at FROM visits_kept.entry WHERE record_id = ANY($1)",
-        )
-        .bind(&ids)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let start: DateTime<Utc> = row.try_get(2)?;
-                let year = LocalDay::of(start).year();
-                Ok((row.try_get(0)?, (ElderId(row.try_get(1)?), year)))
             })
             .collect()
     }
@@ -256,7 +240,8 @@ fn judge(
 ) -> Result<Accepted, NotAccepted> {
     let on = arrived.visit.day();
     let another = |other: &(ElderId, i32)| *other != (arrived.elder, on.year());
-    if known.others.get(&arrived.record).is_some_and(another) {
+    // A record's id may not be used again for another elder or year: its year would not notice.
+    if known.taken.get(&arrived.record).is_some_and(another) {
         return Err(refusals::record_id_reused().into());
     }
     let facts = known.elders.get(&arrived.elder);

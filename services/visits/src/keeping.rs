@@ -5,11 +5,11 @@
 //! rows of the read model. Where the log has moved on since, it refuses the whole batch; then each record is kept by itself,
 //! by its year as the log has it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use civic::{ElderId, FindingKind};
+use civic::{ElderId, FindingKind, LocalDay};
 use decider::Decider as _;
 use eventlog::{
     Aggregate as _, AppendError, CommandContext, ExecuteError, KnownRequest, NewRecord, Repository,
@@ -25,7 +25,7 @@ use vault::DataKey;
 use crate::codec::purpose;
 use crate::desk::{Accepted, Arrived, Judged, NotAccepted, Outcome};
 use crate::elder_year::{Command, ElderYear, Event, Finding, Recorded};
-use crate::visits::{Visits, broken};
+use crate::visits::Visits;
 use crate::{book_table, refusals};
 
 /// How many records go into one batch of the log.
@@ -39,11 +39,11 @@ pub(crate) type Kept = (Uuid, Result<Outcome, Status>);
 
 /// What the read model says of elders' years and of records.
 #[derive(Default)]
-struct Written {
+pub(crate) struct Written {
     /// How far each year is written.
     years: HashMap<(ElderId, i32), u64>,
-    /// Which records there are already.
-    records: HashSet<Uuid>,
+    /// Which records there are already, with elder and year.
+    pub(crate) records: HashMap<Uuid, (ElderId, i32)>,
 }
 
 /// A new record on its way to the log.
@@ -78,6 +78,7 @@ impl Visits {
         caller: &Caller,
         keys: &KeysOf,
         judged: Vec<Judged>,
+        mut written: Written,
         now: DateTime<Utc>,
     ) -> Result<Vec<Kept>, Status> {
         // One by itself is written together with those of other callers.
@@ -88,12 +89,11 @@ impl Visits {
             }
             return Ok(kept);
         }
-        let mut written = self.written(&judged).await.map_err(broken)?;
         let mut kept: Vec<Option<Kept>> = judged.iter().map(|_| None).collect();
         let mut batch = Batch::default();
         for (place, one) in judged.into_iter().enumerate() {
             let year = (one.arrived.elder, one.arrived.visit.day().year());
-            let known = written.records.contains(&one.arrived.record);
+            let known = written.records.contains_key(&one.arrived.record);
             if known || batch.is_full_for(year) {
                 let batch = std::mem::take(&mut batch);
                 self.write(caller, keys, batch, now, &mut written, &mut kept)
@@ -103,7 +103,7 @@ impl Visits {
                 Ok(accepted) if !known => {
                     match self.new_record(caller, keys, &one, accepted, now) {
                         Ok((context, events)) => {
-                            written.records.insert(one.arrived.record);
+                            written.records.insert(one.arrived.record, year);
                             let expected = written.years.get(&year).copied().unwrap_or_default();
                             let id = ElderYear::id(one.arrived.elder, one.arrived.visit.day());
                             let subject = Repository::<ElderYear>::subject(&id)
@@ -137,43 +137,47 @@ impl Visits {
         all.ok_or_else(|| errors::internal(&"a record without an outcome"))
     }
 
-    async fn written(&self, judged: &[Judged]) -> Result<Written, sqlx::Error> {
-        let accepted = || judged.iter().filter(|one| one.verdict.is_ok());
-        let elders: Vec<Uuid> = accepted().map(|one| one.arrived.elder.as_uuid()).collect();
-        let mut years: Vec<i32> = accepted()
-            .map(|one| one.arrived.visit.day().year())
-            .collect();
+    /// What there is of the years and of the records that arrive.
+    pub(crate) async fn written(&self, arrived: &[Arrived]) -> Result<Written, sqlx::Error> {
+        let mut written = Written::default();
+        let elders: Vec<Uuid> = arrived.iter().map(|one| one.elder.as_uuid()).collect();
+        let mut years: Vec<i32> = arrived.iter().map(|one| one.visit.day().year()).collect();
         years.sort_unstable();
         years.dedup();
-        let records: Vec<Uuid> = accepted().map(|one| one.arrived.record).collect();
-        // Years first: a record that is not there afterwards was not there before.
-        // Planned each time: a plan that was made while the tables were small would read all of them for each batch.
+        // Years first: a record that is not there afterwards was not there before. Both are planned each time: a plan that
+        // was made while the tables were small would read all of them for each batch.
+        if arrived.len() > 1 {
+            let statement = format!(
+                "SELECT elder_id, year, sequence FROM {}.year WHERE elder_id = ANY($1) AND year = ANY($2)",
+                book_table::NAME
+            );
+            let rows = sqlx::query(AssertSqlSafe(statement))
+                .persistent(false)
+                .bind(&elders)
+                .bind(&years)
+                .fetch_all(&self.pool)
+                .await?;
+            for row in rows {
+                let year = (ElderId(row.try_get(0)?), row.try_get(1)?);
+                let sequence: i64 = row.try_get(2)?;
+                written.years.insert(year, sequence.cast_unsigned());
+            }
+        }
+        let ids: Vec<Uuid> = arrived.iter().map(|one| one.record).collect();
         let statement = format!(
-            "SELECT elder_id, year, sequence FROM {}.year WHERE elder_id = ANY($1) AND year = ANY($2)",
+            "SELECT record_id, elder_id, start_at FROM {}.record WHERE record_id = ANY($1)",
             book_table::NAME
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .persistent(false)
-            .bind(&elders)
-            .bind(&years)
+            .bind(&ids)
             .fetch_all(&self.pool)
             .await?;
-        let mut written = Written::default();
         for row in rows {
-            let year = (ElderId(row.try_get(0)?), row.try_get(1)?);
-            let sequence: i64 = row.try_get(2)?;
-            written.years.insert(year, sequence.cast_unsigned());
+            let start: DateTime<Utc> = row.try_get(2)?;
+            let of = (ElderId(row.try_get(1)?), LocalDay::of(start).year());
+            written.records.insert(row.try_get(0)?, of);
         }
-        let statement = format!(
-            "SELECT record_id FROM {}.record WHERE record_id = ANY($1)",
-            book_table::NAME
-        );
-        let there: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(statement))
-            .persistent(false)
-            .bind(&records)
-            .fetch_all(&self.pool)
-            .await?;
-        written.records.extend(there);
         Ok(written)
     }
 
