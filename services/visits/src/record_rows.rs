@@ -183,7 +183,8 @@ async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result
     let decided: Vec<Option<DateTime<Utc>>> = decided.collect();
     let sequences = changed.values().map(|change| change.sequence.cast_signed());
     let sequences: Vec<i64> = sequences.collect();
-    // The first decision holds; only who was met was visited.
+    // The first decision holds; only who was met was visited. Planned each time: a plan that was made while there were few
+    // records would read all of them for each that is doubted.
     sqlx::query(
         "UPDATE record SET \
              doubts = record.doubts | changed.doubts, \
@@ -199,6 +200,7 @@ async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result
              AS changed (record_id, doubts, decision, decided_at, sequence) \
          WHERE record.record_id = changed.record_id",
     )
+    .persistent(false)
     .bind(&records)
     .bind(&doubts)
     .bind(&decisions)
