@@ -1,15 +1,14 @@
 //! The gRPC face of visits: parse, execute, answer. No rule lives here.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use elders::codec::write_day;
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::visits::v1 as pb;
-use proto::eldercare::visits::v1::visit_service_server::{SERVICE_NAME, VisitService};
-use service::{Action, Actions, Caller, Deadline};
-use tokio::sync::{Mutex, mpsc};
+use proto::eldercare::visits::v1::visit_service_server::VisitService;
+use service::{Action, Caller, Deadline};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
@@ -23,12 +22,11 @@ use crate::visitor::Command;
 use crate::visits::Visits;
 use crate::{plans, refusals};
 
+mod actions;
 mod outcomes;
 
-/// How many records of a stream are judged together.
-const TOGETHER: usize = 500;
-/// How many such batches of a stream are under way at once.
-const BATCHES: usize = 4;
+pub(crate) use actions::actions;
+
 /// How many outcomes wait for a slow reader.
 const UNREAD: usize = 2_000;
 /// How many steps of planning wait for a slow reader.
@@ -51,43 +49,6 @@ impl VisitsFace {
         };
         Self { visits, parse }
     }
-}
-
-/// What each method does, as the policies of permission speak of it.
-pub(crate) fn actions() -> Actions {
-    Actions::new().declare(
-        SERVICE_NAME,
-        &[
-            ("RegisterVisitor", Action::Write),
-            ("UpdateVisitor", Action::Write),
-            ("RetireVisitor", Action::Write),
-            ("PairElders", Action::Write),
-            ("UnpairElders", Action::Write),
-            ("ListVisitors", Action::ReadPersonal),
-            ("GetVisitorFigures", Action::ReadPersonal),
-            ("StartVisiting", Action::Administer),
-            ("PlanWeek", Action::Write),
-            ("GetPlan", Action::ReadPersonal),
-            ("AdjustPlan", Action::Write),
-            ("GetWorklist", Action::ReadPersonal),
-            ("RecordVisit", Action::Write),
-            ("RecordVisits", Action::Import),
-            ("ConfirmRecord", Action::Review),
-            ("RejectRecord", Action::Review),
-            ("ListDoubtfulRecords", Action::ReadPersonal),
-            ("ListDuties", Action::ReadPersonal),
-            ("GetCoverage", Action::ReadStatistics),
-            ("ListClosedDoors", Action::ReadPersonal),
-            ("StartCampaign", Action::Administer),
-            ("EndCampaign", Action::Administer),
-            ("ListCampaigns", Action::ReadStatistics),
-            ("GetElderVisits", Action::ReadPersonal),
-            ("ExportRecords", Action::ExportPersonal),
-            ("ListReferrals", Action::ReadPersonal),
-            ("AnswerReferral", Action::Write),
-            ("CloseReferral", Action::Write),
-        ],
-    )
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -323,38 +284,9 @@ impl VisitService for VisitsFace {
     ) -> Answer<Self::RecordVisitsStream> {
         let (caller, deadline) = call(&request)?;
         let (sender, answers) = mpsc::channel(UNREAD);
-        let face = self.clone();
-        let incoming = request.into_inner();
-        let turns = Arc::new(Mutex::new(()));
-        let recording = async move {
-            let batches = incoming
-                .ready_chunks(TOGETHER)
-                .map(|batch| face.batch(&caller, batch, &turns, deadline))
-                .buffered(BATCHES);
-            let mut batches = std::pin::pin!(batches);
-            loop {
-                let outcomes = tokio::select! {
-                    () = sender.closed() => return,
-                    outcomes = batches.next() => outcomes,
-                };
-                let Some((outcomes, end)) = outcomes else {
-                    return;
-                };
-                for outcome in outcomes {
-                    let answer = pb::RecordVisitsResponse {
-                        outcome: Some(outcome),
-                    };
-                    if sender.send(Ok(answer)).await.is_err() {
-                        return;
-                    }
-                }
-                if let Some(end) = end {
-                    // The caller may have gone.
-                    let _ = sender.send(Err(end)).await;
-                    return;
-                }
-            }
-        };
+        let recording = self
+            .clone()
+            .answer_all(caller, request.into_inner(), sender, deadline);
         tokio::spawn(recording.in_current_span());
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }

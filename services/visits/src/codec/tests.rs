@@ -2,7 +2,11 @@
 
 use civic::{ServiceKind, VisitMode};
 
+use eventlog::Aggregate as _;
+
 use super::*;
+use crate::elder_year::{self, ElderYear, Finding, Missed, Recorded};
+use crate::visitor::Visitor;
 
 const ELDER: ElderId = ElderId(Uuid::from_u128(1));
 const RECORD: Uuid = Uuid::from_u128(2);

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use eventlog::Position;
+use futures::StreamExt as _;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, Deadline};
 use tokio::sync::Mutex;
-use tonic::{Code, Status};
+use tokio::sync::mpsc::Sender;
+use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use super::VisitsFace;
@@ -14,9 +16,52 @@ use crate::codec::write_doubts;
 use crate::desk::{Arrived, Outcome, Turn};
 use crate::recording::Refusal;
 
+/// How many records of a stream are judged together.
+const TOGETHER: usize = 500;
+/// How many such batches of a stream are under way at once.
+const BATCHES: usize = 4;
+
 impl VisitsFace {
+    /// Answers a stream's records in their order, until it ends or the caller goes.
+    pub(super) async fn answer_all(
+        self,
+        caller: Caller,
+        incoming: Streaming<pb::RecordVisitsRequest>,
+        sender: Sender<Result<pb::RecordVisitsResponse, Status>>,
+        deadline: Deadline,
+    ) {
+        let turns = Arc::new(Mutex::new(()));
+        let batches = incoming
+            .ready_chunks(TOGETHER)
+            .map(|batch| self.batch(&caller, batch, &turns, deadline))
+            .buffered(BATCHES);
+        let mut batches = std::pin::pin!(batches);
+        loop {
+            let outcomes = tokio::select! {
+                () = sender.closed() => return,
+                outcomes = batches.next() => outcomes,
+            };
+            let Some((outcomes, end)) = outcomes else {
+                return;
+            };
+            for outcome in outcomes {
+                let answer = pb::RecordVisitsResponse {
+                    outcome: Some(outcome),
+                };
+                if sender.send(Ok(answer)).await.is_err() {
+                    return;
+                }
+            }
+            if let Some(end) = end {
+                // The caller may have gone.
+                let _ = sender.send(Err(end)).await;
+                return;
+            }
+        }
+    }
+
     /// The outcomes of records that came together, and why the stream ends after them, if it does.
-    pub(super) async fn batch(
+    async fn batch(
         &self,
         caller: &Caller,
         batch: Vec<Result<pb::RecordVisitsRequest, Status>>,

@@ -1,16 +1,20 @@
-//! A record of a visit as a phone sends it.
+//! Requests about records: a visit as a phone sends it, and what a supervisor says of it.
 
 use civic::{ElderId, FindingKind, GeoPosition, VisitMode, VisitResult};
 use elders::terms::{WireTerm as _, set_from_wire};
+use eventlog::Position;
+use prost::Message as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
-use service::Checks;
+use service::{Checks, List};
 use uuid::Uuid;
 
-use super::{Parse, instant, text, unknown};
+use super::{LISTS, Paged, Parse, Parsed, instant, page_of, paged, text, unknown};
 use crate::codec::VisitTerm as _;
+use crate::decisions;
 use crate::desk::Arrived;
 use crate::recording::Visit;
+use crate::visitors::Asked;
 
 /// The most photos of a record.
 const MOST_PHOTOS: usize = 20;
@@ -33,6 +37,77 @@ pub(super) fn callers_id(checks: &mut Checks, field: &str, value: &str) -> Optio
 }
 
 impl Parse {
+    /// One record; without a record at all the field is missing.
+    pub(crate) fn record_visit(
+        &self,
+        request: pb::RecordVisitRequest,
+    ) -> Parsed<(Arrived, Option<Position>)> {
+        let mut checks = Checks::new();
+        let position = self.position(&mut checks, &request.min_position);
+        let record = checks.present("record", request.record);
+        let arrived = record
+            .and_then(|record| checks.within("record", |checks| self.arrived(checks, &record)));
+        checks.all((arrived, position))
+    }
+
+    /// One record of a stream.
+    pub(crate) fn streamed(&self, record: Option<&pb::VisitRecord>) -> Parsed<Arrived> {
+        let mut checks = Checks::new();
+        let arrived = match record {
+            Some(record) => self.arrived(&mut checks, record),
+            None => checks.present("record", None),
+        };
+        checks.all(arrived)
+    }
+
+    /// The position that a streamed record must not be judged before.
+    pub(crate) fn streamed_position(&self, text: &str) -> Parsed<Option<Position>> {
+        let mut checks = Checks::new();
+        let position = self.position(&mut checks, text);
+        checks.all(position)
+    }
+
+    pub(crate) fn confirm_record(
+        &self,
+        mut request: pb::ConfirmRecordRequest,
+    ) -> Parsed<(Asked, Uuid, Option<Position>)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let asked = self.asked(&mut checks, &id, &request);
+        let record = checks.id("record_id", &request.record_id);
+        checks.all((asked, record, position))
+    }
+
+    pub(crate) fn reject_record(
+        &self,
+        mut request: pb::RejectRecordRequest,
+    ) -> Parsed<(Asked, Uuid, Option<Position>)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let asked = self.asked(&mut checks, &id, &request);
+        let record = checks.id("record_id", &request.record_id);
+        checks.all((asked, record, position))
+    }
+
+    pub(crate) fn list_doubtful(
+        &self,
+        mut request: pb::ListDoubtfulRecordsRequest,
+    ) -> Parsed<Paged<decisions::Filter>> {
+        let mut checks = Checks::new();
+        let filter = checks
+            .division("division_code", &request.division_code)
+            .map(|division| decisions::Filter {
+                division,
+                done_too: request.include_decided,
+            });
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let list = List::new("ListDoubtfulRecords", &request.encode_to_vec());
+        paged(checks, list, (size, &token, LISTS), position, filter)
+    }
+
     /// All that is wrong with it is noted.
     pub(super) fn arrived(&self, checks: &mut Checks, record: &pb::VisitRecord) -> Option<Arrived> {
         let id = callers_id(checks, "record_id", &record.record_id);

@@ -1,0 +1,59 @@
+//! Requests about referrals.
+
+use civic::ReferralOutcome;
+use eventlog::Position;
+use prost::Message as _;
+use proto::eldercare::visits::v1 as pb;
+use service::{Checks, List};
+use uuid::Uuid;
+
+use super::{LISTS, LONGEST_TEXT, Paged, Parse, Parsed, page_of, paged};
+use crate::codec::VisitTerm as _;
+use crate::decisions;
+use crate::visitors::Asked;
+
+impl Parse {
+    pub(crate) fn list_referrals(
+        &self,
+        mut request: pb::ListReferralsRequest,
+    ) -> Parsed<Paged<decisions::Filter>> {
+        let mut checks = Checks::new();
+        let filter = checks
+            .division("division_code", &request.division_code)
+            .map(|division| decisions::Filter {
+                division,
+                done_too: request.include_closed,
+            });
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let list = List::new("ListReferrals", &request.encode_to_vec());
+        paged(checks, list, (size, &token, LISTS), position, filter)
+    }
+
+    pub(crate) fn answer_referral(
+        &self,
+        mut request: pb::AnswerReferralRequest,
+    ) -> Parsed<(Asked, Uuid, String, Option<Position>)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let asked = self.asked(&mut checks, &id, &request);
+        let referral = checks.id("referral_id", &request.referral_id);
+        let answer = checks.string("answer", &request.answer, 1..=LONGEST_TEXT);
+        checks.all((asked, referral, answer, position))
+    }
+
+    pub(crate) fn close_referral(
+        &self,
+        mut request: pb::CloseReferralRequest,
+    ) -> Parsed<(Asked, Uuid, ReferralOutcome, Option<Position>)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let asked = self.asked(&mut checks, &id, &request);
+        let referral = checks.id("referral_id", &request.referral_id);
+        let outcome = checks.known::<pb::ReferralOutcome>("outcome", request.outcome);
+        let outcome = outcome.and_then(|outcome| ReferralOutcome::of_number(outcome.into()));
+        checks.all((asked, referral, outcome, position))
+    }
+}
