@@ -26,7 +26,7 @@ pub(crate) enum ReadModel {
     VisitsCards,
     /// The policies, as visits are owed by them.
     VisitsPolicies,
-    /// Visitors, records, misses and referrals.
+    /// Visitors, records, misses, referrals and campaigns.
     VisitsBook,
 }
 

@@ -1,4 +1,4 @@
-//! Visits from outside, over gRPC: records, doubts, duties, divisions, pairings, closing periods, orders and bad input.
+//! Visits from outside, over gRPC: records, doubts, duties, campaigns, coverage, plans, notices, exports and bad input.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod bad_input;
