@@ -19,15 +19,12 @@ use uuid::Uuid;
 use vault::DataKey;
 
 use crate::facts_table::{self, Kept};
-use crate::keeping::Written;
+use crate::keeping::{Turn, Written};
 use crate::on_visit_recorded::verdicts;
 use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
 use crate::standing::{Standings, consent_granted};
 use crate::visits::{Visits, broken, day, within};
 use crate::{book_table, keys, policies_table, refusals};
-
-/// The right to keep records of a stream: its batches take turns.
-pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 /// A record as it arrived.
 #[derive(Clone, Debug)]
@@ -72,8 +69,8 @@ struct Known {
 
 impl Visits {
     /// Takes in records that arrive together; of each what became of it, or why it is none. An answer that says that
-    /// something is unavailable leaves it open whether the record is kept: sent again it is answered. The turn is given back
-    /// when they are kept, before their verdicts are there.
+    /// something is unavailable leaves it open whether the record is kept: sent again it is answered. The turn is given to the
+    /// next batch when they are kept, before their verdicts are there.
     pub(crate) async fn take_in(
         &self,
         caller: &Caller,
@@ -97,8 +94,9 @@ impl Visits {
             }
         }
         let Known { keys, written, .. } = known;
-        let mut outcomes = self.keep_all(caller, &keys, judged, written, now).await?;
-        drop(turn);
+        let mut outcomes = self
+            .keep_all(caller, &keys, judged, written, turn, now)
+            .await?;
         self.add_verdicts(&mut outcomes, deadline).await?;
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }

@@ -1,11 +1,11 @@
 //! Records that the rules take go into the log: those that arrive together in few batches, in the order in which they came,
 //! since the later ones of a visitor are doubted by the earlier.
 //!
-//! What a new record rests on is how far its elder's year is written, and that the record is not in it, and both stand in
-//! rows of the read model. Where the log has moved on since, it refuses the whole batch; then each record is kept by itself,
-//! by its year as the log has it.
+//! What a new record rests on is how far its elder's year is written, and that the record is not in it. Both stand in rows
+//! of the read model; what a stream has written itself a moment ago it carries from batch to batch. Where the log has moved
+//! on since, it refuses the whole batch, and the years are read from the log.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,10 +14,12 @@ use decider::Decider as _;
 use eventlog::{
     Aggregate as _, AppendError, CommandContext, ExecuteError, KnownRequest, NewRecord, Repository,
 };
+use futures::{StreamExt as _, stream};
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, errors};
 use sqlx::{AssertSqlSafe, Row as _};
+use tokio::sync::oneshot;
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
@@ -31,19 +33,90 @@ use crate::{book_table, refusals};
 /// How many records go into one batch of the log.
 const BATCH: usize = 256;
 
+/// How many years are read from the log at once.
+const AT_ONCE: usize = 64;
+
+/// How many years a stream carries from batch to batch at the most.
+const CARRIED: usize = 50_000;
+
 /// The keys of elders.
 type KeysOf = HashMap<Uuid, Arc<DataKey>>;
 
 /// A record's id, and what became of it.
 pub(crate) type Kept = (Uuid, Result<Outcome, Status>);
 
+/// An elder's year.
+type Year = (ElderId, i32);
+
+/// How far elders' years are written.
+pub(crate) type Years = HashMap<Year, u64>;
+
 /// What the read model says of elders' years and of records.
 #[derive(Default)]
 pub(crate) struct Written {
-    /// How far each year is written.
-    years: HashMap<(ElderId, i32), u64>,
+    years: Years,
     /// Which records there are already, with elder and year.
-    pub(crate) records: HashMap<Uuid, (ElderId, i32)>,
+    pub(crate) records: HashMap<Uuid, Year>,
+}
+
+/// A batch's turn in its stream: batches are kept in the order in which they came. Where one can't be kept, those after it
+/// have no turn: nothing is kept that the stream will not answer.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    years: Years,
+    next: oneshot::Sender<Years>,
+}
+
+/// A place in the order of a stream's batches.
+#[derive(Debug)]
+pub(crate) struct Place {
+    mine: oneshot::Receiver<Years>,
+    next: oneshot::Sender<Years>,
+}
+
+/// The order of a stream's batches.
+#[derive(Debug)]
+pub(crate) struct Order(oneshot::Receiver<Years>);
+
+impl Order {
+    /// Of a stream that has just begun.
+    pub(crate) fn new() -> Self {
+        let (first, order) = oneshot::channel();
+        // The other end is in hand.
+        let _ = first.send(Years::new());
+        Self(order)
+    }
+
+    /// The next place.
+    pub(crate) fn place(&mut self) -> Place {
+        let (next, order) = oneshot::channel();
+        Place {
+            mine: std::mem::replace(&mut self.0, order),
+            next,
+        }
+    }
+}
+
+impl Place {
+    /// Waits for the turn; none where a batch before was not kept.
+    pub(crate) async fn turn(self) -> Option<Turn> {
+        Some(Turn {
+            years: self.mine.await.ok()?,
+            next: self.next,
+        })
+    }
+}
+
+impl Turn {
+    /// Gives the turn to the next batch.
+    pub(crate) fn pass(mut self) {
+        // By then the read model has come to what was written first.
+        if self.years.len() > CARRIED {
+            self.years.clear();
+        }
+        // The stream may have ended.
+        let _ = self.next.send(self.years);
+    }
 }
 
 /// A new record on its way to the log.
@@ -51,89 +124,106 @@ struct New {
     place: usize,
     judged: Judged,
     context: CommandContext,
-    year: (ElderId, i32),
-    id: String,
-    expected: u64,
+    year: Year,
     events: Vec<Event>,
+    record: NewRecord,
 }
 
-/// New records of different years, with what goes into the log.
+/// New records of different years.
 #[derive(Default)]
 struct Batch {
     new: Vec<New>,
-    records: Vec<NewRecord>,
+    years: HashSet<Year>,
 }
 
 impl Batch {
     /// Whether a record of this year has to wait for the next one.
-    fn is_full_for(&self, year: (ElderId, i32)) -> bool {
-        self.new.len() == BATCH || self.new.iter().any(|new| new.year == year)
+    fn is_full_for(&self, year: Year) -> bool {
+        self.new.len() == BATCH || self.years.contains(&year)
+    }
+
+    fn add(&mut self, new: New) {
+        self.years.insert(new.year);
+        self.new.push(new);
     }
 }
 
+/// Records of one call on their way.
+struct Keeping<'a> {
+    visits: &'a Visits,
+    caller: &'a Caller,
+    keys: &'a KeysOf,
+    now: DateTime<Utc>,
+    kept: Vec<Option<Kept>>,
+    /// What is looked for in its year by itself: it is there already, or the rules refuse it.
+    apart: Vec<(usize, Judged)>,
+    /// Whether the log could be reached.
+    reachable: bool,
+}
+
 impl Visits {
-    /// Keeps what the rules take; of each record what became of it, in the order in which they came.
+    /// Keeps what the rules take; of each record what became of it, in the order in which they came. The turn is given to
+    /// the next batch when they are kept.
     pub(crate) async fn keep_all(
         &self,
         caller: &Caller,
         keys: &KeysOf,
         judged: Vec<Judged>,
         mut written: Written,
+        turn: Option<Turn>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Kept>, Status> {
+        let mut keeping = Keeping {
+            visits: self,
+            caller,
+            keys,
+            now,
+            kept: judged.iter().map(|_| None).collect(),
+            apart: Vec::new(),
+            reachable: true,
+        };
+        let mut turn = turn;
+        let mut own = Years::new();
+        let years = turn.as_mut().map_or(&mut own, |turn| &mut turn.years);
         // One by itself is written together with those of other callers.
-        if judged.len() == 1 {
-            let mut kept = Vec::with_capacity(1);
-            for one in judged {
-                kept.push(self.keep(caller, keys, one, now).await);
-            }
-            return Ok(kept);
-        }
-        let mut kept: Vec<Option<Kept>> = judged.iter().map(|_| None).collect();
+        let alone = judged.len() == 1;
         let mut batch = Batch::default();
         for (place, one) in judged.into_iter().enumerate() {
-            let year = (one.arrived.elder, one.arrived.visit.day().year());
-            let known = written.records.contains_key(&one.arrived.record);
-            if known || batch.is_full_for(year) {
-                let batch = std::mem::take(&mut batch);
-                self.write(caller, keys, batch, now, &mut written, &mut kept)
-                    .await;
-            }
-            match &one.verdict {
-                Ok(accepted) if !known => {
-                    match self.new_record(caller, keys, &one, accepted, now) {
-                        Ok((context, events)) => {
-                            written.records.insert(one.arrived.record, year);
-                            let expected = written.years.get(&year).copied().unwrap_or_default();
-                            let id = ElderYear::id(one.arrived.elder, one.arrived.visit.day());
-                            let subject = Repository::<ElderYear>::subject(&id)
-                                .map_err(|error| errors::internal(&error))?;
-                            let record = NewRecord {
-                                subject,
-                                expected,
-                                metadata: context.metadata(),
-                                events: events.iter().map(ElderYear::encode).collect(),
-                            };
-                            batch.records.push(record);
-                            batch.new.push(New {
-                                place,
-                                judged: one,
-                                context,
-                                year,
-                                id,
-                                expected,
-                                events,
-                            });
-                        }
-                        Err(status) => kept[place] = Some((one.arrived.record, Err(status))),
-                    }
+            let record = one.arrived.record;
+            let accepted = match &one.verdict {
+                Ok(accepted) if !alone && !written.records.contains_key(&record) => accepted,
+                Ok(_) | Err(_) => {
+                    keeping.apart.push((place, one));
+                    continue;
                 }
-                Ok(_) | Err(_) => kept[place] = Some(self.keep(caller, keys, one, now).await),
+            };
+            let year = (one.arrived.elder, one.arrived.visit.day().year());
+            if batch.is_full_for(year) {
+                keeping.write(std::mem::take(&mut batch), years).await;
+            }
+            let row = written.years.get(&year).max(years.get(&year));
+            let expected = row.copied().unwrap_or_default();
+            match new_record(caller, keys, &one, accepted, expected, now) {
+                Ok((context, events, new)) => {
+                    written.records.insert(record, year);
+                    batch.add(New {
+                        place,
+                        judged: one,
+                        context,
+                        year,
+                        events,
+                        record: new,
+                    });
+                }
+                Err(status) => keeping.kept[place] = Some((record, Err(status))),
             }
         }
-        self.write(caller, keys, batch, now, &mut written, &mut kept)
-            .await;
-        let all: Option<Vec<Kept>> = kept.into_iter().collect();
+        keeping.write(batch, years).await;
+        keeping.look_up().await;
+        if let Some(turn) = turn.filter(|_| keeping.reachable) {
+            turn.pass();
+        }
+        let all: Option<Vec<Kept>> = keeping.kept.into_iter().collect();
         all.ok_or_else(|| errors::internal(&"a record without an outcome"))
     }
 
@@ -164,8 +254,10 @@ impl Visits {
             }
         }
         let ids: Vec<Uuid> = arrived.iter().map(|one| one.record).collect();
+        // The ledger has every record that was answered, the read model every one that the years' rows know of.
         let statement = format!(
-            "SELECT record_id, elder_id, start_at FROM {}.record WHERE record_id = ANY($1)",
+            "SELECT record_id, elder_id, start_at FROM {}.record WHERE record_id = ANY($1) \
+             UNION SELECT record_id, elder_id, start_at FROM visits_kept.entry WHERE record_id = ANY($1)",
             book_table::NAME
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
@@ -179,75 +271,6 @@ impl Visits {
             written.records.insert(row.try_get(0)?, of);
         }
         Ok(written)
-    }
-
-    /// What is written of a record that is not in its year yet.
-    fn new_record(
-        &self,
-        caller: &Caller,
-        keys: &KeysOf,
-        one: &Judged,
-        accepted: &Accepted,
-        now: DateTime<Utc>,
-    ) -> Result<(CommandContext, Vec<Event>), Status> {
-        let arrived = &one.arrived;
-        let (context, command) = command(caller, keys, arrived, accepted, now)?;
-        // A year in which this record is not decides as one in which nothing has happened.
-        let events = ElderYear::default()
-            .decide(&command)
-            .map_err(refusals::of_year)?;
-        Ok((context, events))
-    }
-
-    /// Writes records of different years at once.
-    async fn write(
-        &self,
-        caller: &Caller,
-        keys: &KeysOf,
-        Batch { new, records }: Batch,
-        now: DateTime<Utc>,
-        written: &mut Written,
-        kept: &mut [Option<Kept>],
-    ) {
-        if records.is_empty() {
-            return;
-        }
-        match self.own.append_all(records).await {
-            Ok(sequences) => {
-                for (new, sequence) in new.into_iter().zip(sequences) {
-                    written.years.insert(new.year, sequence);
-                    let request = KnownRequest {
-                        id: new.context.request_id,
-                        sequence,
-                        digest: new.context.request_digest.recorded(),
-                    };
-                    // Its id was that of a subject a moment ago.
-                    let _ = self
-                        .years
-                        .written(&new.id, new.expected, &new.events, request);
-                    kept[new.place] =
-                        Some((new.judged.arrived.record, Ok(new.judged.kept(sequence))));
-                }
-            }
-            // Somebody else wrote to one of the years, or all together are too large.
-            Err(AppendError::Conflict { .. } | AppendError::TooLarge | AppendError::Invalid(_)) => {
-                for new in new {
-                    let outcome = self.keep(caller, keys, new.judged, now).await;
-                    if let (_, Ok(Outcome::Kept { sequence, .. })) = &outcome {
-                        written.years.insert(new.year, *sequence);
-                    }
-                    kept[new.place] = Some(outcome);
-                }
-            }
-            // Whether they were written is open: sent again they are answered.
-            Err(AppendError::Unavailable(error)) => {
-                tracing::warn!(error, "the event log is unavailable");
-                for new in new {
-                    let unavailable = Err(errors::unavailable("the event log"));
-                    kept[new.place] = Some((new.judged.arrived.record, unavailable));
-                }
-            }
-        }
     }
 
     /// Keeps one record by its year as the log has it, or tells why not.
@@ -304,6 +327,136 @@ impl Visits {
             })),
         }
     }
+}
+
+impl Keeping<'_> {
+    /// Writes records of different years at once.
+    async fn write(&mut self, Batch { mut new, .. }: Batch, years: &mut Years) {
+        if new.is_empty() {
+            return;
+        }
+        if !self.reachable {
+            return self.unavailable(new);
+        }
+        let records = |new: &[New]| new.iter().map(|one| one.record.clone()).collect();
+        let mut appended = self.visits.own.append_all(records(&new)).await;
+        if let Err(AppendError::Conflict { .. }) = appended {
+            // Somebody else wrote to one of the years, or the read model has not come to it.
+            new = self.read_anew(new).await;
+            if new.is_empty() {
+                return;
+            }
+            appended = self.visits.own.append_all(records(&new)).await;
+        }
+        match appended {
+            Ok(sequences) => {
+                for (new, sequence) in new.into_iter().zip(sequences) {
+                    years.insert(new.year, sequence);
+                    let request = KnownRequest {
+                        id: new.context.request_id,
+                        sequence,
+                        digest: new.context.request_digest.recorded(),
+                    };
+                    let (id, before) = (new.record.subject.id(), new.record.expected);
+                    // Its id was that of a subject a moment ago.
+                    let _ = self.visits.years.written(id, before, &new.events, request);
+                    let kept = (new.judged.arrived.record, Ok(new.judged.kept(sequence)));
+                    self.kept[new.place] = Some(kept);
+                }
+            }
+            // Again, or all together are too large: one by one, in their order.
+            Err(AppendError::Conflict { .. } | AppendError::TooLarge | AppendError::Invalid(_)) => {
+                for new in new {
+                    let outcome = self.keep(new.judged).await;
+                    if let (_, Ok(Outcome::Kept { sequence, .. })) = &outcome {
+                        years.insert(new.year, *sequence);
+                    }
+                    self.kept[new.place] = Some(outcome);
+                }
+            }
+            Err(AppendError::Unavailable(error)) => {
+                tracing::warn!(error, "the event log is unavailable");
+                self.reachable = false;
+                self.unavailable(new);
+            }
+        }
+    }
+
+    /// Whether they were written is open, or they were not: sent again they are answered.
+    fn unavailable(&mut self, new: Vec<New>) {
+        for new in new {
+            let unavailable = Err(errors::unavailable("the event log"));
+            self.kept[new.place] = Some((new.judged.arrived.record, unavailable));
+        }
+    }
+
+    /// New records with their years as the log has them. Those that are there already are looked up by themselves.
+    async fn read_anew(&mut self, new: Vec<New>) -> Vec<New> {
+        let years = &self.visits.years;
+        let reading = new.into_iter().map(|new| async move {
+            let loaded = years.load_newest(new.record.subject.id()).await;
+            (new, loaded)
+        });
+        let read: Vec<_> = stream::iter(reading).buffered(AT_ONCE).collect().await;
+        let mut rest = Vec::with_capacity(read.len());
+        for (mut new, loaded) in read {
+            match loaded {
+                Ok(loaded) if loaded.request(new.context.request_id).is_none() => {
+                    new.record.expected = loaded.sequence;
+                    rest.push(new);
+                }
+                Ok(_) | Err(_) => self.apart.push((new.place, new.judged)),
+            }
+        }
+        rest
+    }
+
+    /// Looks up what is answered by its year: it writes nothing, but for a record by itself.
+    async fn look_up(&mut self) {
+        let apart = std::mem::take(&mut self.apart);
+        let this = &*self;
+        let looking = apart
+            .into_iter()
+            .map(|(place, one)| async move { (place, this.keep(one).await) });
+        let found: Vec<_> = stream::iter(looking)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (place, outcome) in found {
+            self.kept[place] = Some(outcome);
+        }
+    }
+
+    async fn keep(&self, one: Judged) -> Kept {
+        self.visits
+            .keep(self.caller, self.keys, one, self.now)
+            .await
+    }
+}
+
+/// What is written of a record that is not in its year yet.
+fn new_record(
+    caller: &Caller,
+    keys: &KeysOf,
+    one: &Judged,
+    accepted: &Accepted,
+    expected: u64,
+    now: DateTime<Utc>,
+) -> Result<(CommandContext, Vec<Event>, NewRecord), Status> {
+    let arrived = &one.arrived;
+    let (context, command) = command(caller, keys, arrived, accepted, now)?;
+    // A year in which this record is not decides as one in which nothing has happened.
+    let events = ElderYear::default()
+        .decide(&command)
+        .map_err(refusals::of_year)?;
+    let id = ElderYear::id(arrived.elder, arrived.visit.day());
+    let record = NewRecord {
+        subject: Repository::<ElderYear>::subject(&id).map_err(|error| errors::internal(&error))?,
+        expected,
+        metadata: context.metadata(),
+        events: events.iter().map(ElderYear::encode).collect(),
+    };
+    Ok((context, events, record))
 }
 
 impl Judged {

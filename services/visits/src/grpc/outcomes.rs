@@ -1,19 +1,19 @@
 //! Records that come in a stream, and how their outcomes are told.
 
-use std::sync::Arc;
-
 use eventlog::Position;
 use futures::StreamExt as _;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, Deadline};
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
+use tracing::Instrument as _;
 
 use super::VisitsFace;
 use crate::codec::write_doubts;
-use crate::desk::{Arrived, Outcome, Turn};
+use crate::desk::{Arrived, Outcome};
+use crate::keeping::{Order, Place, Turn};
 use crate::recording::Refusal;
 
 /// How many records of a stream are judged together.
@@ -30,10 +30,15 @@ impl VisitsFace {
         sender: Sender<Result<pb::RecordVisitsResponse, Status>>,
         deadline: Deadline,
     ) {
-        let turns = Arc::new(Mutex::new(()));
+        let mut order = Order::new();
+        // Each by a task of its own: a caller who does not read the answers holds up nobody else, whatever it holds.
         let batches = incoming
             .ready_chunks(TOGETHER)
-            .map(|batch| self.batch(&caller, batch, &turns, deadline))
+            .map(|batch| {
+                let (face, caller, place) = (self.clone(), caller.clone(), order.place());
+                let batch = async move { face.batch(&caller, batch, place, deadline).await };
+                AbortOnDropHandle::new(tokio::spawn(batch.in_current_span()))
+            })
             .buffered(BATCHES);
         let mut batches = std::pin::pin!(batches);
         loop {
@@ -41,8 +46,10 @@ impl VisitsFace {
                 () = sender.closed() => return,
                 outcomes = batches.next() => outcomes,
             };
-            let Some((outcomes, end)) = outcomes else {
-                return;
+            let (outcomes, end) = match outcomes {
+                Some(Ok(outcomes)) => outcomes,
+                Some(Err(broken)) => (vec![], Some(service::errors::internal(&broken))),
+                None => return,
             };
             for outcome in outcomes {
                 let answer = pb::RecordVisitsResponse {
@@ -65,11 +72,13 @@ impl VisitsFace {
         &self,
         caller: &Caller,
         batch: Vec<Result<pb::RecordVisitsRequest, Status>>,
-        turns: &Arc<Mutex<()>>,
+        place: Place,
         deadline: Deadline,
     ) -> (Vec<pb::RecordOutcome>, Option<Status>) {
-        // Batches take their turns in the order in which they came.
-        let turn = Arc::clone(turns).lock_owned().await;
+        let Some(turn) = place.turn().await else {
+            // The batch before has ended the stream.
+            return (vec![], Some(service::errors::unavailable("the stream")));
+        };
         let mut end = None;
         let mut parsed = Vec::with_capacity(batch.len());
         let mut positions: Vec<Position> = Vec::new();
@@ -111,17 +120,18 @@ impl VisitsFace {
         for position in positions {
             self.visits.wait_to_judge(Some(position), deadline).await?;
         }
-        let arrived = parsed
-            .iter()
-            .filter_map(|(_, arrived)| arrived.clone().ok());
-        let arrived: Vec<Arrived> = arrived.collect();
+        let mut arrived = Vec::with_capacity(parsed.len());
+        let parsed: Vec<(String, Result<(), Status>)> = parsed
+            .into_iter()
+            .map(|(id, parsed)| (id, parsed.map(|one| arrived.push(one))))
+            .collect();
         let judged = self.visits.take_in(caller, arrived, Some(turn), deadline);
         let judged = judged.await?;
         let mut judged = judged.into_iter();
         let mut outcomes = Vec::with_capacity(parsed.len());
         for (id, arrived) in parsed {
             let outcome = match arrived {
-                Ok(_) => judged.next().unwrap_or_else(|| {
+                Ok(()) => judged.next().unwrap_or_else(|| {
                     Err(service::errors::internal(&"a record without an outcome"))
                 }),
                 Err(malformed) => Err(malformed),
