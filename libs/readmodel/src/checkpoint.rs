@@ -67,7 +67,7 @@ pub async fn checkpoints<const N: usize>(
 }
 
 /// A connection outside the pool, made so that the death of either end is noticed in seconds.
-pub(crate) async fn connect(pool: &PgPool) -> Result<PgConnection, Error> {
+pub(crate) async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
     let mut conn = PgConnection::connect_with(&pool.connect_options()).await?;
     // Locks of a process that died without a word are freed once the server sees that nobody is there: by keepalives
     // where the machine is gone, by looking at the socket where a long statement runs for a process that is gone.

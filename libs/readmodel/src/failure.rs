@@ -38,12 +38,10 @@ impl DatabaseError {
         self.severity() == Severity::Passing
     }
 
-    /// Whether there is nothing to be read for now: the server is disturbed, or tables are about to be made.
+    /// Whether there is nothing to be read for now: the server is disturbed, or tables or columns are about to be made.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        let code = self.code();
-        let class = code.as_deref().and_then(|code| code.get(..2));
-        self.is_passing() || matches!(class, Some("42" | "3F"))
+        self.is_passing() || matches!(self.code().as_deref(), Some("42P01" | "42703" | "3F000"))
     }
 
     #[expect(

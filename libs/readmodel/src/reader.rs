@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::connect;
 
 /// How often a standby tries to become the active one.
 const STANDBY: Duration = Duration::from_millis(250);
@@ -193,15 +195,11 @@ pub async fn run_reader<F, E>(
 
 /// A connection that holds a lock.
 async fn locked(pool: &PgPool, lock: &str) -> Result<PgConnection, sqlx::Error> {
-    let mut conn = PgConnection::connect_with(&pool.connect_options()).await?;
-    // The death of either end is noticed in seconds; rows and progress are lost together, and made again. Plans that were
-    // made while tables were empty don't outlast that.
-    sqlx::raw_sql(
-        "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
-         SET tcp_user_timeout = 10000; SET synchronous_commit = off; SET plan_cache_mode = force_custom_plan",
-    )
-    .execute(&mut conn)
-    .await?;
+    let mut conn = connect(pool).await?;
+    // Rows and progress are lost together, and made again. Plans that were made while tables were empty don't outlast that.
+    sqlx::raw_sql("SET synchronous_commit = off; SET plan_cache_mode = force_custom_plan")
+        .execute(&mut conn)
+        .await?;
     while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
         .bind(lock)
         .fetch_one(&mut conn)
