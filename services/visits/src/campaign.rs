@@ -134,7 +134,7 @@ pub enum Refusal {
     AlreadyStarted,
     /// Its days don't lie ahead, or are none, or too many.
     DaysInvalid,
-    /// Its last day is over.
+    /// Its last day is over, or it is closed.
     Over,
 }
 
@@ -161,7 +161,7 @@ impl Decider for Campaign {
                 } else {
                     started.first.plus_days(-1)
                 };
-                if started.last < *today {
+                if started.closed || started.last < *today {
                     Err(Refusal::Over)
                 } else if started.last <= last {
                     Ok(vec![])
@@ -309,6 +309,9 @@ mod tests {
             .then_nothing();
         given::<Campaign>([started()])
             .when(end("2024-12-27"))
+            .then_refused(Refusal::Over);
+        given::<Campaign>([started(), closed()])
+            .when(end("2024-12-22"))
             .then_refused(Refusal::Over);
         given_nothing::<Campaign>()
             .when(end("2024-12-22"))

@@ -162,7 +162,7 @@ impl Closer {
             () = self.clock.sleep_until(end) => {}
             _ = self.book.wait_for(&moved, deadline) => {
                 // Most records are visits: divisions need not be looked at for each.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
         if Instant::now() >= deadline {
@@ -183,7 +183,7 @@ impl Closer {
         let tip = self.examined(0).await?;
 
         let period = closing.period();
-        let rule = Rule::of(&closing, visitings);
+        let rule = Rule::of(&closing, visitings)?;
         let (mut published, _) = policies_table::all(&mut *conn).await?;
         published.retain(|policy| policy.at < period.end());
         let mut standings = Standings::new(published);
@@ -203,6 +203,9 @@ impl Closer {
             let then: Vec<_> = then.try_collect().await?;
             let mut due = Vec::new();
             for (elder, facts) in then.into_iter().flatten() {
+                if !rule.concerns(&facts) {
+                    continue;
+                }
                 let standing = standings.on(&facts, period.last_day());
                 let owes =
                     standing.and_then(|standing| Some((rule.owes(&standing, &facts)?, standing)));
@@ -435,7 +438,12 @@ pub(crate) fn next(
     let periods = periods
         .into_iter()
         .map(|(period, divisions)| Closing::Period { period, divisions });
-    let campaigns = campaigns.into_iter().map(Closing::Campaign);
+    // Conditions are checked before they are written down. One of another version that is none of ours waits for that
+    // version, and holds up nothing else.
+    let campaigns = campaigns
+        .into_iter()
+        .filter(|campaign| Selecting::of(&campaign.announced).is_ok())
+        .map(Closing::Campaign);
     periods
         .chain(campaigns)
         .min_by_key(|closing| (closing.period().end(), closing.period()))
@@ -449,16 +457,30 @@ struct Rule<'a> {
 }
 
 impl<'a> Rule<'a> {
-    fn of(closing: &'a Closing, visitings: &'a [(DivisionCode, Started)]) -> Self {
+    fn of(closing: &'a Closing, visitings: &'a [(DivisionCode, Started)]) -> Result<Self, Failed> {
         let selecting = match closing {
             Closing::Period { .. } => None,
-            // Conditions are checked before they are written down; another version's may be none of ours.
-            Closing::Campaign(campaign) => Selecting::of(&campaign.announced).ok(),
+            Closing::Campaign(campaign) => {
+                let selecting = Selecting::of(&campaign.announced);
+                Some(selecting.map_err(|fault| Failed::Log(fault.en()))?)
+            }
         };
-        Self {
+        Ok(Self {
             closing,
             visitings,
             selecting,
+        })
+    }
+
+    /// Whether somebody may owe at all, before that is judged by policies.
+    fn concerns(&self, facts: &Facts) -> bool {
+        match self.closing {
+            Closing::Period { .. } => true,
+            Closing::Campaign(campaign) => {
+                let announced = &campaign.announced;
+                let then = facts.on(announced.last);
+                announced.division.contains(&then.village().division())
+            }
         }
     }
 

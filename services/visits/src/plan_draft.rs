@@ -315,6 +315,7 @@ impl Known {
         };
         // One visit meets all that is owed on its day: where the days of a campaign allow it, it takes place in them.
         let mut in_campaigns: BTreeMap<ElderId, Workdays> = BTreeMap::new();
+        let mut without_a_day = Vec::new();
         for (campaign, elders) in &self.owed_in_campaigns {
             let first = campaign.first.max(self.from);
             let days = Workday::between(week, first, campaign.last.min(week.last_day()));
@@ -324,6 +325,10 @@ impl Known {
             // One that goes on beyond the week may have a day for a visit then.
             let later = days.is_empty() && campaign.last > week.last_day();
             for elder in elders.filter(|_| !later) {
+                if days.is_empty() {
+                    without_a_day.push(*elder);
+                    continue;
+                }
                 let open = in_campaigns.entry(*elder).or_insert(days);
                 let both = open.intersection(days);
                 if !both.is_empty() {
@@ -365,6 +370,10 @@ impl Known {
             for place in share.duties {
                 take(unmet[place].elder, Interval::Monthly, share.days);
             }
+        }
+        // Who is owed nothing else is listed, with the reason.
+        for elder in without_a_day {
+            take(elder, Interval::Weekly, Workdays::new());
         }
         (due.into_values().collect(), kept)
     }
