@@ -282,6 +282,7 @@ fn examiner(visits: &Visits) -> Examiner {
         years: visits.years.clone(),
         vault: visits.keys.vault.clone(),
         clock: visits.clock.clone(),
+        book: visits.book.clone(),
         progress: visits.examined.clone(),
     }
 }

@@ -106,14 +106,6 @@ pub(crate) async fn clear(db: &mut PgConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Counts no month any more, until [`count`] is called: for changes of everybody at once.
-pub(crate) async fn suspend(db: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM visits_kept.counted_month")
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
 /// Takes in what records after a sequence of our own log changed, at the most so many; how far it got, and whether there
 /// is more.
 pub(crate) async fn take_in_records(

@@ -18,7 +18,9 @@ use civic::{Doubt, ElderId, GeoPosition, LocalDay, Set, VisitResult};
 use eventlog::{Aggregate as _, CommandContext, Delivery, EventLog, Position, Record, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use proto::eldercare::visits::v1 as pb;
-use readmodel::{ActiveReader, ReaderFollower, reaction_request_id, run_reader, table_is_there};
+use readmodel::{
+    ActiveReader, Follower, ReaderFollower, reaction_request_id, run_reader, table_is_there,
+};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgExecutor, PgPool, Row as _};
 use tier_policy::policy::Interval;
@@ -48,6 +50,9 @@ const REMEMBERED: usize = 300_000;
 /// How long positions are kept in memory at the most: who is erased meanwhile is forgotten by then.
 const REMEMBER_FOR: Duration = Duration::from_secs(600);
 
+/// How much the clock of whoever closes periods may be ahead of ours. Where nothing was missed yet, the year says so.
+const AHEAD: TimeDelta = TimeDelta::minutes(5);
+
 /// What it works with.
 #[derive(Clone)]
 pub struct Examiner {
@@ -61,6 +66,8 @@ pub struct Examiner {
     pub vault: Vault,
     /// The time.
     pub clock: Clock,
+    /// Follows the read model of our own log.
+    pub book: Follower,
     /// Tells how far it has got.
     pub progress: ReaderFollower<Examined>,
 }
@@ -88,6 +95,8 @@ impl Examiner {
         let (progress, judged) = match Examined::read(&mut conn).await? {
             Some(progress) => (progress, 0),
             None => {
+                // Which campaigns there were stands in the read model.
+                self.book.catches_up(self.own.as_ref()).await?;
                 // What is left of the tables would be found again as something earlier.
                 sqlx::raw_sql("TRUNCATE visits_kept.entry, visits_kept.photo, visits_kept.verdict")
                     .execute(&mut conn)
@@ -433,7 +442,7 @@ impl Active<'_> {
                 .filter(|campaign| campaign.contains(counts.day))
                 .map(Period::Campaign);
             // By the clock too: a record that came in time may have been written after the period was closed.
-            let now = self.examiner.clock.now().max(counts.record.metadata.time);
+            let now = self.examiner.clock.now().max(counts.record.metadata.time) + AHEAD;
             let over = |period: &Period| period.end() <= now;
             for period in periods.into_iter().chain(campaigns).filter(over) {
                 let command = Command::MeetLate {

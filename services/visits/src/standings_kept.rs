@@ -168,7 +168,9 @@ impl Active<'_> {
             progress.book = if full { reached } else { reached.max(book) };
             more |= full;
         }
-        if !more && progress.day != Some(today) {
+        // The first time when everybody is laid out: all at once is counted faster than one after the other.
+        let first = progress.day.is_none();
+        if progress.day != Some(today) && !(first && more) {
             coverage_kept::count(&mut tx, today).await?;
             progress.day = Some(today);
         }
@@ -191,9 +193,6 @@ impl Active<'_> {
         if last <= known || self.progress.facts == 0 {
             return Ok(());
         }
-        // Everybody at once is counted faster than one after the other.
-        coverage_kept::suspend(&mut self.conn).await?;
-        self.progress.day = None;
         let mut after = None;
         loop {
             let page = facts_table::page(&mut self.conn, after, CHUNK).await?;
@@ -203,7 +202,7 @@ impl Active<'_> {
             after = Some(*last);
             let spans = spans(&mut self.standings, &page);
             let mut tx = self.conn.begin().await?;
-            write(&mut tx, &page, &spans, false).await?;
+            write(&mut tx, &page, &spans, self.progress.day.is_some()).await?;
             tx.commit().await?;
         }
     }
