@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use civic::{CalendarMonth, DivisionLevel, LocalDay};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -16,12 +17,15 @@ use crate::book_table;
 /// How many months before the current one are counted from the start.
 const MONTHS_BEFORE: usize = 12;
 
+/// By month and village: elders in scope, and how many of them were visited.
+type Figures = BTreeMap<(NaiveDate, String), (i64, i64)>;
+
 /// How many digits the codes of the levels have.
 const LEVELS: &str = "VALUES (2), (4), (6), (9), (12)";
 
-/// What some elders add to the figures: by month and village, how many are in scope, and how many were visited.
+/// What some elders add to the figures.
 #[derive(Debug, Default)]
-pub(crate) struct Contribution(BTreeMap<(NaiveDate, String), (i64, i64)>);
+pub(crate) struct Contribution(Figures);
 
 impl Contribution {
     /// What these elders add as the tables stand.
@@ -52,36 +56,39 @@ impl Contribution {
             figures.0 -= in_scope;
             figures.1 -= visited;
         }
-        moved.retain(|_, figures| *figures != (0, 0));
-        let moved = of_all_levels(&moved);
-        if moved.is_empty() {
-            return Ok(());
-        }
-        let months: Vec<NaiveDate> = moved.keys().map(|(month, _)| *month).collect();
-        let divisions: Vec<&str> = moved.keys().map(|(_, code)| *code).collect();
-        let in_scope: Vec<i64> = moved.values().map(|figures| figures.0).collect();
-        let visited: Vec<i64> = moved.values().map(|figures| figures.1).collect();
-        sqlx::query(
-            "INSERT INTO visits_kept.coverage AS kept (month, digits, division, in_scope, visited) \
-             SELECT month, length(division), division, in_scope, visited \
-             FROM unnest($1::date[], $2::text[], $3::bigint[], $4::bigint[]) AS row (month, division, in_scope, visited) \
-             ON CONFLICT (month, digits, division) DO UPDATE SET in_scope = kept.in_scope + excluded.in_scope, \
-             visited = kept.visited + excluded.visited",
-        )
-        .bind(&months)
-        .bind(&divisions)
-        .bind(&in_scope)
-        .bind(&visited)
-        .execute(db)
-        .await?;
-        Ok(())
+        move_by(db, moved).await
     }
 }
 
+/// Moves the figures by these of villages.
+async fn move_by(db: &mut PgConnection, mut villages: Figures) -> Result<(), sqlx::Error> {
+    villages.retain(|_, figures| *figures != (0, 0));
+    let moved = of_all_levels(&villages);
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let months: Vec<NaiveDate> = moved.keys().map(|(month, _)| *month).collect();
+    let divisions: Vec<&str> = moved.keys().map(|(_, code)| *code).collect();
+    let in_scope: Vec<i64> = moved.values().map(|figures| figures.0).collect();
+    let visited: Vec<i64> = moved.values().map(|figures| figures.1).collect();
+    sqlx::query(
+        "INSERT INTO visits_kept.coverage AS kept (month, digits, division, in_scope, visited) \
+         SELECT month, length(division), division, in_scope, visited \
+         FROM unnest($1::date[], $2::text[], $3::bigint[], $4::bigint[]) AS row (month, division, in_scope, visited) \
+         ON CONFLICT (month, digits, division) DO UPDATE SET in_scope = kept.in_scope + excluded.in_scope, \
+         visited = kept.visited + excluded.visited",
+    )
+    .bind(&months)
+    .bind(&divisions)
+    .bind(&in_scope)
+    .bind(&visited)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Figures of villages, added up for all divisions around them.
-fn of_all_levels(
-    villages: &BTreeMap<(NaiveDate, String), (i64, i64)>,
-) -> BTreeMap<(NaiveDate, &str), (i64, i64)> {
+fn of_all_levels(villages: &Figures) -> BTreeMap<(NaiveDate, &str), (i64, i64)> {
     let mut all: BTreeMap<(NaiveDate, &str), (i64, i64)> = BTreeMap::new();
     for ((month, village), figures) in villages {
         let codes = DivisionLevel::ALL
@@ -124,37 +131,121 @@ pub(crate) async fn take_in_records(
         .fetch_optional(&mut *db)
         .await?;
     let statement = format!(
-        "WITH touched AS ( \
-             SELECT elder_id, date_trunc('month', day)::date AS month, bool_or(counted_at IS NOT NULL) AS counted, \
-                 max(changed) AS last \
-             FROM {book}.record WHERE changed > $1 AND changed <= $2 GROUP BY 1, 2 \
-         ), added AS ( \
-             INSERT INTO visits_kept.visited (elder_id, month) SELECT elder_id, month FROM touched WHERE counted \
-             ON CONFLICT DO NOTHING RETURNING elder_id, month, 1 AS moved \
-         ), dropped AS ( \
-             DELETE FROM visits_kept.visited v USING touched t WHERE v.elder_id = t.elder_id AND v.month = t.month \
-             AND NOT t.counted AND NOT EXISTS (SELECT 1 FROM {book}.record r WHERE r.elder_id = t.elder_id \
-                 AND r.counted_at IS NOT NULL AND r.day >= t.month AND r.day < t.month + interval '1 month') \
-             RETURNING v.elder_id, v.month, -1 AS moved \
-         ), flipped AS (SELECT * FROM added UNION ALL SELECT * FROM dropped), moved AS ( \
-             SELECT m.month, l.digits, left(s.village, l.digits) AS division, sum(flip.moved) AS moved \
-             FROM (SELECT * FROM visits_kept.span WHERE elder_id = ANY (ARRAY(SELECT elder_id FROM flipped))) AS s \
-             JOIN flipped AS flip ON flip.elder_id = s.elder_id \
-             JOIN visits_kept.counted_month m ON m.month = flip.month AND s.from_day <= m.on_day AND s.until_day > m.on_day \
-             CROSS JOIN ({LEVELS}) AS l (digits) GROUP BY 1, 2, 3 \
-         ), written AS ( \
-             UPDATE visits_kept.coverage kept SET visited = kept.visited + moved.moved FROM moved \
-             WHERE kept.month = moved.month AND kept.digits = moved.digits AND kept.division = moved.division \
-         ) SELECT max(last) FROM touched",
-        book = book_table::NAME
+        "SELECT elder_id, date_trunc('month', day)::date, bool_or(counted_at IS NOT NULL), max(changed) \
+         FROM {}.record WHERE changed > $1 AND changed <= $2 GROUP BY 1, 2",
+        book_table::NAME
     );
-    let reached: Option<i64> = sqlx::query_scalar(AssertSqlSafe(statement))
+    let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(after.cast_signed())
         .bind(last.unwrap_or(i64::MAX))
-        .fetch_one(db)
+        .fetch_all(&mut *db)
         .await?;
-    let reached = reached.map_or(after, i64::cast_unsigned);
+    let (mut counted, mut others) = (Months::default(), Months::default());
+    let mut reached = after;
+    for row in &rows {
+        let counts: bool = row.try_get(2)?;
+        let months = if counts { &mut counted } else { &mut others };
+        months.elders.push(row.try_get(0)?);
+        months.months.push(row.try_get(1)?);
+        reached = reached.max(row.try_get::<i64, _>(3)?.cast_unsigned());
+    }
+    let mut moved = Figures::new();
+    counted
+        .become_visited(db)
+        .await?
+        .count(db, 1, &mut moved)
+        .await?;
+    others
+        .are_visited_no_more(db)
+        .await?
+        .count(db, -1, &mut moved)
+        .await?;
+    move_by(db, moved).await?;
     Ok((reached, last.is_some()))
+}
+
+/// Months of elders.
+#[derive(Default)]
+struct Months {
+    elders: Vec<Uuid>,
+    months: Vec<NaiveDate>,
+}
+
+impl Months {
+    fn of_rows(rows: &[PgRow]) -> Result<Self, sqlx::Error> {
+        let mut these = Self::default();
+        for row in rows {
+            these.elders.push(row.try_get(0)?);
+            these.months.push(row.try_get(1)?);
+        }
+        Ok(these)
+    }
+
+    /// Elders were visited in these months; those in which they were not before.
+    async fn become_visited(self, db: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        if self.elders.is_empty() {
+            return Ok(self);
+        }
+        let rows = sqlx::query(
+            "INSERT INTO visits_kept.visited (elder_id, month) SELECT * FROM unnest($1::uuid[], $2::date[]) \
+             ON CONFLICT DO NOTHING RETURNING elder_id, month",
+        )
+        .bind(&self.elders)
+        .bind(&self.months)
+        .fetch_all(db)
+        .await?;
+        Self::of_rows(&rows)
+    }
+
+    /// Elders may have no counted record left in these months; those in which they had one before.
+    async fn are_visited_no_more(self, db: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        if self.elders.is_empty() {
+            return Ok(self);
+        }
+        // Looked up for each by itself, and not for all there are at once.
+        let statement = format!(
+            "DELETE FROM visits_kept.visited v USING unnest($1::uuid[], $2::date[]) AS t (elder_id, month) \
+             WHERE v.elder_id = t.elder_id AND v.month = t.month AND v.elder_id = ANY ($1) \
+             AND (SELECT r.record_id FROM {}.record r WHERE r.elder_id = t.elder_id AND r.counted_at IS NOT NULL \
+                  AND r.day >= t.month AND r.day < t.month + interval '1 month' LIMIT 1) IS NULL \
+             RETURNING v.elder_id, v.month",
+            book_table::NAME
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(&self.elders)
+            .bind(&self.months)
+            .fetch_all(db)
+            .await?;
+        Self::of_rows(&rows)
+    }
+
+    /// Adds to the figures what comes of so many visited more in each of these months.
+    async fn count(
+        &self,
+        db: &mut PgConnection,
+        each: i64,
+        moved: &mut Figures,
+    ) -> Result<(), sqlx::Error> {
+        if self.elders.is_empty() {
+            return Ok(());
+        }
+        let rows = sqlx::query(
+            "SELECT m.month, s.village, count(*) FROM (SELECT * FROM visits_kept.span WHERE elder_id = ANY ($1)) AS s \
+             JOIN unnest($1::uuid[], $2::date[]) AS t (elder_id, month) ON t.elder_id = s.elder_id \
+             JOIN visits_kept.counted_month m ON m.month = t.month AND s.from_day <= m.on_day AND s.until_day > m.on_day \
+             GROUP BY 1, 2",
+        )
+        .bind(&self.elders)
+        .bind(&self.months)
+        .fetch_all(db)
+        .await?;
+        for row in &rows {
+            let place = (row.try_get(0)?, row.try_get(1)?);
+            let elders: i64 = row.try_get(2)?;
+            moved.entry(place).or_default().1 += each * elders;
+        }
+        Ok(())
+    }
 }
 
 /// Counts the months that are not counted yet, and those that are not counted as of the day that they are to be counted

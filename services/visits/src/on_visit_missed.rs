@@ -3,10 +3,14 @@
 //!
 //! Rule: section 3, "Duty". A duty that waits for consent calls for a talk and not for an alert.
 
+use std::collections::HashSet;
+use std::pin::pin;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use elders::codec::write_day;
-use eventlog::{Aggregate as _, Position, Record};
-use futures::{StreamExt as _, TryStreamExt as _};
+use eventlog::{Aggregate as _, Position, RawEvent, Record};
+use futures::{StreamExt as _, stream};
 use proto::eldercare::alerts::v1::alert_service_client::AlertServiceClient;
 use proto::eldercare::alerts::v1::raise_alert_request::Cause;
 use proto::eldercare::alerts::v1::{AlertKind, MissedVisit, RaiseAlertRequest};
@@ -14,6 +18,7 @@ use readmodel::{ApplyError, Parked, Reactor, reaction_request_id};
 use service::peer::PeerChannel;
 use sqlx::PgConnection;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::codec::write_time;
 use crate::elder_year::{ElderYear, Event, Missed};
@@ -25,6 +30,16 @@ pub const NAME: &str = "on_visit_missed";
 const PRIORITY: &str = "PRIORITY";
 /// How many notices are under way at once.
 const AT_ONCE: usize = 16;
+/// How long alerts may take for one.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the notices of one batch may take before the batch is handed out again.
+const AT_MOST: Duration = Duration::from_secs(60);
+/// The pauses before what failed is told again.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+];
 
 /// The alerts service.
 pub type Alerts = AlertServiceClient<PeerChannel>;
@@ -34,27 +49,65 @@ pub struct OnVisitMissed {
     alerts: Alerts,
     /// Our own stream.
     stream: String,
+    /// What alerts have taken of the batch in hand: when that is handed out again, it need not be told again.
+    taken: HashSet<Uuid>,
+}
+
+/// A notice, and what gave rise to it.
+struct Notice<'a> {
+    record: &'a Record,
+    event: &'a RawEvent,
+    request: Uuid,
+    missed: Missed,
+}
+
+/// What alerts say to a notice.
+enum Answer {
+    Taken,
+    /// They will never take it.
+    Refused,
+    /// They failed over it: they are disturbed, or it is at fault itself.
+    Failed,
+    /// Away, overloaded, not configured rightly yet: it is told until it is taken.
+    Away,
 }
 
 impl OnVisitMissed {
     /// The reactor on a stream of ours.
     #[must_use]
     pub fn new(alerts: Alerts, stream: String) -> Self {
-        Self { alerts, stream }
+        Self {
+            alerts,
+            stream,
+            taken: HashSet::new(),
+        }
     }
 
-    /// The notices that a record gives rise to.
-    fn notices(&self, record: &Record) -> Vec<RaiseAlertRequest> {
+    /// The notices that records give rise to.
+    fn notices<'a>(&self, records: &'a [Record]) -> Vec<Notice<'a>> {
+        let of_years = records
+            .iter()
+            .filter(|record| record.subject.aggregate() == ElderYear::NAME);
+        of_years.flat_map(|record| self.of_record(record)).collect()
+    }
+
+    fn of_record<'a>(&self, record: &'a Record) -> impl Iterator<Item = Notice<'a>> {
         let position = Position::new(self.stream.as_str(), record.sequence);
-        record
+        // What can't be read is parked by the read model.
+        let readable = record
             .events
             .iter()
-            // What can't be read is parked by the read model.
-            .filter_map(|raw| ElderYear::decode(raw).ok())
+            .filter_map(|raw| Some((raw, ElderYear::decode(raw).ok()?)));
+        readable
             .zip(0..)
-            .filter_map(|(event, nth)| match event {
+            .filter_map(move |((event, decoded), nth)| match decoded {
                 Event::Missed(missed) if missed.tier == PRIORITY && !missed.blocked_by_consent => {
-                    Some(notice(&missed, reaction_request_id(NAME, &position, nth)))
+                    Some(Notice {
+                        record,
+                        event,
+                        request: reaction_request_id(NAME, &position, nth),
+                        missed,
+                    })
                 }
                 Event::Missed(_)
                 | Event::Recorded(_)
@@ -66,45 +119,98 @@ impl OnVisitMissed {
                 | Event::ReferralAnswered { .. }
                 | Event::ReferralClosed { .. } => None,
             })
-            .collect()
     }
 
-    /// Tells one; parked where alerts will never take it.
-    async fn tell(
-        &self,
-        record: &Record,
-        notice: RaiseAlertRequest,
-    ) -> Result<Option<Parked>, ApplyError> {
-        let Err(status) = self.alerts.clone().raise_alert(notice).await else {
-            return Ok(None);
-        };
-        match status.code() {
-            Code::InvalidArgument
-            | Code::NotFound
-            | Code::FailedPrecondition
-            | Code::OutOfRange => {
-                let event = record.events.first();
-                Ok(event.map(|event| Parked::because(record, event, "refused by alerts")))
+    /// Tells notices until each is taken or refused; those that were refused.
+    ///
+    /// One over which alerts fail time after time while they answer for another one is at fault itself: it is passed by,
+    /// where an operator sees it, and holds up nobody else's.
+    async fn tell_all(&mut self, notices: Vec<Notice<'_>>) -> Result<Vec<Parked>, ApplyError> {
+        let away = Err(ApplyError::Unavailable("alerts"));
+        let (mut taken, mut open): (Vec<_>, Vec<_>) = notices
+            .into_iter()
+            .partition(|notice| self.taken.contains(&notice.request));
+        let mut parked = Vec::new();
+        let mut pauses = PAUSES.iter();
+        loop {
+            let mut failed = Vec::new();
+            let mut are_away = false;
+            let alerts = &self.alerts;
+            let mut telling = Vec::with_capacity(open.len());
+            for notice in open {
+                telling.push(async {
+                    let answer = tell(alerts, &notice).await;
+                    (notice, answer)
+                });
             }
-            // Away, overloaded, not configured rightly yet: it is told until it is taken.
-            Code::Ok
-            | Code::Cancelled
-            | Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::ResourceExhausted
-            | Code::Aborted
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-            | Code::Unauthenticated => Err(ApplyError::Unavailable("alerts")),
+            let mut answers = pin!(stream::iter(telling).buffer_unordered(AT_ONCE));
+            while let Some((notice, answer)) = answers.next().await {
+                match answer {
+                    Answer::Taken => {
+                        self.taken.insert(notice.request);
+                        taken.push(notice);
+                    }
+                    Answer::Refused => parked.push(notice.parked("refused by alerts")),
+                    Answer::Failed => failed.push(notice),
+                    Answer::Away => {
+                        are_away = true;
+                        failed.push(notice);
+                    }
+                }
+            }
+            if failed.is_empty() {
+                return Ok(parked);
+            }
+            if let Some(pause) = pauses.next() {
+                tokio::time::sleep(*pause).await;
+                open = failed;
+                continue;
+            }
+            let Some(known) = taken.first().filter(|_| !are_away) else {
+                return away;
+            };
+            let Answer::Taken = tell(&self.alerts, known).await else {
+                return away;
+            };
+            let at_fault = failed.iter();
+            parked.extend(at_fault.map(|notice| notice.parked("alerts fail over it")));
+            return Ok(parked);
         }
     }
 }
 
-fn notice(missed: &Missed, request_id: uuid::Uuid) -> RaiseAlertRequest {
+async fn tell(alerts: &Alerts, told: &Notice<'_>) -> Answer {
+    let mut request = tonic::Request::new(notice(&told.missed, told.request));
+    request.set_timeout(PATIENCE);
+    let Err(status) = alerts.clone().raise_alert(request).await else {
+        return Answer::Taken;
+    };
+    match status.code() {
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::OutOfRange => Answer::Refused,
+        Code::Unknown | Code::Internal | Code::DataLoss => Answer::Failed,
+        Code::Ok
+        | Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Unimplemented
+        | Code::Unavailable
+        | Code::Unauthenticated => Answer::Away,
+    }
+}
+
+impl Notice<'_> {
+    fn parked(&self, reason: &'static str) -> Parked {
+        Parked::because(self.record, self.event, reason)
+    }
+}
+
+fn notice(missed: &Missed, request_id: Uuid) -> RaiseAlertRequest {
     let campaign = match missed.period {
         Period::Week(_) | Period::Month(_) => None,
         Period::Campaign(days) => Some(days.campaign),
@@ -134,18 +240,10 @@ impl Reactor for OnVisitMissed {
         _db: &mut PgConnection,
         records: &[Record],
     ) -> Result<Vec<Parked>, ApplyError> {
-        let mut telling = Vec::new();
-        for record in records {
-            if record.subject.aggregate() == ElderYear::NAME {
-                for notice in self.notices(record) {
-                    telling.push(self.tell(record, notice));
-                }
-            }
-        }
-        let parked: Vec<Option<Parked>> = futures::stream::iter(telling)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(parked.into_iter().flatten().collect())
+        let notices = self.notices(records);
+        let telling = tokio::time::timeout(AT_MOST, self.tell_all(notices)).await;
+        let parked = telling.unwrap_or(Err(ApplyError::Unavailable("alerts")))?;
+        self.taken.clear();
+        Ok(parked)
     }
 }

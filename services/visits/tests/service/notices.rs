@@ -1,12 +1,14 @@
 //! Alerts are told of missed visits: of priority elders alone, once, and also after both were away.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use civic::ElderId;
 use elders::event::{Event, Spoken};
 use proto::eldercare::alerts::v1::alert_service_server::{AlertService, AlertServiceServer};
 use proto::eldercare::alerts::v1::raise_alert_request::Cause;
 use proto::eldercare::alerts::v1::{AlertKind, RaiseAlertRequest, RaiseAlertResponse};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -16,36 +18,44 @@ use tonic::{Request, Response, Status};
 use crate::support::{Ground, at, date, timestamp};
 
 /// Takes alerts down, as the service does.
-#[derive(Clone)]
-struct Told {
+struct Told<F> {
     told: mpsc::UnboundedSender<RaiseAlertRequest>,
-    /// How many calls fail first.
-    failing: Arc<Mutex<u32>>,
+    /// What is answered.
+    answer: F,
 }
 
 #[tonic::async_trait]
-impl AlertService for Told {
+impl<F> AlertService for Told<F>
+where
+    F: Fn(&RaiseAlertRequest) -> Result<(), Status> + Send + Sync + 'static,
+{
     async fn raise_alert(
         &self,
         request: Request<RaiseAlertRequest>,
     ) -> Result<Response<RaiseAlertResponse>, Status> {
         let request = request.into_inner();
-        self.told.send(request).unwrap();
-        let mut failing = self.failing.lock().unwrap();
-        if *failing > 0 {
-            *failing -= 1;
-            return Err(Status::unavailable("the log"));
-        }
-        Ok(Response::new(RaiseAlertResponse::default()))
+        let answer = (self.answer)(&request);
+        // A test that has seen enough listens no more.
+        let _ = self.told.send(request);
+        answer.map(|()| Response::new(RaiseAlertResponse::default()))
     }
 }
 
-async fn serve(listener: TcpListener, told: Told) {
-    Server::builder()
-        .add_service(AlertServiceServer::new(told))
-        .serve_with_incoming(TcpListenerStream::new(listener))
-        .await
-        .unwrap();
+/// Alerts that answer as they are told: their address, and what they are told.
+async fn alerts<F>(answer: F) -> (String, mpsc::UnboundedReceiver<RaiseAlertRequest>)
+where
+    F: Fn(&RaiseAlertRequest) -> Result<(), Status> + Send + Sync + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (told, notices) = mpsc::unbounded_channel();
+    let service = AlertServiceServer::new(Told { told, answer });
+    tokio::spawn(
+        Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpListenerStream::new(listener)),
+    );
+    (address, notices)
 }
 
 /// The next notice; a reactor that is broken ends the test, and not the patience of whoever runs it.
@@ -83,12 +93,17 @@ async fn a_missed_visit_is_told_once_alerts_are_there_and_again_until_it_is_take
     ground = stopped;
 
     // Alerts are installed; at first they fail.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (told, mut notices) = mpsc::unbounded_channel();
-    let failing = Arc::new(Mutex::new(2));
-    let served = tokio::spawn(serve(listener, Told { told, failing }));
-    ground.alerts = Some(format!("http://{address}"));
+    let failing = Mutex::new(2);
+    let (address, mut notices) = alerts(move |_| {
+        let mut failing = failing.lock().unwrap();
+        if *failing > 0 {
+            *failing -= 1;
+            return Err(Status::unavailable("the log"));
+        }
+        Ok(())
+    })
+    .await;
+    ground.alerts = Some(address);
     let running = ground.start_on(database).await;
     let mut by_id: Vec<RaiseAlertRequest> = Vec::new();
     let mut calls = 0;
@@ -140,5 +155,49 @@ async fn a_missed_visit_is_told_once_alerts_are_there_and_again_until_it_is_take
             .any(|told| told.request_id == fourth.request_id)
     );
     running.stop().await;
-    served.abort();
+}
+
+#[tokio::test]
+async fn a_notice_that_alerts_refuse_or_fail_over_holds_up_no_other() {
+    let mut ground = Ground::at("2024-10-07 09:00");
+    let (told, refused, breaking) = (
+        ground.weekly().await,
+        ground.weekly().await,
+        ground.weekly().await,
+    );
+    let (address, mut notices) = alerts(move |notice| {
+        if notice.elder_id == refused.to_string() {
+            Err(Status::failed_precondition("no such village"))
+        } else if notice.elder_id == breaking.to_string() {
+            Err(Status::internal("a fault"))
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    ground.alerts = Some(address);
+    let running = ground.start().await;
+    running.start_visiting("2024-10-01").await;
+    for week in ["2024-10-14 00:00", "2024-10-21 00:00"] {
+        running.advance(week).await;
+        while {
+            let notice = next(&mut notices).await;
+            notice.elder_id != told.to_string() || notice.occurred_at != Some(timestamp(at(week)))
+        } {}
+    }
+    // The second week's notice was told after the first week was done with.
+    let pool = PgPool::connect(&running.database).await.unwrap();
+    let parked = readmodel::parked::list(&pool, Some(visits::on_visit_missed::NAME), 0, 10);
+    let parked = parked.await.unwrap();
+    let of_first_week = |elder: ElderId| {
+        let of_elder = parked
+            .iter()
+            .filter(|event| event.subject.contains(&elder.to_string()));
+        let of_elder: Vec<_> = of_elder.map(|event| event.reason.as_str()).collect();
+        of_elder.first().copied()
+    };
+    assert_eq!(of_first_week(told), None);
+    assert_eq!(of_first_week(refused), Some("refused by alerts"));
+    assert_eq!(of_first_week(breaking), Some("alerts fail over it"));
+    running.stop().await;
 }
