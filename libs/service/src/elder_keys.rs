@@ -27,6 +27,7 @@ use proto::eldercare::{
     },
     r#type::v1::SealingAlgorithm,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use vault::{Algorithm, DataKey, KeySource, PersonId, Unavailable, Vault, VaultOptions};
@@ -110,8 +111,24 @@ fn read(key: &HandedOut) -> Option<(PersonId, DataKey)> {
 pub struct Erasures {
     vault: Vault,
     registry: Arc<dyn EventLog>,
-    after: u64,
+    /// How far the log is followed.
+    after: watch::Sender<u64>,
     erased: String,
+}
+
+/// Follows how far a process has got with [`Erasures`].
+#[derive(Debug, Clone)]
+pub struct Forgotten(watch::Receiver<u64>);
+
+impl Forgotten {
+    /// Waits until whoever was erased up to this sequence of the registry's log is forgotten.
+    pub async fn reaches(&self, sequence: u64) {
+        let mut followed = self.0.clone();
+        if followed.wait_for(|after| *after >= sequence).await.is_err() {
+            // Nobody follows any more: the process ends.
+            std::future::pending().await
+        }
+    }
 }
 
 impl Erasures {
@@ -121,23 +138,33 @@ impl Erasures {
         Self {
             vault,
             registry,
-            after,
+            after: watch::Sender::new(after),
             erased: ElderErased::full_name(),
         }
     }
 
+    /// Follows how far it has got.
+    #[must_use]
+    pub fn forgotten(&self) -> Forgotten {
+        Forgotten(self.after.subscribe())
+    }
+
     /// Follows the log until stopped.
-    pub async fn run(mut self, stopped: CancellationToken) {
+    pub async fn run(self, stopped: CancellationToken) {
         stopped.run_until_cancelled(self.follow()).await;
     }
 
-    async fn follow(&mut self) {
+    async fn follow(&self) {
         loop {
-            match self.registry.subscribe(self.after).await {
+            let after = *self.after.borrow();
+            match self.registry.subscribe(after).await {
                 Ok(mut deliveries) => {
                     while let Some(delivered) = deliveries.next().await {
                         match delivered {
-                            Ok(batch) => batch.iter().for_each(|one| self.take(one)),
+                            Ok(batch) => {
+                                let last = batch.iter().map(|one| self.take(one)).last();
+                                last.map(|last| self.after.send_replace(last));
+                            }
                             Err(error) => {
                                 tracing::error!(%error, "the registry's log can't be followed");
                                 break;
@@ -149,25 +176,27 @@ impl Erasures {
             }
             // The log may have been put back to an earlier state: what it said of erasures until now is missed.
             tokio::time::sleep(AGAIN).await;
-            self.after = last_sequence(self.registry.as_ref()).await;
+            let after = last_sequence(self.registry.as_ref()).await;
             self.vault.forget_all();
+            self.after.send_replace(after);
         }
     }
 
-    fn take(&mut self, delivery: &Delivery) {
+    /// Takes one in; its sequence.
+    fn take(&self, delivery: &Delivery) -> u64 {
         match delivery {
             Delivery::Record(record) => {
-                self.after = record.sequence;
                 if self.erases(record)
                     && let Ok(elder) = record.subject.id().parse::<ElderId>()
                 {
                     self.vault.mark_erased(elder.as_uuid());
                 }
+                record.sequence
             }
             // It may have been an erasure; what is remembered is fetched again.
             Delivery::Unreadable { sequence, .. } => {
-                self.after = *sequence;
                 self.vault.forget_all();
+                *sequence
             }
         }
     }

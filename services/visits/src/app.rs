@@ -181,6 +181,7 @@ impl App {
         let cards = Runner::new(pool.clone(), Arc::clone(&registry), CardsTable::default);
         let policies = Runner::new(pool.clone(), Arc::clone(&tiering), PoliciesTable::default);
         let book = Runner::new(pool.clone(), Arc::clone(&own), BookTable::default);
+        let erasures = Erasures::from_now(keys.vault.clone(), Arc::clone(&registry)).await;
         let visits = Visits {
             visitors: Repository::new(Arc::clone(&own)),
             visitings: Repository::new(Arc::clone(&own)),
@@ -193,6 +194,7 @@ impl App {
             book: book.follower(),
             standings: ReaderFollower::new(pool.clone()),
             examined: ReaderFollower::new(pool.clone()),
+            forgotten: erasures.forgotten(),
             rules: Arc::new(Mutex::new((0, Standings::default()))),
             planning: Arc::new(Semaphore::new(1)),
             exports: Exports::default(),
@@ -204,8 +206,6 @@ impl App {
             keys,
             digests,
         };
-        let erasures =
-            Erasures::from_now(visits.keys.vault.clone(), Arc::clone(&visits.registry)).await;
         let (keeper, examiner, closer) = (keeper(&visits), examiner(&visits), closer(&visits));
         let notices = alerts.map(|alerts| {
             let own = Arc::clone(&visits.own);

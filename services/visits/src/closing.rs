@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use civic::{DivisionCode, ElderId};
 use elders::Facts;
-use eventlog::{CommandContext, EventLog, Position, Repository, Subject};
+use eventlog::{CommandContext, EventLog, Position, ReadError, Repository, Subject};
 use futures::{StreamExt as _, TryStreamExt as _};
 use readmodel::{Follower, ReaderFollower, reaction_request_id, run_reader, table_is_there};
 use service::Clock;
@@ -309,7 +309,17 @@ impl Closer {
         }
         let subject = Subject::new("registry", "elder", &elder.to_string())
             .map_err(|error| Failed::unwritten(&error))?;
-        let records = self.registry.read(&subject, 0).await?;
+        let records = match self.registry.read(&subject, 0).await {
+            Ok(records) => records,
+            Err(ReadError::Unreadable { sequence, .. }) => {
+                tracing::error!(
+                    sequence,
+                    "an elder's record can't be read: judged as it is kept now"
+                );
+                return Ok(kept.facts);
+            }
+            Err(error) => return Err(error.into()),
+        };
         let facts = records
             .iter()
             .take_while(|record| record.metadata.time < end)
@@ -397,7 +407,7 @@ impl Closer {
             };
             let year = ElderYear::id(elder, period.last_day());
             let context = self.context(period, 2, None);
-            async move { settling::execute(&self.years, &year, &context, &command).await }
+            async move { settling::decide(&self.years, &year, &context, &command).await }
         });
         futures::stream::iter(decided)
             .buffer_unordered(AT_ONCE)

@@ -5,7 +5,7 @@ use elders::codec::write_day;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, Deadline, access};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -48,12 +48,18 @@ impl Visits {
     ) -> Result<(pb::GetCoverageResponse, Option<Uuid>), Status> {
         caller.may_here(&filter.division)?;
         self.day_is_counted(deadline).await?;
-        let mut response = self.figures(filter).await.map_err(broken)?;
         let Some(visited) = filter.visited else {
+            let mut db = self.pool.acquire().await.map_err(broken)?;
+            let (_, response) = self.figures(&mut db, filter).await.map_err(broken)?;
             return Ok((response, None));
         };
-        let elders = self.elders_behind(filter, visited, after, size).await;
+        // The figures and who is behind them are of one moment.
+        let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let mut db = self.pool.begin_with(snapshot).await.map_err(broken)?;
+        let (on, mut response) = self.figures(&mut db, filter).await.map_err(broken)?;
+        let elders = elders_behind(&mut db, filter, on, visited, after, size).await;
         let mut elders = elders.map_err(broken)?;
+        db.commit().await.map_err(broken)?;
         let next = cut(&mut elders, size).and_then(|last| last.elder_id.parse().ok());
         let ids = elders
             .iter()
@@ -73,7 +79,12 @@ impl Visits {
         within(deadline, waiting).await
     }
 
-    async fn figures(&self, filter: &Filter) -> Result<pb::GetCoverageResponse, sqlx::Error> {
+    /// The figures, and the day that they are of.
+    async fn figures(
+        &self,
+        db: &mut PgConnection,
+        filter: &Filter,
+    ) -> Result<(LocalDay, pb::GetCoverageResponse), sqlx::Error> {
         let level = filter.by.unwrap_or_else(|| filter.division.level());
         let digits = level.digits();
         let digits = i32::try_from(digits).unwrap_or_default();
@@ -82,67 +93,69 @@ impl Visits {
             .bind(beyond(&filter.division))
             .bind(filter.month.first_day().date())
             .bind(digits)
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *db)
             .await?;
         let Some(first) = kept.first() else {
-            return self.counted_now(filter, digits).await;
+            let on = self.day_of(filter.month.last_day());
+            return Ok((on, counted_now(db, filter, on, digits).await?));
         };
         let on = visits::day(first.try_get(3)?)?;
-        summed(filter, on, &kept)
+        Ok((on, summed(filter, on, &kept)?))
     }
+}
 
-    /// Counts a month that is not kept, such as one long past.
-    async fn counted_now(
-        &self,
-        filter: &Filter,
-        digits: i32,
-    ) -> Result<pb::GetCoverageResponse, sqlx::Error> {
-        let on = self.day_of(filter.month.last_day());
-        let statement = format!(
-            "SELECT left(village, $5), count(*), count(*) FILTER (WHERE visited) FROM ({IN_SCOPE}) AS elders GROUP BY 1 ORDER BY 1"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
-            .bind(on.date())
-            .bind(filter.month.first_day().date())
-            .bind(digits)
-            .fetch_all(&self.pool)
-            .await?;
-        summed(filter, on, &rows)
-    }
+/// Counts a month that is not kept, such as one long past.
+async fn counted_now(
+    db: &mut PgConnection,
+    filter: &Filter,
+    on: LocalDay,
+    digits: i32,
+) -> Result<pb::GetCoverageResponse, sqlx::Error> {
+    let statement = format!(
+        "SELECT left(village, $5), count(*), count(*) FILTER (WHERE visited) FROM ({IN_SCOPE}) AS elders GROUP BY 1 ORDER BY 1"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(filter.division.as_str())
+        .bind(beyond(&filter.division))
+        .bind(on.date())
+        .bind(filter.month.first_day().date())
+        .bind(digits)
+        .fetch_all(db)
+        .await?;
+    summed(filter, on, &rows)
+}
 
-    async fn elders_behind(
-        &self,
-        filter: &Filter,
-        visited: bool,
-        after: Option<Uuid>,
-        size: u32,
-    ) -> Result<Vec<pb::CoverageElder>, sqlx::Error> {
-        let statement = format!(
-            "SELECT elder_id, village FROM ({IN_SCOPE}) AS elders WHERE visited = $5 \
-             AND ($6::uuid IS NULL OR elder_id > $6) ORDER BY elder_id LIMIT $7"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
-            .bind(self.day_of(filter.month.last_day()).date())
-            .bind(filter.month.first_day().date())
-            .bind(visited)
-            .bind(after)
-            .bind(i64::from(size) + 1)
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(pb::CoverageElder {
-                    elder_id: row.try_get::<Uuid, _>(0)?.to_string(),
-                    division_code: row.try_get(1)?,
-                    visited,
-                })
+async fn elders_behind(
+    db: &mut PgConnection,
+    filter: &Filter,
+    on: LocalDay,
+    visited: bool,
+    after: Option<Uuid>,
+    size: u32,
+) -> Result<Vec<pb::CoverageElder>, sqlx::Error> {
+    let statement = format!(
+        "SELECT elder_id, village FROM ({IN_SCOPE}) AS elders WHERE visited = $5 \
+         AND ($6::uuid IS NULL OR elder_id > $6) ORDER BY elder_id LIMIT $7"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(filter.division.as_str())
+        .bind(beyond(&filter.division))
+        .bind(on.date())
+        .bind(filter.month.first_day().date())
+        .bind(visited)
+        .bind(after)
+        .bind(i64::from(size) + 1)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(pb::CoverageElder {
+                elder_id: row.try_get::<Uuid, _>(0)?.to_string(),
+                division_code: row.try_get(1)?,
+                visited,
             })
-            .collect()
-    }
+        })
+        .collect()
 }
 
 /// Adds up rows of a division's beginning, elders in scope, and those visited.

@@ -38,6 +38,7 @@ use crate::period::Period;
 use crate::progress::Examined;
 use crate::reader::{Failed, HEARTBEAT};
 use crate::recording::LATEST_ARRIVAL;
+use crate::settling;
 
 /// The reader's name: request ids rest on it.
 pub const NAME: &str = "on_visit_recorded";
@@ -160,13 +161,7 @@ impl Examiner {
         command: Command,
     ) -> Result<u64, Failed> {
         let context = self.context(record, nth);
-        let committed = self.years.execute(&year, &context, &command).await;
-        let committed = committed.map_err(|error| Failed::unwritten(&error))?;
-        Ok(if committed.changed {
-            committed.position.sequence
-        } else {
-            0
-        })
+        settling::decide(&self.years, &year, &context, &command).await
     }
 }
 

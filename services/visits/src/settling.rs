@@ -5,7 +5,9 @@
 //! read, and decides for itself.
 
 use decider::Decider as _;
-use eventlog::{Aggregate as _, AppendError, CommandContext, KnownRequest, NewRecord, Repository};
+use eventlog::{
+    Aggregate as _, AppendError, CommandContext, ExecuteError, KnownRequest, NewRecord, Repository,
+};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::elder_year::{Command, ElderYear, Event};
@@ -55,19 +57,29 @@ pub(crate) async fn settle(
 }
 
 /// Has an elder's year decide on its newest state; the sequence of what was written, or 0.
-pub(crate) async fn execute(
+///
+/// A year that can't be read decides nothing, and holds up nobody else's: what is unreadable in it the read model has parked.
+pub(crate) async fn decide(
     years: &Repository<ElderYear>,
     year: &str,
     context: &CommandContext,
     command: &Command,
 ) -> Result<u64, Failed> {
-    let committed = years.execute(year, context, command).await;
-    let committed = committed.map_err(|error| Failed::unwritten(&error))?;
-    Ok(if committed.changed {
-        committed.position.sequence
-    } else {
-        0
-    })
+    match years.execute(year, context, command).await {
+        Ok(committed) if committed.changed => Ok(committed.position.sequence),
+        Ok(_) => Ok(0),
+        Err(ExecuteError::Unreadable {
+            sequence, reason, ..
+        }) => {
+            tracing::error!(
+                sequence,
+                reason,
+                "an elder's year can't be read: nothing is decided in it"
+            );
+            Ok(0)
+        }
+        Err(error) => Err(Failed::unwritten(&error)),
+    }
 }
 
 impl Decided {
@@ -122,7 +134,7 @@ async fn append(years: &Repository<ElderYear>, batch: Vec<Decided>) -> Result<u6
                         command,
                         ..
                     } = settlement;
-                    execute(years, &year, &context, &command).await
+                    decide(years, &year, &context, &command).await
                 });
             futures::stream::iter(each)
                 .buffer_unordered(BATCH)
@@ -191,10 +203,21 @@ mod tests {
         let years = Repository::<ElderYear>::new(Arc::clone(&log) as Arc<dyn EventLog>);
         // One is settled before, which its row does not tell yet.
         let first = missed().remove(0);
-        execute(&years, &first.year, &first.context, &first.command)
+        decide(&years, &first.year, &first.context, &first.command)
             .await
             .unwrap();
         assert_eq!(settle(&years, missed()).await.unwrap(), 250);
+        assert_eq!(settle(&years, missed()).await.unwrap(), 250);
+        assert_eq!(log.last_sequence().await, Ok(250));
+    }
+
+    #[tokio::test]
+    async fn a_year_that_cannot_be_read_holds_up_nobody_elses() {
+        let log = Arc::new(MemoryLog::new("VISITS"));
+        let years = Repository::<ElderYear>::new(Arc::clone(&log) as Arc<dyn EventLog>);
+        let first = missed().remove(0);
+        let subject = Repository::<ElderYear>::subject(&first.year).unwrap();
+        log.write_unreadable(subject.as_ref(), "no record");
         assert_eq!(settle(&years, missed()).await.unwrap(), 250);
         assert_eq!(log.last_sequence().await, Ok(250));
     }

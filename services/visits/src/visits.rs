@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use civic::{DivisionCode, LocalDay, VillageCode};
 use eventlog::{EventLog, Position, Repository};
 use readmodel::{DatabaseError, Follower, ReaderFollower};
+use service::elder_keys::Forgotten;
 use service::{Clock, Deadline, RequestDigests, errors};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore};
@@ -46,6 +47,8 @@ pub(crate) struct Visits {
     pub(crate) book: Follower,
     pub(crate) standings: ReaderFollower<LaidOut>,
     pub(crate) examined: ReaderFollower<Examined>,
+    /// Follows whose keys are forgotten.
+    pub(crate) forgotten: Forgotten,
     pub(crate) digests: RequestDigests,
     /// The policies by which arriving records are judged, and up to which sequence of tiering's log they are known.
     pub(crate) rules: Arc<Mutex<(u64, Standings)>>,
@@ -93,6 +96,7 @@ impl Visits {
                 let enough = |laid_out: &LaidOut| laid_out.facts >= sequence;
                 self.standings.wait_until(enough).await;
                 self.cards.reaches(sequence).await;
+                self.forgotten.reaches(sequence).await;
             } else if stream == self.tiering.stream() {
                 let enough = |laid_out: &LaidOut| laid_out.policies >= sequence;
                 self.standings.wait_until(enough).await;
