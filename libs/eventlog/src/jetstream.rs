@@ -18,10 +18,12 @@ mod gather;
 mod publish;
 mod read;
 mod stream;
+mod tail;
 
 use gather::Gatherer;
 use publish::{Message, Publisher};
 pub use stream::{Gather, OpenError, StreamSettings};
+use tail::Tail;
 
 /// The server takes no more messages in one atomic batch.
 const LARGEST_GROUP: usize = 1_000;
@@ -30,8 +32,8 @@ const LARGEST_GROUP: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct JetStreamLog {
     connection: Arc<Connection>,
-    /// The connection that followers use.
-    following: Arc<Connection>,
+    /// Where followers come together.
+    tail: Arc<Tail>,
     publisher: Publisher,
     gatherer: Gatherer,
     gather: Gather,
@@ -75,7 +77,7 @@ impl JetStreamLog {
             measures: measures.clone(),
         });
         Ok(Self {
-            following: Arc::clone(&connection),
+            tail: Arc::new(Tail::new(Arc::clone(&connection))),
             connection,
             gatherer: Gatherer::start(publisher.clone(), measures),
             publisher,
@@ -93,7 +95,7 @@ impl JetStreamLog {
         let server = ContextBuilder::new()
             .timeout(self.connection.timeout)
             .build(client.clone());
-        self.following = Arc::new(Connection {
+        self.tail = Arc::new(Tail::new(Arc::new(Connection {
             stream: stream::handle(&server, &self.connection.name).await?,
             client,
             name: self.connection.name.clone(),
@@ -101,7 +103,7 @@ impl JetStreamLog {
             replicas: self.connection.replicas,
             timeout: self.connection.timeout,
             measures: self.connection.measures.clone(),
-        });
+        })));
         Ok(self)
     }
 
@@ -179,7 +181,7 @@ impl EventLog for JetStreamLog {
     }
 
     async fn subscribe(&self, after: u64) -> Result<Deliveries, ReadError> {
-        follow::from(Arc::clone(&self.following), after).await
+        self.tail.subscribe(after).await
     }
 }
 

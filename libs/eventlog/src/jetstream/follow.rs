@@ -74,12 +74,8 @@ struct Ask {
     idle_heartbeat: u64,
 }
 
-/// All records after a sequence and each new one.
-pub(super) async fn from(connection: Arc<Connection>, after: u64) -> Result<Deliveries, ReadError> {
-    let last = connection.last_sequence().await?;
-    if last < after {
-        return Err(ReadError::Behind { after, last });
-    }
+/// All records after a sequence and each new one, by a consumer of one's own.
+pub(super) fn alone(connection: Arc<Connection>, after: u64) -> Deliveries {
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let mut follower = Follower {
         connection,
@@ -93,10 +89,10 @@ pub(super) async fn from(connection: Arc<Connection>, after: u64) -> Result<Deli
             () = reader_gone.closed() => {}
         }
     });
-    Ok(stream::unfold(receiver, |mut receiver| async move {
+    stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|batch| (batch, receiver))
     })
-    .boxed())
+    .boxed()
 }
 
 struct Follower {

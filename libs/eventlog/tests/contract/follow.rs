@@ -19,6 +19,7 @@ over_every_log!(
     an_unreadable_message_stops_nothing,
     a_reader_ahead_of_the_log_is_told,
     a_slow_reader_misses_nothing,
+    readers_from_everywhere_all_get_everything,
 );
 
 /// Takes deliveries until there are so many.
@@ -158,4 +159,73 @@ async fn followers_may_have_a_connection_of_their_own() {
     }
     take(&mut deliveries, 10).await;
     assert!(received() - before >= 10);
+}
+
+async fn readers_from_everywhere_all_get_everything(bench: Bench) {
+    const ALL: usize = 9_000;
+    write_some(&bench, "before", 3_000).await;
+    // One reads from the start, one from the middle, one from the end; each is followed by one that comes while others write.
+    let mut readers = Vec::new();
+    for after in [0, 1_500, 3_000] {
+        readers.push((after, bench.log.subscribe(after).await.unwrap()));
+    }
+    write_some(&bench, "then", 3_000).await;
+    for after in [0, 3_000, 4_500] {
+        readers.push((after, bench.log.subscribe(after).await.unwrap()));
+    }
+    let reading = readers
+        .into_iter()
+        .map(|(after, mut deliveries)| async move {
+            let first = usize::try_from(after).unwrap();
+            let taken = take(&mut deliveries, ALL - first).await;
+            assert_eq!(
+                sequences(&taken),
+                (after + 1..=ALL as u64).collect::<Vec<_>>()
+            );
+        });
+    let reading = futures::future::join_all(reading);
+    futures::join!(reading, write_some(&bench, "last", 3_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_what_is_new_shares_it() {
+    let client = client(testing::nats().await.url()).await;
+    let context = format!("t{}", Uuid::new_v4().simple());
+    let settings = StreamSettings::of(&context, Gather::GroupsOnly);
+    let log = JetStreamLog::open(client, settings).await.unwrap();
+    let own = crate::bench::client(testing::nats().await.url()).await;
+    let log = log.following_over(own.clone()).await.unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        readers.push(log.subscribe(0).await.unwrap());
+    }
+    let mut record = Bench::memory_of(&context).await.record("a", 0);
+    let received = || own.statistics().in_messages.load(Ordering::Relaxed);
+    // Once they all have come to the end, each record comes once.
+    for round in 0.. {
+        assert!(round < 100, "they never share");
+        let before = received();
+        for _ in 0..50 {
+            record.expected = log.append(record.clone()).await.unwrap();
+        }
+        for reader in &mut readers {
+            take(reader, 50).await;
+        }
+        if received() - before < 100 {
+            break;
+        }
+    }
+    let last = record.expected;
+    // Whoever stays goes on when others go, and who comes anew finds the place.
+    readers.truncate(1);
+    readers.push(log.subscribe(last).await.unwrap());
+    record.expected = log.append(record.clone()).await.unwrap();
+    for reader in &mut readers {
+        assert_eq!(sequences(&take(reader, 1).await), [last + 1]);
+    }
+    readers.clear();
+    let mut alone = log.subscribe(last).await.unwrap();
+    assert_eq!(sequences(&take(&mut alone, 1).await), [last + 1]);
+    log.append(record).await.unwrap();
+    assert_eq!(sequences(&take(&mut alone, 1).await), [last + 2]);
 }
