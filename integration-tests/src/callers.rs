@@ -75,7 +75,7 @@ impl Caller {
 
     /// The channel of the caller to registry and tiering.
     pub fn channel(&self) -> Authorised {
-        InterceptedService::new(self.lines.files.clone(), self.bearer.clone())
+        InterceptedService::new(self.lines.elders.clone(), self.bearer.clone())
     }
 
     /// The same to visits.

@@ -6,8 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proto::eldercare::r#type::v1 as types;
+use proto::eldercare::{
+    registry::v1::{GetStatisticsRequest, GetStatisticsResponse},
+    tiering::v1::{CountTiersRequest, CountTiersResponse},
+    r#type::v1 as types,
+};
 use serde_json::Value;
+
+use crate::System;
 
 /// The county's code.
 pub const COUNTY: &str = "350524";
@@ -77,4 +83,26 @@ pub fn expected_rows(name: &str) -> BTreeMap<i64, (String, String, Vec<String>)>
             )
         })
         .collect()
+}
+
+impl System {
+    /// The registry's figures of the county, once the position is taken into account.
+    pub async fn statistics(&self, min_position: &str) -> GetStatisticsResponse {
+        let request = GetStatisticsRequest {
+            division_code: COUNTY.to_owned(),
+            min_position: min_position.to_owned(),
+        };
+        let answer = self.registry().get_statistics(request).await;
+        answer.unwrap().into_inner()
+    }
+
+    /// How many elders of the county have which tier, once the position is taken into account.
+    pub async fn tiers_counted(&self, min_position: &str) -> CountTiersResponse {
+        let request = CountTiersRequest {
+            division_code: COUNTY.to_owned(),
+            min_position: min_position.to_owned(),
+        };
+        let answer = self.tiering().count_tiers(request).await;
+        answer.unwrap().into_inner()
+    }
 }

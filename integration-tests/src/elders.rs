@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use civic::{IdNumber, LocalDay};
 use proto::eldercare::{registry::v1 as registry, r#type::v1 as types};
-use uuid::Uuid;
 
-use crate::day;
+use crate::{day, new_id};
 
 /// A village of the town 凤城镇 in the sample county.
 pub const VILLAGE: &str = "350524100001";
@@ -28,7 +27,7 @@ pub fn an_elder(name: &str) -> registry::RegisterElderRequest {
     let made = MADE.fetch_add(1, Ordering::Relaxed);
     let birthday = day("1951-01-01").plus_days(i64::from(made / 1_000));
     registry::RegisterElderRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         name: name.to_owned(),
         id_number: id_number(birthday, made % 1_000),
         division_code: VILLAGE.to_owned(),

@@ -4,7 +4,10 @@
 //! restart whatever it likes, move the clock, read the log, and have the read models verified.
 #![allow(clippy::unwrap_used, reason = "a harness of tests may unwrap")]
 
+use std::{collections::BTreeSet, fmt::Debug};
+
 pub mod callers;
+pub mod contracts;
 pub mod county;
 pub mod days;
 pub mod elders;
@@ -16,8 +19,10 @@ pub mod refusals;
 pub mod settings;
 pub mod survey;
 pub mod system;
+mod verified;
 pub mod visiting;
 pub mod workbook;
+pub mod written;
 
 pub use callers::{Registry, Tiering, Vault, Visits, officer};
 pub use days::{at, date, day, timestamp};
@@ -25,3 +30,19 @@ pub use elders::{an_elder, born, id_number};
 pub use refusals::{asked_to_wait, is_passing, reason, wrong_fields};
 pub use survey::{Imported, import, importing};
 pub use system::{Setup, System};
+pub use written::Written;
+
+/// An id that nobody has used: of a request, or of whatever a caller names.
+pub fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// Things of which each must be there once.
+pub fn each_once<T: Ord + Debug>(things: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    let mut seen = BTreeSet::new();
+    for thing in things {
+        assert!(!seen.contains(&thing), "{thing:?} is there twice");
+        seen.insert(thing);
+    }
+    seen
+}

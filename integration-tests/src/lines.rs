@@ -11,7 +11,7 @@ use crate::process::Process;
 #[derive(Clone, Debug)]
 pub struct Lines {
     /// To registry and tiering.
-    pub files: Channel,
+    pub elders: Channel,
     /// To visits; nobody answers where they don't run.
     pub visits: Channel,
 }

@@ -14,6 +14,19 @@ macro_rules! breaks {
     }};
 }
 
+/// What is asked of a list of a division, and what follows.
+macro_rules! listed {
+    ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {
+        breaks!($kind:
+            "division_code" => |m, r| m.division_code = no_division(r),
+            "page_size" => |m, r| m.page_size = no_page(r),
+            "page_token" => |m, r| m.page_token = no_token(r),
+            "min_position" => |m, r| m.min_position = no_position(r),
+            $($wrong => $change),*
+        )
+    };
+}
+
 mod commands;
 mod questions;
 mod tiers;

@@ -16,20 +16,20 @@ use tokio::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// Registry and tiering.
-    Files,
+    Elders,
     /// Visits.
     Visits,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Files, Self::Visits];
+    pub const ALL: [Self; 2] = [Self::Elders, Self::Visits];
 }
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Files => "files",
+            Self::Elders => "elders",
             Self::Visits => "visits",
         })
     }

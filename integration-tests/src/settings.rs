@@ -28,7 +28,7 @@ pub(crate) struct Told<'a> {
 
 impl Told<'_> {
     /// Writes the file of registry and tiering.
-    pub(crate) fn to_files(&self, file: &Path, tiering_database: &str) {
+    pub(crate) fn write_for_elders(&self, file: &Path, tiering_database: &str) {
         self.write(
             file,
             json!({ Own::NAME: { "tiering_database": tiering_database } }),
@@ -36,7 +36,7 @@ impl Told<'_> {
     }
 
     /// Writes the file of visits, who ask the registry for keys, and tell alerts where there are any.
-    pub(crate) fn to_visits(&self, file: &Path, registry: &str, alerts: Option<SocketAddr>) {
+    pub(crate) fn write_for_visits(&self, file: &Path, registry: &str, alerts: Option<SocketAddr>) {
         let mut own = json!({
             "peers": { "registry": format!("http://{registry}") },
             "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
@@ -80,7 +80,7 @@ impl Section for Own {
 }
 
 /// The settings of the process of registry and tiering: those of each, and what they share.
-pub struct OfFiles {
+pub struct OfElders {
     /// Shared, with the registry's database.
     pub registry: service::Settings,
     /// The registry's own.
@@ -91,7 +91,7 @@ pub struct OfFiles {
     pub tiering_own: TieringSettings,
 }
 
-impl OfFiles {
+impl OfElders {
     /// Reads the file that the process is started with.
     ///
     /// # Errors

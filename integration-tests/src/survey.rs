@@ -5,9 +5,8 @@ use proto::eldercare::registry::v1::{
     RowOutcome, SurveyOutcome, import_survey_request, import_survey_response,
 };
 use tonic::{Status, Streaming};
-use uuid::Uuid;
 
-use crate::Registry;
+use crate::{Registry, new_id};
 
 /// The size of the pieces.
 const PIECE: usize = 64 << 10;
@@ -34,10 +33,10 @@ impl Imported {
     }
 }
 
-/// An import of the town 凤城镇 that writes.
-pub fn options(import_id: Uuid) -> ImportSurveyOptions {
+/// A new import of the town 凤城镇 that writes.
+pub fn options() -> ImportSurveyOptions {
     ImportSurveyOptions {
-        import_id: import_id.to_string(),
+        import_id: new_id(),
         town_code: TOWN.to_owned(),
         dry_run: false,
         update: false,

@@ -1,7 +1,5 @@
 //! Visits in few words: who visits, what a phone sends, how far elders are visited, and what the log of visits says.
 
-use std::collections::BTreeMap;
-
 use chrono::TimeDelta;
 use futures::stream;
 use prost::{Message, Name};
@@ -9,22 +7,25 @@ use proto::eldercare::{
     r#type::v1 as types,
     visits::v1::{
         self as pb, GetCoverageRequest, GetCoverageResponse, ListDutiesRequest, ListDutiesResponse,
-        ListVisitorsRequest, RecordOutcome, RecordVisitsRequest, RegisterVisitorRequest,
-        StartVisitingRequest, VisitRecord,
+        ListVisitorsRequest, PlanWeekRequest, RecordOutcome, RecordVisitRequest,
+        RecordVisitsRequest, RegisterVisitorRequest, StartVisitingRequest, VisitRecord, WeekPlan,
+        plan_week_response::Step,
     },
 };
-use tonic::Status;
-use uuid::Uuid;
+use tonic::{Code, Status};
 
-use crate::{System, at, county::COUNTY, date, elders::VILLAGE};
+use crate::{System, Visits, at, county::COUNTY, date, elders::VILLAGE, new_id};
 
 /// How many elders or duties stand on one page of these stories.
 const PAGE: i32 = 5_000;
 
+/// How often a record is sent again that loses against others.
+const TRIES: usize = 100;
+
 /// A grid worker of the village who visits at home and by telephone, to be registered.
 pub fn a_visitor(name: &str) -> RegisterVisitorRequest {
     RegisterVisitorRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         visitor: Some(pb::Visitor {
             kind: pb::VisitorKind::GridWorker.into(),
             name: name.to_owned(),
@@ -58,7 +59,7 @@ pub async fn visitor(system: &System, name: &str) -> String {
 /// Has the county visit its elders from a day on.
 pub async fn start_visiting(system: &System, on: &str) {
     let request = StartVisitingRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         division_code: COUNTY.to_owned(),
         on: Some(date(on)),
     };
@@ -71,7 +72,7 @@ pub async fn start_visiting(system: &System, on: &str) {
 pub fn a_visit(visitor: &str, elder: &str, start: &str) -> VisitRecord {
     let start = at(start);
     VisitRecord {
-        record_id: Uuid::new_v4().to_string(),
+        record_id: new_id(),
         elder_id: elder.to_owned(),
         visitor_id: visitor.to_owned(),
         mode: types::VisitMode::Home.into(),
@@ -109,6 +110,58 @@ pub async fn record(
         outcomes.push(answer.outcome.expect("each answer has an outcome"));
     }
     Ok(outcomes)
+}
+
+/// Sends one record by itself, and again while it loses against too many others: its outcome.
+///
+/// # Errors
+/// Why it was refused.
+pub async fn record_alone(
+    mut visits: Visits,
+    record: &VisitRecord,
+    min_position: &str,
+) -> Result<RecordOutcome, Status> {
+    for _ in 0..TRIES {
+        let request = RecordVisitRequest {
+            record: Some(record.clone()),
+            min_position: min_position.to_owned(),
+        };
+        match visits.record_visit(request).await {
+            Ok(answer) => {
+                let outcome = answer.into_inner().outcome;
+                return Ok(outcome.expect("each answer has an outcome"));
+            }
+            Err(status) if status.code() == Code::Aborted => {}
+            Err(status) => return Err(status),
+        }
+    }
+    panic!("a record lost against others {TRIES} times")
+}
+
+/// Records that were sent again are answered as the first time.
+pub fn are_answered_again(again: &[RecordOutcome], first: &[RecordOutcome]) {
+    assert_eq!(again.len(), first.len(), "each record has an outcome");
+    for (again, first) in again.iter().zip(first) {
+        let repeated = RecordOutcome {
+            repeated_record: true,
+            ..first.clone()
+        };
+        assert_eq!(again, &repeated, "what was told before is told otherwise");
+    }
+}
+
+/// Has a week planned: the plan, which is told last.
+pub async fn planned(mut visits: Visits, request: &PlanWeekRequest) -> WeekPlan {
+    let steps = visits.plan_week(request.clone()).await.unwrap();
+    let mut steps = steps.into_inner();
+    let mut plan = None;
+    while let Some(step) = steps.message().await.unwrap() {
+        assert!(plan.is_none(), "the plan is not told last");
+        if let Some(Step::Plan(told)) = step.step {
+            plan = Some(told);
+        }
+    }
+    plan.expect("planning ends with a plan")
 }
 
 /// An outcome in words: what became of the record, with doubts and reasons.
@@ -204,13 +257,4 @@ pub async fn events<E: Message + Name + Default>(system: &System) -> Vec<E> {
         .filter(|event| event.event_type == name)
         .map(|event| E::decode(event.data.clone()).unwrap())
         .collect()
-}
-
-/// How often each thing is there.
-pub fn times<T: Ord>(things: impl IntoIterator<Item = T>) -> BTreeMap<T, usize> {
-    let mut times = BTreeMap::new();
-    for thing in things {
-        *times.entry(thing).or_default() += 1;
-    }
-    times
 }

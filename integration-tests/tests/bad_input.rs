@@ -2,14 +2,13 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
-use integration_tests::{System, an_elder, callers::Authorised, reason};
+use integration_tests::{System, an_elder, callers::Authorised, new_id, reason};
 use proto::eldercare::registry::v1::RecordHandicapRequest;
 use tonic::{
     Code, Request, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 use tonic_types::{ErrorDetail, StatusExt as _};
-use uuid::Uuid;
 
 mod callers;
 mod messages;
@@ -106,45 +105,12 @@ fn is_typed(status: &Status, wrong: &str) {
     assert_eq!(spoken, ["en", "zh-CN"], "{wrong}: {status}");
 }
 
-/// What must not change whatever is sent.
-#[derive(Debug, PartialEq, Eq)]
-struct Written {
-    registry: u64,
-    tiering: u64,
-    /// None is written where visits don't run.
-    visits: u64,
-    keys: u64,
-}
-
-async fn written(system: &System) -> Written {
-    system.settled().await;
-    let vault = system
-        .jetstream()
-        .await
-        .get_stream("VAULT")
-        .await
-        .unwrap()
-        .get_info()
-        .await
-        .unwrap();
-    Written {
-        registry: system.last_sequence("registry").await,
-        tiering: system.last_sequence("tiering").await,
-        visits: if system.has_visits() {
-            system.last_sequence("visits").await
-        } else {
-            0
-        },
-        keys: vault.state.last_sequence,
-    }
-}
-
 async fn still_works(system: &mut System) {
     assert!(system.is_running());
     assert!(!system.logged().contains("panicked"), "a handler panicked");
     let elder_id = system.register(an_elder("林好人")).await;
     let handicap = RecordHandicapRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id,
         grade: 3,
         ..Default::default()

@@ -3,19 +3,18 @@
 use std::path::PathBuf;
 
 use integration_tests::{
-    Setup, System, an_elder, county,
+    Setup, System, an_elder, county, new_id,
     on_disk::{backup, checkpoint, contains, folders, holding, tells},
     reason,
 };
 use proto::eldercare::{
     registry::v1::{
-        Elder, EraseElderRequest, GetElderRequest, GetKeysRequest, ListEldersRequest,
-        RegisterElderRequest, SearchEldersRequest, SetContactsRequest,
+        Elder, GetElderRequest, GetKeysRequest, ListEldersRequest, RegisterElderRequest,
+        SearchEldersRequest, SetContactsRequest,
     },
     r#type::v1::{Contact, ElderStatus},
 };
 use tonic::Code;
-use uuid::Uuid;
 
 async fn everybody(system: &System, min_position: &str) -> Vec<Elder> {
     let list = ListEldersRequest {
@@ -62,7 +61,7 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         ..Contact::default()
     };
     let contacts = SetContactsRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id: elder_id.clone(),
         contacts: vec![contact.clone()],
         ..SetContactsRequest::default()
@@ -111,20 +110,7 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         assert!(!holding(&folder, |content| tells(content, &others[0].division_code)).is_empty());
     }
 
-    let erase = EraseElderRequest {
-        request_id: Uuid::new_v4().to_string(),
-        elder_id: elder_id.clone(),
-        reason: "ASKED_BY_ELDER".to_owned(),
-        ..EraseElderRequest::default()
-    };
-    let erased_at = registry
-        .erase_elder(erase)
-        .await
-        .unwrap()
-        .into_inner()
-        .committed
-        .unwrap()
-        .position;
+    let erased_at = system.erase(&elder_id).await;
     system.settled().await;
 
     // Nothing finds the person any more.
@@ -177,7 +163,7 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
         []
     );
     let contacts = SetContactsRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id: elder_id.clone(),
         contacts: vec![contact],
         ..Default::default()
@@ -259,23 +245,16 @@ async fn an_erased_person_is_nowhere_and_nobody_else_has_changed() {
 
     // The number is free, for another elder.
     let again = RegisterElderRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         ..person.clone()
     };
-    let again = registry.register_elder(again).await.unwrap().into_inner();
-    assert_ne!(again.elder_id, elder_id);
+    let (again, min_position) = system.registered(again).await;
+    assert_ne!(again, elder_id);
     let search = SearchEldersRequest {
-        min_position: again.committed.unwrap().position,
+        min_position,
         ..by_number
     };
-    let found = system.found(search).await;
-    assert_eq!(
-        found
-            .iter()
-            .map(|elder| elder.elder_id.as_str())
-            .collect::<Vec<_>>(),
-        [again.elder_id.as_str()]
-    );
+    assert_eq!(system.ids_found(search).await, [again]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -284,21 +263,7 @@ async fn an_erasure_survives_the_loss_of_the_database() {
     let person = an_elder("司马知秋");
     let elder_id = system.register(person.clone()).await;
     system.register(an_elder("司马邻")).await;
-    let erase = EraseElderRequest {
-        request_id: Uuid::new_v4().to_string(),
-        elder_id: elder_id.clone(),
-        reason: "ASKED_BY_ELDER".to_owned(),
-        ..EraseElderRequest::default()
-    };
-    let erased_at = system
-        .registry()
-        .erase_elder(erase)
-        .await
-        .unwrap()
-        .into_inner()
-        .committed
-        .unwrap()
-        .position;
+    let erased_at = system.erase(&elder_id).await;
     system.kill().await;
     system.lose_databases().await;
     system.restart().await;

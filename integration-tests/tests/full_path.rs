@@ -4,17 +4,16 @@ use std::{collections::BTreeMap, io::Cursor};
 
 use calamine::Reader as _;
 use futures::TryStreamExt as _;
-use integration_tests::{Imported, System, county, date, import, survey, timestamp};
+use integration_tests::{Imported, System, county, date, import, new_id, survey, timestamp};
 use proto::eldercare::{
     registry::v1::{
         ElderView, ExportElderFormRequest, ExportSummaryRequest, GetElderRequest,
-        GetStatisticsRequest, ImportSurveyOptions, ListEldersRequest, RecordAssessmentRequest,
-        SearchEldersRequest, SurveyOutcome,
+        ImportSurveyOptions, ListEldersRequest, RecordAssessmentRequest, SearchEldersRequest,
+        SurveyOutcome,
     },
-    tiering::v1::{CountTiersRequest, ExplainTierRequest, ListTiersRequest},
+    tiering::v1::{ExplainTierRequest, ListTiersRequest},
     r#type::v1::{CapabilityLevel, Category},
 };
-use uuid::Uuid;
 
 const FENGCHENG: &str = "350524100-凤城镇";
 const PENGLAI: &str = "350524101-蓬莱镇";
@@ -56,7 +55,7 @@ fn options(file: &str, dry_run: bool) -> ImportSurveyOptions {
     ImportSurveyOptions {
         town_code: file[..9].to_owned(),
         dry_run,
-        ..survey::options(Uuid::new_v4())
+        ..survey::options()
     }
 }
 
@@ -96,15 +95,7 @@ async fn workbooks_become_files_and_files_get_tiers() {
     let [fengcheng, penglai] = [accepted[0].len(), accepted[1].len()];
 
     // What was imported is visible at once to whoever names the position.
-    let statistics = GetStatisticsRequest {
-        division_code: county::COUNTY.to_owned(),
-        min_position: position.clone(),
-    };
-    let statistics = registry
-        .get_statistics(statistics)
-        .await
-        .unwrap()
-        .into_inner();
+    let statistics = system.statistics(&position).await;
     assert_eq!(statistics.elders as usize, fengcheng + penglai);
     assert_eq!(
         statistics.in_scope as usize,
@@ -177,16 +168,7 @@ async fn workbooks_become_files_and_files_get_tiers() {
     }
 
     // The tiers are there for whoever names the position in the registry's log, and equal the county's.
-    let count = CountTiersRequest {
-        division_code: county::COUNTY.to_owned(),
-        min_position: position.clone(),
-    };
-    let count = system
-        .tiering()
-        .count_tiers(count)
-        .await
-        .unwrap()
-        .into_inner();
+    let count = system.tiers_counted(&position).await;
     assert_eq!(count.in_scope as usize, fengcheng + penglai);
     let expected = county::expected("tiers-2024-10-01.json");
     let towns = ["350524100", "350524101"].map(|town| &expected["towns"][town]);
@@ -248,13 +230,8 @@ async fn workbooks_become_files_and_files_get_tiers() {
 async fn a_changed_fact_changes_the_tier_and_is_explained() {
     let mut system = System::start().await;
     let (mut registry, mut tiering) = (system.registry(), system.tiering());
-    let registered = registry
-        .register_elder(integration_tests::an_elder("陈阿财"))
-        .await
-        .unwrap()
-        .into_inner();
-    let elder_id = registered.elder_id;
-    let min_position = registered.committed.unwrap().position;
+    let elder = integration_tests::an_elder("陈阿财");
+    let (elder_id, min_position) = system.registered(elder).await;
     let tier = system.tier(&elder_id, &min_position).await.unwrap();
     let assignment = tier.assignment.unwrap();
     assert_eq!(
@@ -269,7 +246,7 @@ async fn a_changed_fact_changes_the_tier_and_is_explained() {
 
     system.advance_to("2024-10-08T10:00:00+08:00").await;
     let assessment = RecordAssessmentRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id: elder_id.clone(),
         assessed_on: Some(date("2024-10-07")),
         source: "ASSESSMENT_AGENCY".to_owned(),

@@ -1,19 +1,17 @@
 //! The service, the log's server or the database's is killed in the middle of an import: nothing told is lost, nothing is doubled.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
+use eventlog::Record;
 use integration_tests::{
-    Imported, Setup, System, asked_to_wait, county, import, importing, is_passing, survey, workbook,
+    Imported, Setup, System, asked_to_wait, each_once, import, importing, is_passing, survey,
+    workbook,
 };
-use proto::eldercare::{
-    registry::v1::{
-        BatchGetEldersRequest, GetStatisticsRequest, ImportSurveyOptions, ImportSurveyResponse,
-        RowOutcome, SurveyOutcome, import_survey_response::Part,
-    },
-    tiering::v1::CountTiersRequest,
+use proto::eldercare::registry::v1::{
+    BatchGetEldersRequest, ImportSurveyOptions, ImportSurveyResponse, RowOutcome, SurveyOutcome,
+    import_survey_response::Part,
 };
 use tonic::{Status, Streaming};
-use uuid::Uuid;
 
 /// Rows of the workbook: several times as many as are concluded together.
 const ROWS: u32 = 2_500;
@@ -93,10 +91,7 @@ async fn nothing_lost_and_nothing_doubled(
         assert_eq!(row.outcome(), SurveyOutcome::Accepted);
         assert_eq!(rows[&row.row], row, "a row ends as it was told before");
     }
-    let elders: BTreeSet<String> = imported
-        .elders(SurveyOutcome::Accepted)
-        .into_iter()
-        .collect();
+    let elders = each_once(imported.elders(SurveyOutcome::Accepted));
     assert_eq!(
         elders.len(),
         ROWS as usize,
@@ -104,28 +99,10 @@ async fn nothing_lost_and_nothing_doubled(
     );
     system.settled().await;
 
-    let min_position = imported.summary.position.clone();
-    let statistics = GetStatisticsRequest {
-        division_code: county::COUNTY.to_owned(),
-        min_position: min_position.clone(),
-    };
-    let statistics = system
-        .registry()
-        .get_statistics(statistics)
-        .await
-        .unwrap()
-        .into_inner();
+    let position = &imported.summary.position;
+    let statistics = system.statistics(position).await;
     assert_eq!(statistics.elders, i64::from(ROWS));
-    let count = CountTiersRequest {
-        division_code: county::COUNTY.to_owned(),
-        min_position: min_position.clone(),
-    };
-    let count = system
-        .tiering()
-        .count_tiers(count)
-        .await
-        .unwrap()
-        .into_inner();
+    let count = system.tiers_counted(position).await;
     assert_eq!(count.in_scope, i64::from(ROWS));
     for some in elders.iter().cloned().collect::<Vec<_>>().chunks(1_000) {
         let batch = BatchGetEldersRequest {
@@ -152,36 +129,16 @@ async fn nothing_lost_and_nothing_doubled(
     }
 
     // The log itself: one registration and one claim for each elder, one tier.
-    let mut registered: BTreeMap<String, usize> = BTreeMap::new();
-    let mut claims = 0;
-    for record in system.records("registry").await {
-        match record.subject.aggregate() {
-            "elder" => {
-                *registered
-                    .entry(record.subject.id().to_owned())
-                    .or_default() += 1
-            }
-            "identity" => claims += 1,
-            _ => {}
-        }
-    }
-    assert_eq!(registered.keys().cloned().collect::<BTreeSet<_>>(), elders);
-    assert!(
-        registered.values().all(|records| *records == 1),
-        "an elder was recorded twice"
-    );
-    assert_eq!(claims, ROWS);
-    let mut tiers: BTreeMap<String, usize> = BTreeMap::new();
-    for record in system.records("tiering").await {
-        if record.subject.aggregate() == "tier" {
-            *tiers.entry(record.subject.id().to_owned()).or_default() += 1;
-        }
-    }
-    assert_eq!(tiers.keys().cloned().collect::<BTreeSet<_>>(), elders);
-    assert!(
-        tiers.values().all(|records| *records == 1),
-        "a tier was assigned twice"
-    );
+    let of = |records: &[Record], aggregate: &str| {
+        let subjects = records.iter().map(|record| &record.subject);
+        let of_it = subjects.filter(|subject| subject.aggregate() == aggregate);
+        each_once(of_it.map(|subject| subject.id().to_owned()))
+    };
+    let registry = system.records("registry").await;
+    assert_eq!(of(&registry, "elder"), elders);
+    assert_eq!(of(&registry, "identity").len(), ROWS as usize);
+    let tiering = system.records("tiering").await;
+    assert_eq!(of(&tiering, "tier"), elders);
     let vault = system.jetstream().await.get_stream("VAULT").await.unwrap();
     assert_eq!(
         vault.get_info().await.unwrap().state.messages,
@@ -194,10 +151,7 @@ async fn nothing_lost_and_nothing_doubled(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_service_takes_up_an_import_where_it_was() {
     let mut system = System::start().await;
-    let (options, book) = (
-        survey::options(Uuid::new_v4()),
-        workbook::of_elders(0, ROWS),
-    );
+    let (options, book) = (survey::options(), workbook::of_elders(0, ROWS));
     let hearing = Hearing::half(&system, &options, &book).await;
     system.kill().await;
     let heard = hearing.rest().await;
@@ -214,10 +168,7 @@ async fn a_killed_service_takes_up_an_import_where_it_was() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_log_server_loses_nothing_that_was_told() {
     let mut system = System::start().await;
-    let (options, book) = (
-        survey::options(Uuid::new_v4()),
-        workbook::of_elders(0, ROWS),
-    );
+    let (options, book) = (survey::options(), workbook::of_elders(0, ROWS));
     let hearing = Hearing::half(&system, &options, &book).await;
     system.nats().kill().await;
     let restarting = async { system.nats().restart().await.unwrap() };
@@ -234,10 +185,7 @@ async fn a_killed_database_loses_nothing_that_was_told() {
         ..Setup::default()
     })
     .await;
-    let (options, book) = (
-        survey::options(Uuid::new_v4()),
-        workbook::of_elders(0, ROWS),
-    );
+    let (options, book) = (survey::options(), workbook::of_elders(0, ROWS));
     let hearing = Hearing::half(&system, &options, &book).await;
     system.postgres().kill().await;
     let restarting = async { system.postgres().restart().await.unwrap() };

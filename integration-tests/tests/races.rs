@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
-use integration_tests::{Setup, System, an_elder, day, reason, survey, visiting};
+use integration_tests::{Setup, System, an_elder, day, new_id, reason, survey, visiting};
 use proto::eldercare::{
     registry::v1::{
         GetElderRequest, ImportSurveyRequest, ListDivisionsRequest, RecordCircumstanceRequest,
@@ -11,11 +11,10 @@ use proto::eldercare::{
         import_survey_request::Part,
     },
     r#type::v1::{Circumstance, CircumstanceKind, Observation},
-    visits::v1::{RecordOutcome, RecordVisitRequest, VisitRecord, VisitRecorded},
+    visits::v1::{RecordOutcome, VisitRecord, VisitRecorded},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
-use uuid::Uuid;
 
 const CALLERS: usize = 64;
 
@@ -29,7 +28,7 @@ enum Change {
 impl Change {
     /// The change of the caller of a number: no two are alike.
     fn of(caller: usize, elder_id: &str) -> Self {
-        let request_id = Uuid::new_v4().to_string();
+        let request_id = new_id();
         let elder_id = elder_id.to_owned();
         let on = eldercare::wire::date(day("2024-01-01").plus_days(i64::try_from(caller).unwrap()));
         if caller % 4 == 3 {
@@ -153,7 +152,7 @@ async fn imports_that_wait_for_their_turn_hold_up_nobody_on_their_connection() {
         .map(|_| {
             let (upload, pieces) = tokio::sync::mpsc::channel(2);
             for part in [
-                Part::Options(survey::options(Uuid::new_v4())),
+                Part::Options(survey::options()),
                 Part::Chunk(vec![7; 1 << 20].into()),
             ] {
                 upload
@@ -228,14 +227,7 @@ async fn of_many_registrations_of_one_id_number_one_wins() {
         min_position: winner.committed.unwrap().position,
         ..SearchEldersRequest::default()
     };
-    let found = system.found(search).await;
-    assert_eq!(
-        found
-            .iter()
-            .map(|elder| elder.elder_id.as_str())
-            .collect::<Vec<_>>(),
-        [winner.elder_id.as_str()]
-    );
+    assert_eq!(system.ids_found(search).await, [winner.elder_id]);
 
     // The losers left no key behind.
     let vault = system.jetstream().await.get_stream("VAULT").await.unwrap();
@@ -249,27 +241,12 @@ async fn of_many_registrations_of_one_id_number_one_wins() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_calls_with_one_record_of_a_visit_one_record_comes() {
     let system = System::start_with(Setup::with_visits()).await;
-    let registered = system.registry().register_elder(an_elder("孙秀英")).await;
-    let registered = registered.unwrap().into_inner();
-    let known = registered.committed.unwrap().position;
+    let (elder, known) = system.registered(an_elder("孙秀英")).await;
     let visitor = visiting::visitor(&system, "王网格").await;
-    let elder = registered.elder_id;
     let record = visiting::a_visit(&visitor, &elder, "2024-10-01T08:00:00+08:00");
     let before = system.last_sequence("visits").await;
-    let send = async |record: &VisitRecord| {
-        loop {
-            let request = RecordVisitRequest {
-                record: Some(record.clone()),
-                min_position: known.clone(),
-            };
-            match system.visits().record_visit(request).await {
-                Ok(answer) => return Ok(answer.into_inner().outcome.unwrap()),
-                // Lost against too many others: the same request again.
-                Err(status) if status.code() == Code::Aborted => {}
-                Err(status) => return Err(status),
-            }
-        }
-    };
+    let send =
+        async |record: &VisitRecord| visiting::record_alone(system.visits(), record, &known).await;
     let same = join_all((0..CALLERS).map(|_| send(&record))).await;
     let same: Vec<RecordOutcome> = same.into_iter().map(Result::unwrap).collect();
     assert!(

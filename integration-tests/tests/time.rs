@@ -1,6 +1,6 @@
 //! The clock is moved over birthdays, leap days, ends of months and years: tiers change on the very day, and once.
 
-use integration_tests::{Setup, System, at, born, date};
+use integration_tests::{Setup, System, at, born, date, new_id};
 use prost::Message as _;
 use proto::eldercare::{
     registry::v1::{
@@ -9,7 +9,6 @@ use proto::eldercare::{
     tiering::v1::{Interval, TierAssigned, TierChanged, TierEnded},
     r#type::v1::{Circumstance, CircumstanceKind, Date, VisitMode},
 };
-use uuid::Uuid;
 
 /// What happened to an elder's tier: what, from which day, and the tier with its reasons.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +76,7 @@ async fn tier_name(system: &System, elder_id: &str) -> Option<String> {
 
 fn circumstance(elder_id: &str, first: &str, last: Option<&str>) -> RecordCircumstanceRequest {
     RecordCircumstanceRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id: elder_id.to_owned(),
         circumstance: Some(Circumstance {
             kind: CircumstanceKind::NaturalDisaster.into(),
@@ -284,7 +283,7 @@ async fn a_circumstance_allows_visits_at_home_only_until_its_last_day() {
         "it begins on its first day"
     );
     let end = EndCircumstanceRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id: elder.clone(),
         circumstance_id: open.circumstance_id,
         last_day: Some(date("2025-02-28")),
@@ -355,7 +354,7 @@ async fn what_fell_due_while_the_system_was_down_happens_when_it_is_up() {
 
     // Whoever dies before a birthday has none, however soon the clock is moved after it was recorded.
     let death = RecordDeathRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id: dying.clone(),
         on: Some(date("2024-10-15")),
         ..RecordDeathRequest::default()

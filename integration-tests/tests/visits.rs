@@ -5,10 +5,10 @@ use std::io::Cursor;
 use calamine::Reader as _;
 use futures::TryStreamExt as _;
 use integration_tests::{
-    Setup, System, an_elder, born, county, date, timestamp,
+    Setup, System, an_elder, born, county, date, new_id, timestamp,
     visiting::{
-        a_visit, counted, coverage, duties, events, in_words, record, start_visiting, visited,
-        visitor,
+        a_visit, are_answered_again, counted, coverage, duties, events, in_words, planned, record,
+        start_visiting, visited, visitor,
     },
 };
 use proto::eldercare::{
@@ -21,22 +21,10 @@ use proto::eldercare::{
         ExportRecordsRequest, GetElderVisitsRequest, GetPlanRequest, GetVisitorFiguresRequest,
         GetWorklistRequest, ListClosedDoorsRequest, ListDutiesRequest, ListReferralsRequest,
         PairEldersRequest, PlanWeekRequest, StartCampaignRequest, export_records_request::Whose,
-        plan_entry::Planned, plan_week_response::Step,
+        plan_entry::Planned,
     },
 };
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
-use uuid::Uuid;
-
-fn new_id() -> String {
-    Uuid::new_v4().to_string()
-}
-
-/// Registers an elder: its id, and where its file begins.
-async fn registered(system: &System, elder: RegisterElderRequest) -> (String, String) {
-    let registered = system.registry().register_elder(elder).await;
-    let registered = registered.unwrap().into_inner();
-    (registered.elder_id, registered.committed.unwrap().position)
-}
 
 /// Four elders of one village: three owed a visit each week, of whom one has not been asked for consent and can be
 /// visited at home alone, and one owed a visit each month.
@@ -51,8 +39,8 @@ struct People {
 
 impl People {
     async fn of(system: &System) -> Self {
-        let (neighbour, _) = registered(system, born("1940-03-01", "林阿婆")).await;
-        let (forgotten, _) = registered(system, born("1941-05-02", "林阿公")).await;
+        let neighbour = system.register(born("1940-03-01", "林阿婆")).await;
+        let forgotten = system.register(born("1941-05-02", "林阿公")).await;
         let moderate = Capability {
             level: CapabilityLevel::Moderate.into(),
             ..an_elder("").capability.unwrap()
@@ -62,8 +50,8 @@ impl People {
             consent: None,
             ..born("1939-08-08", "林未问")
         };
-        let (unasked, _) = registered(system, unasked).await;
-        let (monthly, position) = registered(system, an_elder("林康健")).await;
+        let unasked = system.register(unasked).await;
+        let (monthly, position) = system.registered(an_elder("林康健")).await;
         Self {
             neighbour,
             forgotten,
@@ -326,23 +314,9 @@ async fn a_planned_week_tells_each_visitor_whom_to_see_and_where() {
         seed: 7,
         min_position: known,
     };
-    let planned = async || {
-        let mut steps = system
-            .visits()
-            .plan_week(plan.clone())
-            .await
-            .unwrap()
-            .into_inner();
-        let mut last = None;
-        while let Some(step) = steps.message().await.unwrap() {
-            if let Some(Step::Plan(plan)) = step.step {
-                last = Some(plan);
-            }
-        }
-        last.unwrap()
-    };
-    let made = planned().await;
-    assert_eq!(planned().await, made, "a retry is answered with the plan");
+    let made = planned(system.visits(), &plan).await;
+    let again = planned(system.visits(), &plan).await;
+    assert_eq!(again, made, "a retry is answered with the plan");
     let of = |elder: &str| {
         let mut entries = made.entries.iter();
         let entry = entries.find(|entry| entry.elder_id == elder).unwrap();
@@ -501,12 +475,6 @@ async fn lost_databases_of_visits_come_back_from_the_logs() {
     );
     // The same records are answered as the first time.
     let again = record(&system, &sent, "").await.unwrap();
-    for (again, first) in again.iter().zip(&outcomes) {
-        assert!(again.repeated_record);
-        assert_eq!(
-            (in_words(again), &again.position),
-            (in_words(first), &first.position)
-        );
-    }
+    are_answered_again(&again, &outcomes);
     system.verify().await;
 }

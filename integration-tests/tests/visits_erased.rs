@@ -3,27 +3,21 @@
 use std::path::PathBuf;
 
 use integration_tests::{
-    Setup, System, an_elder, born, county, date, id_number,
+    Setup, System, an_elder, born, county, date, id_number, new_id,
     on_disk::{backup, checkpoint, contains, folders, holding, tells},
     reason,
-    visiting::{a_visit, counted, in_words, record, start_visiting, visited, visitor},
+    visiting::{self, a_visit, counted, in_words, record, start_visiting, visited, visitor},
 };
 use proto::eldercare::{
-    registry::v1::{EraseElderRequest, GetKeysRequest, RegisterElderRequest},
+    registry::v1::{GetKeysRequest, RegisterElderRequest},
     r#type::v1::GeoPosition,
     visits::v1::{
         self as pb, AnswerReferralRequest, ExportRecordsRequest, GetElderVisitsRequest,
         GetWorklistRequest, ListDoubtfulRecordsRequest, ListReferralsRequest, PairEldersRequest,
         PlanWeekRequest, export_records_request::Whose, plan_entry::Planned,
-        plan_week_response::Step,
     },
 };
 use tonic::Code;
-use uuid::Uuid;
-
-fn new_id() -> String {
-    Uuid::new_v4().to_string()
-}
 
 /// Plans the coming week: the plan's position, and by whom and when an elder is seen.
 async fn planned(system: &System, elder: &str, min_position: &str) -> (String, pb::PlannedVisit) {
@@ -34,18 +28,13 @@ async fn planned(system: &System, elder: &str, min_position: &str) -> (String, p
         seed: 0,
         min_position: min_position.to_owned(),
     };
-    let mut steps = system.visits().plan_week(plan).await.unwrap().into_inner();
-    while let Some(step) = steps.message().await.unwrap() {
-        if let Some(Step::Plan(plan)) = step.step {
-            let mut entries = plan.entries.into_iter();
-            let entry = entries.find(|entry| entry.elder_id == elder).unwrap();
-            let Some(Planned::Visit(visit)) = entry.planned else {
-                panic!("no visit is planned");
-            };
-            return (plan.position, visit);
-        }
-    }
-    panic!("planning ends with a plan");
+    let plan = visiting::planned(system.visits(), &plan).await;
+    let mut entries = plan.entries.into_iter();
+    let entry = entries.find(|entry| entry.elder_id == elder).unwrap();
+    let Some(Planned::Visit(visit)) = entry.planned else {
+        panic!("no visit is planned");
+    };
+    (plan.position, visit)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,10 +50,7 @@ async fn what_was_said_at_the_door_of_an_erased_elder_is_nowhere() {
         address: "梧桐巷三十七号后院".to_owned(),
         ..an_elder("欧阳望舒")
     };
-    let registered = system.registry().register_elder(person.clone()).await;
-    let registered = registered.unwrap().into_inner();
-    let elder = registered.elder_id;
-    let known = registered.committed.unwrap().position;
+    let (elder, known) = system.registered(person.clone()).await;
     let visitor_name = "诸葛探访";
     let she = visitor(&system, visitor_name).await;
     start_visiting(&system, "2024-09-30").await;
@@ -122,13 +108,15 @@ async fn what_was_said_at_the_door_of_an_erased_elder_is_nowhere() {
         day: visit.day,
         min_position: position,
     };
-    let day = system
-        .visits()
-        .get_worklist(worklist.clone())
-        .await
-        .unwrap();
-    let mut items = day.into_inner().items.into_iter();
-    assert!(items.any(|item| item.name == "欧阳望舒"));
+    let list = system.visits().get_worklist(worklist.clone()).await;
+    let (of_her, of_others): (Vec<_>, Vec<_>) = list
+        .unwrap()
+        .into_inner()
+        .items
+        .into_iter()
+        .partition(|item| item.elder_id == elder);
+    assert_eq!(of_her.len(), 1);
+    assert_eq!(of_her[0].name, "欧阳望舒");
     let export = |whose| ExportRecordsRequest {
         whose: Some(whose),
         first_day: Some(date("2024-10-01")),
@@ -152,14 +140,7 @@ async fn what_was_said_at_the_door_of_an_erased_elder_is_nowhere() {
         );
     }
 
-    let erase = EraseElderRequest {
-        request_id: new_id(),
-        elder_id: elder.clone(),
-        reason: "ASKED_BY_ELDER".to_owned(),
-        ..EraseElderRequest::default()
-    };
-    let erased = system.registry().erase_elder(erase).await.unwrap();
-    let erased = erased.into_inner().committed.unwrap().position;
+    let erased = system.erase(&elder).await;
 
     // Visits know no such elder any more, whatever is asked.
     let of_her = GetElderVisitsRequest {
@@ -204,25 +185,31 @@ async fn what_was_said_at_the_door_of_an_erased_elder_is_nowhere() {
         counted(&system, "2024-W40", &erased).await,
         (1, 1, 0, 0, false)
     );
-    let referral = system.visits().list_referrals(referrals(&erased)).await;
-    let referral = referral.unwrap().into_inner().referrals;
-    assert!(
-        referral
-            .iter()
-            .all(|one| one.note.is_empty() && one.answer.is_empty())
+    let listed = system.visits().list_referrals(referrals(&erased)).await;
+    let listed = listed.unwrap().into_inner().referrals;
+    assert_eq!(listed.len(), 1, "the referral is kept, without its texts");
+    assert_eq!(
+        (
+            &listed[0].referral_id,
+            listed[0].note.as_str(),
+            listed[0].answer.as_str()
+        ),
+        (&referral.referral_id, "", "")
     );
-    let day = system.visits().get_worklist(worklist).await.unwrap();
-    let mut items = day.into_inner().items.into_iter();
-    assert!(items.all(|item| item.elder_id != elder));
+    let list = system.visits().get_worklist(worklist).await.unwrap();
+    assert_eq!(list.into_inner().items, of_others, "she alone is left out");
     let in_doubt = ListDoubtfulRecordsRequest {
         division_code: county::COUNTY.to_owned(),
+        min_position: erased.clone(),
         ..ListDoubtfulRecordsRequest::default()
     };
-    system
-        .visits()
-        .list_doubtful_records(in_doubt)
-        .await
-        .unwrap();
+    let in_doubt = system.visits().list_doubtful_records(in_doubt).await;
+    let in_doubt = in_doubt.unwrap().into_inner().records;
+    assert_eq!(in_doubt.len(), 1, "what was doubted still waits");
+    assert_eq!(
+        (&in_doubt[0].record_id, in_doubt[0].doubts.as_slice()),
+        (&doubtful.record_id, [pb::Doubt::Overlap.into()].as_slice())
+    );
     system.settled().await;
 
     // Neither what was said nor the key is in any file, backup or log.

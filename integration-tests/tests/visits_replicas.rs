@@ -4,29 +4,23 @@ use futures::future::join_all;
 use integration_tests::{
     Setup, System, born,
     callers::Caller,
-    county, date,
+    county, date, each_once, new_id,
     visiting::{
-        a_visit, a_visitor, counted, duties, events, in_words, start_visiting, times, visited,
+        a_visit, a_visitor, counted, duties, events, in_words, planned, record_alone,
+        start_visiting, visited,
     },
 };
 use proto::eldercare::{
     simulation::v1::AdvanceClockRequest,
     visits::v1::{
         AdjustPlanRequest, DutyFilter, DutyMet, GetCoverageRequest, GetPlanRequest,
-        GetPlanResponse, PairEldersRequest, PeriodClosed, PlanMark, PlanWeekRequest, RecordOutcome,
-        RecordVisitRequest, SkipReason, UpdateVisitorRequest, VisitMissed, VisitRecord,
-        VisitRecorded, Visitor, adjust_plan_request::Adjustment, plan_entry::Planned,
-        plan_week_response::Step,
+        GetPlanResponse, PairEldersRequest, PeriodClosed, PlanMark, PlanWeekRequest, SkipReason,
+        UpdateVisitorRequest, VisitMissed, VisitRecorded, Visitor, adjust_plan_request::Adjustment,
+        plan_entry::Planned,
     },
 };
-use tonic::{Code, Status};
-use uuid::Uuid;
 
 const WEEK: &str = "2024-W41";
-
-fn new_id() -> String {
-    Uuid::new_v4().to_string()
-}
 
 async fn plan_of(caller: &Caller) -> GetPlanResponse {
     let request = GetPlanRequest {
@@ -97,21 +91,9 @@ async fn whichever_replica_is_asked_and_whichever_is_killed() {
 
     // One record, sent to both many times over.
     let record = a_visit(&visitor, &elders[0], "2024-10-01T08:00:00+08:00");
-    let send = async |caller: &Caller, record: &VisitRecord| -> Result<RecordOutcome, Status> {
-        loop {
-            let request = RecordVisitRequest {
-                record: Some(record.clone()),
-                min_position: String::new(),
-            };
-            match caller.visits().record_visit(request).await {
-                Ok(answer) => return Ok(answer.into_inner().outcome.unwrap()),
-                Err(status) if status.code() == Code::Aborted => {}
-                Err(status) => return Err(status),
-            }
-        }
-    };
     let callers = [&one, &other];
-    let outcomes = join_all((0..32).map(|call| send(callers[call % 2], &record))).await;
+    let sent = (0..32).map(|call| record_alone(callers[call % 2].visits(), &record, ""));
+    let outcomes = join_all(sent).await;
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     assert!(
         outcomes
@@ -124,7 +106,8 @@ async fn whichever_replica_is_asked_and_whichever_is_killed() {
     );
     // What one has kept the other doubts by, and tells.
     let overlap = a_visit(&visitor, &elders[1], "2024-10-01T08:10:00+08:00");
-    let doubted = send(&other, &overlap).await.unwrap();
+    let doubted = record_alone(other.visits(), &overlap, "").await;
+    let doubted = doubted.unwrap();
     assert_eq!(in_words(&doubted), "DOUBTFUL OVERLAP");
     let coverage = GetCoverageRequest {
         division_code: county::COUNTY.to_owned(),
@@ -148,14 +131,8 @@ async fn whichever_replica_is_asked_and_whichever_is_killed() {
         week: WEEK.to_owned(),
         ..PlanWeekRequest::default()
     };
-    let mut steps = one.visits().plan_week(plan).await.unwrap().into_inner();
-    let mut planned = None;
-    while let Some(step) = steps.message().await.unwrap() {
-        if let Some(Step::Plan(plan)) = step.step {
-            planned = Some(plan);
-        }
-    }
-    assert_eq!(planned.unwrap().entries.len(), 3);
+    let plan = planned(one.visits(), &plan).await;
+    assert_eq!(plan.entries.len(), 3);
     let before = plan_of(&other).await;
     assert_eq!((before.visits, before.entries.len()), (3, 3));
     let pin = Adjustment::Mark(PlanMark::Pinned.into());
@@ -195,8 +172,8 @@ async fn whichever_replica_is_asked_and_whichever_is_killed() {
     assert_eq!((missed.len(), met.len()), (2, 1));
     assert_eq!(events::<PeriodClosed>(&system).await.len(), 1);
     let recorded = events::<VisitRecorded>(&system).await;
-    let recorded = times(recorded.into_iter().map(|event| event.record_id));
-    assert!(recorded.len() == 2 && recorded.values().all(|times| *times == 1));
+    let recorded = each_once(recorded.into_iter().map(|event| event.record_id));
+    assert_eq!(recorded, [record.record_id, overlap.record_id].into());
     assert_eq!(visited(&system, "").await, (1, 3));
     system.verify().await;
 }

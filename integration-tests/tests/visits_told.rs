@@ -10,8 +10,10 @@ use std::{
     time::Duration,
 };
 
+use civic::LocalDay;
+use eldercare::wire::from_date;
 use integration_tests::{
-    Setup, System, date, import, survey,
+    Setup, System, day, import, survey,
     visiting::{events, start_visiting},
     workbook,
 };
@@ -21,25 +23,33 @@ use proto::eldercare::{
         alert_service_server::{AlertService, AlertServiceServer},
         raise_alert_request::Cause,
     },
-    r#type::v1::Date,
     visits::v1::VisitMissed,
 };
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore, mpsc},
+};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
-use uuid::Uuid;
 
 /// Elders of eighty years and more, whom nobody visits.
-const MISSED: u32 = 250;
+const MISSED: usize = 250;
+
+/// So many notices are taken before visits are killed: a part of all.
+const TAKEN: usize = 50;
 
 /// How long the next notice may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Alerts as visits see them: what is told is taken down, once they are open.
-#[derive(Clone)]
+/// Alerts as visits see them. Until they are open they refuse each notice; from then on they take as many as they are
+/// allowed to, and leave the others without an answer.
 struct Alerts {
-    open: Arc<AtomicBool>,
-    told: mpsc::UnboundedSender<RaiseAlertRequest>,
+    open: AtomicBool,
+    /// A notice was refused.
+    refused: Notify,
+    /// How many more may be taken.
+    allowed: Semaphore,
+    taken: mpsc::UnboundedSender<RaiseAlertRequest>,
 }
 
 #[tonic::async_trait]
@@ -48,22 +58,25 @@ impl AlertService for Alerts {
         &self,
         request: Request<RaiseAlertRequest>,
     ) -> Result<Response<RaiseAlertResponse>, Status> {
-        // The story may be over.
-        let _ = self.told.send(request.into_inner());
-        if self.open.load(Ordering::Relaxed) {
-            Ok(Response::new(RaiseAlertResponse::default()))
-        } else {
-            Err(Status::unavailable("alerts are not there yet"))
+        if !self.open.load(Ordering::Relaxed) {
+            self.refused.notify_one();
+            return Err(Status::unavailable("alerts are not there yet"));
         }
+        let over = || Status::unavailable("the story is over");
+        let allowed = self.allowed.acquire().await.map_err(|_closed| over())?;
+        allowed.forget();
+        let taken = self.taken.send(request.into_inner());
+        taken.map_err(|_closed| over())?;
+        Ok(Response::new(RaiseAlertResponse::default()))
     }
 }
 
-/// What alerts are told.
+/// What alerts have taken.
 struct Told {
-    open: Arc<AtomicBool>,
+    alerts: Arc<Alerts>,
     notices: mpsc::UnboundedReceiver<RaiseAlertRequest>,
     /// Request ids by elder and the first day of the week.
-    heard: BTreeMap<(String, String), BTreeSet<String>>,
+    heard: BTreeMap<(String, LocalDay), BTreeSet<String>>,
 }
 
 impl Told {
@@ -71,53 +84,62 @@ impl Told {
     async fn begin() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (told, notices) = mpsc::unbounded_channel();
-        let open = Arc::<AtomicBool>::default();
-        let alerts = Alerts {
-            open: Arc::clone(&open),
-            told,
-        };
-        let server = Server::builder().add_service(AlertServiceServer::new(alerts));
+        let (taken, notices) = mpsc::unbounded_channel();
+        let alerts = Arc::new(Alerts {
+            open: AtomicBool::new(false),
+            refused: Notify::new(),
+            allowed: Semaphore::new(0),
+            taken,
+        });
+        let service = AlertServiceServer::from_arc(Arc::clone(&alerts));
+        let server = Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         let told = Self {
-            open,
+            alerts,
             notices,
             heard: BTreeMap::new(),
         };
         (told, address)
     }
 
-    /// Hears the next notice: the first day of its week.
-    async fn next(&mut self) -> Date {
+    /// Waits until a notice has been refused.
+    async fn refused(&self) {
+        let refused = tokio::time::timeout(PATIENCE, self.alerts.refused.notified());
+        refused.await.expect("nobody is told");
+    }
+
+    /// Alerts take notices from now on, this many more.
+    fn take(&self, more: usize) {
+        self.alerts.open.store(true, Ordering::Relaxed);
+        self.alerts.allowed.add_permits(more);
+    }
+
+    /// Hears the next notice that was taken.
+    async fn next(&mut self) {
         let notice = tokio::time::timeout(PATIENCE, self.notices.recv()).await;
         let notice = notice.expect("nobody is told").unwrap();
         assert_eq!(notice.kind(), AlertKind::VisitMissed);
         let Some(Cause::MissedVisit(missed)) = notice.cause else {
             panic!("a notice tells what was missed");
         };
-        let first_day = missed.first_day.unwrap();
-        let ids = self.heard.entry((notice.elder_id, in_words(first_day)));
+        let first_day = from_date(missed.first_day.unwrap()).unwrap();
+        let ids = self.heard.entry((notice.elder_id, first_day));
         ids.or_default().insert(notice.request_id);
-        first_day
     }
 
-    /// Hears notices until as many elders of a week are known.
-    async fn until(&mut self, week: &str, elders: usize) {
-        while self.of(week).count() < elders {
+    /// Hears notices until all who were missed in a week are known.
+    async fn all_of(&mut self, week: &str) {
+        while self.of(week).count() < MISSED {
             self.next().await;
         }
     }
 
     /// The elders of a week, each with the request ids under which it was told.
     fn of(&self, week: &str) -> impl Iterator<Item = (&String, &BTreeSet<String>)> {
-        let week = in_words(date(week));
+        let week = day(week);
         let of_it = self.heard.iter().filter(move |((_, day), _)| *day == week);
         of_it.map(|((elder, _), ids)| (elder, ids))
     }
-}
-
-fn in_words(day: Date) -> String {
-    format!("{:04}-{:02}-{:02}", day.year, day.month, day.day)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,24 +150,32 @@ async fn alerts_learn_of_each_missed_visit_though_they_and_visits_were_away() {
         ..Setup::with_visits()
     };
     let mut system = System::start_with(setup).await;
-    let book = workbook::of_elders(0, MISSED);
-    let options = survey::options(Uuid::new_v4());
-    import(&mut system.registry(), options, &book)
+    let book = workbook::of_elders(0, u32::try_from(MISSED).unwrap());
+    import(&mut system.registry(), survey::options(), &book)
         .await
         .unwrap();
     start_visiting(&system, "2024-09-30").await;
     system.settled().await;
 
-    // The week closes though alerts take nothing; then they do, and visits are killed while they tell.
+    // The week closes while alerts take nothing. Then they take a part of the notices and leave the others waiting, so that
+    // visits are killed while they tell.
     system.advance_to("2024-10-07T00:00:00+08:00").await;
     let missed = events::<VisitMissed>(&system).await;
-    assert_eq!(missed.len(), MISSED as usize);
-    assert_eq!(told.next().await, date("2024-09-30"));
-    told.open.store(true, Ordering::Relaxed);
-    told.until("2024-09-30", 50).await;
+    assert_eq!(missed.len(), MISSED);
+    told.refused().await;
+    told.take(TAKEN);
+    for _ in 0..TAKEN {
+        told.next().await;
+    }
     system.kill_visits().await;
+    let before = told.of("2024-09-30").count();
+    assert!(
+        (1..=TAKEN).contains(&before),
+        "the blow fell in the middle of {MISSED} notices: {before} were taken"
+    );
+    told.take(Semaphore::MAX_PERMITS);
     system.restart_visits().await;
-    told.until("2024-09-30", MISSED as usize).await;
+    told.all_of("2024-09-30").await;
     let elders: BTreeSet<&String> = missed.iter().map(|missed| &missed.elder_id).collect();
     let known: BTreeSet<&String> = told.of("2024-09-30").map(|(elder, _)| elder).collect();
     assert_eq!(
@@ -153,14 +183,14 @@ async fn alerts_learn_of_each_missed_visit_though_they_and_visits_were_away() {
         "those who were missed are told, and nobody else"
     );
 
-    // Of the next week nobody is told twice, and of the first one nothing is told under another id.
+    // The next week is told too. However often somebody was told, it was under one id, by which alerts know it again.
     system.advance_to("2024-10-14T00:00:00+08:00").await;
-    told.until("2024-10-07", MISSED as usize).await;
+    told.all_of("2024-10-07").await;
     for week in ["2024-09-30", "2024-10-07"] {
         for (elder, ids) in told.of(week) {
             assert_eq!(ids.len(), 1, "{week}: {elder} is told as several alerts");
         }
     }
-    assert_eq!(told.heard.len(), 2 * MISSED as usize);
+    assert_eq!(told.heard.len(), 2 * MISSED);
     system.verify().await;
 }

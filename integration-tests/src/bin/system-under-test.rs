@@ -11,7 +11,7 @@ use eldercare::simulation::{Settling, Simulation};
 use futures::future::BoxFuture;
 use integration_tests::{
     process::Part,
-    settings::{OfFiles, of_visits},
+    settings::{OfElders, of_visits},
 };
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use service::{Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry};
@@ -25,25 +25,25 @@ async fn main() -> anyhow::Result<()> {
     let file = file.context("the file with the settings is missing")?;
     let part = Part::ALL.into_iter().find(|one| *part == *one.to_string());
     match part.context("there is no such part")? {
-        Part::Files => files(&file).await,
+        Part::Elders => elders(&file).await,
         Part::Visits => visits(&file).await,
     }
 }
 
-async fn files(file: &Path) -> anyhow::Result<()> {
-    let settings = OfFiles::read(file)?;
+async fn elders(file: &Path) -> anyhow::Result<()> {
+    let settings = OfElders::read(file)?;
     let frame = Frame::of(&settings.registry)?;
     let clock = || frame.clock.clone();
     let registry =
         registry::App::connect(&settings.registry, &settings.registry_own, clock()).await?;
     let tiering =
         Arc::new(tiering::App::connect(&settings.tiering, &settings.tiering_own, clock()).await?);
-    let (files, tiers) = (
+    let (elders, tiers) = (
         registry.settled(frame.shutdown.requested()),
         tiering.settled(frame.shutdown.requested()),
     );
     let ready = async move {
-        tokio::join!(files, tiers);
+        tokio::join!(elders, tiers);
     };
     // What falls due by the clock, tiering does.
     let server = registry.add_to(frame.server(&tiering), &frame.shutdown);

@@ -2,10 +2,9 @@
 
 use proto::eldercare::{registry::v1 as registry, r#type::v1 as types};
 use rand::{Rng as _, seq::IndexedRandom as _};
-use uuid::Uuid;
 
 use super::{Break, Known, Maker, maker, wrong_values::*};
-use crate::{an_elder, county, date, days::timestamp, elders::VILLAGE};
+use crate::{an_elder, county, date, days::timestamp, elders::VILLAGE, new_id};
 
 /// The three fields that begin every command about one elder, and what follows them.
 macro_rules! addressed {
@@ -35,7 +34,6 @@ macro_rules! pair {
 /// Commands of the registry.
 pub(super) fn commands(known: &Known) -> Vec<Maker> {
     use registry::*;
-    let id = || Uuid::new_v4().to_string();
     let elder = || known.elder.clone();
     let two = |path, valid: MergeEldersRequest| {
         maker(
@@ -45,13 +43,13 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         )
     };
     let merge = MergeEldersRequest {
-        request_id: id(),
+        request_id: new_id(),
         surviving_elder_id: elder(),
         merged_elder_id: known.other.clone(),
         reason: "SAME_PERSON".to_owned(),
     };
     let report = ReportDuplicateRequest {
-        request_id: id(),
+        request_id: new_id(),
         elder_id: elder(),
         other_elder_id: known.other.clone(),
         reason: "SAME_PERSON".to_owned(),
@@ -95,7 +93,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/UpdateElder",
             UpdateElderRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 profile: Some(ElderProfile {
                     categories: vec![2],
@@ -118,7 +116,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/CorrectIdentity",
             CorrectIdentityRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 name: "林更正".to_owned(),
                 reason: "TYPING_ERROR".to_owned(),
@@ -134,7 +132,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RelocateElder",
             RelocateElderRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 division_code: VILLAGE.to_owned(),
                 address: "新屋".to_owned(),
@@ -150,7 +148,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RecordAssessment",
             RecordAssessmentRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 assessed_on: Some(date("2024-09-01")),
                 source: "ASSESSMENT_AGENCY".to_owned(),
@@ -175,7 +173,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RecordHandicap",
             RecordHandicapRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 grade: 2,
                 ..RecordHandicapRequest::default()
@@ -188,7 +186,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RecordObservation",
             RecordObservationRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 observation: 1,
                 ..RecordObservationRequest::default()
@@ -202,7 +200,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RecordCircumstance",
             RecordCircumstanceRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 circumstance: Some(types::Circumstance {
                     kind: 1,
@@ -219,9 +217,9 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/EndCircumstance",
             EndCircumstanceRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
-                circumstance_id: id(),
+                circumstance_id: new_id(),
                 ..EndCircumstanceRequest::default()
             },
             addressed!(EndCircumstanceRequest:
@@ -232,7 +230,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/SetContacts",
             SetContactsRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 ..SetContactsRequest::default()
             },
@@ -241,7 +239,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RecordConsent",
             RecordConsentRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 state: 2,
                 by: 1,
@@ -258,7 +256,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RecordDeath",
             RecordDeathRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 on: Some(date("2024-09-01")),
                 ..Default::default()
@@ -272,7 +270,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/RecordMoveOut",
             RecordMoveOutRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 ..Default::default()
             },
@@ -281,7 +279,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/ReinstateElder",
             ReinstateElderRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 reason: "CAME_BACK".to_owned(),
                 ..Default::default()
@@ -294,7 +292,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/EraseElder",
             EraseElderRequest {
-                request_id: id(),
+                request_id: new_id(),
                 elder_id: elder(),
                 reason: "ASKED".to_owned(),
                 ..Default::default()
@@ -320,7 +318,7 @@ pub(super) fn commands(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.registry.v1.RegistryService/ImportDivisions",
             ImportDivisionsRequest {
-                request_id: id(),
+                request_id: new_id(),
                 divisions: county::divisions()[..3].to_vec(),
             },
             breaks!(ImportDivisionsRequest:

@@ -42,16 +42,12 @@ pub(super) fn questions(known: &Known) -> Vec<Maker> {
                 division_code: county(),
                 ..Default::default()
             },
-            breaks!(ListEldersRequest:
+            listed!(ListEldersRequest:
                 "no division" => |m, _| m.division_code.clear(),
-                "division_code" => |m, r| m.division_code = no_division(r),
                 "categories" => |m, r| m.categories = vec![no_word(r)],
                 "assistance" => |m, r| m.assistance = vec![no_word(r)],
                 "capabilities" => |m, r| m.capabilities = vec![no_word(r)],
                 "statuses" => |m, r| m.statuses = vec![no_word(r)],
-                "page_size" => |m, r| m.page_size = no_page(r),
-                "page_token" => |m, r| m.page_token = no_token(r),
-                "min_position" => |m, r| m.min_position = no_position(r),
                 "view" => |m, r| m.view = no_word(r),
             ),
         ),
@@ -62,16 +58,12 @@ pub(super) fn questions(known: &Known) -> Vec<Maker> {
                 division_code: county(),
                 ..Default::default()
             },
-            breaks!(SearchEldersRequest:
+            listed!(SearchEldersRequest:
                 "nothing to search by" => |m, _| m.name.clear(),
                 "two things to search by" => |m, _| m.id_number = "350524194910010243".to_owned(),
                 "no division" => |m, _| m.division_code.clear(),
-                "division_code" => |m, r| m.division_code = no_division(r),
                 "id_number" => |m, r| { m.name.clear(); m.id_number = no_id_number(r); },
                 "name" => |m, r| m.name = no_name(r),
-                "page_size" => |m, r| m.page_size = no_page(r),
-                "page_token" => |m, r| m.page_token = no_token(r),
-                "min_position" => |m, r| m.min_position = no_position(r),
             ),
         ),
         maker(
@@ -92,12 +84,8 @@ pub(super) fn questions(known: &Known) -> Vec<Maker> {
                 division_code: county(),
                 ..Default::default()
             },
-            breaks!(ListDuplicatesRequest:
-                "division_code" => |m, r| m.division_code = no_division(r),
+            listed!(ListDuplicatesRequest:
                 "state" => |m, r| m.state = no_word(r),
-                "page_size" => |m, r| m.page_size = no_page(r),
-                "page_token" => |m, r| m.page_token = no_token(r),
-                "min_position" => |m, r| m.min_position = no_position(r),
             ),
         ),
         maker(

@@ -1,10 +1,9 @@
 //! Malformed requests to tiering: for tiers, and with policies.
 
 use proto::eldercare::tiering::v1 as tiering;
-use uuid::Uuid;
 
 use super::{Break, Known, Maker, maker, wrong_values::*};
-use crate::{county, date, elders::VILLAGE};
+use crate::{county, date, elders::VILLAGE, new_id};
 
 /// Requests to tiering.
 pub(super) fn of_tiering(known: &Known) -> Vec<Maker> {
@@ -40,12 +39,7 @@ pub(super) fn of_tiering(known: &Known) -> Vec<Maker> {
                 division_code: county(),
                 ..Default::default()
             },
-            breaks!(ListTiersRequest:
-                "division_code" => |m, r| m.division_code = no_division(r),
-                "page_size" => |m, r| m.page_size = no_page(r),
-                "page_token" => |m, r| m.page_token = no_token(r),
-                "min_position" => |m, r| m.min_position = no_position(r),
-            ),
+            listed!(ListTiersRequest:),
         ),
         maker(
             "/eldercare.tiering.v1.TieringService/CountTiers",
@@ -74,7 +68,7 @@ pub(super) fn of_tiering(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.tiering.v1.TieringService/PublishPolicy",
             PublishPolicyRequest {
-                request_id: Uuid::new_v4().to_string(),
+                request_id: new_id(),
                 division_code: county(),
                 yaml: known.policy.to_owned(),
             },
@@ -113,12 +107,7 @@ pub(super) fn of_tiering(known: &Known) -> Vec<Maker> {
         maker(
             "/eldercare.tiering.v1.TieringService/ListPolicies",
             ListPoliciesRequest::default(),
-            breaks!(ListPoliciesRequest:
-                "division_code" => |m, r| m.division_code = no_division(r),
-                "page_size" => |m, r| m.page_size = no_page(r),
-                "page_token" => |m, r| m.page_token = no_token(r),
-                "min_position" => |m, r| m.min_position = no_position(r),
-            ),
+            listed!(ListPoliciesRequest:),
         ),
         maker(
             "/eldercare.tiering.v1.TieringService/WatchTiers",

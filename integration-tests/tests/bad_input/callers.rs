@@ -4,26 +4,78 @@ use bytes::Bytes;
 use integration_tests::{
     Setup, System, an_elder,
     callers::{Authorised, Caller},
-    county, date, officer, reason,
-    visiting::{self, a_visit, a_visitor, visitor},
+    county, date, new_id, officer, reason,
+    visiting::{self, a_visit, a_visitor, record_alone, visitor},
 };
 use proto::eldercare::{
     registry::v1::{
-        EraseElderRequest, GetElderRequest, ListDivisionsRequest, ListEldersRequest,
-        RegisterElderRequest,
+        EraseElderRequest, GetElderRequest, GetKeysRequest, ListDivisionsRequest,
+        ListEldersRequest, registry_service_client::RegistryServiceClient,
     },
     visits::v1::{
         ConfirmRecordRequest, CoverageElders, ExportRecordsRequest, GetCoverageRequest,
-        GetElderVisitsRequest, RecordVisitRequest, RegisterVisitorRequest, StartVisitingRequest,
-        export_records_request::Whose, visit_service_client::VisitServiceClient,
+        GetElderVisitsRequest, StartVisitingRequest, export_records_request::Whose,
+        visit_service_client::VisitServiceClient,
     },
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use service::{Claims, TokenIssuer};
-use tonic::{Code, Request};
-use uuid::Uuid;
+use tonic::{
+    Code, Request, Status,
+    transport::{Channel, Endpoint},
+};
 
-use super::{is_typed, send, still_works, written};
+use super::{is_typed, send, still_works};
+
+/// A line on which no token is shown.
+fn bare_line(address: &str) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"));
+    endpoint.unwrap().connect_lazy()
+}
+
+/// A request with these words where the token belongs.
+fn bearing<M>(message: M, words: Option<&str>) -> Request<M> {
+    let mut request = Request::new(message);
+    if let Some(words) = words {
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", words.parse().unwrap());
+    }
+    request
+}
+
+/// The refusal of a caller whom nobody knows.
+fn is_unknown(refused: &Status) {
+    is_typed(refused, "a token");
+    assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+}
+
+/// A clerk of civil affairs who works on visits, for no division yet.
+fn clerk() -> Claims {
+    Claims::officer("li", "civil_affairs")
+        .role("clerk")
+        .purpose("visits")
+}
+
+/// Callers who are known and may not register or record anything in the county, and the reason.
+fn who_may_not() -> [(Claims, &'static str); 3] {
+    let of_health = Claims::officer("wang", "health")
+        .division("*")
+        .role("clerk")
+        .purpose("x");
+    [
+        (clerk().division("350525"), "DIVISION_OUT_OF_REACH"),
+        (of_health, "ACTION_NOT_PERMITTED"),
+        (clerk(), "ACTION_NOT_PERMITTED"),
+    ]
+}
+
+/// An officer who does not say what for.
+fn without_purpose(system: &System) -> Caller {
+    system.caller(&Claims {
+        purpose: None,
+        ..officer()
+    })
+}
 
 /// There is no such method here, and it is said.
 async fn is_no_method(channel: Authorised, path: &'static str) {
@@ -39,7 +91,7 @@ async fn is_no_method(channel: Authorised, path: &'static str) {
 async fn whoever_is_not_known_or_may_not_is_turned_away() {
     let mut system = System::start().await;
     let elder_id = system.register(an_elder("林三")).await;
-    let before = written(&system).await;
+    let before = system.written().await;
     let stranger = TokenIssuer::generate();
     let expired = Claims {
         exp: 1_700_000_000,
@@ -73,62 +125,30 @@ async fn whoever_is_not_known_or_may_not_is_turned_away() {
         bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
         String::from_utf8(bytes).unwrap()
     }));
-    let address = format!("http://{}", system.address());
-    let channel = tonic::transport::Endpoint::from_shared(address)
-        .unwrap()
-        .connect_lazy();
-    for token in tokens
+    let mut nobody = RegistryServiceClient::new(bare_line(system.address()));
+    for words in tokens
         .iter()
         .map(|token| Some(format!("Bearer {token}")))
         .chain([None, Some("Basic eDp5".to_owned())])
     {
-        let mut client =
-            proto::eldercare::registry::v1::registry_service_client::RegistryServiceClient::new(
-                channel.clone(),
-            );
-        let mut request = Request::new(RegisterElderRequest {
-            ..an_elder("林四")
-        });
-        if let Some(token) = &token {
-            request
-                .metadata_mut()
-                .insert("authorization", token.parse().unwrap());
-        }
-        let refused = client.register_elder(request).await.unwrap_err();
-        is_typed(&refused, "a token");
-        assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+        let request = bearing(an_elder("林四"), words.as_deref());
+        is_unknown(&nobody.register_elder(request).await.unwrap_err());
     }
 
     // Known, but not for this.
-    let clerk = || {
-        Claims::officer("li", "civil_affairs")
-            .role("clerk")
-            .purpose("visits")
-    };
-    let callers = [
-        (clerk().division("350525"), "DIVISION_OUT_OF_REACH"),
-        (
-            Claims::officer("wang", "health")
-                .division("*")
-                .role("clerk")
-                .purpose("x"),
-            "ACTION_NOT_PERMITTED",
-        ),
-        (clerk(), "ACTION_NOT_PERMITTED"),
-    ];
-    for (claims, expected) in callers {
-        let caller: Caller = system.caller(&claims);
-        let refused = caller
-            .registry()
-            .register_elder(an_elder("林五"))
-            .await
-            .unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
-        is_typed(&refused, expected);
+    for (claims, expected) in who_may_not() {
+        let mut registry = system.caller(&claims).registry();
+        let refused = registry.register_elder(an_elder("林五")).await;
+        let refused = refused.unwrap_err();
+        is_typed(&refused, "an elder");
+        assert_eq!(
+            (refused.code(), reason(&refused).as_str()),
+            (Code::PermissionDenied, expected)
+        );
     }
     let clerk = system.caller(&clerk().division("*"));
     let erase = EraseElderRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         elder_id: elder_id.clone(),
         reason: "ASKED".to_owned(),
         ..Default::default()
@@ -138,17 +158,14 @@ async fn whoever_is_not_known_or_may_not_is_turned_away() {
         (refused.code(), reason(&refused).as_str()),
         (Code::PermissionDenied, "ACTION_NOT_PERMITTED")
     );
-    let silent = system.caller(&Claims {
-        purpose: None,
-        ..officer()
-    });
+    let silent = without_purpose(&system);
     let get = GetElderRequest {
         elder_id: elder_id.clone(),
         ..Default::default()
     };
     let refused = silent.registry().get_elder(get).await.unwrap_err();
     assert_eq!(reason(&refused), "PURPOSE_REQUIRED");
-    let keys = proto::eldercare::registry::v1::GetKeysRequest {
+    let keys = GetKeysRequest {
         elder_ids: vec![elder_id],
     };
     let refused = system.officer().vault().get_keys(keys).await.unwrap_err();
@@ -180,7 +197,7 @@ async fn whoever_is_not_known_or_may_not_is_turned_away() {
             .await
             .is_ok()
     );
-    assert_eq!(written(&system).await, before);
+    assert_eq!(system.written().await, before);
     still_works(&mut system).await;
 }
 
@@ -191,56 +208,24 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
     let visitor = visitor(&system, "王六").await;
     let record = a_visit(&visitor, &elder_id, "2024-10-01T08:00:00+08:00");
     system.settled().await;
-    let before = written(&system).await;
+    let before = system.written().await;
 
     // Without a token, or with one of somebody else's.
-    let address = format!("http://{}", system.address_of_visits());
-    let endpoint = tonic::transport::Endpoint::from_shared(address).unwrap();
-    let mut nobody = VisitServiceClient::new(endpoint.connect_lazy());
+    let mut nobody = VisitServiceClient::new(bare_line(system.address_of_visits()));
     let stranger = format!("Bearer {}", TokenIssuer::generate().issue(&officer()));
-    for token in [None, Some(stranger), Some("Bearer x".to_owned())] {
-        let mut request = Request::new(a_visitor("王七"));
-        if let Some(token) = &token {
-            request
-                .metadata_mut()
-                .insert("authorization", token.parse().unwrap());
-        }
-        let refused = nobody.register_visitor(request).await.unwrap_err();
-        is_typed(&refused, "a token");
-        assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+    for words in [None, Some(stranger.as_str()), Some("Bearer x")] {
+        let request = bearing(a_visitor("王七"), words);
+        is_unknown(&nobody.register_visitor(request).await.unwrap_err());
     }
 
     // Known, but not for this.
-    let clerk = || {
-        Claims::officer("li", "civil_affairs")
-            .role("clerk")
-            .purpose("visits")
-    };
-    let refused_to = async |claims: &Claims, record: &RecordVisitRequest| {
-        let caller = system.caller(claims);
-        let refused = caller.visits().record_visit(record.clone()).await;
+    for (claims, expected) in who_may_not() {
+        let refused = record_alone(system.caller(&claims).visits(), &record, "").await;
         let refused = refused.unwrap_err();
         is_typed(&refused, "a record");
-        (refused.code(), reason(&refused))
-    };
-    let recorded = RecordVisitRequest {
-        record: Some(record.clone()),
-        min_position: String::new(),
-    };
-    for (claims, expected) in [
-        (clerk().division("350525"), "DIVISION_OUT_OF_REACH"),
-        (
-            Claims::officer("wang", "health")
-                .division("*")
-                .role("clerk")
-                .purpose("x"),
-            "ACTION_NOT_PERMITTED",
-        ),
-        (clerk(), "ACTION_NOT_PERMITTED"),
-    ] {
         assert_eq!(
-            refused_to(&claims, &recorded).await,
-            (Code::PermissionDenied, expected.to_owned())
+            (refused.code(), reason(&refused).as_str()),
+            (Code::PermissionDenied, expected)
         );
     }
     // In a stream each record of another county is refused by itself.
@@ -252,21 +237,18 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
         told.push(visiting::in_words(&answer.outcome.unwrap()));
     }
     assert_eq!(told, ["INVALID DIVISION_OUT_OF_REACH"; 2]);
-    let register = RegisterVisitorRequest {
-        ..a_visitor("王八")
-    };
-    let refused = elsewhere.visits().register_visitor(register).await;
+    let refused = elsewhere.visits().register_visitor(a_visitor("王八")).await;
     assert_eq!(reason(&refused.unwrap_err()), "DIVISION_OUT_OF_REACH");
 
     // A clerk records, and neither decides, nor exports, nor has a county start.
     let clerk = system.caller(&clerk().division("*"));
     let confirm = ConfirmRecordRequest {
-        request_id: Uuid::new_v4().to_string(),
-        record_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
+        record_id: new_id(),
         min_position: String::new(),
     };
     let start = StartVisitingRequest {
-        request_id: Uuid::new_v4().to_string(),
+        request_id: new_id(),
         division_code: county::COUNTY.to_owned(),
         on: Some(date("2024-10-01")),
     };
@@ -307,10 +289,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
     coverage.elders = CoverageElders::ToVisit.into();
     let refused = planner.visits().get_coverage(coverage.clone()).await;
     assert_eq!(reason(&refused.unwrap_err()), "ACTION_NOT_PERMITTED");
-    let silent = system.caller(&Claims {
-        purpose: None,
-        ..officer()
-    });
+    let silent = without_purpose(&system);
     let visits = GetElderVisitsRequest {
         elder_id,
         ..GetElderVisitsRequest::default()
@@ -326,6 +305,6 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
     ] {
         is_no_method(system.officer().channel_to_visits(), path).await;
     }
-    assert_eq!(written(&system).await, before);
+    assert_eq!(system.written().await, before);
     still_works(&mut system).await;
 }

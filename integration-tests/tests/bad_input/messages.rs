@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, stream};
 use integration_tests::{
-    Setup, System, an_elder,
+    Setup, System, an_elder, contracts,
     malformed::{self, Known, Malformed},
     process::Process,
     reason,
     visiting::visitor,
     wrong_fields,
 };
-use prost::Message as _;
 use rand::{SeedableRng as _, rngs::StdRng};
 use tonic::Code;
 
-use super::{is_typed, send, still_works, written};
+use super::{is_typed, send, still_works};
 
 /// Malformed messages beside tokens and workbooks.
 const MESSAGES: usize = 14_000;
@@ -30,21 +29,13 @@ fn methods() -> BTreeSet<String> {
         "eldercare.tiering.v1.TieringService",
         "eldercare.visits.v1.VisitService",
     ];
-    let contracts = prost_types::FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
-    let mut methods = BTreeSet::new();
-    for contract in &contracts.file {
-        for service in &contract.service {
-            let name = format!("{}.{}", contract.package(), service.name());
-            if services.contains(&name.as_str()) {
-                let unary = service
-                    .method
-                    .iter()
-                    .filter(|method| !method.client_streaming());
-                methods.extend(unary.map(|method| format!("/{name}/{}", method.name())));
-            }
-        }
+    let mut paths = BTreeSet::new();
+    for service in services {
+        let methods = contracts::methods(service).into_iter();
+        let unary = methods.filter(|method| !method.reads_a_stream);
+        paths.extend(unary.map(|method| format!("/{service}/{}", method.name)));
     }
-    methods
+    paths
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +48,7 @@ async fn thousands_of_malformed_messages_are_refused_each_with_its_reason() {
         policy: include_str!("../../../libs/tier-policy/policies/default.yaml"),
     };
     let makers = malformed::makers(&known);
-    let before = written(&system).await;
+    let before = system.written().await;
     let memory = |system: &System| {
         [system.running(), system.running_visits()].map(Process::peak_resident_bytes)
     };
@@ -104,7 +95,7 @@ async fn thousands_of_malformed_messages_are_refused_each_with_its_reason() {
     assert_eq!(tried, methods(), "every method is tried");
 
     assert_eq!(
-        written(&system).await,
+        system.written().await,
         before,
         "a malformed request wrote something"
     );

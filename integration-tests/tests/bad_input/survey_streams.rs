@@ -9,16 +9,15 @@ use proto::eldercare::registry::v1::{
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tonic::Code;
-use uuid::Uuid;
 
-use super::{is_typed, send, still_works, written};
+use super::{is_typed, send, still_works};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_breaks_the_rules_of_the_stream_is_refused() {
     let mut system = System::start().await;
-    let before = written(&system).await;
+    let before = system.written().await;
     let book = workbook::of_elders(0, 3);
-    let options = || survey::options(Uuid::new_v4());
+    let options = survey::options;
     let message = |part| ImportSurveyRequest { part };
     let chunk = |bytes: &[u8]| message(Some(Part::Chunk(bytes.to_vec().into())));
     let with = |options: ImportSurveyOptions| message(Some(Part::Options(options)));
@@ -97,7 +96,7 @@ async fn an_import_that_breaks_the_rules_of_the_stream_is_refused() {
             (Code::InvalidArgument, "MESSAGE_MALFORMED")
         );
     }
-    assert_eq!(written(&system).await, before);
+    assert_eq!(system.written().await, before);
     still_works(&mut system).await;
 }
 
@@ -107,7 +106,7 @@ const VILLAGE_AS_TOWN: &str = integration_tests::elders::VILLAGE;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_with_formulas_or_of_another_town_are_rejected_one_by_one() {
     let mut system = System::start().await;
-    let before = written(&system).await;
+    let before = system.written().await;
     // Formulas count by their last value, and there is none; the sheet of another town names villages that this one lacks.
     let row = |number: u32, id: &str, village: &str| {
         let text = |column: char, text: &str| {
@@ -134,13 +133,9 @@ async fn rows_with_formulas_or_of_another_town_are_rejected_one_by_one() {
     ]
     .concat();
     let book = workbook::of_sheet(workbook::sheet(&rows).as_bytes());
-    let imported = import(
-        &mut system.registry(),
-        survey::options(Uuid::new_v4()),
-        &book,
-    )
-    .await
-    .unwrap();
+    let imported = import(&mut system.registry(), survey::options(), &book)
+        .await
+        .unwrap();
     assert!(
         imported
             .rows
@@ -156,7 +151,7 @@ async fn rows_with_formulas_or_of_another_town_are_rejected_one_by_one() {
     let other_town = county::workbook("350524101-蓬莱镇");
     let options = ImportSurveyOptions {
         dry_run: true,
-        ..survey::options(Uuid::new_v4())
+        ..survey::options()
     };
     let imported = import(&mut system.registry(), options, &other_town)
         .await
@@ -173,7 +168,7 @@ async fn rows_with_formulas_or_of_another_town_are_rejected_one_by_one() {
         imported.rows.len()
     );
     assert_eq!(
-        written(&system).await,
+        system.written().await,
         before,
         "a rejected row wrote something"
     );

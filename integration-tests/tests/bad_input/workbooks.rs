@@ -6,9 +6,8 @@ use futures::{StreamExt as _, stream};
 use integration_tests::{System, import, reason, survey, workbook};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tonic::Code;
-use uuid::Uuid;
 
-use super::{is_typed, still_works, written};
+use super::{is_typed, still_works};
 
 /// A workbook that can't be taken, and the reason that must be given.
 fn hostile_workbooks() -> Vec<(&'static str, Vec<u8>)> {
@@ -100,7 +99,7 @@ fn hostile_workbooks() -> Vec<(&'static str, Vec<u8>)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workbooks_made_to_do_harm_are_refused_and_memory_stays_bounded() {
     let mut system = System::start().await;
-    let before = written(&system).await;
+    let before = system.written().await;
     let memory = system.running().peak_resident_bytes();
     let books = hostile_workbooks();
     let system_seen = Arc::new(&system);
@@ -108,7 +107,7 @@ async fn workbooks_made_to_do_harm_are_refused_and_memory_stays_bounded() {
         .for_each_concurrent(4, |(expected, book)| {
             let system = Arc::clone(&system_seen);
             async move {
-                let options = survey::options(Uuid::new_v4());
+                let options = survey::options();
                 let refused = import(&mut system.registry(), options, &book)
                     .await
                     .expect_err(expected);
@@ -128,7 +127,7 @@ async fn workbooks_made_to_do_harm_are_refused_and_memory_stays_bounded() {
     // A file beyond 64 MiB is not taken in to its end.
     let refused = import(
         &mut system.registry(),
-        survey::options(Uuid::new_v4()),
+        survey::options(),
         &vec![7; 65 << 20],
     )
     .await;
@@ -136,7 +135,7 @@ async fn workbooks_made_to_do_harm_are_refused_and_memory_stays_bounded() {
     is_typed(&refused, "65 MiB");
     assert_eq!(reason(&refused), "WORKBOOK_TOO_LARGE");
     assert_eq!(
-        written(&system).await,
+        system.written().await,
         before,
         "a workbook that was refused wrote something"
     );

@@ -1,8 +1,11 @@
 //! The commands of visits, each of which is carried out once however often it is sent.
 
 use integration_tests::{
-    Setup, System, born, county, date, timestamp,
-    visiting::{a_visit, a_visitor, events, in_words, record, start_visiting, times, visitor},
+    Setup, System, born, county, date, each_once, new_id, timestamp,
+    visiting::{
+        a_visit, a_visitor, are_answered_again, events, in_words, planned, record, start_visiting,
+        visitor,
+    },
 };
 use prost::Message as _;
 use proto::eldercare::visits::v1::{
@@ -10,10 +13,10 @@ use proto::eldercare::visits::v1::{
     ConfirmRecordRequest, EndCampaignRequest, ListReferralsRequest, PairEldersRequest,
     PlanWeekRequest, RejectRecordRequest, RetireVisitorRequest, StartCampaignRequest,
     StartVisitingRequest, UnpairEldersRequest, UpdateVisitorRequest, VisitRecord, Visitor,
-    adjust_plan_request::Adjustment, plan_week_response::Step,
+    adjust_plan_request::Adjustment,
 };
 
-use super::{Case, each_is_answered_as_before, new_id, written};
+use super::{Case, carried_out_once, crash, each_command_has_a_case, each_is_answered_as_before};
 
 const WEEK: &str = "2024-W41";
 
@@ -158,19 +161,6 @@ fn cases(ground: &Ground) -> Vec<Case> {
     ]
 }
 
-/// The plan that a request is answered with.
-async fn planned(system: &System, request: &PlanWeekRequest) -> Vec<u8> {
-    let steps = system.visits().plan_week(request.clone()).await.unwrap();
-    let mut steps = steps.into_inner();
-    let mut plan = None;
-    while let Some(step) = steps.message().await.unwrap() {
-        if let Some(Step::Plan(last)) = step.step {
-            plan = Some(last);
-        }
-    }
-    plan.unwrap().encode_to_vec()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_of_visits_is_carried_out_once_however_often_it_is_sent() {
     let mut system = System::start_with(Setup::with_visits()).await;
@@ -220,7 +210,7 @@ async fn every_command_of_visits_is_carried_out_once_however_often_it_is_sent() 
         week: WEEK.to_owned(),
         ..PlanWeekRequest::default()
     };
-    let made = planned(&system, &plan).await;
+    let made = planned(system.visits(), &plan).await;
     let campaign = a_campaign("立冬走访");
     let campaign = system.visits().start_campaign(campaign).await.unwrap();
     let ground = Ground {
@@ -231,55 +221,31 @@ async fn every_command_of_visits_is_carried_out_once_however_often_it_is_sent() 
         referrals: [0, 1].map(|place: usize| referrals[place].referral_id.clone()),
     };
     let cases = cases(&ground);
+    // Its answer comes in steps, and is compared below.
+    let apart = ["plan_week"];
+    each_command_has_a_case(&["eldercare.visits.v1.VisitService"], &cases, &apart);
 
     // Each at once after it was carried out.
-    let mut answers = Vec::new();
-    for case in &cases {
-        let before = written(&system).await;
-        let answer = (case.send)(&system)
-            .await
-            .unwrap_or_else(|status| panic!("{}: {status}", case.method));
-        let after = written(&system).await;
-        assert_ne!(before, after, "{} wrote nothing", case.method);
-        assert_eq!(
-            (case.send)(&system).await.unwrap(),
-            answer,
-            "{}",
-            case.method
-        );
-        assert_eq!(
-            written(&system).await,
-            after,
-            "{} was carried out twice",
-            case.method
-        );
-        answers.push(answer);
-    }
+    let answers = carried_out_once(&system, &cases).await;
     let all_as_before = async |system: &System| {
         each_is_answered_as_before(system, &cases, &answers).await;
-        let before = written(system).await;
-        assert_eq!(planned(system, &plan).await, made);
+        let before = system.written().await;
+        assert_eq!(planned(system.visits(), &plan).await, made);
         let again = record(system, &sent, "").await.unwrap();
-        for (again, first) in again.iter().zip(&outcomes) {
-            assert!(again.repeated_record);
-            assert_eq!(
-                (in_words(again), &again.position),
-                (in_words(first), &first.position)
-            );
-        }
-        assert_eq!(written(system).await, before, "a retry wrote something");
+        are_answered_again(&again, &outcomes);
+        let now = system.written().await;
+        assert_eq!(now, before, "a retry wrote something");
     };
     // After everything else has happened to the same elders and visitors.
     all_as_before(&system).await;
-    // After a crash of the services and of the log's server, and with databases that know nothing.
-    system.kill().await;
-    system.nats().kill().await;
-    system.nats().restart().await.unwrap();
-    system.lose_databases().await;
-    system.restart().await;
+    // After a crash.
+    crash(&mut system).await;
     all_as_before(&system).await;
     let recorded = events::<pb::VisitRecorded>(&system).await;
-    let recorded = times(recorded.into_iter().map(|event| event.record_id));
-    assert!(recorded.len() == sent.len() && recorded.values().all(|times| *times == 1));
+    let recorded = each_once(recorded.into_iter().map(|event| event.record_id));
+    assert_eq!(
+        recorded,
+        sent.into_iter().map(|sent| sent.record_id).collect()
+    );
     system.verify().await;
 }

@@ -1,0 +1,69 @@
+//! Whether every read model is as its log says.
+
+use std::{collections::BTreeSet, fmt};
+
+use readmodel::Differences;
+use sqlx::PgPool;
+use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
+use visits::{book_table::BookTable, cards_table::CardsTable, policies_table::PoliciesTable};
+
+use crate::System;
+
+impl System {
+    /// Rebuilds each read model aside and compares: none may differ from the log, and none may be left out.
+    pub async fn verify(&self) {
+        let registry = self.registry_parts().await;
+        let (pool, log, files) = (registry.pool(), registry.log(), registry.projection());
+        let found = [readmodel::verify(&pool, log, files, |_| {}).await];
+        all_are_as_the_log_says(&pool, found).await;
+        let tiering = self.tiering_parts().await;
+        let (pool, facts, tiers) = (tiering.pool(), tiering.registry_log(), tiering.log());
+        let found = [
+            readmodel::verify(&pool, facts, FactsTable, |_| {}).await,
+            readmodel::verify(&pool, tiers, TiersTable, |_| {}).await,
+        ];
+        all_are_as_the_log_says(&pool, found).await;
+        if !self.has_visits() {
+            return;
+        }
+        let visits = self.visits_parts().await;
+        let (pool, facts) = (visits.pool(), visits::facts_table::FactsTable);
+        let (of_registry, of_tiering) = (visits.registry_log(), visits.tiering_log());
+        let found = [
+            readmodel::verify(&pool, of_registry.clone(), facts, |_| {}).await,
+            readmodel::verify(&pool, of_registry, CardsTable, |_| {}).await,
+            readmodel::verify(&pool, of_tiering, PoliciesTable, |_| {}).await,
+            readmodel::verify(&pool, visits.log(), BookTable, |_| {}).await,
+        ];
+        all_are_as_the_log_says(&pool, found).await;
+    }
+}
+
+/// No read model of a database differs from the log, and each that the service keeps there was compared.
+async fn all_are_as_the_log_says<E: fmt::Debug, const N: usize>(
+    pool: &PgPool,
+    found: [Result<Differences, E>; N],
+) {
+    let mut compared = BTreeSet::new();
+    for differences in found {
+        let differences = differences.unwrap();
+        assert_ne!(differences.position.sequence, 0, "nothing was compared");
+        assert!(
+            differences.is_empty(),
+            "a read model differs from the log: {differences:?}"
+        );
+        compared.insert(differences.projection);
+    }
+    // Reactors have a checkpoint too, and no tables.
+    let kept: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT projection FROM readmodel.checkpoint JOIN pg_tables ON schemaname = projection",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    assert_eq!(
+        compared,
+        kept.into_iter().collect(),
+        "the read models that were compared, and those that are kept"
+    );
+}
