@@ -79,7 +79,7 @@ impl Visits {
         deadline: Deadline,
     ) -> Result<Vec<Result<Outcome, Status>>, Status> {
         let now = self.clock.now();
-        let mut known = self.known(&arrived).await?;
+        let mut known = self.known(&arrived, turn.as_ref()).await?;
         self.refresh_rules().await?;
         let mut judged = Vec::with_capacity(arrived.len());
         {
@@ -101,7 +101,7 @@ impl Visits {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    async fn known(&self, arrived: &[Arrived]) -> Result<Known, Status> {
+    async fn known(&self, arrived: &[Arrived], turn: Option<&Turn>) -> Result<Known, Status> {
         let mut elders: Vec<ElderId> = arrived.iter().map(|one| one.elder).collect();
         elders.sort_unstable();
         elders.dedup();
@@ -110,7 +110,7 @@ impl Visits {
             facts_table::of(&self.pool, &elders),
             self.visitors_then(arrived),
             self.keys.vault.keys(&persons),
-            self.written(arrived),
+            self.written(arrived, turn),
         );
         let written = written.map_err(broken)?;
         Ok(Known {

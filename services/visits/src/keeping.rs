@@ -36,7 +36,7 @@ const BATCH: usize = 256;
 /// How many years are read from the log at once.
 const AT_ONCE: usize = 64;
 
-/// How many years a stream carries from batch to batch at the most.
+/// When a stream carries more records from batch to batch, those are dropped that the read model has come to.
 const CARRIED: usize = 50_000;
 
 /// The keys of elders.
@@ -48,13 +48,33 @@ pub(crate) type Kept = (Uuid, Result<Outcome, Status>);
 /// An elder's year.
 type Year = (ElderId, i32);
 
-/// How far elders' years are written.
-pub(crate) type Years = HashMap<Year, u64>;
+/// What a stream has written so far and the read model may not have come to yet: how far years are written, and where
+/// records stand.
+#[derive(Debug, Default)]
+struct Carried {
+    years: HashMap<Year, u64>,
+    records: HashMap<Uuid, (Year, u64)>,
+}
+
+impl Carried {
+    fn wrote(&mut self, record: Uuid, year: Year, sequence: u64) {
+        self.years.insert(year, sequence);
+        self.records.insert(record, (year, sequence));
+    }
+
+    /// Drops what the read model has come to.
+    fn drop_up_to(&mut self, read: u64) {
+        if self.records.len() > CARRIED {
+            self.years.retain(|_, sequence| *sequence > read);
+            self.records.retain(|_, (_, sequence)| *sequence > read);
+        }
+    }
+}
 
 /// What the read model says of elders' years and of records.
 #[derive(Default)]
 pub(crate) struct Written {
-    years: Years,
+    years: HashMap<Year, u64>,
     /// Which records there are already, with elder and year.
     pub(crate) records: HashMap<Uuid, Year>,
 }
@@ -63,27 +83,27 @@ pub(crate) struct Written {
 /// have no turn: nothing is kept that the stream will not answer.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    years: Years,
-    next: oneshot::Sender<Years>,
+    carried: Carried,
+    next: oneshot::Sender<Carried>,
 }
 
 /// A place in the order of a stream's batches.
 #[derive(Debug)]
 pub(crate) struct Place {
-    mine: oneshot::Receiver<Years>,
-    next: oneshot::Sender<Years>,
+    mine: oneshot::Receiver<Carried>,
+    next: oneshot::Sender<Carried>,
 }
 
 /// The order of a stream's batches.
 #[derive(Debug)]
-pub(crate) struct Order(oneshot::Receiver<Years>);
+pub(crate) struct Order(oneshot::Receiver<Carried>);
 
 impl Order {
     /// Of a stream that has just begun.
     pub(crate) fn new() -> Self {
         let (first, order) = oneshot::channel();
         // The other end is in hand.
-        let _ = first.send(Years::new());
+        let _ = first.send(Carried::default());
         Self(order)
     }
 
@@ -101,21 +121,18 @@ impl Place {
     /// Waits for the turn; none where a batch before was not kept.
     pub(crate) async fn turn(self) -> Option<Turn> {
         Some(Turn {
-            years: self.mine.await.ok()?,
+            carried: self.mine.await.ok()?,
             next: self.next,
         })
     }
 }
 
 impl Turn {
-    /// Gives the turn to the next batch.
-    pub(crate) fn pass(mut self) {
-        // By then the read model has come to what was written first.
-        if self.years.len() > CARRIED {
-            self.years.clear();
-        }
+    /// Gives the turn to the next batch; the read model has come to the sequence `read`.
+    fn pass(mut self, read: u64) {
+        self.carried.drop_up_to(read);
         // The stream may have ended.
-        let _ = self.next.send(self.years);
+        let _ = self.next.send(self.carried);
     }
 }
 
@@ -183,8 +200,8 @@ impl Visits {
             reachable: true,
         };
         let mut turn = turn;
-        let mut own = Years::new();
-        let years = turn.as_mut().map_or(&mut own, |turn| &mut turn.years);
+        let mut own = Carried::default();
+        let carried = turn.as_mut().map_or(&mut own, |turn| &mut turn.carried);
         // One by itself is written together with those of other callers.
         let alone = judged.len() == 1;
         let mut batch = Batch::default();
@@ -199,10 +216,9 @@ impl Visits {
             };
             let year = (one.arrived.elder, one.arrived.visit.day().year());
             if batch.is_full_for(year) {
-                keeping.write(std::mem::take(&mut batch), years).await;
+                keeping.write(std::mem::take(&mut batch), carried).await;
             }
-            let row = written.years.get(&year).max(years.get(&year));
-            let expected = row.copied().unwrap_or_default();
+            let expected = written.years.get(&year).copied().unwrap_or_default();
             match new_record(caller, keys, &one, accepted, expected, now) {
                 Ok((context, events, new)) => {
                     written.records.insert(record, year);
@@ -218,17 +234,39 @@ impl Visits {
                 Err(status) => keeping.kept[place] = Some((record, Err(status))),
             }
         }
-        keeping.write(batch, years).await;
-        keeping.look_up().await;
+        keeping.write(batch, carried).await;
+        keeping.look_up(carried).await;
         if let Some(turn) = turn.filter(|_| keeping.reachable) {
-            turn.pass();
+            turn.pass(self.book.known());
         }
         let all: Option<Vec<Kept>> = keeping.kept.into_iter().collect();
         all.ok_or_else(|| errors::internal(&"a record without an outcome"))
     }
 
-    /// What there is of the years and of the records that arrive.
-    pub(crate) async fn written(&self, arrived: &[Arrived]) -> Result<Written, sqlx::Error> {
+    /// What there is of the years and of the records that arrive, by the read model and by what the stream has written.
+    pub(crate) async fn written(
+        &self,
+        arrived: &[Arrived],
+        turn: Option<&Turn>,
+    ) -> Result<Written, sqlx::Error> {
+        let mut written = self.written_by_rows(arrived).await?;
+        let Some(Turn { carried, .. }) = turn else {
+            return Ok(written);
+        };
+        for one in arrived {
+            let year = (one.elder, one.visit.day().year());
+            if let Some(&sequence) = carried.years.get(&year) {
+                let row = written.years.entry(year).or_default();
+                *row = sequence.max(*row);
+            }
+            if let Some(&(year, _)) = carried.records.get(&one.record) {
+                written.records.insert(one.record, year);
+            }
+        }
+        Ok(written)
+    }
+
+    async fn written_by_rows(&self, arrived: &[Arrived]) -> Result<Written, sqlx::Error> {
         let mut written = Written::default();
         let elders: Vec<Uuid> = arrived.iter().map(|one| one.elder.as_uuid()).collect();
         let mut years: Vec<i32> = arrived.iter().map(|one| one.visit.day().year()).collect();
@@ -331,7 +369,7 @@ impl Visits {
 
 impl Keeping<'_> {
     /// Writes records of different years at once.
-    async fn write(&mut self, Batch { mut new, .. }: Batch, years: &mut Years) {
+    async fn write(&mut self, Batch { mut new, .. }: Batch, carried: &mut Carried) {
         if new.is_empty() {
             return;
         }
@@ -351,7 +389,7 @@ impl Keeping<'_> {
         match appended {
             Ok(sequences) => {
                 for (new, sequence) in new.into_iter().zip(sequences) {
-                    years.insert(new.year, sequence);
+                    carried.wrote(new.judged.arrived.record, new.year, sequence);
                     let request = KnownRequest {
                         id: new.context.request_id,
                         sequence,
@@ -368,8 +406,8 @@ impl Keeping<'_> {
             Err(AppendError::Conflict { .. } | AppendError::TooLarge | AppendError::Invalid(_)) => {
                 for new in new {
                     let outcome = self.keep(new.judged).await;
-                    if let (_, Ok(Outcome::Kept { sequence, .. })) = &outcome {
-                        years.insert(new.year, *sequence);
+                    if let (record, Ok(Outcome::Kept { sequence, .. })) = &outcome {
+                        carried.wrote(*record, new.year, *sequence);
                     }
                     self.kept[new.place] = Some(outcome);
                 }
@@ -412,17 +450,21 @@ impl Keeping<'_> {
     }
 
     /// Looks up what is answered by its year: it writes nothing, but for a record by itself.
-    async fn look_up(&mut self) {
+    async fn look_up(&mut self, carried: &mut Carried) {
         let apart = std::mem::take(&mut self.apart);
         let this = &*self;
-        let looking = apart
-            .into_iter()
-            .map(|(place, one)| async move { (place, this.keep(one).await) });
+        let looking = apart.into_iter().map(|(place, one)| async move {
+            let year = (one.arrived.elder, one.arrived.visit.day().year());
+            (place, year, this.keep(one).await)
+        });
         let found: Vec<_> = stream::iter(looking)
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        for (place, outcome) in found {
+        for (place, year, outcome) in found {
+            if let (record, Ok(Outcome::Kept { sequence, .. })) = &outcome {
+                carried.wrote(*record, year, *sequence);
+            }
             self.kept[place] = Some(outcome);
         }
     }

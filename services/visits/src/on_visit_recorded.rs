@@ -311,8 +311,10 @@ impl Active<'_> {
         .bind(since)
         .fetch_all(&mut self.conn)
         .await?;
-        let elders = rows
+        let sealed = rows
             .iter()
+            .filter(|row| matches!(row.try_get::<Option<&[u8]>, _>(4), Ok(Some(_))));
+        let elders = sealed
             .map(|row| row.try_get(1))
             .collect::<Result<Vec<Uuid>, _>>()?;
         let keys = self.examiner.vault.keys(&elders).await?;

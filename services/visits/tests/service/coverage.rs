@@ -31,12 +31,7 @@ async fn figures_follow_records_decisions_and_facts() {
     let doubtful = visit(&visitor, three, "2024-10-10 09:10");
     assert_eq!(running.told(&doubtful).await, "DOUBTFUL OVERLAP");
     assert_eq!(running.coverage("2024-10").await, "2/3");
-    let confirmed = pb::ConfirmRecordRequest {
-        request_id: uuid::Uuid::now_v7().to_string(),
-        record_id: doubtful.record_id.clone(),
-        ..Default::default()
-    };
-    running.client().confirm_record(confirmed).await.unwrap();
+    running.decide(&doubtful, true).await.unwrap();
     assert_eq!(running.coverage("2024-10").await, "3/3");
 
     // Whoever dies or moves away takes the visits along, also when it is told late.

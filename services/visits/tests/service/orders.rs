@@ -9,52 +9,93 @@ use proto::eldercare::visits::v1 as pb;
 
 use crate::support::{Ground, at, in_words, timestamp, visit};
 
-/// A visit by its numbers: whom, by whom, on which day from Monday on, and whether the elder was met.
-type Numbers = (usize, usize, u64, bool);
+/// A visit.
+#[derive(Clone, Debug)]
+struct Made {
+    /// Whom, and by whom.
+    elder: usize,
+    visitor: usize,
+    /// On which day from the first Monday on.
+    day: i64,
+    what: What,
+}
 
-const ELDERS: usize = 5;
+/// What there is to say of a visit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    Met,
+    NotMet,
+    /// It was too short, and a supervisor lets it count, or not, or has not decided.
+    Short(Option<bool>),
+}
+
+/// The first of them are owed a visit each week, the others each month.
+const ELDERS: usize = 6;
+const WEEKLY: usize = 3;
 const VISITORS: usize = 2;
 
 /// Visits of two weeks, in which nothing hangs on what was earlier: each has a time of the day for itself, and no place.
-fn any_visits() -> impl Strategy<Value = Vec<Numbers>> {
-    let one = (0..ELDERS, 0..VISITORS, 0..14_u64, prop::bool::weighted(0.8));
+fn any_visits() -> impl Strategy<Value = Vec<Made>> {
+    let what = prop_oneof![
+        5 => Just(What::Met),
+        1 => Just(What::NotMet),
+        2 => any::<Option<bool>>().prop_map(What::Short),
+    ];
+    let one = (0..ELDERS, 0..VISITORS, 0..14_i64, what);
+    let one = one.prop_map(|(elder, visitor, day, what)| Made {
+        elder,
+        visitor,
+        day,
+        what,
+    });
     prop::collection::vec(one, 1..16)
 }
 
-fn records(visits: &[Numbers], visitors: &[String], elders: &[ElderId]) -> Vec<pb::VisitRecord> {
+fn records(visits: &[Made], visitors: &[String], elders: &[ElderId]) -> Vec<pb::VisitRecord> {
     let monday = at("2024-10-07 08:00");
     visits
         .iter()
         .zip(0..)
-        .map(|((elder, visitor, day, met), place)| {
-            let start = monday
-                + TimeDelta::days(i64::try_from(*day).unwrap())
-                + TimeDelta::minutes(35 * place);
-            let mut record = visit(&visitors[*visitor], elders[*elder], "2024-10-07 08:00");
+        .map(|(made, place)| {
+            let start = monday + TimeDelta::days(made.day) + TimeDelta::minutes(35 * place);
+            let mut record = visit(
+                &visitors[made.visitor],
+                elders[made.elder],
+                "2024-10-07 08:00",
+            );
+            let minutes = match made.what {
+                What::Met => 30,
+                What::NotMet => {
+                    record.result = pb::VisitResult::NotAtHome.into();
+                    30
+                }
+                What::Short(_) => 4,
+            };
             record.start_time = Some(timestamp(start));
-            record.end_time = Some(timestamp(start + TimeDelta::minutes(30)));
+            record.end_time = Some(timestamp(start + TimeDelta::minutes(minutes)));
             record.check_in = None;
-            if !met {
-                record.result = pb::VisitResult::NotAtHome.into();
-            }
             record
         })
         .collect()
 }
 
-/// What comes of records that arrive in an order and in batches: coverage, and the duties of both weeks.
+/// What comes of records that arrive in an order and in batches: coverage, and the duties of both weeks and of the month.
 async fn what_comes_of(
-    visits: &[Numbers],
+    visits: &[Made],
     order: &[usize],
     size: usize,
 ) -> impl PartialEq + std::fmt::Debug {
     let ground = Ground::at("2024-10-07 07:00");
     let mut elders = Vec::new();
-    for _ in 0..ELDERS {
-        elders.push(ground.weekly().await);
+    for place in 0..ELDERS {
+        elders.push(if place < WEEKLY {
+            ground.weekly().await
+        } else {
+            ground.monthly().await
+        });
     }
     let running = ground.start().await;
-    running.start_visiting("2024-10-07").await;
+    running.start_visiting("2024-10-01").await;
     let visitors = [running.visitor().await, running.visitor().await];
     // The first week is closed by then: half of the duties can only be met late.
     running.advance("2024-10-20 23:00").await;
@@ -65,31 +106,40 @@ async fn what_comes_of(
         outcomes.extend(running.stream(batch).await);
     }
     for (place, outcome) in order.iter().zip(&outcomes) {
-        let expected = if visits[*place].3 {
-            "COUNTED"
-        } else {
-            "NOT_MET"
+        let expected = match visits[*place].what {
+            What::Met => "COUNTED",
+            What::NotMet => "NOT_MET",
+            What::Short(_) => "DOUBTFUL TOO_SHORT",
         };
         assert_eq!(in_words(outcome), expected);
     }
     let first = outcomes.iter().filter(|outcome| !outcome.repeated_record);
     assert_eq!(first.count(), visits.len());
+    for (made, record) in visits.iter().zip(&records) {
+        if let What::Short(Some(counts)) = made.what {
+            running.decide(record, counts).await.unwrap();
+        }
+    }
     let weeks = (
         running.duties("2024-W41").await,
         running.duties("2024-W42").await,
+        running.duties("2024-10").await,
     );
-    running.advance("2024-10-21 00:00").await;
-    (
+    running.advance("2024-11-01 00:00").await;
+    let in_the_end = (
         running.coverage("2024-10").await,
         weeks,
         running.duties("2024-W42").await,
-    )
+        running.duties("2024-10").await,
+    );
+    running.stop().await;
+    in_the_end
 }
 
 #[tokio::test]
 async fn order_repetition_and_batches_change_nothing() {
     let mut runner = TestRunner::deterministic();
-    for _ in 0..4 {
+    for _ in 0..6 {
         let visits = any_visits().new_tree(&mut runner).unwrap().current();
         let once: Vec<usize> = (0..visits.len()).collect();
         let twice: Vec<usize> = once.iter().chain(&once).copied().collect();
@@ -101,6 +151,53 @@ async fn order_repetition_and_batches_change_nothing() {
         );
         assert_eq!(plain, disturbed, "{visits:?} as {twice:?} by {size}");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_comes_again_much_later_in_its_stream_is_known() {
+    const VISITORS: usize = 20;
+    const EACH: usize = 30;
+    let ground = Ground::at("2024-10-08 20:00");
+    let mut elders = Vec::new();
+    for _ in 0..EACH {
+        elders.push(ground.weekly().await);
+    }
+    let running = ground.start().await;
+    let mut records = Vec::new();
+    for _ in 0..VISITORS {
+        let visitor = running.visitor().await;
+        for (elder, place) in elders.iter().zip(0..) {
+            let mut record = visit(&visitor, *elder, "2024-10-08 08:00");
+            let start = at("2024-10-08 08:00") + TimeDelta::minutes(20 * place);
+            record.start_time = Some(timestamp(start));
+            record.end_time = Some(timestamp(start + TimeDelta::minutes(10)));
+            let number = u32::try_from(records.len()).unwrap();
+            record.photo_hashes = vec![number.to_be_bytes().repeat(8).into()];
+            records.push(record);
+        }
+    }
+    // More than one batch lies between a record and its repetition.
+    let again = [0, 7, 40].map(|place: usize| records[place].clone());
+    let mut anothers = records[1].clone();
+    anothers.elder_id = elders[0].to_string();
+    records.extend(again);
+    records.push(anothers);
+    records.push(records[2].clone());
+    let outcomes = running.stream(&records).await;
+    let all = VISITORS * EACH;
+    for (place, outcome) in outcomes.iter().enumerate() {
+        let expected = if place == all + 3 {
+            "INVALID RECORD_ID_REUSED"
+        } else {
+            "COUNTED"
+        };
+        assert_eq!(in_words(outcome), expected, "record {place}");
+        assert_eq!(outcome.repeated_record, place >= all && place != all + 3);
+    }
+    running.settled().await;
+    let events = running.events().await;
+    let count = |name: &str| events.iter().filter(|event| *event == name).count();
+    assert_eq!((count("VisitRecorded"), count("RecordDoubted")), (all, 0));
 }
 
 #[tokio::test]

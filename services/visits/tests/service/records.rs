@@ -6,30 +6,7 @@ use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use uuid::Uuid;
 
-use crate::support::{COUNTY, Ground, Running, at, date, place, reason, timestamp, visit};
-
-async fn decide(running: &Running, record: &pb::VisitRecord, confirm: bool) -> Result<(), String> {
-    running.settled().await;
-    let (request_id, record_id) = (Uuid::now_v7().to_string(), record.record_id.clone());
-    let min_position = String::new();
-    let mut client = running.client();
-    let answered = if confirm {
-        let request = pb::ConfirmRecordRequest {
-            request_id,
-            record_id,
-            min_position,
-        };
-        client.confirm_record(request).await.map(|_| ())
-    } else {
-        let request = pb::RejectRecordRequest {
-            request_id,
-            record_id,
-            min_position,
-        };
-        client.reject_record(request).await.map(|_| ())
-    };
-    answered.map_err(|status| reason(&status))
-}
+use crate::support::{COUNTY, Ground, at, date, place, timestamp, visit};
 
 #[tokio::test]
 async fn a_record_counts_once_however_often_it_comes() {
@@ -138,11 +115,11 @@ async fn a_doubtful_record_counts_once_a_supervisor_confirms_it() {
         assert_eq!(running.told(record).await, "DOUBTFUL TOO_SHORT");
     }
     assert_eq!(running.coverage("2024-10").await, "0/2");
-    decide(&running, &confirmed, true).await.unwrap();
-    decide(&running, &rejected, false).await.unwrap();
+    running.decide(&confirmed, true).await.unwrap();
+    running.decide(&rejected, false).await.unwrap();
     assert_eq!(running.coverage("2024-10").await, "1/2");
     assert_eq!(
-        decide(&running, &confirmed, false).await,
+        running.decide(&confirmed, false).await,
         Err("ALREADY_DECIDED".to_owned())
     );
     assert_eq!(running.coverage("2024-10").await, "1/2");

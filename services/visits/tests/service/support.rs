@@ -389,6 +389,34 @@ impl Running {
         outcomes
     }
 
+    /// A supervisor lets a doubtful record count, or not.
+    pub(crate) async fn decide(
+        &self,
+        record: &pb::VisitRecord,
+        confirm: bool,
+    ) -> Result<(), String> {
+        self.settled().await;
+        let (request_id, record_id) = (Uuid::now_v7().to_string(), record.record_id.clone());
+        let min_position = String::new();
+        let mut client = self.client();
+        let answered = if confirm {
+            let request = pb::ConfirmRecordRequest {
+                request_id,
+                record_id,
+                min_position,
+            };
+            client.confirm_record(request).await.map(|_| ())
+        } else {
+            let request = pb::RejectRecordRequest {
+                request_id,
+                record_id,
+                min_position,
+            };
+            client.reject_record(request).await.map(|_| ())
+        };
+        answered.map_err(|status| reason(&status))
+    }
+
     /// `visited/in scope` of the county in a month; the figures of all months are counted once more from what they rest on.
     pub(crate) async fn coverage(&self, month: &str) -> String {
         self.settled().await;
