@@ -198,7 +198,18 @@ async fn a_week_of_visits_from_the_first_record_to_who_was_missed() {
     };
     let referrals = system.visits().list_referrals(found(false, "")).await;
     let referral = referrals.unwrap().into_inner().referrals.remove(0);
-    assert_eq!(referral.note, "厨房电线老化");
+    assert_eq!(
+        (referral.note.as_str(), referral.referred_to.as_str()),
+        ("厨房电线老化", "urban_management")
+    );
+    let of = |department: &str| ListReferralsRequest {
+        referred_to: department.to_owned(),
+        ..found(false, "")
+    };
+    for (department, referrals) in [("urban_management", 1), ("health", 0)] {
+        let listed = system.visits().list_referrals(of(department)).await;
+        assert_eq!(listed.unwrap().into_inner().referrals.len(), referrals);
+    }
     let answer = AnswerReferralRequest {
         request_id: new_id(),
         referral_id: referral.referral_id.clone(),

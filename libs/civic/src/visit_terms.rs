@@ -100,3 +100,20 @@ terms! {
         AwaitsPlanning = "AWAITS_PLANNING" "待重新安排",
     }
 }
+
+impl FindingKind {
+    /// The department whose business it is (责任部门), by its code in tokens and policies of permission.
+    ///
+    /// [zichuan] names the departments and leaves open which finding goes to whom; this is who deals with it by its office.
+    #[must_use]
+    pub const fn department(self) -> &'static str {
+        match self {
+            Self::PolicyEntitlement | Self::DailyCare | Self::HomeAdaptation => "civil_affairs",
+            Self::Medical | Self::MentalHealth => "health",
+            Self::Rehabilitation => "disability_federation",
+            Self::LegalSupport => "political_legal_committee",
+            Self::FraudRisk => "public_security",
+            Self::HousingHazard => "urban_management",
+        }
+    }
+}

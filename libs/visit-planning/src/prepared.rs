@@ -152,16 +152,20 @@ impl<'w> Prepared<'w> {
             .then_some(Reason::NoVisitorOnDays)
     }
 
-    /// Who should talk with the elder about consent: a paired visitor, else the usual one, else the nearest of the village.
+    /// Who should talk with the elder about consent: a paired visitor, else the usual one, else the nearest of the village,
+    /// else the nearest of all.
     fn knows_best(&self, duty: &Duty) -> Option<VisitorIndex> {
-        let nearest_of_village = || {
+        let nearest = || {
             (0..self.week.visitors.len())
-                .filter(|at| self.week.visitors[*at].village == duty.village)
-                .min_by_key(|at| (self.metres(duty, *at), *at))
+                .filter(|at| !self.week.visitors[*at].days.is_empty())
+                .min_by_key(|at| {
+                    let elsewhere = self.week.visitors[*at].village != duty.village;
+                    (elsewhere, self.metres(duty, *at), *at)
+                })
                 .map(|at| VisitorIndex(at as u32))
         };
         let paired = duty.pairings.iter().min().copied();
-        paired.or(duty.usual).or_else(nearest_of_village)
+        paired.or(duty.usual).or_else(nearest)
     }
 
     pub(crate) fn duty(&self, at: usize) -> &'w Duty {

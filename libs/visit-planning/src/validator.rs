@@ -220,12 +220,19 @@ impl Check<'_> {
         let only_home = duty.modes == VisitMode::Home.into() && !duty.home_consent;
         let true_in_itself = match reason {
             Reason::ConsentMissing { talk_by } => {
-                only_home
-                    && talk_by.is_none_or(|visitor| {
-                        duty.pairings.contains(&visitor)
-                            || duty.usual == Some(visitor)
+                let there = || self.week.visitors.iter().filter(|one| !one.days.is_empty());
+                let of_village = || there().any(|one| one.village == duty.village);
+                let knows =
+                    |visitor| duty.pairings.contains(&visitor) || duty.usual == Some(visitor);
+                let talks = match talk_by {
+                    Some(visitor) => {
+                        knows(visitor)
                             || self.week.visitors[visitor.at()].village == duty.village
-                    })
+                            || !of_village()
+                    }
+                    None => duty.pairings.is_empty() && there().next().is_none(),
+                };
+                only_home && talks
             }
             Reason::NoVisitorForMode => fitting.is_empty() && !only_home,
             Reason::NoVisitorOnDays => !fitting.is_empty() && no_day,

@@ -146,6 +146,25 @@ fn without_consent_an_elder_in_good_health_is_called_and_another_is_talked_with(
 }
 
 #[test]
+fn where_the_village_has_no_visitor_the_nearest_of_another_talks() {
+    let blocked = Duty {
+        modes: VisitMode::Home.into(),
+        home_consent: false,
+        ..duty(1.0)
+    };
+    let away = Visitor {
+        days: Workdays::new(),
+        ..visitor(HERE, 1.0, 5)
+    };
+    let visitors = vec![visitor(THERE, 9.0, 5), visitor(THERE, 3.0, 5), away];
+    let talk_by = Some(VisitorIndex(1));
+    assert_eq!(
+        reasons_of(&week(visitors, vec![blocked])),
+        [(0, Reason::ConsentMissing { talk_by })]
+    );
+}
+
+#[test]
 fn what_nobody_can_meet_is_listed_with_the_reason() {
     let caller = Visitor {
         modes: VisitMode::Phone.into(),

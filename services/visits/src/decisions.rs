@@ -11,7 +11,7 @@ use tonic::Status;
 use uuid::Uuid;
 use vault::{DataKey, Sealed};
 
-use crate::book_table::{self, set, word};
+use crate::book_table::{self, place, set, word};
 use crate::codec::{VisitTerm as _, purpose, write_doubts, write_time};
 use crate::elder_year::{Command, ElderYear};
 use crate::record_rows::{CONFIRMED, REJECTED};
@@ -187,18 +187,20 @@ impl Visits {
         Ok((records, next))
     }
 
-    /// A page of referrals in the order in which they were opened, and the cursor of the next one.
+    /// A page of referrals of findings of these kinds, in the order in which they were opened, and the cursor of the next one.
     pub(crate) async fn list_referrals(
         &self,
         caller: &Caller,
         filter: &Filter,
+        kinds: &[FindingKind],
         after: Option<(i64, Uuid)>,
         size: u32,
     ) -> Result<(Vec<pb::Referral>, Option<(i64, Uuid)>), Status> {
         caller.may_here(&filter.division)?;
+        let kinds: Vec<i32> = kinds.iter().copied().map(place).collect();
         let statement = format!(
             "SELECT referral_id, elder_id, record_id, kind, note, village, opened_at, department, answer, outcome, sequence \
-             FROM {}.referral WHERE village >= $1 AND village < $2 AND ($3 OR outcome = $4) \
+             FROM {}.referral WHERE village >= $1 AND village < $2 AND ($3 OR outcome = $4) AND kind = ANY ($8) \
              AND ($5::bigint IS NULL OR (sequence, referral_id) > ($5, $6)) ORDER BY sequence, referral_id LIMIT $7",
             book_table::NAME
         );
@@ -210,6 +212,7 @@ impl Visits {
             .bind(after.map(|(sequence, _)| sequence))
             .bind(after.map(|(_, referral)| referral))
             .bind(i64::from(size) + 1)
+            .bind(kinds)
             .fetch_all(&self.pool)
             .await
             .map_err(broken)?;
@@ -268,6 +271,7 @@ fn referral(row: &PgRow, elder: Uuid, key: Option<&DataKey>) -> Result<pb::Refer
         Ok::<_, sqlx::Error>(text.unwrap_or_default().text)
     };
     let department: Option<String> = row.try_get(7)?;
+    let kind = word::<FindingKind>(row.try_get(3)?)?;
     let outcome: i32 = row.try_get(9)?;
     let ended = (outcome != OPEN)
         .then(|| word::<ReferralOutcome>(outcome))
@@ -281,7 +285,7 @@ fn referral(row: &PgRow, elder: Uuid, key: Option<&DataKey>) -> Result<pb::Refer
         referral_id: row.try_get::<Uuid, _>(0)?.to_string(),
         elder_id: elder.to_string(),
         record_id: row.try_get::<Uuid, _>(2)?.to_string(),
-        kind: word::<FindingKind>(row.try_get(3)?)?.number(),
+        kind: kind.number(),
         note: opened(4, purpose::FINDING)?,
         division_code: row.try_get(5)?,
         open_time: Some(write_time(row.try_get(6)?)),
@@ -289,5 +293,6 @@ fn referral(row: &PgRow, elder: Uuid, key: Option<&DataKey>) -> Result<pb::Refer
         department: department.unwrap_or_default(),
         answer: opened(8, purpose::ANSWER)?,
         outcome: ended.map_or(0, |outcome| outcome.number()),
+        referred_to: kind.department().to_owned(),
     })
 }

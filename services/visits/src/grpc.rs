@@ -504,9 +504,10 @@ impl VisitService for VisitsFace {
             let (sequence, referral) = cursor.split_at_checked(8)?;
             Some((number_of(sequence)?, id_of(referral)?))
         });
+        let (filter, kinds) = &asked.filter;
         let (referrals, next) = self
             .visits
-            .list_referrals(&caller, &asked.filter, after, asked.page.size)
+            .list_referrals(&caller, filter, kinds, after, asked.page.size)
             .await?;
         Ok(Response::new(pb::ListReferralsResponse {
             referrals,

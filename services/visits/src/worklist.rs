@@ -3,7 +3,7 @@
 //! Of an elder's file it tells what a visitor needs at the door and nothing more: no ID number, no assistance, nothing
 //! about health.
 
-use civic::{ElderId, IsoWeek, LocalDay, VillageCode, VisitMode};
+use civic::{ConsentState, ElderId, IsoWeek, LocalDay, VillageCode, VisitMode};
 use elders::terms::{WireTerm as _, wire_set};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::visits::v1 as pb;
@@ -126,6 +126,15 @@ fn item(
 ) -> Option<pb::WorklistItem> {
     let person = stop.elder.as_uuid();
     let facts = file?.facts.as_ref()?.on(day);
+    // Much may have happened since the week was planned: nobody is sent where nobody is owed a visit any more, nor into a
+    // home that has not consented.
+    if !facts.in_scope() {
+        return None;
+    }
+    let consented = facts.consent.state == ConsentState::Granted;
+    let mode = stop
+        .mode
+        .filter(|mode| *mode != VisitMode::Home || consented);
     let card = card?;
     let identity = key
         .open(elders::purpose::IDENTITY, person, &card.identity)
@@ -143,8 +152,8 @@ fn item(
     Some(pb::WorklistItem {
         elder_id: stop.elder.to_string(),
         place,
-        mode: stop.mode.map_or(0, |mode| mode.wire()),
-        talk: stop.mode.is_none(),
+        mode: mode.map_or(0, |mode| mode.wire()),
+        talk: mode.is_none(),
         name: identity.name,
         address: home.address,
         position: home.position,

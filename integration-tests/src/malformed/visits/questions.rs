@@ -114,7 +114,10 @@ pub(super) fn questions(known: &Known) -> Vec<Maker> {
                 division_code: county(),
                 ..Default::default()
             },
-            listed!(ListReferralsRequest: "no division" => |m, _| m.division_code.clear()),
+            listed!(ListReferralsRequest:
+                "no division" => |m, _| m.division_code.clear(),
+                "referred_to" => |m, _| m.referred_to = "housing".to_owned(),
+            ),
         ),
     ]
 }

@@ -58,6 +58,7 @@ impl Aggregate for ElderYear {
                     kind: finding.kind.number(),
                     note: finding.note.as_ref().map(envelope),
                 }),
+                department: finding.kind.department().to_owned(),
             }),
             elder_year::Event::ReferralAnswered {
                 referral,

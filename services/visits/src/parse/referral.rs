@@ -1,6 +1,6 @@
 //! Requests about referrals.
 
-use civic::ReferralOutcome;
+use civic::{FindingKind, ReferralOutcome};
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
@@ -16,7 +16,7 @@ impl Parse {
     pub(crate) fn list_referrals(
         &self,
         mut request: pb::ListReferralsRequest,
-    ) -> Parsed<Paged<decisions::Filter>> {
+    ) -> Parsed<Paged<(decisions::Filter, Vec<FindingKind>)>> {
         let mut checks = Checks::new();
         let filter = checks
             .division("division_code", &request.division_code)
@@ -24,6 +24,20 @@ impl Parse {
                 division,
                 done_too: request.include_closed,
             });
+        let to = request.referred_to.as_str();
+        let all = FindingKind::ALL.iter().copied();
+        let kinds: Vec<FindingKind> = all
+            .filter(|kind| to.is_empty() || kind.department() == to)
+            .collect();
+        if kinds.is_empty() {
+            checks.refuse(
+                "referred_to",
+                "UNKNOWN_DEPARTMENT",
+                "is the code of no department to which findings go",
+                "不是承接转介的部门代码",
+            );
+        }
+        let filter = filter.map(|filter| (filter, kinds));
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListReferrals", &request.encode_to_vec());

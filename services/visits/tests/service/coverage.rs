@@ -1,8 +1,10 @@
 //! The figures of coverage follow whatever changes them: records, decisions, facts, policies, and the day.
 
 use elders::event::{Event, Residence};
+use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 
+use crate::planned::Person;
 use crate::support::{COUNTY, Ground, VILLAGE, date, day, visit};
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn figures_are_told_by_village_with_the_elders_behind_them() {
     let request = pb::GetCoverageRequest {
         division_code: COUNTY.to_owned(),
         month: "2024-10".to_owned(),
-        by: proto::eldercare::r#type::v1::DivisionLevel::Village.into(),
+        by: types::DivisionLevel::Village.into(),
         elders: pb::CoverageElders::ToVisit.into(),
         page_size: 2,
         ..Default::default()
@@ -139,4 +141,68 @@ async fn figures_are_told_by_village_with_the_elders_behind_them() {
     expected.sort_unstable();
     told.sort_unstable();
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_citys_figures_are_told_by_county_and_sum_up() {
+    // Given elders in two counties of a city and in another city, of whom one in the first county is visited.
+    let ground = Ground::at("2024-10-08 20:00");
+    let visited = ground.weekly().await;
+    ground.monthly().await;
+    for village in ["350525100001", "350583100001", "350602100001"] {
+        let person = Person {
+            village,
+            ..Person::default()
+        };
+        person.on(&ground).await;
+    }
+    let running = ground.start().await;
+    let visitor = running.visitor().await;
+    let record = visit(&visitor, visited, "2024-10-08 09:00");
+    assert_eq!(running.told(&record).await, "COUNTED");
+    running.settled().await;
+
+    // When the city is asked for, by county or by what is next below it.
+    for by in [
+        types::DivisionLevel::County,
+        types::DivisionLevel::Unspecified,
+    ] {
+        let request = pb::GetCoverageRequest {
+            division_code: "3505".to_owned(),
+            month: "2024-10".to_owned(),
+            by: by.into(),
+            ..Default::default()
+        };
+        let answer = running.client().get_coverage(request).await;
+        let answer = answer.unwrap().into_inner();
+
+        // Then its counties are told in their order, without the other city, and their sum is the city's.
+        let figures = |of: &pb::Coverage| {
+            (
+                of.division_code.clone(),
+                of.in_scope,
+                of.visited,
+                of.coverage.to_string(),
+            )
+        };
+        let row = |code: &str, in_scope, visited, share: &str| {
+            (code.to_owned(), in_scope, visited, share.to_owned())
+        };
+        assert_eq!(
+            figures(&answer.total.unwrap()),
+            row("3505", 4, 1, "0.25"),
+            "{by:?}"
+        );
+        let rows: Vec<_> = answer.divisions.iter().map(figures).collect();
+        assert_eq!(
+            rows,
+            [
+                row(COUNTY, 2, 1, "0.5"),
+                row("350525", 1, 0, "0"),
+                row("350583", 1, 0, "0"),
+            ],
+            "{by:?}"
+        );
+    }
+    running.stop().await;
 }

@@ -1,9 +1,15 @@
 //! Weeks and months close by the clock alone, once, by what was recorded when they closed.
 
+use civic::ElderId;
 use elders::event::{Event, Residence, Spoken};
 use eventlog::Fault;
+use proto::eldercare::visits::v1 as pb;
+use uuid::Uuid;
 
-use crate::support::{Ground, at, day, visit};
+use crate::support::{COUNTY, Ground, Running, VILLAGE, at, date, day, visit};
+
+const NEXT_COUNTY: &str = "350525";
+const VILLAGE_OF_NEXT: &str = "350525100001";
 
 #[tokio::test]
 async fn a_week_closes_at_its_end_and_a_late_record_meets_it_late() {
@@ -170,21 +176,107 @@ async fn week_53_closes_in_the_next_year_and_the_month_before_it() {
     assert_eq!(running.coverage("2027-01").await, "2/3");
 }
 
+/// Records that an elder moves to the village in the next county on a day.
+async fn moves_away(running: &Running, elder: ElderId, on: &str) {
+    let residence = Residence {
+        village: VILLAGE_OF_NEXT.parse().unwrap(),
+        home: None,
+    };
+    let moved = Event::Relocated(residence, day(on));
+    running.ground.record(elder, &[moved]).await;
+}
+
+/// What a county says of a week: owed, met, unmet, missed, and whose duties, with the village and whether missed.
+async fn of_the_week(
+    running: &Running,
+    county: &str,
+    filter: pb::DutyFilter,
+) -> ((i64, i64, i64, i64), Vec<(String, String, bool)>) {
+    running.settled().await;
+    let request = pb::ListDutiesRequest {
+        division_code: county.to_owned(),
+        period: "2024-W41".to_owned(),
+        filter: filter.into(),
+        ..Default::default()
+    };
+    let told = running.client().list_duties(request).await;
+    let told = told.unwrap().into_inner();
+    let duties = told.duties.into_iter();
+    (
+        (told.owed, told.met, told.unmet, told.missed),
+        duties
+            .map(|duty| (duty.elder_id, duty.division_code, duty.missed))
+            .collect(),
+    )
+}
+
 #[tokio::test]
 async fn who_moves_is_owed_where_she_lives_on_the_last_day() {
+    // Given two counties that visit, and an elder of the first.
     let ground = Ground::at("2024-10-07 09:00");
     let elder = ground.weekly().await;
     let running = ground.start().await;
     running.start_visiting("2024-10-07").await;
-    let moved = Residence {
-        village: "350525100001".parse().unwrap(),
-        home: None,
+    let request = pb::StartVisitingRequest {
+        request_id: Uuid::now_v7().to_string(),
+        division_code: NEXT_COUNTY.to_owned(),
+        on: Some(date("2024-10-07")),
     };
-    let moved = Event::Relocated(moved, day("2024-10-12"));
-    running.ground.record(elder, &[moved]).await;
+    running.client().start_visiting(request).await.unwrap();
+    let all = pb::DutyFilter::Unspecified;
+    let duty = |village: &str, missed| vec![(elder.to_string(), village.to_owned(), missed)];
+    assert_eq!(
+        of_the_week(&running, COUNTY, all).await,
+        ((1, 0, 1, 0), duty(VILLAGE, false))
+    );
+    assert_eq!(
+        of_the_week(&running, NEXT_COUNTY, all).await,
+        ((0, 0, 0, 0), vec![])
+    );
+
+    // When she moves on the Saturday, then from that day on the second county owes the visit, and the first nothing.
+    moves_away(&running, elder, "2024-10-12").await;
+    running.advance("2024-10-12 09:00").await;
+    assert_eq!(
+        of_the_week(&running, NEXT_COUNTY, all).await,
+        ((1, 0, 1, 0), duty(VILLAGE_OF_NEXT, false))
+    );
+    assert_eq!(
+        of_the_week(&running, COUNTY, all).await,
+        ((0, 0, 0, 0), vec![])
+    );
+
+    // And when the week closes, the second county missed her, once.
     running.advance("2024-10-14 00:00").await;
-    // In the other county nobody visits yet.
+    for filter in [all, pb::DutyFilter::Missed] {
+        assert_eq!(
+            of_the_week(&running, NEXT_COUNTY, filter).await,
+            ((1, 0, 1, 1), duty(VILLAGE_OF_NEXT, true)),
+            "{filter:?}"
+        );
+        assert_eq!(
+            of_the_week(&running, COUNTY, filter).await,
+            ((0, 0, 0, 0), vec![]),
+            "{filter:?}"
+        );
+    }
     assert_eq!(running.duties("2024-W41").await, (0, 0, 0, 0, true));
+    let events = running.events().await;
+    let missed = events.iter().filter(|event| *event == "VisitMissed");
+    assert_eq!(missed.count(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn who_moves_to_where_nobody_visits_yet_is_owed_nothing() {
+    let ground = Ground::at("2024-10-07 09:00");
+    let elder = ground.weekly().await;
+    let running = ground.start().await;
+    running.start_visiting("2024-10-07").await;
+    moves_away(&running, elder, "2024-10-12").await;
+    running.advance("2024-10-14 00:00").await;
+    assert_eq!(running.duties("2024-W41").await, (0, 0, 0, 0, true));
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -199,10 +291,10 @@ async fn a_duty_without_consent_is_told_apart() {
     });
     running.ground.record(elder, &[refused]).await;
     running.advance("2024-10-14 00:00").await;
-    let request = proto::eldercare::visits::v1::ListDutiesRequest {
+    let request = pb::ListDutiesRequest {
         division_code: "350524".to_owned(),
         period: "2024-W41".to_owned(),
-        filter: proto::eldercare::visits::v1::DutyFilter::Missed.into(),
+        filter: pb::DutyFilter::Missed.into(),
         ..Default::default()
     };
     let duties = running
