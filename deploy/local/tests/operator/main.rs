@@ -1,7 +1,10 @@
 //! The operator's commands, as they are called: beside a running system and without one, with right input and with wrong.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod demo;
 mod desk;
+mod plans;
+mod town;
 mod visits;
 
 use std::{fs, path::Path};

@@ -1,54 +1,13 @@
 //! What the commands tell of a town's visits: coverage, who was missed, and the forms, as tables and as JSON.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs};
 
 use serde_json::Value;
 
-use crate::desk::{Desk, county, text};
-
-const TOWN: &str = "350524100";
-
-/// One town of the sample county with its visitors and visits, as a data set of its own.
-fn one_town(into: &Path) -> PathBuf {
-    let (from, to) = (county(), into.join("one-town"));
-    fs::create_dir_all(to.join("survey")).unwrap();
-    for file in ["set.json", "divisions.csv"] {
-        fs::copy(from.join(file), to.join(file)).unwrap();
-    }
-    for survey in fs::read_dir(from.join("survey")).unwrap() {
-        let survey = survey.unwrap();
-        let name = survey.file_name().into_string().unwrap();
-        if name.starts_with(TOWN) {
-            fs::copy(survey.path(), to.join("survey").join(name)).unwrap();
-        }
-    }
-    let expected = fs::read(from.join("expected/registry.json")).unwrap();
-    let expected: Value = serde_json::from_slice(&expected).unwrap();
-    let elders: Vec<&str> = expected["survey_elders"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .filter(|(_, elder)| text(&elder["division_code"]).starts_with(TOWN))
-        .map(|(id_number, _)| id_number.as_str())
-        .collect();
-    // Of the files with a line for each visit, pairing or decision those of the town alone.
-    let kept = |file: &str, of_the_town: &dyn Fn(&str) -> bool| {
-        let lines = fs::read_to_string(from.join(file)).unwrap();
-        let lines: Vec<&str> = lines.lines().filter(|line| of_the_town(line)).collect();
-        fs::write(to.join(file), lines.join("\n") + "\n").unwrap();
-    };
-    let of_her = |line: &str| elders.iter().any(|elder| line.contains(elder));
-    // Under the headings those who live in the town: what others recorded is refused.
-    let heading_or_of_the_town =
-        |line: &str| line.starts_with("visitor_id") || line.contains(&format!(",{TOWN}"));
-    kept("visitors.csv", &heading_or_of_the_town);
-    kept("visits-2024-10.ndjson", &of_her);
-    to
-}
+use crate::{
+    desk::{Desk, text},
+    town::{TOWN, one_town},
+};
 
 #[test]
 fn coverage_misses_and_forms_of_a_town_are_told_to_people_and_to_machines() {
