@@ -65,20 +65,30 @@ struct Sending {
     weeks: usize,
     /// How many streams there are at once.
     at_once: usize,
+    /// When the log's server writes through to the disk.
+    syncing: Syncing,
 }
 
 /// Of one visitor the records are kept one after the other, since the later are doubted by the earlier; those of many
 /// visitors are kept side by side.
-const SENDINGS: [Sending; 2] = [
+const SENDINGS: [Sending; 3] = [
     Sending {
         a_stream_is: "a visitor's week",
         weeks: 1,
         at_once: CALLERS,
+        syncing: Syncing::EveryTwoMinutes,
     },
     Sending {
         a_stream_is: "the week of twelve visitors",
         weeks: 12,
         at_once: 16,
+        syncing: Syncing::EveryTwoMinutes,
+    },
+    Sending {
+        a_stream_is: "a visitor's week",
+        weeks: 1,
+        at_once: CALLERS,
+        syncing: Syncing::Always,
     },
 ];
 
@@ -91,8 +101,12 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
 }
 
 async fn measure(ground: &Ground, sending: &Sending) -> anyhow::Result<Measured> {
-    let name = format!("record_{}", sending.weeks);
-    let mut stage = Stage::set(ground, &name, Syncing::EveryTwoMinutes).await?;
+    let (interval, publishes) = match sending.syncing {
+        Syncing::EveryTwoMinutes => ("2m", 200_000),
+        Syncing::Always => ("always", 30_000),
+    };
+    let name = format!("record_{}_{interval}", sending.weeks);
+    let mut stage = Stage::set(ground, &name, sending.syncing).await?;
     let elders = ground.scaled(ELDERS);
     Seeded::registered(&stage, elders as u64, ground.progress).await?;
     let visitors = visitors(elders);
@@ -109,9 +123,10 @@ async fn measure(ground: &Ground, sending: &Sending) -> anyhow::Result<Measured>
     let doubtful = streams.iter().flatten().filter(|one| one.doubtful).count();
     let warm = sending.at_once.min(streams.len() / 10);
     let measured: usize = streams[warm..].iter().map(Vec::len).sum();
-    let step = ground
-        .progress
-        .begin(format!("RecordVisits, {}", sending.a_stream_is), 0);
+    let step = ground.progress.begin(
+        format!("RecordVisits, {}, sync {interval}", sending.a_stream_is),
+        0,
+    );
     let before = times(&stage, &served, &registry);
     let (latencies, last) = record(&served, sending.at_once, warm, &streams).await?;
     #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
@@ -121,7 +136,7 @@ async fn measure(ground: &Ground, sending: &Sending) -> anyhow::Result<Measured>
     let peak = served.peak_rss();
 
     let sample = raw::sample(&stage, "VISITS", last).await?;
-    let publishes = ground.scaled(200_000);
+    let publishes = ground.scaled(publishes);
     let step = ground
         .progress
         .begin("bare publishes of the same bytes", publishes as u64);
@@ -141,7 +156,7 @@ async fn measure(ground: &Ground, sending: &Sending) -> anyhow::Result<Measured>
         .with("doubtful", doubtful)
         .with("visitors", visitors.len())
         .with("elders", elders)
-        .with("sync_interval", "2m")
+        .with("sync_interval", interval)
         .with_rounded("limit_p50_ms", limit.permille(500));
     for ((who, before), (_, after)) in before.into_iter().zip(spent) {
         let spent = after.zip(before).map(|(after, before)| after - before);
