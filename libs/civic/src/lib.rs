@@ -11,6 +11,7 @@ mod handwriting;
 mod serde_text;
 
 mod age;
+mod alert_terms;
 mod division;
 mod elder_id;
 mod elder_terms;
@@ -26,6 +27,7 @@ mod timeline;
 mod visit_terms;
 
 pub use age::Age;
+pub use alert_terms::{AlertKind, AlertOutcome, AwayReason, DeviceKind, Severity, SignalKind};
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};
 pub use elder_id::{ElderId, ElderIdError};
 pub use elder_terms::{
