@@ -149,7 +149,7 @@ impl Visits {
     }
 
     /// The policies as they are published by now.
-    async fn refresh_rules(&self) -> Result<(), Status> {
+    pub(crate) async fn refresh_rules(&self) -> Result<(), Status> {
         let statement = format!(
             "SELECT coalesce(max(sequence), 0) FROM {}.policy",
             policies_table::NAME

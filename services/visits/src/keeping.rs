@@ -20,7 +20,7 @@ use proto::eldercare::visits::v1 as pb;
 use service::{Caller, errors};
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::oneshot;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 use vault::DataKey;
 
@@ -57,8 +57,15 @@ struct Carried {
 }
 
 impl Carried {
+    /// A record was written to a year of which every record was known.
     fn wrote(&mut self, record: Uuid, year: Year, sequence: u64) {
         self.years.insert(year, sequence);
+        self.records.insert(record, (year, sequence));
+    }
+
+    /// A record stands in a year that holds more than rows and this stream tell: whoever rests on it has to look anew.
+    fn found(&mut self, record: Uuid, year: Year, sequence: u64) {
+        self.years.remove(&year);
         self.records.insert(record, (year, sequence));
     }
 
@@ -146,6 +153,18 @@ struct New {
     record: NewRecord,
 }
 
+/// Whether an error is about the record itself, so that the records after it go on.
+pub(crate) fn is_of_the_record(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::AlreadyExists
+    )
+}
+
 /// New records of different years.
 #[derive(Default)]
 struct Batch {
@@ -218,7 +237,8 @@ impl Visits {
             if batch.is_full_for(year) {
                 keeping.write(std::mem::take(&mut batch), carried).await;
             }
-            let expected = written.years.get(&year).copied().unwrap_or_default();
+            let known = written.years.get(&year).max(carried.years.get(&year));
+            let expected = known.copied().unwrap_or_default();
             match new_record(caller, keys, &one, accepted, expected, now) {
                 Ok((context, events, new)) => {
                     written.records.insert(record, year);
@@ -236,11 +256,13 @@ impl Visits {
         }
         keeping.write(batch, carried).await;
         keeping.look_up(carried).await;
-        if let Some(turn) = turn.filter(|_| keeping.reachable) {
+        let all: Option<Vec<Kept>> = keeping.kept.into_iter().collect();
+        let all = all.ok_or_else(|| errors::internal(&"a record without an outcome"))?;
+        let answered = |(_, outcome): &Kept| outcome.as_ref().err().is_none_or(is_of_the_record);
+        if let Some(turn) = turn.filter(|_| all.iter().all(answered)) {
             turn.pass(self.book.known());
         }
-        let all: Option<Vec<Kept>> = keeping.kept.into_iter().collect();
-        all.ok_or_else(|| errors::internal(&"a record without an outcome"))
+        Ok(all)
     }
 
     /// What there is of the years and of the records that arrive, by the read model and by what the stream has written.
@@ -378,6 +400,7 @@ impl Keeping<'_> {
         }
         let records = |new: &[New]| new.iter().map(|one| one.record.clone()).collect();
         let mut appended = self.visits.own.append_all(records(&new)).await;
+        let mut as_known = true;
         if let Err(AppendError::Conflict { .. }) = appended {
             // Somebody else wrote to one of the years, or the read model has not come to it.
             new = self.read_anew(new).await;
@@ -385,11 +408,17 @@ impl Keeping<'_> {
                 return;
             }
             appended = self.visits.own.append_all(records(&new)).await;
+            as_known = false;
         }
         match appended {
             Ok(sequences) => {
                 for (new, sequence) in new.into_iter().zip(sequences) {
-                    carried.wrote(new.judged.arrived.record, new.year, sequence);
+                    let record = new.judged.arrived.record;
+                    if as_known {
+                        carried.wrote(record, new.year, sequence);
+                    } else {
+                        carried.found(record, new.year, sequence);
+                    }
                     let request = KnownRequest {
                         id: new.context.request_id,
                         sequence,
@@ -407,7 +436,7 @@ impl Keeping<'_> {
                 for new in new {
                     let outcome = self.keep(new.judged).await;
                     if let (record, Ok(Outcome::Kept { sequence, .. })) = &outcome {
-                        carried.wrote(*record, new.year, *sequence);
+                        carried.found(*record, new.year, *sequence);
                     }
                     self.kept[new.place] = Some(outcome);
                 }
@@ -463,7 +492,7 @@ impl Keeping<'_> {
             .await;
         for (place, year, outcome) in found {
             if let (record, Ok(Outcome::Kept { sequence, .. })) = &outcome {
-                carried.wrote(*record, year, *sequence);
+                carried.found(*record, year, *sequence);
             }
             self.kept[place] = Some(outcome);
         }

@@ -51,6 +51,8 @@ pub struct OnVisitMissed {
     stream: String,
     /// What alerts have taken of the batch in hand: when that is handed out again, it need not be told again.
     taken: HashSet<Uuid>,
+    /// One that they have taken, of this batch or of an earlier one.
+    known: Option<RaiseAlertRequest>,
 }
 
 /// A notice, and what gave rise to it.
@@ -80,6 +82,7 @@ impl OnVisitMissed {
             alerts,
             stream,
             taken: HashSet::new(),
+            known: None,
         }
     }
 
@@ -127,9 +130,8 @@ impl OnVisitMissed {
     /// where an operator sees it, and holds up nobody else's.
     async fn tell_all(&mut self, notices: Vec<Notice<'_>>) -> Result<Vec<Parked>, ApplyError> {
         let away = Err(ApplyError::Unavailable("alerts"));
-        let (mut taken, mut open): (Vec<_>, Vec<_>) = notices
-            .into_iter()
-            .partition(|notice| self.taken.contains(&notice.request));
+        let mut open = notices;
+        open.retain(|notice| !self.taken.contains(&notice.request));
         let mut parked = Vec::new();
         let mut pauses = PAUSES.iter();
         loop {
@@ -139,7 +141,7 @@ impl OnVisitMissed {
             let mut telling = Vec::with_capacity(open.len());
             for notice in open {
                 telling.push(async {
-                    let answer = tell(alerts, &notice).await;
+                    let answer = tell(alerts, notice.request()).await;
                     (notice, answer)
                 });
             }
@@ -148,7 +150,7 @@ impl OnVisitMissed {
                 match answer {
                     Answer::Taken => {
                         self.taken.insert(notice.request);
-                        taken.push(notice);
+                        self.known = Some(notice.request());
                     }
                     Answer::Refused => parked.push(notice.parked("refused by alerts")),
                     Answer::Failed => failed.push(notice),
@@ -166,7 +168,7 @@ impl OnVisitMissed {
                 open = failed;
                 continue;
             }
-            let Some(known) = taken.first().filter(|_| !are_away) else {
+            let Some(known) = self.known.clone().filter(|_| !are_away) else {
                 return away;
             };
             let Answer::Taken = tell(&self.alerts, known).await else {
@@ -179,8 +181,8 @@ impl OnVisitMissed {
     }
 }
 
-async fn tell(alerts: &Alerts, told: &Notice<'_>) -> Answer {
-    let mut request = tonic::Request::new(notice(&told.missed, told.request));
+async fn tell(alerts: &Alerts, notice: RaiseAlertRequest) -> Answer {
+    let mut request = tonic::Request::new(notice);
     request.set_timeout(PATIENCE);
     let Err(status) = alerts.clone().raise_alert(request).await else {
         return Answer::Taken;
@@ -205,6 +207,10 @@ async fn tell(alerts: &Alerts, told: &Notice<'_>) -> Answer {
 }
 
 impl Notice<'_> {
+    fn request(&self) -> RaiseAlertRequest {
+        notice(&self.missed, self.request)
+    }
+
     fn parked(&self, reason: &'static str) -> Parked {
         Parked::because(self.record, self.event, reason)
     }

@@ -1,10 +1,11 @@
 //! What callers ask of a plan that was made: to see it, and to change what it says of an elder.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use civic::{CalendarMonth, ConsentState, DivisionCode, ElderId, IsoWeek, LocalDay, VisitMode};
 use decider::Decider as _;
-use eventlog::{Loaded, Position};
+use eventlog::{Committed, Loaded, Position, Subject};
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, access, errors};
 use tier_policy::policy::Interval;
@@ -107,6 +108,9 @@ impl Visits {
         what: ToAdjust,
     ) -> Result<pb::AdjustPlanResponse, Status> {
         let elder = what.elder;
+        if let Some(id) = self.plan_adjusted_by(asked.request_id, &what).await? {
+            return self.adjusted_before(caller, asked, id, elder).await;
+        }
         let today = self.today();
         let known = facts_table::of(&self.pool, &[elder])
             .await
@@ -173,14 +177,55 @@ impl Visits {
             })
             .await
             .map_err(|error| service::not_executed(error, |status| status))?;
-        let entry = committed.state.state.entry(elder);
-        access::record(caller, "AdjustPlan", [elder]);
-        Ok(pb::AdjustPlanResponse {
-            position: Position::new(committed.position.stream, committed.position.sequence)
-                .to_string(),
-            etag: service::etag(committed.version),
-            entry: entry.map(|entry| write_entry(elder, entry)),
-        })
+        Ok(adjusted(caller, committed, elder))
+    }
+
+    /// The plan of the week that this request has changed already, whatever has become of elder and visitor since: one of a
+    /// county in which the registry has known the elder.
+    async fn plan_adjusted_by(
+        &self,
+        request: Uuid,
+        what: &ToAdjust,
+    ) -> Result<Option<PlanId>, Status> {
+        let subject = Subject::new("registry", "elder", &what.elder.to_string())
+            .map_err(|error| errors::internal(&error))?;
+        let records = self.registry.read(&subject, 0).await;
+        let records = records.map_err(|error| service::not_loaded(error.into()))?;
+        let divisions = records
+            .iter()
+            .filter_map(|record| record.metadata.division.as_deref()?.parse().ok());
+        let counties: BTreeSet<DivisionCode> = divisions.map(county_of).collect();
+        for county in counties {
+            let id = PlanId {
+                county,
+                week: what.week,
+            };
+            let plan = self.plan_as_it_stands(id).await?;
+            if plan.request(request).is_some() {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn adjusted_before(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        id: PlanId,
+        elder: ElderId,
+    ) -> Result<pb::AdjustPlanResponse, Status> {
+        caller.may_here(&id.county)?;
+        let (now, division) = (self.clock.now(), Some(id.county));
+        let context = caller.context(asked.request_id, asked.digest, now, division);
+        let committed = self
+            .plans
+            .execute_with(&id.token(), &context, |_| async {
+                Err(errors::internal(&"a request that was known is not known"))
+            })
+            .await
+            .map_err(|error| service::not_executed(error, |status| status))?;
+        Ok(adjusted(caller, committed, elder))
     }
 
     /// What a visitor of the county can do in a week; nothing is said of an elder yet.
@@ -204,6 +249,20 @@ impl Visits {
             visitor_days: active_days(id.week, state.active_from, state.active_until),
             capacity: state.profile.weekly_capacity,
         })
+    }
+}
+
+fn adjusted(
+    caller: &Caller,
+    committed: Committed<WeekPlan>,
+    elder: ElderId,
+) -> pb::AdjustPlanResponse {
+    access::record(caller, "AdjustPlan", [elder]);
+    let entry = committed.state.state.entry(elder);
+    pb::AdjustPlanResponse {
+        position: Position::new(committed.position.stream, committed.position.sequence).to_string(),
+        etag: service::etag(committed.version),
+        entry: entry.map(|entry| write_entry(elder, entry)),
     }
 }
 

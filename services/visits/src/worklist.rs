@@ -3,7 +3,7 @@
 //! Of an elder's file it tells what a visitor needs at the door and nothing more: no ID number, no assistance, nothing
 //! about health.
 
-use civic::{ConsentState, ElderId, IsoWeek, LocalDay, VillageCode, VisitMode};
+use civic::{ConsentState, ElderId, IsoWeek, LocalDay, Set, VillageCode, VisitMode};
 use elders::terms::{WireTerm as _, wire_set};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::visits::v1 as pb;
@@ -61,6 +61,9 @@ impl Visits {
         );
         let (files, cards) = (files.map_err(broken)?, cards.map_err(broken)?);
         let keys = keys.map_err(|error| keys::away(&error))?;
+        let can = registered.profile.modes;
+        self.refresh_rules().await?;
+        let mut rules = self.rules.lock().await;
         let mut response = pb::GetWorklistResponse::default();
         let mut told = Vec::with_capacity(stops.len());
         for (stop, place) in stops.iter().zip(1_usize..) {
@@ -77,8 +80,17 @@ impl Visits {
             let Some(key) = keys.get(&stop.elder.as_uuid()) else {
                 continue;
             };
-            let Some(item) = item(stop, number(place), day, file, cards.get(&stop.elder), key)
-            else {
+            let facts = file.and_then(|kept| kept.facts.as_ref());
+            let allowed = facts.map(|facts| {
+                let consented = facts.on(day).consent.state == ConsentState::Granted;
+                let modes = rules.1.modes(facts, day).intersection(can);
+                modes
+                    .iter()
+                    .filter(|mode| consented || *mode != VisitMode::Home)
+                    .collect()
+            });
+            let (modes, card) = (allowed.unwrap_or_default(), cards.get(&stop.elder));
+            let Some(item) = item(stop, number(place), day, file, modes, card, key) else {
                 continue;
             };
             told.push(stop.elder);
@@ -121,6 +133,7 @@ fn item(
     place: i32,
     day: LocalDay,
     file: Option<&Kept>,
+    modes: Set<VisitMode>,
     card: Option<&Card>,
     key: &DataKey,
 ) -> Option<pb::WorklistItem> {
@@ -131,10 +144,8 @@ fn item(
     if !facts.in_scope() {
         return None;
     }
-    let consented = facts.consent.state == ConsentState::Granted;
-    let mode = stop
-        .mode
-        .filter(|mode| *mode != VisitMode::Home || consented);
+    let mode = stop.mode.filter(|mode| modes.contains(*mode));
+    let mode = mode.or_else(|| stop.mode.and(modes.iter().next()));
     let card = card?;
     let identity = key
         .open(elders::purpose::IDENTITY, person, &card.identity)

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many batches wait for a reader that has not come to them yet; it falls back when there are more.
-const WAITING: usize = 64;
+const WAITING: usize = 16;
 
 /// How many records a reader is handed at once at most.
 const BATCH: usize = 2_000;
@@ -209,7 +209,8 @@ impl Reader {
             if last < after {
                 return Err(End::Broken(ReadError::Behind { after, last }));
             }
-            if last > after {
+            // What comes meanwhile is read up to where the shared begins, once that is known.
+            if last > after + BATCH as u64 {
                 self.read_alone(&mut alone, last).await?;
                 continue;
             }

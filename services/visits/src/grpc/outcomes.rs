@@ -6,14 +6,14 @@ use proto::eldercare::visits::v1 as pb;
 use service::{Caller, Deadline};
 use tokio::sync::mpsc::Sender;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tonic_types::StatusExt as _;
 use tracing::Instrument as _;
 
 use super::VisitsFace;
 use crate::codec::write_doubts;
 use crate::desk::{Arrived, Outcome};
-use crate::keeping::{Order, Place, Turn};
+use crate::keeping::{Order, Place, Turn, is_of_the_record};
 use crate::recording::Refusal;
 
 /// How many records of a stream are judged together.
@@ -197,18 +197,6 @@ fn keep_later(positions: &mut Vec<Position>, position: Option<Position>) {
         Some(kept) => kept.sequence = kept.sequence.max(position.sequence),
         None => positions.push(position),
     }
-}
-
-/// Whether an error is about the record itself, so that the records after it go on.
-fn is_of_the_record(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::InvalidArgument
-            | Code::NotFound
-            | Code::PermissionDenied
-            | Code::FailedPrecondition
-            | Code::AlreadyExists
-    )
 }
 
 fn invalid(record_id: String, status: &Status) -> pb::RecordOutcome {

@@ -7,7 +7,8 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use proto::eldercare::visits::v1 as pb;
 
-use crate::support::{Ground, at, in_words, timestamp, visit};
+use crate::planned::Person;
+use crate::support::{Ground, at, in_words, place, timestamp, visit};
 
 /// A visit.
 #[derive(Clone, Debug)]
@@ -237,4 +238,43 @@ async fn a_stream_is_doubted_in_the_order_in_which_it_came() {
     let counted = outcomes.iter().map(in_words).collect::<Vec<_>>();
     assert_eq!(counted[..40], vec!["COUNTED"; 40]);
     assert_eq!(counted[40..], vec!["DOUBTFUL IMPLAUSIBLE_VOLUME"; 20]);
+}
+
+#[tokio::test]
+async fn of_two_with_one_photo_the_later_in_the_log_is_in_doubt() {
+    let ground = Ground::at("2024-10-08 18:00");
+    let (one, other) = (ground.weekly().await, ground.weekly().await);
+    let running = ground.start().await;
+    let (visitor, another) = (running.visitor().await, running.visitor().await);
+    let mut first = visit(&visitor, one, "2024-10-08 09:00");
+    let mut second = visit(&another, other, "2024-10-08 11:00");
+    for record in [&mut first, &mut second] {
+        record.photo_hashes = vec![vec![7; 32].into()];
+    }
+    let outcomes = running.stream(&[second, first]).await;
+    let told: Vec<_> = outcomes.iter().map(in_words).collect();
+    assert_eq!(told, ["COUNTED", "DOUBTFUL EVIDENCE_REUSED"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_too_far_from_each_other_the_later_in_the_log_is_in_doubt() {
+    let ground = Ground::at("2024-10-08 18:00");
+    // Sixty kilometres in half an hour; each is at the elder's door.
+    let near = Person::default().on(&ground).await;
+    let far = Person {
+        metres: Some(60_000.0),
+        ..Person::default()
+    };
+    let far = far.on(&ground).await;
+    let running = ground.start().await;
+    let visitor = running.visitor().await;
+    let mut first = visit(&visitor, near, "2024-10-08 09:00");
+    let mut second = visit(&visitor, far, "2024-10-08 09:32");
+    first.check_in = Some(place(0.0));
+    second.check_in = Some(place(60_000.0));
+    let outcomes = running.stream(&[second, first]).await;
+    let told: Vec<_> = outcomes.iter().map(in_words).collect();
+    assert_eq!(told, ["COUNTED", "DOUBTFUL IMPOSSIBLE_TRAVEL"]);
+    running.stop().await;
 }

@@ -212,16 +212,25 @@ pub(crate) async fn adjust(
     elder: ElderId,
     adjustment: pb::adjust_plan_request::Adjustment,
 ) -> Result<pb::AdjustPlanResponse, Status> {
-    let request = pb::AdjustPlanRequest {
+    let adjusted = running
+        .client()
+        .adjust_plan(to_adjust(elder, adjustment))
+        .await?;
+    Ok(adjusted.into_inner())
+}
+
+pub(crate) fn to_adjust(
+    elder: ElderId,
+    adjustment: pb::adjust_plan_request::Adjustment,
+) -> pb::AdjustPlanRequest {
+    pb::AdjustPlanRequest {
         request_id: Uuid::now_v7().to_string(),
         week: WEEK.to_owned(),
         elder_id: elder.to_string(),
         etag: String::new(),
         adjustment: Some(adjustment),
         min_position: String::new(),
-    };
-    let adjusted = running.client().adjust_plan(request).await?;
-    Ok(adjusted.into_inner())
+    }
 }
 
 pub(crate) fn to(visitor: &str, day: &str, place: i32) -> pb::adjust_plan_request::Adjustment {

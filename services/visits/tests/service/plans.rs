@@ -3,7 +3,7 @@
 //! Every plan that is made here is also checked by the planner's validator, inside the service.
 
 use civic::{ConsentState, ElderId};
-use elders::event::Event;
+use elders::event::{Event, Residence};
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use service::testing::anybody;
@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use crate::planned::{
     NEXT_VILLAGE, OTHER_TOWN, OTHER_VILLAGE, Person, TOWN, WEEK, adjust, mark, monday, of, plan,
-    skip, started, stored, to, to_plan, try_plan, unplanned, visit_of, visitor, weekly, worklist,
+    skip, started, stored, to, to_adjust, to_plan, try_plan, unplanned, visit_of, visitor, weekly,
+    worklist,
 };
-use crate::support::{Ground, VILLAGE, date, place, reason, visit};
+use crate::support::{Ground, VILLAGE, date, day, place, reason, visit};
 
 #[tokio::test]
 async fn every_elder_who_is_owed_a_visit_has_one_from_the_own_village() {
@@ -496,4 +497,57 @@ async fn a_caller_who_goes_leaves_the_way_free_for_the_next() {
     let steps = running.client().plan_week(to_plan(TOWN)).await.unwrap();
     drop(steps);
     assert_eq!(plan(&running, TOWN).await.entries.len(), 3);
+}
+
+#[tokio::test]
+async fn a_change_that_comes_again_is_answered_as_before_whatever_became_of_the_elder() {
+    let ground = monday();
+    let moves = Person::default().on(&ground).await;
+    let erased = Person::default().on(&ground).await;
+    let running = started(&ground).await;
+    let one = visitor(&running, VILLAGE, 50).await;
+    plan(&running, TOWN).await;
+    let send = |request: pb::AdjustPlanRequest| {
+        let mut client = running.client();
+        async move {
+            client
+                .adjust_plan(request)
+                .await
+                .map(tonic::Response::into_inner)
+        }
+    };
+    let changes = [
+        to_adjust(moves, to(&one, "2024-10-17", 0)),
+        to_adjust(erased, skip(pb::SkipReason::Away)),
+    ];
+    let mut answers = Vec::new();
+    for change in &changes {
+        answers.push(send(change.clone()).await.unwrap());
+    }
+    let elsewhere = Residence {
+        village: "350525100001".parse().unwrap(),
+        home: None,
+    };
+    let moved = Event::Relocated(elsewhere, day("2024-10-14"));
+    ground.record(moves, &[moved]).await;
+    let erasure = Event::Erased {
+        reason: "REQUEST".to_owned(),
+    };
+    ground.record(erased, &[erasure]).await;
+    running.settled().await;
+    for (change, before) in changes.iter().zip(&answers) {
+        let again = send(change.clone()).await.unwrap();
+        assert_eq!(again.position, before.position);
+        assert_eq!(again.entry, before.entry);
+        // Another change under the same request is noticed all the same.
+        let another = pb::AdjustPlanRequest {
+            adjustment: Some(mark(pb::PlanMark::Pinned)),
+            ..change.clone()
+        };
+        assert_eq!(
+            reason(&send(another).await.unwrap_err()),
+            "REQUEST_ID_REUSED"
+        );
+    }
+    running.stop().await;
 }
