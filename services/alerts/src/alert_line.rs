@@ -104,7 +104,7 @@ pub enum Command {
         /// When.
         at: DateTime<Utc>,
     },
-    /// The next people are to be told.
+    /// The next people are to be told. Levels come in their order, and before anything that happens after they fell due.
     Escalate {
         /// The alert.
         alert: Uuid,

@@ -164,6 +164,8 @@ impl Monitor {
 
     /// Watches a device from now on.
     pub fn register(&mut self, device: DeviceId, kind: DeviceKind, elder: ElderId) {
+        // It may have stood in another home.
+        self.retire(&device);
         if kind == DeviceKind::WaterMeter {
             let home = self.homes.entry(elder).or_default();
             home.meters.push(device.clone());

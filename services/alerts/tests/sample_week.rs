@@ -219,14 +219,13 @@ impl World {
         let (line, alert) = self
             .log
             .iter()
-            .find_map(|((of_kind, of, of_device), event)| match event {
-                Event::Raised(raised)
-                    if (*of_kind, *of, raised.at) == (kind, elder, raised_at)
-                        && (device.is_none() || *of_device == device) =>
-                {
-                    Some(((*of_kind, *of, of_device.clone()), raised.alert))
-                }
-                _ => None,
+            .find_map(|((of_kind, of, of_device), event)| {
+                let Event::Raised(raised) = event else {
+                    return None;
+                };
+                let meant = (*of_kind, *of, raised.at) == (kind, elder, raised_at)
+                    && (device.is_none() || *of_device == device);
+                meant.then(|| ((*of_kind, *of, of_device.clone()), raised.alert))
             })
             .unwrap_or_else(|| panic!("nobody raised what was answered: {act}"));
         let command = match text(&act["action"]) {
@@ -247,20 +246,17 @@ impl World {
         *known = std::mem::take(known).evolve_all(&events);
         for event in events {
             let place = self.log.len();
-            match &event {
-                Event::Raised(raised) => {
-                    let delays = self.policy.levels(raised.severity).iter();
-                    self.levels.extend(
-                        delays
-                            .zip(0..)
-                            .skip(1)
-                            .map(|(delay, level)| (raised.at + *delay, level, place)),
-                    );
-                }
-                Event::Resolved { .. } if line.0 == AlertKind::Inactivity => {
-                    self.monitor.inactivity_resolved(line.1);
-                }
-                _ => {}
+            if let Event::Raised(raised) = &event {
+                let delays = self.policy.levels(raised.severity).iter();
+                self.levels.extend(
+                    delays
+                        .zip(0..)
+                        .skip(1)
+                        .map(|(delay, level)| (raised.at + *delay, level, place)),
+                );
+            }
+            if line.0 == AlertKind::Inactivity && matches!(event, Event::Resolved { .. }) {
+                self.monitor.inactivity_resolved(line.1);
             }
             self.log.push((line.clone(), event));
         }
