@@ -56,7 +56,7 @@ fn counts(entries: &[pb::PlanEntry]) -> (i32, i32, i32) {
 }
 
 #[tokio::test]
-async fn each_unmet_duty_of_a_week_stands_in_the_countys_plan_once() {
+async fn each_unmet_duty_of_a_week_stands_once_in_the_plan_of_the_county() {
     // Given more elders than the visitors of the county can see in a week, in several villages,
     // of whom one doesn't let anybody in yet, and one was visited on Monday.
     let ground = Ground::at("2024-10-15 08:00");

@@ -179,10 +179,10 @@ async fn a_record_that_comes_again_much_later_in_its_stream_is_known() {
     }
     // More than one batch lies between a record and its repetition.
     let again = [0, 7, 40].map(|place: usize| records[place].clone());
-    let mut anothers = records[1].clone();
-    anothers.elder_id = elders[0].to_string();
+    let mut of_another = records[1].clone();
+    of_another.elder_id = elders[0].to_string();
     records.extend(again);
-    records.push(anothers);
+    records.push(of_another);
     records.push(records[2].clone());
     let outcomes = running.stream(&records).await;
     let all = VISITORS * EACH;
