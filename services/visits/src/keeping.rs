@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use civic::{ElderId, FindingKind, LocalDay};
+use civic::FindingKind;
 use decider::Decider as _;
 use eventlog::{
     Aggregate as _, AppendError, CommandContext, ExecuteError, KnownRequest, NewRecord, Repository,
@@ -18,8 +18,6 @@ use futures::{StreamExt as _, stream};
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, errors};
-use sqlx::{AssertSqlSafe, Row as _};
-use tokio::sync::oneshot;
 use tonic::{Code, Status};
 use uuid::Uuid;
 use vault::DataKey;
@@ -27,8 +25,16 @@ use vault::DataKey;
 use crate::codec::purpose;
 use crate::desk::{Accepted, Arrived, Judged, NotAccepted, Outcome};
 use crate::elder_year::{Command, ElderYear, Event, Finding, Recorded};
+use crate::refusals;
 use crate::visits::Visits;
-use crate::{book_table, refusals};
+
+mod turn;
+mod written;
+
+use turn::Carried;
+pub(crate) use turn::{Order, Place, Turn};
+pub(crate) use written::Written;
+use written::Year;
 
 /// How many records go into one batch of the log.
 const BATCH: usize = 256;
@@ -36,112 +42,11 @@ const BATCH: usize = 256;
 /// How many years are read from the log at once.
 const AT_ONCE: usize = 64;
 
-/// When a stream carries more records from batch to batch, those are dropped that the read model has come to.
-const CARRIED: usize = 50_000;
-
 /// The keys of elders.
 type KeysOf = HashMap<Uuid, Arc<DataKey>>;
 
 /// A record's id, and what became of it.
 pub(crate) type Kept = (Uuid, Result<Outcome, Status>);
-
-/// An elder's year.
-type Year = (ElderId, i32);
-
-/// What a stream has written so far and the read model may not have come to yet: how far years are written, and where
-/// records stand.
-#[derive(Debug, Default)]
-struct Carried {
-    years: HashMap<Year, u64>,
-    records: HashMap<Uuid, (Year, u64)>,
-}
-
-impl Carried {
-    /// A record was written to a year of which every record was known.
-    fn wrote(&mut self, record: Uuid, year: Year, sequence: u64) {
-        self.years.insert(year, sequence);
-        self.records.insert(record, (year, sequence));
-    }
-
-    /// A record stands in a year that holds more than rows and this stream tell: whoever rests on it has to look anew.
-    fn found(&mut self, record: Uuid, year: Year, sequence: u64) {
-        self.years.remove(&year);
-        self.records.insert(record, (year, sequence));
-    }
-
-    /// Drops what the read model has come to.
-    fn drop_up_to(&mut self, read: u64) {
-        if self.records.len() > CARRIED {
-            self.years.retain(|_, sequence| *sequence > read);
-            self.records.retain(|_, (_, sequence)| *sequence > read);
-        }
-    }
-}
-
-/// What the read model says of elders' years and of records.
-#[derive(Default)]
-pub(crate) struct Written {
-    years: HashMap<Year, u64>,
-    /// Which records there are already, with elder and year.
-    pub(crate) records: HashMap<Uuid, Year>,
-}
-
-/// A batch's turn in its stream: batches are kept in the order in which they came. Where one can't be kept, those after it
-/// have no turn: nothing is kept that the stream will not answer.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    carried: Carried,
-    next: oneshot::Sender<Carried>,
-}
-
-/// A place in the order of a stream's batches.
-#[derive(Debug)]
-pub(crate) struct Place {
-    mine: oneshot::Receiver<Carried>,
-    next: oneshot::Sender<Carried>,
-}
-
-/// The order of a stream's batches.
-#[derive(Debug)]
-pub(crate) struct Order(oneshot::Receiver<Carried>);
-
-impl Order {
-    /// Of a stream that has just begun.
-    pub(crate) fn new() -> Self {
-        let (first, order) = oneshot::channel();
-        // The other end is in hand.
-        let _ = first.send(Carried::default());
-        Self(order)
-    }
-
-    /// The next place.
-    pub(crate) fn place(&mut self) -> Place {
-        let (next, order) = oneshot::channel();
-        Place {
-            mine: std::mem::replace(&mut self.0, order),
-            next,
-        }
-    }
-}
-
-impl Place {
-    /// Waits for the turn; none where a batch before was not kept.
-    pub(crate) async fn turn(self) -> Option<Turn> {
-        Some(Turn {
-            carried: self.mine.await.ok()?,
-            next: self.next,
-        })
-    }
-}
-
-impl Turn {
-    /// Gives the turn to the next batch; the read model has come to the sequence `read`.
-    fn pass(mut self, read: u64) {
-        self.carried.drop_up_to(read);
-        // The stream may have ended.
-        let _ = self.next.send(self.carried);
-    }
-}
 
 /// A new record on its way to the log.
 struct New {
@@ -263,74 +168,6 @@ impl Visits {
             turn.pass(self.book.known());
         }
         Ok(all)
-    }
-
-    /// What there is of the years and of the records that arrive, by the read model and by what the stream has written.
-    pub(crate) async fn written(
-        &self,
-        arrived: &[Arrived],
-        turn: Option<&Turn>,
-    ) -> Result<Written, sqlx::Error> {
-        let mut written = self.written_by_rows(arrived).await?;
-        let Some(Turn { carried, .. }) = turn else {
-            return Ok(written);
-        };
-        for one in arrived {
-            let year = (one.elder, one.visit.day().year());
-            if let Some(&sequence) = carried.years.get(&year) {
-                let row = written.years.entry(year).or_default();
-                *row = sequence.max(*row);
-            }
-            if let Some(&(year, _)) = carried.records.get(&one.record) {
-                written.records.insert(one.record, year);
-            }
-        }
-        Ok(written)
-    }
-
-    async fn written_by_rows(&self, arrived: &[Arrived]) -> Result<Written, sqlx::Error> {
-        let mut written = Written::default();
-        let elders: Vec<Uuid> = arrived.iter().map(|one| one.elder.as_uuid()).collect();
-        let mut years: Vec<i32> = arrived.iter().map(|one| one.visit.day().year()).collect();
-        years.sort_unstable();
-        years.dedup();
-        // Years first: a record that is not there afterwards was not there before. Both are planned each time: a plan that
-        // was made while the tables were small would read all of them for each batch.
-        if arrived.len() > 1 {
-            let statement = format!(
-                "SELECT elder_id, year, sequence FROM {}.year WHERE elder_id = ANY($1) AND year = ANY($2)",
-                book_table::NAME
-            );
-            let rows = sqlx::query(AssertSqlSafe(statement))
-                .persistent(false)
-                .bind(&elders)
-                .bind(&years)
-                .fetch_all(&self.pool)
-                .await?;
-            for row in rows {
-                let year = (ElderId(row.try_get(0)?), row.try_get(1)?);
-                let sequence: i64 = row.try_get(2)?;
-                written.years.insert(year, sequence.cast_unsigned());
-            }
-        }
-        let ids: Vec<Uuid> = arrived.iter().map(|one| one.record).collect();
-        // The ledger has every record that was answered, the read model every one that the years' rows know of.
-        let statement = format!(
-            "SELECT record_id, elder_id, start_at FROM {}.record WHERE record_id = ANY($1) \
-             UNION SELECT record_id, elder_id, start_at FROM visits_kept.entry WHERE record_id = ANY($1)",
-            book_table::NAME
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .persistent(false)
-            .bind(&ids)
-            .fetch_all(&self.pool)
-            .await?;
-        for row in rows {
-            let start: DateTime<Utc> = row.try_get(2)?;
-            let of = (ElderId(row.try_get(1)?), LocalDay::of(start).year());
-            written.records.insert(row.try_get(0)?, of);
-        }
-        Ok(written)
     }
 
     /// Keeps one record by its year as the log has it, or tells why not.
@@ -628,7 +465,7 @@ fn repeated(
 
 #[cfg(test)]
 mod tests {
-    use civic::{Set, VisitMode, VisitResult};
+    use civic::{ElderId, Set, VisitMode, VisitResult};
 
     use super::*;
     use crate::recording::Visit;

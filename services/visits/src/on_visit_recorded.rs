@@ -9,11 +9,11 @@
 //!
 //! How far it has got is told by [`Examined`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use civic::{Doubt, ElderId, GeoPosition, LocalDay, Set, VisitResult};
 use eventlog::{Aggregate as _, CommandContext, Delivery, EventLog, Position, Record, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -22,14 +22,14 @@ use readmodel::{
     ActiveReader, Follower, ReaderFollower, reaction_request_id, run_reader, table_is_there,
 };
 use service::Clock;
-use sqlx::{Connection as _, PgConnection, PgExecutor, PgPool, Row as _};
+use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
 use tier_policy::policy::Interval;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use vault::{DataKey, Sealed, Vault};
 
-use crate::book_table::{self, bits, set};
+use crate::book_table;
 use crate::campaign_rows;
 use crate::codec::purpose;
 use crate::elder_year::{Command, ElderYear, Event, Recorded};
@@ -39,6 +39,10 @@ use crate::progress::Examined;
 use crate::reader::{Failed, HEARTBEAT};
 use crate::recording::LATEST_ARRIVAL;
 use crate::settling;
+
+mod ledger_rows;
+
+pub use ledger_rows::verdicts;
 
 /// The reader's name: request ids rest on it.
 pub const NAME: &str = "on_visit_recorded";
@@ -241,26 +245,6 @@ impl Active<'_> {
         Ok(())
     }
 
-    /// The photos of the chunk that stand on earlier records.
-    async fn photos(&mut self, items: &[Item<'_>]) -> Result<HashSet<[u8; 32]>, Failed> {
-        let photos = items.iter().flat_map(|item| &item.recorded.photos);
-        let photos: Vec<&[u8]> = photos.map(|photo| photo.as_slice()).collect();
-        if photos.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let rows = sqlx::query("SELECT digest FROM visits_kept.photo WHERE digest = ANY($1)")
-            .bind(&photos)
-            .fetch_all(&mut self.conn)
-            .await?;
-        let digest = |row: &sqlx::postgres::PgRow| {
-            let digest: &[u8] = row.try_get(0)?;
-            digest
-                .try_into()
-                .map_err(|_length| sqlx::Error::Decode("column digest holds no digest".into()))
-        };
-        Ok(rows.iter().map(digest).collect::<Result<_, _>>()?)
-    }
-
     /// The verdict on each record, in the order of the log.
     async fn judge(&mut self, items: &[Item<'_>]) -> Result<Vec<Set<Doubt>>, Failed> {
         if self.remembered > REMEMBERED || self.since.elapsed() > REMEMBER_FOR {
@@ -268,7 +252,7 @@ impl Active<'_> {
             self.remembered = 0;
             self.since = Instant::now();
         }
-        let mut seen = self.photos(items).await?;
+        let mut seen = ledger_rows::photos(&mut self.conn, items).await?;
         self.remember(items).await?;
         let mut verdicts = Vec::with_capacity(items.len());
         for item in items {
@@ -388,7 +372,7 @@ impl Active<'_> {
                     let met = recorded.result == VisitResult::Met;
                     Some((recorded.elder, recorded.day(), met))
                 }
-                None => self.entry(id).await?,
+                None => ledger_rows::entry(&mut self.conn, id).await?,
             };
             if let Some((elder, day, true)) = found {
                 counts.push(Counts {
@@ -400,24 +384,6 @@ impl Active<'_> {
             }
         }
         Ok(counts)
-    }
-
-    async fn entry(&mut self, record: Uuid) -> Result<Option<(ElderId, LocalDay, bool)>, Failed> {
-        let row = sqlx::query(
-            "SELECT elder_id, start_at, met FROM visits_kept.entry WHERE record_id = $1",
-        )
-        .bind(record)
-        .fetch_optional(&mut self.conn)
-        .await?;
-        row.map(|row| {
-            let start: DateTime<Utc> = row.try_get(1)?;
-            Ok((
-                ElderId(row.try_get(0)?),
-                LocalDay::of(start),
-                row.try_get(2)?,
-            ))
-        })
-        .transpose()
     }
 
     /// Meets duties late whose periods had closed when the record began to count. Where nothing was missed (yet), the
@@ -466,70 +432,18 @@ impl Active<'_> {
     async fn commit(&mut self, items: &[Item<'_>], verdicts: &[Set<Doubt>]) -> Result<(), Failed> {
         let mut tx = self.conn.begin().await?;
         if !items.is_empty() {
-            enter(&mut tx, items).await?;
+            ledger_rows::enter(&mut tx, items).await?;
         }
         let doubtful = items
             .iter()
             .zip(verdicts)
             .filter(|(_, doubts)| !doubts.is_empty());
-        let (records, doubts): (Vec<Uuid>, Vec<i32>) = doubtful
-            .map(|(item, doubts)| (item.recorded.record, bits(*doubts)))
-            .unzip();
-        if !records.is_empty() {
-            sqlx::query(
-                "INSERT INTO visits_kept.verdict (record_id, doubts) SELECT * FROM unnest($1::uuid[], $2::integer[]) \
-                 ON CONFLICT (record_id) DO NOTHING",
-            )
-            .bind(&records)
-            .bind(&doubts)
-            .execute(&mut *tx)
-            .await?;
-        }
+        let doubtful = doubtful.map(|(item, doubts)| (item.recorded.record, *doubts));
+        ledger_rows::enter_verdicts(&mut tx, doubtful).await?;
         self.progress.write(&mut tx).await?;
         tx.commit().await?;
         Ok(())
     }
-}
-
-/// Enters records into the ledger's tables.
-async fn enter(db: &mut PgConnection, items: &[Item<'_>]) -> Result<(), sqlx::Error> {
-    let id = |of: fn(&Item<'_>) -> Uuid| items.iter().map(of).collect::<Vec<_>>();
-    let starts: Vec<DateTime<Utc>> = items.iter().map(|item| item.entry.start).collect();
-    let ends: Vec<DateTime<Utc>> = items.iter().map(|item| item.entry.end).collect();
-    let met = items
-        .iter()
-        .map(|item| item.recorded.result == VisitResult::Met);
-    let met: Vec<bool> = met.collect();
-    let sealed = items.iter().map(|item| {
-        let check_in = item.recorded.check_in.as_ref();
-        check_in.map(|sealed| sealed.as_bytes().to_vec())
-    });
-    let sealed: Vec<Option<Vec<u8>>> = sealed.collect();
-    sqlx::query(
-        "INSERT INTO visits_kept.entry (record_id, visitor_id, elder_id, start_at, end_at, met, check_in) \
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::boolean[], $7::bytea[]) \
-         ON CONFLICT (record_id) DO NOTHING",
-    )
-    .bind(id(|item| item.recorded.record))
-    .bind(id(|item| item.recorded.visitor))
-    .bind(id(|item| item.recorded.elder.as_uuid()))
-    .bind(&starts)
-    .bind(&ends)
-    .bind(&met)
-    .bind(&sealed)
-    .execute(&mut *db)
-    .await?;
-    let photos = items.iter().flat_map(|item| &item.recorded.photos);
-    let photos: Vec<&[u8]> = photos.map(|photo| photo.as_slice()).collect();
-    if !photos.is_empty() {
-        sqlx::query(
-            "INSERT INTO visits_kept.photo (digest) SELECT * FROM unnest($1::bytea[]) ON CONFLICT DO NOTHING",
-        )
-        .bind(&photos)
-        .execute(db)
-        .await?;
-    }
-    Ok(())
 }
 
 /// Takes from a record what concerns the ledger.
@@ -585,22 +499,4 @@ fn opened(key: &DataKey, elder: Uuid, sealed: &Sealed<pb::CheckIn>) -> Option<Ge
     let check_in = key.open(purpose::CHECK_IN, elder, sealed).ok()?;
     let position = check_in.position?;
     GeoPosition::new(position.latitude, position.longitude).ok()
-}
-
-/// The doubts that earlier records raised about some records.
-///
-/// # Errors
-/// The database's.
-pub async fn verdicts(
-    db: impl PgExecutor<'_>,
-    records: &[Uuid],
-) -> Result<HashMap<Uuid, Set<Doubt>>, sqlx::Error> {
-    let rows =
-        sqlx::query("SELECT record_id, doubts FROM visits_kept.verdict WHERE record_id = ANY($1)")
-            .bind(records)
-            .fetch_all(db)
-            .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, set(row.try_get(1)?))))
-        .collect()
 }
