@@ -24,7 +24,7 @@ use crate::on_visit_recorded::verdicts;
 use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
 use crate::standing::{Standings, consent_granted};
 use crate::visits::{Visits, broken, day, within};
-use crate::{book_table, keys, policies_table, refusals};
+use crate::{book_table, keys, refusals};
 
 /// A record as it arrived.
 #[derive(Clone, Debug)]
@@ -146,24 +146,6 @@ impl Visits {
                 Ok((row.try_get(0)?, visitor))
             })
             .collect()
-    }
-
-    /// The policies as they are published by now.
-    pub(crate) async fn refresh_rules(&self) -> Result<(), Status> {
-        let statement = format!(
-            "SELECT coalesce(max(sequence), 0) FROM {}.policy",
-            policies_table::NAME
-        );
-        let last: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
-            .fetch_one(&self.pool)
-            .await
-            .map_err(broken)?;
-        let mut rules = self.rules.lock().await;
-        if last.cast_unsigned() > rules.0 {
-            let (published, last) = policies_table::all(&self.pool).await.map_err(broken)?;
-            *rules = (last, Standings::new(published));
-        }
-        Ok(())
     }
 
     /// Waits for the examiner, and adds its doubts.

@@ -127,7 +127,7 @@ impl OnVisitMissed {
     /// Tells notices until each is taken or refused; those that were refused.
     ///
     /// One over which alerts fail time after time while they answer for another one is at fault itself: it is passed by,
-    /// where an operator sees it, and holds up nobody else's.
+    /// where an operator sees it, and holds up nobody else's. From a start on that takes a first one that they have taken.
     async fn tell_all(&mut self, notices: Vec<Notice<'_>>) -> Result<Vec<Parked>, ApplyError> {
         let away = Err(ApplyError::Unavailable("alerts"));
         let mut open = notices;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use civic::{CalendarMonth, ConsentState, DivisionCode, ElderId, IsoWeek, LocalDay, VisitMode};
 use decider::Decider as _;
-use eventlog::{Committed, Loaded, Position, Subject};
+use eventlog::{Committed, Loaded, Position, ReadError, Subject};
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, access, errors};
 use tier_policy::policy::Interval;
@@ -189,8 +189,12 @@ impl Visits {
     ) -> Result<Option<PlanId>, Status> {
         let subject = Subject::new("registry", "elder", &what.elder.to_string())
             .map_err(|error| errors::internal(&error))?;
-        let records = self.registry.read(&subject, 0).await;
-        let records = records.map_err(|error| service::not_loaded(error.into()))?;
+        let records = match self.registry.read(&subject, 0).await {
+            Ok(records) => records,
+            // Then it is decided by what is known of the elder now.
+            Err(ReadError::Unreadable { .. }) => return Ok(None),
+            Err(error) => return Err(service::not_loaded(error.into())),
+        };
         let divisions = records
             .iter()
             .filter_map(|record| record.metadata.division.as_deref()?.parse().ok());

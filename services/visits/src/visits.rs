@@ -10,7 +10,7 @@ use eventlog::{EventLog, Position, Repository};
 use readmodel::{DatabaseError, Follower, ReaderFollower};
 use service::elder_keys::Forgotten;
 use service::{Clock, Deadline, RequestDigests, errors};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::{Mutex, Semaphore};
 use tonic::Status;
 use workbooks::Exports;
@@ -18,6 +18,7 @@ use workbooks::Exports;
 use crate::campaign::Campaign;
 use crate::elder_year::ElderYear;
 use crate::keys::Keys;
+use crate::policies_table;
 use crate::progress::{Examined, LaidOut};
 use crate::standing::Standings;
 use crate::visiting::Visiting;
@@ -62,6 +63,24 @@ impl Visits {
     /// The day now.
     pub(crate) fn today(&self) -> LocalDay {
         self.clock.today()
+    }
+
+    /// The policies as they are published by now.
+    pub(crate) async fn refresh_rules(&self) -> Result<(), Status> {
+        let statement = format!(
+            "SELECT coalesce(max(sequence), 0) FROM {}.policy",
+            policies_table::NAME
+        );
+        let last: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
+            .fetch_one(&self.pool)
+            .await
+            .map_err(broken)?;
+        let mut rules = self.rules.lock().await;
+        if last.cast_unsigned() > rules.0 {
+            let (published, last) = policies_table::all(&self.pool).await.map_err(broken)?;
+            *rules = (last, Standings::new(published));
+        }
+        Ok(())
     }
 
     /// Waits until what is judged takes a position into account.

@@ -41,7 +41,7 @@ impl Carried {
 }
 
 /// A batch's turn in its stream: batches are kept in the order in which they came. Where one can't be kept, those after it
-/// have no turn: nothing is kept that the stream will not answer.
+/// have no turn: the stream ends there, and what it has not answered is sent again in its order.
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub(super) carried: Carried,

@@ -24,7 +24,7 @@ pub(crate) struct Written {
 }
 
 impl Visits {
-    /// What there is of the years and of the records that arrive, by the read model and by what the stream has written.
+    /// What there is of the years by the read model, and of the records that arrive by what the stream has written besides.
     pub(crate) async fn written(
         &self,
         arrived: &[Arrived],
@@ -35,11 +35,6 @@ impl Visits {
             return Ok(written);
         };
         for one in arrived {
-            let year = (one.elder, one.visit.day().year());
-            if let Some(&sequence) = carried.years.get(&year) {
-                let row = written.years.entry(year).or_default();
-                *row = sequence.max(*row);
-            }
             if let Some(&(year, _)) = carried.records.get(&one.record) {
                 written.records.insert(one.record, year);
             }
