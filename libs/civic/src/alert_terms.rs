@@ -68,6 +68,33 @@ terms! {
         Family = "FAMILY" "探亲",
         Travel = "TRAVEL" "外出",
     }
+
+    /// How somebody is told (通知方式).
+    pub enum NoticeChannel ("channel") {
+        Sms = "SMS" "短信",
+        Voice = "VOICE" "语音电话",
+        Push = "PUSH" "应用推送",
+        Webhook = "WEBHOOK" "接口推送",
+        /// A line in the service's log, without what is personal: for local runs.
+        Log = "LOG" "日志",
+        /// A record that the emergency services were to be called (119).
+        Record = "RECORD" "出警记录",
+    }
+
+    /// As what somebody is told (通知对象).
+    pub enum RecipientRole ("role") {
+        /// Whom the elder's file names.
+        EmergencyContact = "EMERGENCY_CONTACT" "紧急联系人",
+        GridWorker = "GRID_WORKER" "网格员",
+        VillageCommittee = "VILLAGE_COMMITTEE" "村（居）委会",
+        Town = "TOWN" "乡镇（街道）",
+        /// Of the hotline 12349.
+        DutyCentre = "DUTY_CENTRE" "12349值守中心",
+        /// Who looks after devices.
+        Maintainer = "MAINTAINER" "设备维护方",
+        /// The fire service: a call record is made (119).
+        FireService = "FIRE_SERVICE" "消防（119）",
+    }
 }
 
 impl AlertKind {

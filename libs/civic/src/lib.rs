@@ -27,7 +27,10 @@ mod timeline;
 mod visit_terms;
 
 pub use age::Age;
-pub use alert_terms::{AlertKind, AlertOutcome, AwayReason, DeviceKind, Severity, SignalKind};
+pub use alert_terms::{
+    AlertKind, AlertOutcome, AwayReason, DeviceKind, NoticeChannel, RecipientRole, Severity,
+    SignalKind,
+};
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};
 pub use elder_id::{ElderId, ElderIdError};
 pub use elder_terms::{
