@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use readmodel::Differences;
 use sqlx::PgPool;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
-use visits::{book_table::BookTable, cards_table::CardsTable, policies_table::PoliciesTable};
+use visits::{book_table::BookTable, policies_table::PoliciesTable};
 
 use crate::System;
 
@@ -27,11 +27,12 @@ impl System {
             return;
         }
         let visits = self.visits_parts().await;
-        let (pool, facts) = (visits.pool(), visits::facts_table::FactsTable);
+        let pool = visits.pool();
+        let (facts, cards) = (visits::facts_table::TABLE, visits::cards_table::TABLE);
         let (of_registry, of_tiering) = (visits.registry_log(), visits.tiering_log());
         let found = [
             readmodel::verify(&pool, of_registry.clone(), facts, |_| {}).await,
-            readmodel::verify(&pool, of_registry, CardsTable, |_| {}).await,
+            readmodel::verify(&pool, of_registry, cards, |_| {}).await,
             readmodel::verify(&pool, of_tiering, PoliciesTable, |_| {}).await,
             readmodel::verify(&pool, visits.log(), BookTable, |_| {}).await,
         ];

@@ -7,7 +7,7 @@ use eventlog::EventLog;
 use readmodel::{Error, Projection};
 use sqlx::PgPool;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
-use visits::{book_table::BookTable, cards_table::CardsTable, policies_table::PoliciesTable};
+use visits::{book_table::BookTable, policies_table::PoliciesTable};
 
 use crate::system::Services;
 
@@ -113,12 +113,12 @@ impl ReadModel {
             }
             Self::TieringTiers => task.on(&tiering.pool(), tiering.log(), TiersTable).await,
             Self::VisitsElders => {
-                let (facts, fold) = (visits.registry_log(), visits::facts_table::FactsTable);
+                let (facts, fold) = (visits.registry_log(), visits::facts_table::TABLE);
                 task.on(&visits.pool(), facts, fold).await
             }
             Self::VisitsCards => {
-                let facts = visits.registry_log();
-                task.on(&visits.pool(), facts, CardsTable).await
+                let (facts, fold) = (visits.registry_log(), visits::cards_table::TABLE);
+                task.on(&visits.pool(), facts, fold).await
             }
             Self::VisitsPolicies => {
                 let policies = visits.tiering_log();

@@ -51,6 +51,7 @@ pub mod input;
 pub mod paging;
 pub mod peer;
 pub mod permit;
+pub mod person_keys;
 mod secret;
 pub mod server;
 pub mod settings;

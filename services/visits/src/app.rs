@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use proto::eldercare::visits::v1::visit_service_server::VisitServiceServer;
 use readmodel::{Follower, ReactorRunner, ReaderFollower, Runner};
 use service::elder_keys::Erasures;
+use service::person_keys::Keys;
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
     connections, peer,
@@ -19,12 +20,9 @@ use vault::Vault;
 use workbooks::Exports;
 
 use crate::book_table::BookTable;
-use crate::cards_table::CardsTable;
 use crate::closing::{self, Closer};
 use crate::codec::CONTEXT;
-use crate::facts_table::FactsTable;
 use crate::grpc::{self, VisitsFace};
-use crate::keys::Keys;
 use crate::on_visit_missed::{self, Alerts, OnVisitMissed};
 use crate::on_visit_recorded::Examiner;
 use crate::policies_table::PoliciesTable;
@@ -32,7 +30,7 @@ use crate::settings::VisitsSettings;
 use crate::standing::Standings;
 use crate::standings_kept::Keeper;
 use crate::visits::Visits;
-use crate::{campaign_rows, visiting_rows};
+use crate::{campaign_rows, cards_table, facts_table, visiting_rows};
 
 /// How many plans are kept in memory: each is a county's week, of thousands of elders.
 const PLANS: u64 = 64;
@@ -177,8 +175,8 @@ impl App {
             tiering,
             own,
         } = logs;
-        let facts = Runner::new(pool.clone(), Arc::clone(&registry), FactsTable::default);
-        let cards = Runner::new(pool.clone(), Arc::clone(&registry), CardsTable::default);
+        let facts = Runner::new(pool.clone(), Arc::clone(&registry), || facts_table::TABLE);
+        let cards = Runner::new(pool.clone(), Arc::clone(&registry), || cards_table::TABLE);
         let policies = Runner::new(pool.clone(), Arc::clone(&tiering), PoliciesTable::default);
         let book = Runner::new(pool.clone(), Arc::clone(&own), BookTable::default);
         let erasures = Erasures::from_now(keys.vault.clone(), Arc::clone(&registry)).await;

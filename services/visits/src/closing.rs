@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use civic::{DivisionCode, ElderId};
+use elder_tables::Kept;
 use elders::Facts;
 use eventlog::{CommandContext, EventLog, Position, ReadError, Repository, Subject};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -24,7 +25,6 @@ use uuid::Uuid;
 
 use crate::campaign::{self, Campaign};
 use crate::elder_year::{Command, ElderYear, Missed};
-use crate::facts_table::{self, Kept};
 use crate::period::Period;
 use crate::progress::Examined;
 use crate::reader::{Failed, HEARTBEAT};
@@ -32,7 +32,7 @@ use crate::selected::Selecting;
 use crate::settling::{self, Settlement};
 use crate::standing::{Standing, Standings};
 use crate::visiting::{self, Started, Visiting};
-use crate::{book_table, campaign_rows, policies_table, visiting_rows, year_rows};
+use crate::{book_table, campaign_rows, facts_table, policies_table, visiting_rows, year_rows};
 
 /// The closer's name: request ids rest on it.
 pub const NAME: &str = "closing";
@@ -191,7 +191,7 @@ impl Closer {
         let mut last = 0;
         let mut after = None;
         loop {
-            let page = facts_table::page(&mut *conn, after, CHUNK).await?;
+            let page = facts_table::TABLE.page(&mut *conn, after, CHUNK).await?;
             let Some((elder, _)) = page.last() else { break };
             after = Some(*elder);
             let then = futures::stream::iter(page)

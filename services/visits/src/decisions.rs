@@ -4,7 +4,7 @@ use civic::{DivisionCode, Doubt, ElderId, FindingKind, LocalDay, ReferralOutcome
 use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors};
+use service::{Caller, access, errors, person_keys};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -16,9 +16,9 @@ use crate::codec::{VisitTerm as _, purpose, write_doubts, write_time};
 use crate::elder_year::{Command, ElderYear};
 use crate::record_rows::{CONFIRMED, REJECTED};
 use crate::referral_rows::OPEN;
+use crate::refusals;
 use crate::visitors::Asked;
 use crate::visits::{Visits, beyond, broken, cut, day, village};
-use crate::{keys, refusals};
 
 /// Which of a list is asked for.
 #[derive(Clone, Debug)]
@@ -222,7 +222,7 @@ impl Visits {
             .collect::<Result<Vec<Uuid>, _>>()
             .map_err(broken)?;
         let keys = self.keys.vault.keys(&elders).await;
-        let keys = keys.map_err(|error| keys::away(&error))?;
+        let keys = keys.map_err(|error| person_keys::away(&error))?;
         let mut listed = rows
             .iter()
             .map(|row| {

@@ -10,21 +10,21 @@ use civic::{
     DivisionCode, DivisionLevel, Doubt, ElderId, FindingKind, GeoPosition, LocalDay, ServiceKind,
     Set, VillageCode, VisitResult,
 };
+use elder_tables::Kept;
 use elders::Facts;
 use eventlog::RequestDigest;
-use service::{Caller, Deadline};
+use service::{Caller, Deadline, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
 
-use crate::facts_table::{self, Kept};
 use crate::keeping::{Turn, Written};
 use crate::on_visit_recorded::verdicts;
 use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
 use crate::standing::{Standings, consent_granted};
 use crate::visits::{Visits, broken, day, within};
-use crate::{book_table, keys, refusals};
+use crate::{book_table, facts_table, refusals};
 
 /// A record as it arrived.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Visits {
         elders.dedup();
         let persons: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
         let (facts, visitors, keys, written) = tokio::join!(
-            facts_table::of(&self.pool, &elders),
+            facts_table::TABLE.of(&self.pool, &elders),
             self.visitors_then(arrived),
             self.keys.vault.keys(&persons),
             self.written(arrived, turn),
@@ -116,7 +116,7 @@ impl Visits {
         Ok(Known {
             elders: facts.map_err(broken)?,
             visitors: visitors.map_err(broken)?,
-            keys: keys.map_err(|error| keys::away(&error))?,
+            keys: keys.map_err(|error| person_keys::away(&error))?,
             taken: written.records.clone(),
             written,
         })

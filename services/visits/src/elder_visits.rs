@@ -29,7 +29,8 @@ impl Visits {
         after: Option<Cursor>,
         size: u32,
     ) -> Result<(Vec<pb::ElderVisit>, Option<Cursor>), Status> {
-        let known = facts_table::of(&self.pool, &[elder])
+        let known = facts_table::TABLE
+            .of(&self.pool, &[elder])
             .await
             .map_err(broken)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use civic::{DivisionCode, ElderId, LocalDay, ServiceKind, VisitMode};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors};
+use service::{Caller, access, errors, person_keys};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::{Code, Status};
@@ -19,7 +19,7 @@ use crate::annex2::{self, Form, Line, Village};
 use crate::book_table::{self, set, word};
 use crate::codec::purpose;
 use crate::visits::{Visits, beyond, broken, day};
-use crate::{cards_table, facts_table, keys, refusals};
+use crate::{cards_table, facts_table, refusals};
 
 /// The most records of one workbook; put together in memory, this many take some 100 MiB.
 const MOST_RECORDS: usize = 50_000;
@@ -57,7 +57,8 @@ impl Visits {
                 (BTreeMap::new(), None)
             }
             Whose::Elder(elder) => {
-                let known = facts_table::of(&self.pool, &[elder])
+                let known = facts_table::TABLE
+                    .of(&self.pool, &[elder])
                     .await
                     .map_err(broken)?;
                 let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
@@ -137,7 +138,8 @@ impl Visits {
     ) -> Result<BTreeMap<String, Village>, Status> {
         let towns = villages.keys().map(|code| town_of(code).to_owned());
         let codes: Vec<String> = villages.keys().cloned().chain(towns).collect();
-        let names = cards_table::names(&self.pool, &codes)
+        let names = cards_table::TABLE
+            .names(&self.pool, &codes)
             .await
             .map_err(broken)?;
         let called = |code: &str| names.get(code).cloned().unwrap_or_default();
@@ -150,11 +152,11 @@ impl Visits {
             for some in elders.chunks(AT_ONCE) {
                 let persons: Vec<Uuid> = some.iter().map(ElderId::as_uuid).collect();
                 let (cards, keys) = tokio::join!(
-                    cards_table::of(&self.pool, some),
+                    cards_table::TABLE.of(&self.pool, some),
                     self.keys.vault.keys(&persons),
                 );
                 let cards = cards.map_err(broken)?;
-                let keys = keys.map_err(|error| keys::away(&error))?;
+                let keys = keys.map_err(|error| person_keys::away(&error))?;
                 for elder in some {
                     let records = forms.remove(elder).unwrap_or_default();
                     // Who is erased stands on no paper.
@@ -214,7 +216,7 @@ impl Visits {
             .await
             .map_err(broken)?;
         let keys = self.keys.vault.keys(&visitors).await;
-        let keys = keys.map_err(|error| keys::away(&error))?;
+        let keys = keys.map_err(|error| person_keys::away(&error))?;
         rows.iter()
             .map(|row| {
                 let visitor: Uuid = row.try_get(0)?;

@@ -75,7 +75,6 @@ mod grpc;
 mod parse;
 
 pub mod app;
-pub mod keys;
 mod settings;
 
 pub use app::App;

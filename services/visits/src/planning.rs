@@ -13,7 +13,7 @@ use civic::{
 use decider::Decider as _;
 use eventlog::{Aggregate as _, Loaded, Position, Repository};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors};
+use service::{Caller, access, errors, person_keys};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
@@ -29,7 +29,7 @@ use crate::standing::Standings;
 use crate::visitors::Asked;
 use crate::visits::{Visits, beyond, broken, day};
 use crate::week_plan::{Command, Event, PlanId, Planned, WeekPlan};
-use crate::{campaign_rows, facts_table, keys, policies_table, refusals};
+use crate::{campaign_rows, facts_table, policies_table, refusals};
 
 /// How many elders' files are opened at a time.
 const AT_ONCE: usize = 1_000;
@@ -282,10 +282,10 @@ impl Visits {
         for some in elders.chunks(AT_ONCE) {
             let persons: Vec<Uuid> = some.iter().map(ElderId::as_uuid).collect();
             let (files, keys) = tokio::join!(
-                facts_table::of(&self.pool, some),
+                facts_table::TABLE.of(&self.pool, some),
                 self.keys.vault.keys(&persons),
             );
-            let keys = keys.map_err(|error| keys::away(&error))?;
+            let keys = keys.map_err(|error| person_keys::away(&error))?;
             for (elder, kept) in files.map_err(broken)? {
                 let Some(facts) = kept.facts else { continue };
                 let residence = facts.on(from).residence;

@@ -112,7 +112,8 @@ impl Visits {
             return self.adjusted_before(caller, asked, id, elder).await;
         }
         let today = self.today();
-        let known = facts_table::of(&self.pool, &[elder])
+        let known = facts_table::TABLE
+            .of(&self.pool, &[elder])
             .await
             .map_err(broken)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());

@@ -86,7 +86,7 @@ impl<'a> Selecting<'a> {
         }
         let mut selected = Vec::new();
         for some in elders.chunks(AT_ONCE) {
-            let kept = facts_table::of(&mut *db, some).await?;
+            let kept = facts_table::TABLE.of(&mut *db, some).await?;
             selected.extend(some.iter().filter(|elder| {
                 let facts = kept.get(elder).and_then(|kept| kept.facts.as_ref());
                 facts.is_some_and(|facts| self.applies(&facts.on(on)))

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use civic::ElderId;
+use elder_tables::Kept;
 use eventlog::Position;
 use readmodel::{ActiveReader, Follower, ReaderFollower, checkpoints, run_reader, table_is_there};
 use service::Clock;
@@ -19,11 +20,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::coverage_kept::{self, Contribution};
-use crate::facts_table::{self, Kept};
 use crate::progress::LaidOut;
 use crate::reader::{Failed, HEARTBEAT};
 use crate::standing::{Span, Standings};
-use crate::{book_table, policies_table};
+use crate::{book_table, facts_table, policies_table};
 
 /// The reader's name.
 pub const NAME: &str = "standings";
@@ -149,8 +149,9 @@ impl Active<'_> {
             self.refresh_policies(self.last_policy).await?;
             self.progress.policies = policies;
         }
-        let changed =
-            facts_table::changed_after(&mut self.conn, self.progress.facts, CHUNK).await?;
+        let changed = facts_table::TABLE
+            .changed_after(&mut self.conn, self.progress.facts, CHUNK)
+            .await?;
         let mut more = i64::try_from(changed.len()).is_ok_and(|changed| changed == CHUNK);
         let last = changed.last().map_or(0, |(_, kept)| kept.sequence);
         let mut progress = self.progress;
@@ -195,7 +196,9 @@ impl Active<'_> {
         }
         let mut after = None;
         loop {
-            let page = facts_table::page(&mut self.conn, after, CHUNK).await?;
+            let page = facts_table::TABLE
+                .page(&mut self.conn, after, CHUNK)
+                .await?;
             let Some((last, _)) = page.last() else {
                 return Ok(());
             };

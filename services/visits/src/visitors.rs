@@ -9,7 +9,7 @@ use elders::codec::write_day;
 use elders::terms::wire_set;
 use eventlog::{Loaded, Position, RequestDigest};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, Deadline, access, connections, errors};
+use service::{Caller, Deadline, access, connections, errors, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -17,10 +17,10 @@ use vault::{DataKey, Sealed};
 
 use crate::book_table::{self, set, word};
 use crate::codec::{VisitTerm as _, purpose};
+use crate::refusals;
 use crate::visiting;
 use crate::visitor::{self, Command, Profile, Visitor};
 use crate::visits::{Visits, beyond, broken, cut, day, within};
-use crate::{keys, refusals};
 
 /// What is said of a visitor, as it was asked for.
 #[derive(Clone, Debug)]
@@ -196,7 +196,8 @@ impl Visits {
             self.facts.reaches(last).await;
         };
         within(deadline, registered).await?;
-        let known = crate::facts_table::of(&self.pool, elders)
+        let known = crate::facts_table::TABLE
+            .of(&self.pool, elders)
             .await
             .map_err(broken)?;
         let today = self.today();
@@ -245,7 +246,7 @@ impl Visits {
             .collect::<Result<Vec<Uuid>, _>>()
             .map_err(broken)?;
         let keys = self.keys.vault.keys(&ids).await;
-        let keys = keys.map_err(|error| keys::away(&error))?;
+        let keys = keys.map_err(|error| person_keys::away(&error))?;
         let mut visitors = rows
             .iter()
             .map(|row| told(row, &keys))

@@ -9,6 +9,7 @@ use civic::{DivisionCode, LocalDay, VillageCode};
 use eventlog::{EventLog, Position, Repository};
 use readmodel::{DatabaseError, Follower, ReaderFollower};
 use service::elder_keys::Forgotten;
+use service::person_keys::Keys;
 use service::{Clock, Deadline, RequestDigests, errors};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::{Mutex, Semaphore};
@@ -17,7 +18,6 @@ use workbooks::Exports;
 
 use crate::campaign::Campaign;
 use crate::elder_year::ElderYear;
-use crate::keys::Keys;
 use crate::policies_table;
 use crate::progress::{Examined, LaidOut};
 use crate::standing::Standings;

@@ -4,21 +4,20 @@
 //! about health.
 
 use civic::{ConsentState, ElderId, IsoWeek, LocalDay, Set, VillageCode, VisitMode};
+use elder_tables::{Card, Kept};
 use elders::terms::{WireTerm as _, wire_set};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors};
+use service::{Caller, access, errors, person_keys};
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
 
-use crate::cards_table::{self, Card};
-use crate::facts_table::Kept;
 use crate::planning::number;
 use crate::visitor::Visitor;
 use crate::visits::{Visits, broken};
 use crate::week_plan::{PlanId, Slot, WeekPlan};
-use crate::{facts_table, keys, refusals};
+use crate::{cards_table, facts_table, refusals};
 
 /// A visit or talk of the day, in the order of the route.
 struct Stop {
@@ -55,12 +54,12 @@ impl Visits {
         let elders: Vec<ElderId> = stops.iter().map(|stop| stop.elder).collect();
         let persons: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
         let (files, cards, keys) = tokio::join!(
-            facts_table::of(&self.pool, &elders),
-            cards_table::of(&self.pool, &elders),
+            facts_table::TABLE.of(&self.pool, &elders),
+            cards_table::TABLE.of(&self.pool, &elders),
             self.keys.vault.keys(&persons),
         );
         let (files, cards) = (files.map_err(broken)?, cards.map_err(broken)?);
-        let keys = keys.map_err(|error| keys::away(&error))?;
+        let keys = keys.map_err(|error| person_keys::away(&error))?;
         let can = registered.profile.modes;
         self.refresh_rules().await?;
         let mut rules = self.rules.lock().await;

@@ -12,6 +12,7 @@ use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_client::VisitServiceClient;
+use service::person_keys::Keys;
 use service::{
     Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application, peer,
 };
@@ -27,7 +28,6 @@ use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 use visits::App;
 use visits::app::Logs;
-use visits::keys::Keys;
 use visits::on_visit_missed::Alerts;
 
 pub(crate) const VILLAGE: &str = "350524100001";

@@ -1,15 +1,17 @@
-//! The keys of elders, which the registry owns, and of visitors, which it makes for us.
+//! The keys of elders, which the registry owns, and of officers such as visitors, which it makes for us.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use proto::eldercare::registry::v1::CreateKeysRequest;
-use proto::eldercare::registry::v1::vault_service_client::VaultServiceClient;
-use service::peer::{self, PeerChannel};
-use service::{Settings, elder_keys, errors};
-use std::sync::Arc;
+use proto::eldercare::registry::v1::{CreateKeysRequest, vault_service_client::VaultServiceClient};
 use tonic::Status;
 use uuid::Uuid;
 use vault::{DataKey, KeyError, Unavailable, Vault};
+
+use crate::{
+    elder_keys, errors,
+    peer::{self, PeerChannel},
+    settings::Settings,
+};
 
 /// Keys, and the means to have one made.
 #[derive(Clone)]
@@ -49,24 +51,30 @@ impl Keys {
         }
     }
 
-    /// The key of a new visitor; where there is one, that is the answer.
-    pub(crate) async fn create(&self, visitor: Uuid) -> Result<Arc<DataKey>, Status> {
+    /// The key of a new officer; where there is one, that is the answer.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where the registry or its vault is out of reach.
+    pub async fn create(&self, officer: Uuid) -> Result<Arc<DataKey>, Status> {
         match &self.registry {
-            None => self.vault.create(visitor).await,
+            None => self.vault.create(officer).await,
             Some(registry) => {
                 let request = CreateKeysRequest {
-                    person_ids: vec![visitor.to_string()],
+                    person_ids: vec![officer.to_string()],
                 };
                 let made = registry.clone().create_keys(request).await;
                 made.map_err(|_status| errors::unavailable("the vault"))?;
-                self.vault.key(visitor).await
+                self.vault.key(officer).await
             }
         }
         .map_err(|error| no_key(&error))
     }
 
-    /// The key of an elder or a visitor; none once erased.
-    pub(crate) async fn key(&self, person: Uuid) -> Result<Option<Arc<DataKey>>, Status> {
+    /// The key of an elder or an officer; none once erased.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where keys can't be had.
+    pub async fn key(&self, person: Uuid) -> Result<Option<Arc<DataKey>>, Status> {
         match self.vault.key(person).await {
             Ok(key) => Ok(Some(key)),
             Err(KeyError::Erased) => Ok(None),
@@ -80,8 +88,9 @@ fn no_key(error: &KeyError) -> Status {
     errors::unavailable("the vault")
 }
 
-/// The answer where keys can't be had.
-pub(crate) fn away(error: &Unavailable) -> Status {
+/// The answer where keys can't be had: UNAVAILABLE.
+#[must_use]
+pub fn away(error: &Unavailable) -> Status {
     tracing::warn!(%error, "keys can't be had");
     errors::unavailable("the vault")
 }

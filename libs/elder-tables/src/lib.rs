@@ -1,0 +1,10 @@
+//! What services keep of elders' files for themselves: read models of the registry's log, each service its own under its own name.
+//!
+//! - [`FactsTable`]: all facts of each elder, by which a service judges; it holds no name.
+//! - [`CardsTable`]: each elder's name and contacts, sealed, and what towns and villages are called.
+
+mod cards_table;
+mod facts_table;
+
+pub use cards_table::{Card, CardsTable};
+pub use facts_table::{FactsTable, Kept};
