@@ -8,7 +8,7 @@
 //! - [`file`]: the file as its events leave it.
 //! - [`facts`]: what holds of the elder on a day.
 //! - [`purpose`]: what each sealed field of a file is sealed for.
-//! - [`terms`]: the words of the domain as protobuf enums, and back.
+//! - [`terms`]: the words of the domain as protobuf enums, and back; [`wire`]: other values that all logs have in common.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -20,6 +20,7 @@ pub mod purpose;
 pub mod terms;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod wire;
 
 pub use event::Event;
 pub use facts::{Facts, FactsOnDay, OutOfScope};

@@ -1,10 +1,12 @@
 //! The words of the domain as protobuf enums, and back.
 
 use civic::{
-    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentGiver, ConsentState,
-    ElderStatus, Observation, ServiceKind, Set, Sex, Term, VisitMode,
+    AlertKind, AlertOutcome, Assistance, AwayReason, CapabilityLevel, Category, CircumstanceKind,
+    ConsentGiver, ConsentState, DeviceKind, ElderStatus, NoticeChannel, Observation, RecipientRole,
+    ServiceKind, Set, Severity, Sex, SignalKind, Term, VisitMode,
 };
-use proto::eldercare::r#type::v1 as pb;
+use proto::eldercare::alerts::v1 as alerts;
+use proto::eldercare::r#type::v1 as types;
 
 /// A word of the domain that has a protobuf enum.
 pub trait WireTerm: Term {
@@ -34,23 +36,23 @@ pub fn set_from_wire<T: WireTerm>(numbers: &[i32]) -> Result<Set<T>, usize> {
 }
 
 macro_rules! wire_terms {
-    ($($term:ident { $($word:ident),+ $(,)? })+) => {$(
+    ($pb:ident: $($term:ident { $($word:ident),+ $(,)? })+) => {$(
         impl WireTerm for $term {
             fn wire(self) -> i32 {
-                match self { $(Self::$word => pb::$term::$word.into()),+ }
+                match self { $(Self::$word => $pb::$term::$word.into()),+ }
             }
 
             fn from_wire(number: i32) -> Option<Self> {
-                match pb::$term::try_from(number).ok()? {
-                    pb::$term::Unspecified => None,
-                    $(pb::$term::$word => Some(Self::$word),)+
+                match $pb::$term::try_from(number).ok()? {
+                    $pb::$term::Unspecified => None,
+                    $($pb::$term::$word => Some(Self::$word),)+
                 }
             }
         }
     )+};
 }
 
-wire_terms! {
+wire_terms! { types:
     Sex { Female, Male }
     Category { LivingAlone, EmptyNest, LeftBehind, Disabled, SeverelyHandicapped, SpecialFamily }
     Assistance { ExtremePoverty, MinimumLiving, MinimumLivingMarginal, PreferentialTreatment, FiveVeterans }
@@ -62,6 +64,17 @@ wire_terms! {
     ServiceKind { HealthManagement, HomeSafety, DailyCare, RehabilitationNursing, SpiritualComfort, EnvironmentSanitation, EmergencyRescue, RecreationSports, Other }
     VisitMode { Home, Phone, Online, Encounter }
     ElderStatus { Active, MovedOut, Deceased, Erased }
+}
+
+wire_terms! { alerts:
+    DeviceKind { SosPhone, SosButton, SmokeDetector, GasDetector, WaterMeter, FallDetector, DoorSensor, PowerMonitor, Camera }
+    SignalKind { Press, Alarm, AlarmCleared, Flow, Heartbeat, Position, LowBattery, Tamper }
+    AlertKind { Sos, Fire, GasLeak, Fall, Inactivity, DeviceOffline, DeviceFault, VisitMissed }
+    Severity { Critical, High, Low, Notice }
+    AlertOutcome { Rescued, Assisted, FalseAlarm, NoOneHome, Deceased, SelfCleared }
+    AwayReason { Hospital, Family, Travel }
+    NoticeChannel { Sms, Voice, Push, Webhook, Log, Record }
+    RecipientRole { EmergencyContact, GridWorker, VillageCommittee, Town, DutyCentre, Maintainer, FireService }
 }
 
 #[cfg(test)]

@@ -3,13 +3,87 @@
 //! Rule: section 4, "Life".
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use civic::{AlertKind, AlertOutcome, ElderId, Severity, SignalKind};
+use civic::{
+    AlertKind, AlertOutcome, DeviceKind, ElderId, LocalDay, Severity, SignalKind, VillageCode,
+};
 use decider::Decider;
 use uuid::Uuid;
 
+use crate::alert_policy::LevelDue;
 use crate::signal::DeviceId;
+
+/// Which line: `SOS-<elder>`, `DEVICE_FAULT-<device>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LineId {
+    /// What its alerts are about.
+    pub kind: AlertKind,
+    /// About whom, or about what.
+    pub of: About,
+}
+
+/// About whom, or about what, the alerts of a line are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum About {
+    /// An elder.
+    Elder(ElderId),
+    /// A device: DEVICE_OFFLINE and DEVICE_FAULT.
+    Device(DeviceId),
+}
+
+/// A text names no line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a line is a kind of alert, `-`, and an elder or a device")]
+pub struct LineIdError;
+
+impl LineId {
+    /// The line of a kind about an elder, or about the device where the kind is of devices.
+    #[must_use]
+    pub fn of(kind: AlertKind, elder: ElderId, device: &DeviceId) -> Self {
+        let of = if kind.is_of_a_device() {
+            About::Device(device.clone())
+        } else {
+            About::Elder(elder)
+        };
+        Self { kind, of }
+    }
+
+    /// The line of a kind about an elder.
+    #[must_use]
+    pub fn of_elder(kind: AlertKind, elder: ElderId) -> Self {
+        Self {
+            kind,
+            of: About::Elder(elder),
+        }
+    }
+}
+
+impl fmt::Display for LineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.of {
+            About::Elder(elder) => write!(f, "{}-{elder}", self.kind),
+            About::Device(device) => write!(f, "{}-{device}", self.kind),
+        }
+    }
+}
+
+impl FromStr for LineId {
+    type Err = LineIdError;
+
+    fn from_str(text: &str) -> Result<Self, LineIdError> {
+        let (kind, of) = text.split_once('-').ok_or(LineIdError)?;
+        let kind: AlertKind = kind.parse().map_err(|_kind| LineIdError)?;
+        let of = if kind.is_of_a_device() {
+            About::Device(of.parse().map_err(|_id| LineIdError)?)
+        } else {
+            About::Elder(of.parse().map_err(|_id| LineIdError)?)
+        };
+        Ok(Self { kind, of })
+    }
+}
 
 /// A line of alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,25 +92,21 @@ pub struct AlertLine {
     newest: Option<Alert>,
     /// Those that are resolved.
     resolved: BTreeSet<Uuid>,
+    /// Of DEVICE_OFFLINE: whether the device is off line, also where somebody resolved the alert meanwhile.
+    offline: bool,
 }
 
 /// An alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Its id.
-    pub alert: Uuid,
-    /// When it happened.
-    pub raised_at: DateTime<Utc>,
-    /// How urgent it is.
-    pub severity: Severity,
+    /// As it was raised.
+    pub raised: Raised,
     /// How far help has come.
     pub stage: Stage,
     /// How many further signals joined it.
     pub joined: u32,
-    /// When somebody took it on, or it was over.
-    pub taken_on_at: Option<DateTime<Utc>>,
-    /// The highest level that was reached.
-    pub level: u8,
+    /// The highest level that was reached; none where it has no levels, or none was due yet.
+    pub level: Option<u8>,
 }
 
 /// How far help has come (处置阶段).
@@ -52,25 +122,62 @@ pub enum Stage {
     Resolved,
 }
 
+/// A signal that an alert comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Who sent it.
+    pub device: DeviceId,
+    /// What that is.
+    pub device_kind: DeviceKind,
+    /// The device's id of it.
+    pub signal: String,
+    /// What it says.
+    pub kind: SignalKind,
+    /// Its sequence in the stream of signals.
+    pub sequence: u64,
+}
+
 /// What an alert comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A signal.
-    Signal {
-        /// Who sent it.
-        device: DeviceId,
-        /// The device's id of it.
-        signal: String,
-    },
+    Signal(Source),
     /// Nothing came for too long, of water or at all.
     Silence {
         /// Of which device.
         device: DeviceId,
+        /// What that is.
+        device_kind: DeviceKind,
         /// Since when.
         since: DateTime<Utc>,
     },
-    /// Somebody asked for it: another service, or the hotline.
+    /// A visit was missed.
+    MissedVisit {
+        /// The first day of the period.
+        first: LocalDay,
+        /// The last day, included.
+        last: LocalDay,
+        /// The campaign, if it was owed in one.
+        campaign: Option<Uuid>,
+    },
+    /// Somebody asked for it: the hotline, or another service.
     Request,
+}
+
+impl Cause {
+    /// The device that it is about.
+    #[must_use]
+    pub fn device(&self) -> Option<(&DeviceId, DeviceKind)> {
+        match self {
+            Self::Signal(source) => Some((&source.device, source.device_kind)),
+            Self::Silence {
+                device,
+                device_kind,
+                ..
+            } => Some((device, *device_kind)),
+            Self::MissedVisit { .. } | Self::Request => None,
+        }
+    }
 }
 
 /// An alert as it is raised.
@@ -82,12 +189,31 @@ pub struct Raised {
     pub kind: AlertKind,
     /// Whom it is about.
     pub elder: ElderId,
-    /// How urgent it is.
-    pub severity: Severity,
+    /// Where the elder lived then, as far as that is known.
+    pub village: Option<VillageCode>,
     /// When it happened: not when that arrived.
     pub at: DateTime<Utc>,
     /// What it comes from.
     pub cause: Cause,
+    /// When its levels are reached, in their order.
+    pub levels: Vec<LevelDue>,
+}
+
+impl Raised {
+    /// How urgent it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.kind.severity()
+    }
+
+    /// The level that is reached with it.
+    #[must_use]
+    pub fn level_at_once(&self) -> Option<u8> {
+        let first = self.levels.first();
+        first
+            .filter(|level| level.at <= self.at)
+            .map(|level| level.level)
+    }
 }
 
 /// What is asked of a line.
@@ -97,26 +223,31 @@ pub enum Command {
     Raise(Raised),
     /// Notes in the course of the open alert that something was heard.
     Note {
-        /// From whom.
-        device: DeviceId,
         /// What.
-        signal: SignalKind,
+        source: Source,
         /// When.
         at: DateTime<Utc>,
     },
-    /// The next people are to be told. Levels come in their order, and before anything that happens after they fell due.
+    /// The levels of the open alert that are due by an instant, included, are reached.
     Escalate {
         /// The alert.
         alert: Uuid,
-        /// Which level was reached.
-        level: u8,
-        /// When that was.
-        at: DateTime<Utc>,
+        /// The instant.
+        until: DateTime<Utc>,
     },
     /// Somebody takes it on.
     Acknowledge {
         /// The alert.
         alert: Uuid,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// It is somebody's.
+    Assign {
+        /// The alert.
+        alert: Uuid,
+        /// Whose.
+        recipient: Uuid,
         /// When.
         at: DateTime<Utc>,
     },
@@ -145,6 +276,8 @@ pub enum Command {
     },
     /// The device was heard again: what was told of its silence is over.
     Clear {
+        /// The device.
+        device: DeviceId,
         /// When.
         at: DateTime<Utc>,
     },
@@ -153,9 +286,23 @@ pub enum Command {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A device went off line.
+    WentOffline {
+        /// Which.
+        device: DeviceId,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A device is heard again.
+    CameOnline {
+        /// Which.
+        device: DeviceId,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// An alert was raised.
     Raised(Raised),
-    /// A further signal joined it.
+    /// Something further joined it.
     Joined {
         /// The alert.
         alert: Uuid,
@@ -168,10 +315,8 @@ pub enum Event {
     Noted {
         /// The alert.
         alert: Uuid,
-        /// From whom.
-        device: DeviceId,
         /// What.
-        signal: SignalKind,
+        source: Source,
         /// When.
         at: DateTime<Utc>,
     },
@@ -188,6 +333,15 @@ pub enum Event {
     Acknowledged {
         /// The alert.
         alert: Uuid,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// It is somebody's.
+    Assigned {
+        /// The alert.
+        alert: Uuid,
+        /// Whose.
+        recipient: Uuid,
         /// When.
         at: DateTime<Utc>,
     },
@@ -225,6 +379,8 @@ pub enum Refusal {
     AlreadyAcknowledged,
     /// It is over.
     AlreadyResolved,
+    /// Only a device that is heard again ends an alert so.
+    OutcomeOfDevices,
 }
 
 impl AlertLine {
@@ -235,20 +391,85 @@ impl AlertLine {
         newest.filter(|alert| alert.stage != Stage::Resolved)
     }
 
+    /// The newest alert, open or not.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Alert> {
+        self.newest.as_ref()
+    }
+
     /// The open alert, if it is this one.
     fn open_one(&self, alert: Uuid) -> Result<&Alert, Refusal> {
         match self.open() {
-            Some(open) if open.alert == alert => Ok(open),
+            Some(open) if open.raised.alert == alert => Ok(open),
             Some(_) | None if self.resolved.contains(&alert) => Err(Refusal::AlreadyResolved),
             Some(_) | None => Err(Refusal::Unknown),
         }
     }
+
+    /// What a person did to an alert: the levels that were due before it, and that somebody has taken it on with it.
+    fn taken_on(&self, alert: Uuid, at: DateTime<Utc>, then: Event) -> Result<Vec<Event>, Refusal> {
+        let open = self.open_one(alert)?;
+        let mut events: Vec<Event> = open.due(|due| due < at).collect();
+        if open.stage == Stage::Raised {
+            events.push(Event::Acknowledged { alert, at });
+        }
+        events.push(then);
+        Ok(events)
+    }
+
+    fn raise(&self, raised: &Raised) -> Vec<Event> {
+        let mut events = Vec::new();
+        if raised.kind == AlertKind::DeviceOffline
+            && !self.offline
+            && let Some((device, _)) = raised.cause.device()
+        {
+            events.push(Event::WentOffline {
+                device: device.clone(),
+                at: raised.at,
+            });
+        }
+        match (self.open(), &raised.cause) {
+            (None, _) => events.push(Event::Raised(raised.clone())),
+            // What falls due while an alert is open neither raises nor joins.
+            (Some(_), Cause::Silence { .. }) => {}
+            (Some(open), Cause::Signal(_) | Cause::MissedVisit { .. } | Cause::Request) => {
+                events.push(Event::Joined {
+                    alert: open.raised.alert,
+                    cause: raised.cause.clone(),
+                    at: raised.at,
+                });
+            }
+        }
+        events
+    }
 }
 
 impl Alert {
-    /// Whether a level that fell due at an instant was reached: nobody had taken the alert on by then.
-    fn reaches(&self, level: u8, at: DateTime<Utc>) -> bool {
-        level > self.level && self.taken_on_at.is_none_or(|taken_on| at < taken_on)
+    /// When the next level is due, while nobody has taken the alert on.
+    #[must_use]
+    pub fn next_due(&self) -> Option<DateTime<Utc>> {
+        self.waiting().next().map(|level| level.at)
+    }
+
+    /// The levels that are yet to be reached.
+    fn waiting(&self) -> impl Iterator<Item = &LevelDue> {
+        let reached = self.level;
+        self.raised
+            .levels
+            .iter()
+            .filter(move |level| self.stage == Stage::Raised && Some(level.level) > reached)
+    }
+
+    /// Those of them that are due.
+    fn due(&self, is_due: impl Fn(DateTime<Utc>) -> bool) -> impl Iterator<Item = Event> {
+        let alert = self.raised.alert;
+        self.waiting()
+            .take_while(move |level| is_due(level.at))
+            .map(move |level| Event::Escalated {
+                alert,
+                level: level.level,
+                at: level.at,
+            })
     }
 }
 
@@ -259,271 +480,120 @@ impl Decider for AlertLine {
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Raise(raised) => Ok(match (self.open(), &raised.cause) {
-                (None, _) => vec![Event::Raised(raised.clone())],
-                // What falls due while an alert is open neither raises nor joins.
-                (Some(_), Cause::Silence { .. }) => vec![],
-                (Some(open), Cause::Signal { .. } | Cause::Request) => vec![Event::Joined {
-                    alert: open.alert,
-                    cause: raised.cause.clone(),
-                    at: raised.at,
-                }],
-            }),
-            Command::Note { device, signal, at } => Ok(self
+            Command::Raise(raised) => Ok(self.raise(raised)),
+            Command::Note { source, at } => Ok(self
                 .open()
                 .map(|open| Event::Noted {
-                    alert: open.alert,
-                    device: device.clone(),
-                    signal: *signal,
+                    alert: open.raised.alert,
+                    source: source.clone(),
                     at: *at,
                 })
                 .into_iter()
                 .collect()),
-            // It may have been due before somebody took the alert on, and come late.
-            Command::Escalate { alert, level, at } => match &self.newest {
-                Some(newest) if newest.alert == *alert && newest.reaches(*level, *at) => {
-                    Ok(vec![Event::Escalated {
-                        alert: *alert,
-                        level: *level,
-                        at: *at,
-                    }])
-                }
-                Some(_) | None => Ok(vec![]),
-            },
-            Command::Acknowledge { alert, at } => match self.open_one(*alert)?.stage {
-                Stage::Raised => Ok(vec![acknowledged(*alert, *at)]),
-                Stage::Acknowledged | Stage::Dispatched | Stage::Resolved => {
-                    Err(Refusal::AlreadyAcknowledged)
-                }
-            },
-            Command::Dispatch { alert, at } => {
+            Command::Escalate { alert, until } => Ok(match self.open_one(*alert) {
+                Ok(open) => open.due(|due| due <= *until).collect(),
+                Err(_) => vec![],
+            }),
+            Command::Acknowledge { alert, at } => {
                 let open = self.open_one(*alert)?;
+                if open.stage != Stage::Raised {
+                    return Err(Refusal::AlreadyAcknowledged);
+                }
+                let mut events: Vec<Event> = open.due(|due| due < *at).collect();
+                events.push(Event::Acknowledged {
+                    alert: *alert,
+                    at: *at,
+                });
+                Ok(events)
+            }
+            Command::Assign {
+                alert,
+                recipient,
+                at,
+            } => {
+                let assigned = Event::Assigned {
+                    alert: *alert,
+                    recipient: *recipient,
+                    at: *at,
+                };
+                self.taken_on(*alert, *at, assigned)
+            }
+            Command::Dispatch { alert, at } => {
                 let dispatched = Event::Dispatched {
                     alert: *alert,
                     at: *at,
                 };
-                // Who sends somebody has taken it on.
-                Ok(match open.stage {
-                    Stage::Raised => vec![acknowledged(*alert, *at), dispatched],
-                    Stage::Acknowledged | Stage::Dispatched | Stage::Resolved => vec![dispatched],
-                })
+                self.taken_on(*alert, *at, dispatched)
             }
             Command::Arrive { alert, at } => {
-                let open = self.open_one(*alert)?;
                 let arrived = Event::Arrived {
                     alert: *alert,
                     at: *at,
                 };
-                Ok(match open.stage {
-                    Stage::Raised => vec![acknowledged(*alert, *at), arrived],
-                    Stage::Acknowledged | Stage::Dispatched | Stage::Resolved => vec![arrived],
-                })
+                self.taken_on(*alert, *at, arrived)
             }
+            Command::Resolve {
+                outcome: AlertOutcome::SelfCleared,
+                ..
+            } => Err(Refusal::OutcomeOfDevices),
             Command::Resolve { alert, outcome, at } => {
-                self.open_one(*alert)?;
-                Ok(vec![Event::Resolved {
+                let open = self.open_one(*alert)?;
+                let mut events: Vec<Event> = open.due(|due| due < *at).collect();
+                events.push(Event::Resolved {
                     alert: *alert,
                     outcome: *outcome,
                     at: *at,
-                }])
+                });
+                Ok(events)
             }
-            Command::Clear { at } => Ok(self
-                .open()
-                .map(|open| Event::Resolved {
-                    alert: open.alert,
+            Command::Clear { device, at } => {
+                let came = self.offline.then(|| Event::CameOnline {
+                    device: device.clone(),
+                    at: *at,
+                });
+                let resolved = self.open().map(|open| Event::Resolved {
+                    alert: open.raised.alert,
                     outcome: AlertOutcome::SelfCleared,
                     at: *at,
-                })
-                .into_iter()
-                .collect()),
+                });
+                Ok(came.into_iter().chain(resolved).collect())
+            }
         }
     }
 
     fn evolve(mut self, event: &Event) -> Self {
-        if let Event::Raised(raised) = event {
-            self.newest = Some(Alert {
-                alert: raised.alert,
-                raised_at: raised.at,
-                severity: raised.severity,
-                stage: Stage::Raised,
-                joined: 0,
-                taken_on_at: None,
-                level: 0,
-            });
-            return self;
-        }
-        let Some(newest) = &mut self.newest else {
-            return self;
-        };
         match event {
-            Event::Raised(_) | Event::Noted { .. } | Event::Arrived { .. } => {}
-            Event::Joined { .. } => newest.joined += 1,
-            Event::Escalated { level, .. } => newest.level = *level,
-            Event::Acknowledged { at, .. } => {
-                newest.stage = Stage::Acknowledged;
-                newest.taken_on_at.get_or_insert(*at);
+            Event::WentOffline { .. } => self.offline = true,
+            Event::CameOnline { .. } => self.offline = false,
+            Event::Raised(raised) => {
+                self.newest = Some(Alert {
+                    raised: raised.clone(),
+                    stage: Stage::Raised,
+                    joined: 0,
+                    level: raised.level_at_once(),
+                });
             }
-            Event::Dispatched { .. } => newest.stage = Stage::Dispatched,
-            Event::Resolved { alert, at, .. } => {
-                newest.stage = Stage::Resolved;
-                newest.taken_on_at.get_or_insert(*at);
+            Event::Joined { .. } => self.change(|alert| alert.joined += 1),
+            Event::Escalated { level, .. } => self.change(|alert| alert.level = Some(*level)),
+            Event::Acknowledged { .. } => self.change(|alert| alert.stage = Stage::Acknowledged),
+            Event::Dispatched { .. } => self.change(|alert| alert.stage = Stage::Dispatched),
+            Event::Resolved { alert, .. } => {
+                self.change(|alert| alert.stage = Stage::Resolved);
                 self.resolved.insert(*alert);
             }
+            Event::Noted { .. } | Event::Assigned { .. } | Event::Arrived { .. } => {}
         }
         self
     }
 }
 
-fn acknowledged(alert: Uuid, at: DateTime<Utc>) -> Event {
-    Event::Acknowledged { alert, at }
+impl AlertLine {
+    fn change(&mut self, change: impl FnOnce(&mut Alert)) {
+        if let Some(newest) = &mut self.newest {
+            change(newest);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use decider::testing::{given, given_nothing};
-
-    use super::*;
-
-    fn at(minute: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_731_254_400 + minute * 60, 0).unwrap()
-    }
-
-    fn press(number: u128, minute: i64) -> Raised {
-        Raised {
-            alert: Uuid::from_u128(number),
-            kind: AlertKind::Sos,
-            elder: ElderId(Uuid::nil()),
-            severity: Severity::Critical,
-            at: at(minute),
-            cause: Cause::Signal {
-                device: "SB0001".parse().unwrap(),
-                signal: number.to_string(),
-            },
-        }
-    }
-
-    const ONE: Uuid = Uuid::from_u128(1);
-
-    fn raised() -> Event {
-        Event::Raised(press(1, 0))
-    }
-
-    fn acknowledged_at(minute: i64) -> Event {
-        acknowledged(ONE, at(minute))
-    }
-
-    fn resolved() -> Event {
-        Event::Resolved {
-            alert: ONE,
-            outcome: AlertOutcome::Assisted,
-            at: at(30),
-        }
-    }
-
-    fn escalate(level: u8, minute: i64) -> Command {
-        Command::Escalate {
-            alert: ONE,
-            level,
-            at: at(minute),
-        }
-    }
-
-    #[test]
-    fn one_is_open_at_a_time_and_further_signals_join_it() {
-        given_nothing::<AlertLine>()
-            .when(Command::Raise(press(1, 0)))
-            .then([raised()]);
-        given::<AlertLine>([raised()])
-            .when(Command::Raise(press(2, 1)))
-            .then([Event::Joined {
-                alert: ONE,
-                cause: press(2, 1).cause,
-                at: at(1),
-            }]);
-        // Also one that is dated before the end of the last one, and comes after it.
-        given::<AlertLine>([raised(), resolved()])
-            .when(Command::Raise(press(2, 1)))
-            .then([Event::Raised(press(2, 1))]);
-    }
-
-    #[test]
-    fn what_falls_due_while_one_is_open_neither_raises_nor_joins() {
-        let silence = Raised {
-            cause: Cause::Silence {
-                device: "WM0001".parse().unwrap(),
-                since: at(-720),
-            },
-            ..press(2, 1)
-        };
-        given::<AlertLine>([raised()])
-            .when(Command::Raise(silence))
-            .then([]);
-    }
-
-    #[test]
-    fn a_level_that_falls_due_with_the_acknowledgement_is_not_reached() {
-        let reached = |level, minute| Event::Escalated {
-            alert: ONE,
-            level,
-            at: at(minute),
-        };
-        given::<AlertLine>([raised()])
-            .when(escalate(1, 2))
-            .then([reached(1, 2)]);
-        given::<AlertLine>([raised(), acknowledged_at(2)])
-            .when(escalate(1, 2))
-            .then([]);
-        // It was due before, and comes late.
-        given::<AlertLine>([raised(), acknowledged_at(3)])
-            .when(escalate(1, 2))
-            .then([reached(1, 2)]);
-        given::<AlertLine>([raised(), reached(1, 2)])
-            .when(escalate(1, 2))
-            .then([]);
-        given::<AlertLine>([raised(), resolved()])
-            .when(escalate(2, 40))
-            .then([]);
-    }
-
-    #[test]
-    fn who_sends_somebody_has_taken_it_on() {
-        let dispatch = Command::Dispatch {
-            alert: ONE,
-            at: at(1),
-        };
-        let dispatched = Event::Dispatched {
-            alert: ONE,
-            at: at(1),
-        };
-        given::<AlertLine>([raised()])
-            .when(dispatch.clone())
-            .then([acknowledged_at(1), dispatched.clone()]);
-        given::<AlertLine>([raised(), acknowledged_at(1)])
-            .when(dispatch)
-            .then([dispatched]);
-    }
-
-    #[test]
-    fn what_is_over_is_over() {
-        let acknowledge = |alert| Command::Acknowledge { alert, at: at(1) };
-        given::<AlertLine>([raised(), acknowledged_at(0)])
-            .when(acknowledge(ONE))
-            .then_refused(Refusal::AlreadyAcknowledged);
-        given::<AlertLine>([raised(), resolved()])
-            .when(acknowledge(ONE))
-            .then_refused(Refusal::AlreadyResolved);
-        given::<AlertLine>([raised()])
-            .when(acknowledge(Uuid::from_u128(9)))
-            .then_refused(Refusal::Unknown);
-        given::<AlertLine>([raised(), resolved()])
-            .when(Command::Clear { at: at(40) })
-            .then([]);
-        given::<AlertLine>([raised()])
-            .when(Command::Clear { at: at(40) })
-            .then([Event::Resolved {
-                alert: ONE,
-                outcome: AlertOutcome::SelfCleared,
-                at: at(40),
-            }]);
-    }
-}
+mod tests;

@@ -8,70 +8,35 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use civic::{AlertKind, DeviceKind, ElderId, SignalKind};
+use civic::{AlertKind, DeviceKind, ElderId, VillageCode};
 
-use crate::alert_policy::AlertPolicy;
+use crate::alert_line::{Cause, Source};
+use crate::alert_policy::{AlertPolicy, Policies};
 use crate::signal::{DeviceId, Signal};
 use crate::watch::{Home, Watch};
 
 /// What follows from a signal, or from time that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// A signal raises an alert, or joins the one that is open.
-    Signalled {
-        /// Of which kind.
-        kind: AlertKind,
-        /// Whose it is.
-        elder: ElderId,
-        /// Who sent it.
-        device: DeviceId,
-        /// The signal.
-        signal: String,
-        /// When it was.
-        at: DateTime<Utc>,
-    },
-    /// A signal is noted in the course of an open alert.
-    Noted {
-        /// Of which kind.
-        kind: AlertKind,
-        /// Whose it is.
-        elder: ElderId,
-        /// Who sent it.
-        device: DeviceId,
-        /// What it said.
-        signal: SignalKind,
-        /// When it was.
-        at: DateTime<Utc>,
-    },
-    /// No water ran for too long.
-    Inactive {
-        /// Whose home it is.
-        elder: ElderId,
-        /// The meter.
-        device: DeviceId,
-        /// Since when.
-        since: DateTime<Utc>,
-        /// When that was too long, or the meter was heard again.
-        at: DateTime<Utc>,
-    },
-    /// Nothing came from a device for too long.
-    Offline {
-        /// Whose home it is in.
-        elder: ElderId,
-        /// The device.
-        device: DeviceId,
-        /// When that was too long.
-        at: DateTime<Utc>,
-    },
+pub struct Finding {
+    /// Whose home it is about.
+    pub elder: ElderId,
+    /// Which device.
+    pub device: DeviceId,
+    /// When it was: of a signal, or when it fell due.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub what: What,
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Something raises an alert of a kind, or joins the one that is open.
+    Raises(AlertKind, Cause),
+    /// A signal is noted in the course of an open alert of a kind.
+    Noted(AlertKind, Source),
     /// A device that was off line is heard.
-    HeardAgain {
-        /// Whose home it is in.
-        elder: ElderId,
-        /// The device.
-        device: DeviceId,
-        /// When the signal arrived.
-        at: DateTime<Utc>,
-    },
+    HeardAgain,
 }
 
 /// What is waited for at a device.
@@ -81,16 +46,16 @@ enum Timer {
     Offline,
 }
 
-/// A device's number while the monitor lives.
+/// A device's number while it is watched.
 type Place = usize;
 
 #[derive(Clone, Debug)]
 struct Watched {
     id: DeviceId,
-    /// None once it is retired.
+    /// None once it is retired, until the place is taken anew.
     watch: Option<Watch>,
-    /// Which timers stand in the queue.
-    queued: [bool; 2],
+    /// For which instant each timer stands in the queue.
+    queued: [Option<DateTime<Utc>>; 2],
 }
 
 /// All devices, all homes, and what falls due at them.
@@ -99,11 +64,13 @@ struct Watched {
 /// queue alone, and whoever is woken too early goes to sleep again.
 #[derive(Clone, Debug)]
 pub struct Monitor {
-    policy: AlertPolicy,
+    policies: Policies,
     /// Up to here everything was judged.
     now: DateTime<Utc>,
     places: HashMap<DeviceId, Place>,
     devices: Vec<Watched>,
+    /// Places of devices that are retired.
+    free: Vec<Place>,
     homes: HashMap<ElderId, Home>,
     queue: BTreeSet<(DateTime<Utc>, Place, Timer)>,
 }
@@ -111,12 +78,13 @@ pub struct Monitor {
 impl Monitor {
     /// One that watches nothing yet, from an instant on.
     #[must_use]
-    pub fn new(policy: AlertPolicy, now: DateTime<Utc>) -> Self {
+    pub fn new(policies: Policies, now: DateTime<Utc>) -> Self {
         Self {
-            policy,
+            policies,
             now,
             places: HashMap::new(),
             devices: Vec::new(),
+            free: Vec::new(),
             homes: HashMap::new(),
             queue: BTreeSet::new(),
         }
@@ -125,12 +93,12 @@ impl Monitor {
     /// One that goes on where another one was at an instant.
     #[must_use]
     pub fn restored(
-        policy: AlertPolicy,
+        policies: Policies,
         now: DateTime<Utc>,
         devices: impl IntoIterator<Item = (DeviceId, Watch)>,
         homes: HashMap<ElderId, Home>,
     ) -> Self {
-        let mut monitor = Self::new(policy, now);
+        let mut monitor = Self::new(policies, now);
         monitor.homes = homes;
         for (device, watch) in devices {
             monitor.add(device, watch);
@@ -150,10 +118,23 @@ impl Monitor {
         all.filter_map(|one| Some((&one.id, one.watch.as_ref()?)))
     }
 
+    /// A device that is watched.
+    #[must_use]
+    pub fn device(&self, device: &DeviceId) -> Option<&Watch> {
+        let place = self.places.get(device)?;
+        self.devices[*place].watch.as_ref()
+    }
+
     /// Their homes.
     #[must_use]
     pub fn homes(&self) -> &HashMap<ElderId, Home> {
         &self.homes
+    }
+
+    /// Which policy holds where.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// The earliest instant at which something may fall due.
@@ -174,23 +155,41 @@ impl Monitor {
     }
 
     fn add(&mut self, id: DeviceId, watch: Watch) {
-        let place = self.devices.len();
-        self.places.insert(id.clone(), place);
-        self.devices.push(Watched {
-            id,
+        let watched = Watched {
+            id: id.clone(),
             watch: Some(watch),
-            queued: [false; 2],
-        });
+            queued: [None; 2],
+        };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.devices[place] = watched;
+                place
+            }
+            None => {
+                self.devices.push(watched);
+                self.devices.len() - 1
+            }
+        };
+        self.places.insert(id, place);
         self.wait(place);
     }
 
     /// Watches a device no more.
     pub fn retire(&mut self, device: &DeviceId) {
-        let place = self.places.remove(device);
-        let Some(watch) = place.and_then(|place| self.devices[place].watch.take()) else {
+        let Some(place) = self.places.remove(device) else {
             return;
         };
-        if let Some(home) = self.homes.get_mut(&watch.elder) {
+        let watched = &mut self.devices[place];
+        for (timer, queued) in [Timer::Inactivity, Timer::Offline].into_iter().zip(watched.queued) {
+            if let Some(at) = queued {
+                self.queue.remove(&(at, place, timer));
+            }
+        }
+        let watch = watched.watch.take();
+        self.free.push(place);
+        if let Some(watch) = watch
+            && let Some(home) = self.homes.get_mut(&watch.elder)
+        {
             home.meters.retain(|meter| meter != device);
         }
     }
@@ -217,13 +216,37 @@ impl Monitor {
         self.wait_for_meters(elder);
     }
 
+    /// An inactivity of a home was raised, by somebody's request.
+    pub fn inactivity_raised(&mut self, elder: ElderId) {
+        self.homes.entry(elder).or_default().inactive = true;
+    }
+
+    /// A home is in this village now.
+    pub fn lives_in(&mut self, elder: ElderId, village: Option<VillageCode>) {
+        let home = self.homes.entry(elder).or_default();
+        if home.village != village {
+            home.village = village;
+            self.wait_for_all_of(elder);
+        }
+    }
+
+    /// Other rules hold from now on.
+    pub fn judge_by(&mut self, policies: Policies) {
+        self.policies = policies;
+        self.queue.clear();
+        for place in 0..self.devices.len() {
+            self.devices[place].queued = [None; 2];
+            self.wait_anew(place);
+        }
+    }
+
     /// Lets time pass up to an instant, included: what fell due by then, in its order.
     pub fn pass(&mut self, until: DateTime<Utc>) -> Vec<Finding> {
         let mut findings = Vec::new();
         while self.due().is_some_and(|due| due <= until)
             && let Some((at, place, timer)) = self.queue.pop_first()
         {
-            self.devices[place].queued[timer as usize] = false;
+            self.devices[place].queued[timer as usize] = None;
             self.now = self.now.max(at);
             match self.instant(place, timer) {
                 None => {}
@@ -248,36 +271,33 @@ impl Monitor {
         if watch.repeats(signal) {
             return findings;
         }
-        let (elder, device) = (watch.elder, signal.device.clone());
-        if watch.hear(signal) {
-            findings.push(Finding::HeardAgain {
-                elder,
-                device: device.clone(),
-                at: signal.arrived_at,
-            });
-        }
-        if let Some(kind) = watch.raises(signal.kind) {
-            findings.push(Finding::Signalled {
-                kind,
-                elder,
-                device: device.clone(),
-                signal: signal.id.clone(),
-                at: signal.time(),
-            });
-        }
-        let home = self.homes.get(&elder);
+        let finding = |at, what| Finding {
+            elder: watch.elder,
+            device: signal.device.clone(),
+            at,
+            what,
+        };
+        let source = || Source {
+            device: signal.device.clone(),
+            device_kind: watch.kind,
+            signal: signal.id.clone(),
+            kind: signal.kind,
+            sequence: signal.sequence,
+        };
+        let raises = watch.raises(signal.kind).map(|kind| {
+            let what = What::Raises(kind, Cause::Signal(source()));
+            finding(signal.time(), what)
+        });
+        let home = self.homes.get(&watch.elder);
         let inactive = home.is_some_and(|home| home.inactive);
-        if let Some(kind) = watch.is_noted_in(signal)
-            && (kind != AlertKind::Inactivity || inactive)
-        {
-            findings.push(Finding::Noted {
-                kind,
-                elder,
-                device: device.clone(),
-                signal: signal.kind,
-                at: signal.time(),
-            });
-        }
+        let noted = watch
+            .is_noted_in(signal)
+            .filter(|kind| *kind != AlertKind::Inactivity || inactive)
+            .map(|kind| finding(signal.time(), What::Noted(kind, source())));
+        let heard_again = finding(signal.arrived_at, What::HeardAgain);
+        findings.extend(watch.hear(signal).then_some(heard_again));
+        findings.extend(raises);
+        findings.extend(noted);
         // It was not heard when this fell due, or water ran so long ago that it would have been.
         let overdue = self
             .instant(place, Timer::Inactivity)
@@ -289,33 +309,48 @@ impl Monitor {
         findings
     }
 
+    fn policy_of(&self, watch: &Watch) -> &AlertPolicy {
+        let home = self.homes.get(&watch.elder);
+        self.policies.of(home.and_then(|home| home.village.as_ref()))
+    }
+
     /// What a timer waits for.
     fn instant(&self, place: Place, timer: Timer) -> Option<DateTime<Utc>> {
         let watch = self.devices[place].watch.as_ref()?;
+        let policy = self.policy_of(watch);
         match timer {
-            Timer::Offline => watch.offline_from(&self.policy),
+            Timer::Offline => watch.offline_from(policy),
             Timer::Inactivity => {
                 let nobody = Home::default();
                 let home = self.homes.get(&watch.elder).unwrap_or(&nobody);
-                watch.inactive_from(home, &self.policy)
+                watch.inactive_from(home, policy)
             }
         }
     }
 
     fn falls_due(&mut self, place: Place, timer: Timer, at: DateTime<Utc>) -> Option<Finding> {
-        let Watched { id, watch, .. } = &mut self.devices[place];
-        let watch = watch.as_mut()?;
+        let watch = self.devices[place].watch.as_ref()?;
+        let policy = self.policy_of(watch);
         match timer {
             Timer::Offline => {
+                let offline_after = policy.offline_after;
+                let Watched { id, watch, .. } = &mut self.devices[place];
+                let watch = watch.as_mut()?;
                 watch.goes_offline();
-                Some(Finding::Offline {
+                let cause = Cause::Silence {
+                    device: id.clone(),
+                    device_kind: watch.kind,
+                    since: at - offline_after,
+                };
+                Some(Finding {
                     elder: watch.elder,
                     device: id.clone(),
                     at,
+                    what: What::Raises(AlertKind::DeviceOffline, cause),
                 })
             }
             // One that is not heard waits for its next signal.
-            Timer::Inactivity if !watch.is_heard(at, &self.policy) => None,
+            Timer::Inactivity if !watch.is_heard(at, policy) => None,
             Timer::Inactivity => self.becomes_inactive(place, at),
         }
     }
@@ -324,13 +359,17 @@ impl Monitor {
         let Watched { id, watch, .. } = &self.devices[place];
         let watch = watch.as_ref()?;
         let home = self.homes.entry(watch.elder).or_default();
-        let since = watch.dry_since(home);
+        let cause = Cause::Silence {
+            device: id.clone(),
+            device_kind: watch.kind,
+            since: watch.dry_since(home),
+        };
         home.inactive = true;
-        Some(Finding::Inactive {
+        Some(Finding {
             elder: watch.elder,
             device: id.clone(),
-            since,
             at,
+            what: What::Raises(AlertKind::Inactivity, cause),
         })
     }
 
@@ -347,6 +386,17 @@ impl Monitor {
         }
     }
 
+    /// As [`Monitor::wait`], where other rules hold than when the last signal came: by these a heard meter may be overdue.
+    fn wait_anew(&mut self, place: Place) {
+        self.wait(place);
+        let watch = self.devices[place].watch.as_ref();
+        if watch.is_some_and(|watch| watch.is_heard(self.now, self.policy_of(watch)))
+            && let Some(at) = self.instant(place, Timer::Inactivity)
+        {
+            self.enqueue(at, place, Timer::Inactivity);
+        }
+    }
+
     fn wait_for_meters(&mut self, elder: ElderId) {
         let meters = self.homes.get(&elder).map(|home| home.meters.clone());
         for meter in meters.iter().flatten() {
@@ -356,9 +406,27 @@ impl Monitor {
         }
     }
 
+    /// Elders move seldom: all devices are looked at.
+    fn wait_for_all_of(&mut self, elder: ElderId) {
+        for place in 0..self.devices.len() {
+            let watch = self.devices[place].watch.as_ref();
+            if watch.is_some_and(|watch| watch.elder == elder) {
+                self.wait_anew(place);
+            }
+        }
+    }
+
     fn enqueue(&mut self, at: DateTime<Utc>, place: Place, timer: Timer) {
-        if !std::mem::replace(&mut self.devices[place].queued[timer as usize], true) {
-            self.queue.insert((at, place, timer));
+        let queued = &mut self.devices[place].queued[timer as usize];
+        match *queued {
+            Some(earlier) if earlier <= at => {}
+            later => {
+                *queued = Some(at);
+                if let Some(later) = later {
+                    self.queue.remove(&(later, place, timer));
+                }
+                self.queue.insert((at, place, timer));
+            }
         }
     }
 }

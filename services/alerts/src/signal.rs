@@ -81,6 +81,8 @@ pub struct Signal {
     pub arrived_at: DateTime<Utc>,
     /// Of [`SignalKind::Flow`], how much water ran.
     pub litres: Option<f64>,
+    /// Where it stands in the stream of signals.
+    pub sequence: u64,
 }
 
 impl Signal {
@@ -117,6 +119,7 @@ mod tests {
             device_time: at(device),
             arrived_at: at(arrived),
             litres,
+            sequence: 1,
         }
     }
 

@@ -4,16 +4,19 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, Utc};
-use civic::{AlertKind, DeviceKind, ElderId, SignalKind};
+use chrono::serde::{ts_microseconds, ts_microseconds_option};
+use chrono::{DateTime, TimeDelta, Utc};
+use civic::{AlertKind, DeviceKind, ElderId, SignalKind, VillageCode};
 use serde::{Deserialize, Serialize};
 use sm3::{Digest as _, Sm3};
 
 use crate::alert_policy::AlertPolicy;
 use crate::signal::{DeviceId, Signal};
 
-/// How many signals of a device are known again when they come once more.
-const REMEMBERED: usize = 32;
+/// For how long a signal is known again when it comes once more; what raises alerts is known for ever, by the alerts.
+const REMEMBERED_FOR: TimeDelta = TimeDelta::hours(2);
+/// How many signals of a device are known again at most.
+const REMEMBERED: usize = 64;
 
 /// A device that is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,27 +25,42 @@ pub struct Watch {
     pub kind: DeviceKind,
     /// Whose home it is in.
     pub elder: ElderId,
+    #[serde(with = "ts_microseconds")]
     registered_at: DateTime<Utc>,
     /// When the last signal of any kind arrived.
+    #[serde(with = "ts_microseconds_option")]
     heard_at: Option<DateTime<Utc>>,
     /// When water ran last.
+    #[serde(with = "ts_microseconds_option")]
     flow_at: Option<DateTime<Utc>>,
     /// Whether it is known to be off line.
     offline: bool,
-    /// The last signals, by their digests.
-    recent: VecDeque<u64>,
+    /// The last signals.
+    recent: VecDeque<Recent>,
+}
+
+/// A signal that is known again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Recent {
+    digest: u64,
+    /// When it arrived, in seconds since 1970.
+    arrived: i64,
 }
 
 /// A home: what holds for all its devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Home {
+    /// Where it is, as far as that is known.
+    pub village: Option<VillageCode>,
     /// Whether nobody is at home.
     pub away: bool,
     /// When somebody came back last.
+    #[serde(with = "ts_microseconds_option")]
     pub back_at: Option<DateTime<Utc>>,
     /// Whether its inactivity is told, and nobody has resolved it.
     pub inactive: bool,
     /// When its last inactivity was resolved.
+    #[serde(with = "ts_microseconds_option")]
     pub resolved_at: Option<DateTime<Utc>>,
     /// Its water meters.
     pub meters: Vec<DeviceId>,
@@ -85,15 +103,23 @@ impl Watch {
 
     /// Whether this signal came before.
     pub(crate) fn repeats(&self, signal: &Signal) -> bool {
-        self.recent.contains(&digest(&signal.id))
+        let digest = digest(&signal.id);
+        self.recent.iter().any(|recent| recent.digest == digest)
     }
 
     /// Hears a signal; whether the device was off line.
     pub(crate) fn hear(&mut self, signal: &Signal) -> bool {
-        if self.recent.len() == REMEMBERED {
+        let arrived = signal.arrived_at.timestamp();
+        let forgotten = arrived - REMEMBERED_FOR.num_seconds();
+        while self.recent.len() >= REMEMBERED
+            || (self.recent.front()).is_some_and(|recent| recent.arrived < forgotten)
+        {
             self.recent.pop_front();
         }
-        self.recent.push_back(digest(&signal.id));
+        self.recent.push_back(Recent {
+            digest: digest(&signal.id),
+            arrived,
+        });
         self.heard_at = self.heard_at.max(Some(signal.arrived_at));
         if signal.is_flow() {
             self.flow_at = self.flow_at.max(Some(signal.time()));

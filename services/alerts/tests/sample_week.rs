@@ -2,23 +2,20 @@
 //! how it ended, is as an independent program has it.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use alerts::alert_line::{AlertLine, Cause, Command, Event, Raised};
-use alerts::alert_policy::AlertPolicy;
-use alerts::monitor::{Finding, Monitor};
+use alerts::alert_line::{AlertLine, Command, Event, LineId, Raised};
+use alerts::alert_policy::{AlertPolicy, Policies};
+use alerts::monitor::{Finding, Monitor, What};
 use alerts::signal::{DeviceId, Signal};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use civic::{AlertKind, AlertOutcome, DeviceKind, ElderId, SHANGHAI};
 use decider::Decider as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 type Instant = DateTime<Utc>;
-
-/// Whose alerts follow each other.
-type Line = (AlertKind, ElderId, Option<DeviceId>);
 
 fn read(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/local/data/anxi");
@@ -95,17 +92,16 @@ enum Step {
 struct World {
     policy: AlertPolicy,
     monitor: Monitor,
-    lines: HashMap<Line, AlertLine>,
+    lines: HashMap<LineId, AlertLine>,
     /// What happened on which line, in the order in which it was written.
-    log: Vec<(Line, Event)>,
-    levels: BTreeSet<(Instant, u8, usize)>,
+    log: Vec<(LineId, Event)>,
     next: u128,
 }
 
 impl World {
     fn new(devices: &Devices, from: Instant) -> Self {
         let policy = AlertPolicy::default();
-        let mut monitor = Monitor::new(policy.clone(), from);
+        let mut monitor = Monitor::new(Policies::default(), from);
         for (id, kind, elder) in &devices.all {
             monitor.register(id.clone(), *kind, *elder);
         }
@@ -114,7 +110,6 @@ impl World {
             monitor,
             lines: HashMap::new(),
             log: Vec::new(),
-            levels: BTreeSet::new(),
             next: 0,
         }
     }
@@ -129,7 +124,7 @@ impl World {
         let kept = postcard::to_stdvec(&(devices, self.monitor.homes())).unwrap();
         let (devices, homes): (Vec<_>, HashMap<_, _>) = postcard::from_bytes(&kept).unwrap();
         let now = self.monitor.now();
-        self.monitor = Monitor::restored(self.policy.clone(), now, devices, homes);
+        self.monitor = Monitor::restored(Policies::default(), now, devices, homes);
     }
 
     fn step(&mut self, at: Instant, step: &Step) {
@@ -143,69 +138,40 @@ impl World {
             Step::Signal(_) => {}
             Step::Away(elder) => self.monitor.away(*elder),
             Step::Back(elder) => self.monitor.back(*elder),
-            Step::Act(act) => {
-                // A level that falls due with it is not reached.
-                self.escalate(at - TimeDelta::nanoseconds(1));
-                self.act(at, act);
-            }
+            Step::Act(act) => self.act(at, act),
         }
     }
 
     fn follow(&mut self, findings: Vec<Finding>) {
-        for finding in findings {
+        for Finding {
+            elder,
+            device,
+            at,
+            what,
+        } in findings
+        {
             let alert = Uuid::from_u128(self.next);
             self.next += 1;
-            let raise = |kind: AlertKind, elder, at, cause| {
-                Command::Raise(Raised {
-                    alert,
-                    kind,
-                    elder,
-                    severity: kind.severity(),
-                    at,
-                    cause,
-                })
-            };
-            match finding {
-                Finding::Signalled {
-                    kind,
-                    elder,
-                    device,
-                    signal,
-                    at,
-                } => {
-                    let of_device = kind.is_of_a_device().then(|| device.clone());
-                    let cause = Cause::Signal { device, signal };
-                    self.decide((kind, elder, of_device), &raise(kind, elder, at, cause));
+            match what {
+                What::Raises(kind, cause) => {
+                    let raised = Raised {
+                        alert,
+                        kind,
+                        elder,
+                        village: None,
+                        at,
+                        cause,
+                        levels: self.policy.levels(kind, at),
+                    };
+                    self.decide(LineId::of(kind, elder, &device), &Command::Raise(raised));
                 }
-                Finding::Inactive {
-                    elder,
-                    device,
-                    since,
-                    at,
-                } => {
-                    let kind = AlertKind::Inactivity;
-                    let cause = Cause::Silence { device, since };
-                    self.decide((kind, elder, None), &raise(kind, elder, at, cause));
+                What::HeardAgain => {
+                    let line = LineId::of(AlertKind::DeviceOffline, elder, &device);
+                    self.decide(line, &Command::Clear { device, at });
                 }
-                Finding::Offline { elder, device, at } => {
-                    let kind = AlertKind::DeviceOffline;
-                    let (of, since) = (device.clone(), at - self.policy.offline_after);
-                    let cause = Cause::Silence { device, since };
-                    self.decide((kind, elder, Some(of)), &raise(kind, elder, at, cause));
-                }
-                Finding::HeardAgain { elder, device, at } => {
-                    let line = (AlertKind::DeviceOffline, elder, Some(device));
-                    self.decide(line, &Command::Clear { at });
-                }
-                Finding::Noted {
-                    kind,
-                    elder,
-                    device,
-                    signal,
-                    at,
-                } => {
-                    let note = Command::Note { device, signal, at };
-                    self.decide((kind, elder, None), &note);
+                What::Noted(kind, source) => {
+                    let line = LineId::of(kind, elder, &device);
+                    self.decide(line, &Command::Note { source, at });
                 }
             }
         }
@@ -215,17 +181,18 @@ impl World {
         let kind: AlertKind = text(&act["kind"]).parse().unwrap();
         let raised_at = instant(&act["alert_raised_at"]);
         let elder = ElderId(Uuid::from_u128(act["elder"].as_u64().unwrap().into()));
-        let device = act["device_id"].as_str().map(|id| id.parse().unwrap());
+        let device = act["device_id"].as_str();
         let (line, alert) = self
             .log
             .iter()
-            .find_map(|((of_kind, of, of_device), event)| {
+            .find_map(|(line, event)| {
                 let Event::Raised(raised) = event else {
                     return None;
                 };
-                let meant = (*of_kind, *of, raised.at) == (kind, elder, raised_at)
-                    && (device.is_none() || *of_device == device);
-                meant.then(|| ((*of_kind, *of, of_device.clone()), raised.alert))
+                let of = raised.cause.device().map(|(device, _)| device.as_str());
+                let meant = (raised.kind, raised.elder, raised.at) == (kind, elder, raised_at)
+                    && (device.is_none() || of == device);
+                meant.then(|| (line.clone(), raised.alert))
             })
             .unwrap_or_else(|| panic!("nobody raised what was answered: {act}"));
         let command = match text(&act["action"]) {
@@ -240,46 +207,29 @@ impl World {
         self.decide(line, &command);
     }
 
-    fn decide(&mut self, line: Line, command: &Command) {
+    fn decide(&mut self, line: LineId, command: &Command) {
         let known = self.lines.entry(line.clone()).or_default();
         let events = known.decide(command).unwrap();
         *known = std::mem::take(known).evolve_all(&events);
         for event in events {
-            let place = self.log.len();
-            if let Event::Raised(raised) = &event {
-                let delays = self.policy.levels(raised.severity).iter();
-                self.levels.extend(
-                    delays
-                        .zip(0..)
-                        .skip(1)
-                        .map(|(delay, level)| (raised.at + *delay, level, place)),
-                );
-            }
-            if line.0 == AlertKind::Inactivity && matches!(event, Event::Resolved { .. }) {
-                self.monitor.inactivity_resolved(line.1);
+            if let (AlertKind::Inactivity, Event::Resolved { .. }) = (line.kind, &event) {
+                let open = self.lines[&line].newest().unwrap();
+                self.monitor.inactivity_resolved(open.raised.elder);
             }
             self.log.push((line.clone(), event));
-        }
-    }
-
-    /// What levels were reached up to an instant, included.
-    fn escalate(&mut self, until: Instant) {
-        while let Some((at, level, place)) = self.levels.first().copied()
-            && at <= until
-        {
-            self.levels.pop_first();
-            let (line, Event::Raised(raised)) = self.log[place].clone() else {
-                panic!("levels are those of an alert that was raised");
-            };
-            let alert = raised.alert;
-            self.decide(line, &Command::Escalate { alert, level, at });
         }
     }
 
     fn end(&mut self, at: Instant) {
         let findings = self.monitor.pass(at);
         self.follow(findings);
-        self.escalate(at);
+        let all: Vec<LineId> = self.lines.keys().cloned().collect();
+        for line in all {
+            if let Some(open) = self.lines[&line].open() {
+                let alert = open.raised.alert;
+                self.decide(line, &Command::Escalate { alert, until: at });
+            }
+        }
     }
 
     /// The alerts as the set tells them.
@@ -293,21 +243,15 @@ impl World {
         for (_, event) in &self.log {
             match event {
                 Event::Raised(raised) => {
-                    let (Cause::Signal { device, .. } | Cause::Silence { device, .. }) =
-                        &raised.cause
-                    else {
-                        panic!("nobody asked for an alert");
-                    };
-                    let levels = self.policy.levels(raised.severity);
-                    let first = levels
-                        .first()
-                        .map(|_| json!({"level": 0, "at": told(raised.at)}));
+                    let (device, _) = raised.cause.device().unwrap();
+                    let first = raised.level_at_once();
+                    let first = first.map(|level| json!({"level": level, "at": told(raised.at)}));
                     let alert = json!({
                         "elder": id_numbers[&raised.elder],
                         "kind": raised.kind,
                         "device_id": device.as_str(),
                         "device_kind": devices.kind(device),
-                        "severity": raised.severity,
+                        "severity": raised.severity(),
                         "raised_at": told(raised.at),
                         "joined": 0,
                         "acknowledged_at": null,
@@ -334,7 +278,12 @@ impl World {
                     alert["closed_at"] = told(*at);
                     alert["outcome"] = json!(outcome);
                 }
-                Event::Noted { .. } | Event::Dispatched { .. } | Event::Arrived { .. } => {}
+                Event::WentOffline { .. }
+                | Event::CameOnline { .. }
+                | Event::Noted { .. }
+                | Event::Assigned { .. }
+                | Event::Dispatched { .. }
+                | Event::Arrived { .. } => {}
             }
         }
         sorted(alerts.into_values().collect())
@@ -372,6 +321,7 @@ fn week(devices: &mut Devices) -> Vec<(Instant, Step)> {
             device_time: instant(&line["device_time"]),
             arrived_at,
             litres: line["litres"].as_f64(),
+            sequence: 0,
         };
         steps.push((arrived_at, Step::Signal(signal)));
     }

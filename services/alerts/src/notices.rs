@@ -1,0 +1,144 @@
+//! Who was told of the alerts of a line, by which channel, and with what result: each attempt is on record.
+//!
+//! Rule: section 4, "Life": each attempt to tell somebody is an event.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use civic::{NoticeChannel, RecipientRole};
+use decider::Decider;
+use uuid::Uuid;
+
+/// The notices of a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// How far each has come.
+    told: BTreeMap<Uuid, Told>,
+}
+
+/// How far a notice has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Whether no more is to be tried: it was sent, or given up.
+    pub over: bool,
+}
+
+/// An attempt to tell somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The notice: the same for each attempt.
+    pub notice: Uuid,
+    /// The alert.
+    pub alert: Uuid,
+    /// Of which level.
+    pub level: u8,
+    /// Who.
+    pub recipient: Uuid,
+    /// As what.
+    pub role: RecipientRole,
+    /// How.
+    pub channel: NoticeChannel,
+    /// The number of the attempt, from 1 on.
+    pub number: u32,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How many alerts were told of in this one notice.
+    pub alerts: u32,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Somebody was told, as far as the channel can know.
+    Sent {
+        /// The receiver's own id of it.
+        reference: Option<String>,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether no more is to be tried.
+        given_up: bool,
+    },
+}
+
+impl Notices {
+    /// How far a notice has come.
+    #[must_use]
+    pub fn of(&self, notice: Uuid) -> Option<Told> {
+        self.told.get(&notice).copied()
+    }
+}
+
+impl Decider for Notices {
+    type Command = Attempt;
+    type Event = Attempt;
+    type Refusal = std::convert::Infallible;
+
+    /// What came after the end of a notice is not recorded: two processes may have told for a moment.
+    fn decide(&self, command: &Attempt) -> Result<Vec<Attempt>, Self::Refusal> {
+        let over = self.of(command.notice).is_some_and(|told| told.over);
+        Ok(if over { vec![] } else { vec![command.clone()] })
+    }
+
+    fn evolve(mut self, event: &Attempt) -> Self {
+        let told = self.told.entry(event.notice).or_insert(Told {
+            attempts: 0,
+            over: false,
+        });
+        told.attempts = told.attempts.max(event.number);
+        told.over |= match &event.outcome {
+            Outcome::Sent { .. } => true,
+            Outcome::Failed { given_up, .. } => *given_up,
+        };
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decider::testing::{given, given_nothing};
+
+    use super::*;
+
+    fn attempt(number: u32, outcome: Outcome) -> Attempt {
+        Attempt {
+            notice: Uuid::from_u128(1),
+            alert: Uuid::from_u128(2),
+            level: 0,
+            recipient: Uuid::from_u128(3),
+            role: RecipientRole::DutyCentre,
+            channel: NoticeChannel::Voice,
+            number,
+            at: DateTime::UNIX_EPOCH,
+            alerts: 1,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn each_attempt_is_on_record_until_one_succeeds() {
+        let failed = |given_up| Outcome::Failed {
+            reason: "TIMEOUT".to_owned(),
+            given_up,
+        };
+        let sent = || Outcome::Sent { reference: None };
+        given_nothing::<Notices>()
+            .when(attempt(1, failed(false)))
+            .then([attempt(1, failed(false))]);
+        given::<Notices>([attempt(1, failed(false))])
+            .when(attempt(2, sent()))
+            .then([attempt(2, sent())]);
+        given::<Notices>([attempt(1, sent())])
+            .when(attempt(2, sent()))
+            .then_nothing();
+        given::<Notices>([attempt(1, failed(true))])
+            .when(attempt(2, sent()))
+            .then_nothing();
+    }
+}
