@@ -19,7 +19,7 @@ use serde_json::json;
 use service::Secret;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use uuid::Uuid;
 
@@ -268,6 +268,27 @@ async fn where_nobody_listens_nobody_is_reached() {
     let notice = notice(NoticeChannel::Webhook, &address);
     let unreachable = Err(Failure::Passing(Reason::Unreachable));
     assert_eq!(channels.send(&notice).await, unreachable);
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_no_answer() {
+    for said in ["+OK ready\r\n", "HTTP/1.1 200 OK\r\ncontent-"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let answering = async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}}}") {
+                assert_ne!(connection.read_buf(&mut request).await.unwrap(), 0);
+            }
+            connection.write_all(said.as_bytes()).await.unwrap();
+        };
+        let channels = Channels::new(&settings()).unwrap();
+        let notice = notice(NoticeChannel::Webhook, &address);
+        let (outcome, ()) = tokio::join!(channels.send(&notice), answering);
+        let broken = Err(Failure::Passing(Reason::BrokenAnswer));
+        assert_eq!(outcome, broken, "{said}");
+    }
 }
 
 #[tokio::test]

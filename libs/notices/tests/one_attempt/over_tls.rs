@@ -1,6 +1,6 @@
 //! Whose certificate convinces, and whose does not.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use civic::NoticeChannel;
 use notices::{Channels, Delivered, Failure, Reason};
@@ -67,4 +67,17 @@ async fn a_receiver_is_who_an_authority_says_it_is() {
     assert_eq!(told("127.0.0.1", true).await, UNNAMED);
     assert_eq!(told("127.0.0.1", false).await, untrusted);
     assert_eq!(told("other.example", true).await, untrusted);
+}
+
+#[tokio::test]
+async fn who_takes_the_connection_and_says_nothing_is_cut_off() {
+    // The system takes the connection, and nobody speaks TLS on it.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}/", silent.local_addr().unwrap());
+    let mut settings = settings();
+    settings.webhook.connect_timeout = Duration::from_millis(300);
+    let channels = Channels::new(&settings).unwrap();
+    let notice = notice(NoticeChannel::Webhook, &address);
+    let timeout = Err(Failure::Passing(Reason::Timeout));
+    assert_eq!(channels.send(&notice).await, timeout);
 }
