@@ -112,10 +112,7 @@ pub fn day(date: Option<types::Date>, field: &str) -> Result<LocalDay, DecodeErr
 ///
 /// # Errors
 /// It is missing, or none.
-pub fn time(
-    at: Option<prost_types::Timestamp>,
-    field: &str,
-) -> Result<DateTime<Utc>, DecodeError> {
+pub fn time(at: Option<prost_types::Timestamp>, field: &str) -> Result<DateTime<Utc>, DecodeError> {
     present(at.and_then(read_time), field)
 }
 

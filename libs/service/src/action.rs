@@ -21,6 +21,8 @@ pub enum Action {
     Write,
     /// Records facts about many people at once, from a file.
     Import,
+    /// Passes on what devices in homes say.
+    Signal,
     /// Decides on what others recorded: duplicates, doubts, appeals.
     Review,
     /// Changes policies, divisions and other settings of the service.
@@ -37,13 +39,14 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ReadReference,
         Self::ReadStatistics,
         Self::ReadPersonal,
         Self::ExportPersonal,
         Self::Write,
         Self::Import,
+        Self::Signal,
         Self::Review,
         Self::Administer,
         Self::Operate,
@@ -61,6 +64,7 @@ impl Action {
             Self::ExportPersonal => "export_personal",
             Self::Write => "write",
             Self::Import => "import",
+            Self::Signal => "signal",
             Self::Review => "review",
             Self::Administer => "administer",
             Self::Operate => "operate",

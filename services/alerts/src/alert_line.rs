@@ -2,7 +2,7 @@
 //!
 //! Rule: section 4, "Life".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -92,6 +92,8 @@ pub struct AlertLine {
     newest: Option<Alert>,
     /// Those that are resolved.
     resolved: BTreeSet<Uuid>,
+    /// Which alert each request joined that raised none.
+    joined: BTreeMap<Uuid, Uuid>,
     /// Of DEVICE_OFFLINE: whether the device is off line, also where somebody resolved the alert meanwhile.
     offline: bool,
 }
@@ -306,6 +308,8 @@ pub enum Event {
     Joined {
         /// The alert.
         alert: Uuid,
+        /// The id that it would have had, had none been open.
+        joined_as: Uuid,
         /// What it came from.
         cause: Cause,
         /// When.
@@ -397,6 +401,12 @@ impl AlertLine {
         self.newest.as_ref()
     }
 
+    /// The alert that came of a request to raise one of this id: that one, or else the one that it joined.
+    #[must_use]
+    pub fn raised_by(&self, alert: Uuid) -> Uuid {
+        self.joined.get(&alert).copied().unwrap_or(alert)
+    }
+
     /// The open alert, if it is this one.
     fn open_one(&self, alert: Uuid) -> Result<&Alert, Refusal> {
         match self.open() {
@@ -435,6 +445,7 @@ impl AlertLine {
             (Some(open), Cause::Signal(_) | Cause::MissedVisit { .. } | Cause::Request) => {
                 events.push(Event::Joined {
                     alert: open.raised.alert,
+                    joined_as: raised.alert,
                     cause: raised.cause.clone(),
                     at: raised.at,
                 });
@@ -573,7 +584,18 @@ impl Decider for AlertLine {
                     level: raised.level_at_once(),
                 });
             }
-            Event::Joined { .. } => self.change(|alert| alert.joined += 1),
+            Event::Joined {
+                alert,
+                joined_as,
+                cause,
+                ..
+            } => {
+                self.change(|alert| alert.joined += 1);
+                // Who asked may ask again, and is answered as before. A signal asks nothing.
+                if !matches!(cause, Cause::Signal(_)) {
+                    self.joined.insert(*joined_as, *alert);
+                }
+            }
             Event::Escalated { level, .. } => self.change(|alert| alert.level = Some(*level)),
             Event::Acknowledged { .. } => self.change(|alert| alert.stage = Stage::Acknowledged),
             Event::Dispatched { .. } => self.change(|alert| alert.stage = Stage::Dispatched),

@@ -162,11 +162,7 @@ impl AlertPolicy {
     /// The fault.
     pub fn check(&self) -> Result<(), Fault> {
         let within = |field, value: TimeDelta, least, most| {
-            fault(
-                (least..=most).contains(&value),
-                field,
-                Why::OutOfRange,
-            )
+            fault((least..=most).contains(&value), field, Why::OutOfRange)
         };
         let hours = TimeDelta::hours;
         within("inactive_after", self.inactive_after, hours(1), hours(72))?;
@@ -193,14 +189,12 @@ impl AlertPolicy {
             EmergencyContact.into(),
             DutyCentre.into(),
         )?;
-        check_levels(
-            "notice",
-            &self.notice,
-            VillageCommittee.into(),
-            Set::EMPTY,
-        )?;
+        check_levels("notice", &self.notice, VillageCommittee.into(), Set::EMPTY)?;
         let theirs = Set::from([VillageCommittee, Town, RecipientRole::GridWorker]);
-        let all_theirs = self.notice.iter().all(|level| level.roles.is_subset(&theirs));
+        let all_theirs = self
+            .notice
+            .iter()
+            .all(|level| level.roles.is_subset(&theirs));
         fault(all_theirs, "notice", Why::NotTheirs)?;
         let suits = |channel: &NoticeChannel| {
             matches!(
@@ -229,9 +223,7 @@ fn check_levels(
     fault(levels.len() <= MOST_LEVELS, field, Why::LevelCount)?;
     fault(at_first.after.is_zero(), field, Why::FirstNotAtOnce)?;
     fault(at_last.after <= LONGEST, field, Why::OutOfRange)?;
-    let later = levels
-        .windows(2)
-        .all(|pair| pair[0].after < pair[1].after);
+    let later = levels.windows(2).all(|pair| pair[0].after < pair[1].after);
     fault(later, field, Why::NotLater)?;
     let told = levels.iter().all(|level| !level.roles.is_empty());
     fault(told, field, Why::NobodyTold)?;
@@ -262,6 +254,11 @@ impl Policies {
     /// A policy holds for a division from now on.
     pub fn publish(&mut self, division: DivisionCode, policy: AlertPolicy) {
         self.published.insert(division, policy);
+    }
+
+    /// Those that were published, by division.
+    pub fn published(&self) -> impl Iterator<Item = (&DivisionCode, &AlertPolicy)> {
+        self.published.iter()
     }
 
     /// The policy that holds in a village; the system's own where none was published, or nobody knows where that is.
@@ -311,7 +308,8 @@ mod tests {
     #[test]
     fn fire_and_gas_make_a_call_record_at_the_first_level() {
         let policy = AlertPolicy::default();
-        let roles = |kind, level: usize| policy.levels(kind, at("2024-11-11T00:00:00Z"))[level].roles;
+        let roles =
+            |kind, level: usize| policy.levels(kind, at("2024-11-11T00:00:00Z"))[level].roles;
         for kind in [AlertKind::Fire, AlertKind::GasLeak] {
             assert!(roles(kind, 0).contains(RecipientRole::FireService));
             assert!(!roles(kind, 1).contains(RecipientRole::FireService));

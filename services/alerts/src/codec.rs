@@ -1,11 +1,10 @@
 //! Events become wire bytes and back, here and nowhere else.
 
 mod alert_line;
-mod notices;
+mod attempts;
 mod policy;
 mod register;
 
-pub(crate) use alert_line::{write_raised, write_source};
 pub use policy::{read_policy, write_policy};
 
 /// The context that owns all aggregates.

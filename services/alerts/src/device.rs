@@ -1,6 +1,6 @@
 //! A device (监测设备): registered in an elder's home, moved, and retired.
 
-use civic::{DeviceKind, ElderId};
+use civic::{DeviceKind, ElderId, VillageCode};
 use decider::Decider;
 use uuid::Uuid;
 
@@ -27,6 +27,8 @@ pub struct Registered {
     pub maintainer: Option<Uuid>,
     /// What its credential is derived from.
     pub credential: Uuid,
+    /// Where the elder lives, as far as that is known.
+    pub village: Option<VillageCode>,
 }
 
 /// What is asked of a device.
@@ -40,6 +42,8 @@ pub enum Command {
         elder: Option<ElderId>,
         /// Who looks after it, if that changes.
         maintainer: Option<Option<Uuid>>,
+        /// Where the elder lives, if that changes.
+        village: Option<Option<VillageCode>>,
     },
     /// Watch no more.
     Retire,
@@ -56,6 +60,8 @@ pub enum Event {
         elder: ElderId,
         /// Who looks after it now.
         maintainer: Option<Uuid>,
+        /// Where the elder lives now.
+        village: Option<VillageCode>,
     },
     /// It watches no more.
     Retired,
@@ -85,11 +91,24 @@ impl Decider for Device {
                 Err(Refusal::Unknown)
             }
             (Self::Registered(_), Command::Retire) => Ok(vec![Event::Retired]),
-            (Self::Registered(known), Command::Update { elder, maintainer }) => {
+            (
+                Self::Registered(known),
+                Command::Update {
+                    elder,
+                    maintainer,
+                    village,
+                },
+            ) => {
                 let elder = elder.unwrap_or(known.elder);
                 let maintainer = maintainer.unwrap_or(known.maintainer);
-                let changes = (elder, maintainer) != (known.elder, known.maintainer);
-                let updated = Event::Updated { elder, maintainer };
+                let village = village.unwrap_or(known.village);
+                let before = (known.elder, known.maintainer, known.village);
+                let updated = Event::Updated {
+                    elder,
+                    maintainer,
+                    village,
+                };
+                let changes = (elder, maintainer, village) != before;
                 Ok(changes.then_some(updated).into_iter().collect())
             }
         }
@@ -98,13 +117,19 @@ impl Decider for Device {
     fn evolve(self, event: &Event) -> Self {
         match (self, event) {
             (_, Event::Registered(registered)) => Self::Registered(registered.clone()),
-            (Self::Registered(known), Event::Updated { elder, maintainer }) => {
-                Self::Registered(Registered {
-                    elder: *elder,
-                    maintainer: *maintainer,
-                    ..known
-                })
-            }
+            (
+                Self::Registered(known),
+                Event::Updated {
+                    elder,
+                    maintainer,
+                    village,
+                },
+            ) => Self::Registered(Registered {
+                elder: *elder,
+                maintainer: *maintainer,
+                village: *village,
+                ..known
+            }),
             (Self::Registered(_) | Self::Retired, Event::Retired) => Self::Retired,
             (Self::Unknown, Event::Updated { .. } | Event::Retired) => Self::Unknown,
             (Self::Retired, Event::Updated { .. }) => Self::Retired,
@@ -124,6 +149,7 @@ mod tests {
             elder: ElderId(Uuid::from_u128(1)),
             maintainer: None,
             credential: Uuid::from_u128(9),
+            village: None,
         }
     }
 
@@ -148,6 +174,7 @@ mod tests {
         let move_to = |elder| Command::Update {
             elder: Some(ElderId(Uuid::from_u128(elder))),
             maintainer: None,
+            village: None,
         };
         given::<Device>([Event::Registered(registered())])
             .when(move_to(1))
@@ -157,6 +184,7 @@ mod tests {
             .then([Event::Updated {
                 elder: ElderId(Uuid::from_u128(2)),
                 maintainer: None,
+                village: None,
             }]);
         given_nothing::<Device>()
             .when(move_to(2))

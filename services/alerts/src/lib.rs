@@ -2,21 +2,65 @@
 //!
 //! - [`signal`]: what a device sends; [`watch`]: what is known of a device and of a home by it.
 //! - [`monitor`]: which alerts follow from signals in their order, and from time that passes; [`alert_policy`]: thresholds,
-//!   delays, and who is told.
-//! - [`alert_line`], [`notices`], [`device`], [`absence`], [`division_policy`], [`recipient`]: the aggregates; [`codec`]: their bytes.
+//!   delays, and who is told; [`levels`]: which levels are to come.
+//! - [`alert_line`], [`attempts`], [`device`], [`absence`], [`division_policy`], [`recipient`]: the aggregates; [`codec`]: their bytes.
+//! - [`signals`]: the stream of signals. [`board_table`]: the read model of our own log; [`elders_tables`]: those of the registry's.
+//! - [`watching`]: hears every signal and lets time pass, and has alerts raised (`raising`, `deeds`); it is kept by `kept`.
+//!   [`telling`]: tells people (`whom`, `wording`). Both tell their [`progress`].
+//! - `devices`, `ingesting`, `responding`, `listing`, `figures`, `policies`, `recipients`: what callers ask; `parse`, `grpc`: the
+//!   face; [`credentials`]: passwords of devices; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
 pub mod alert_policy;
+pub mod levels;
 pub mod monitor;
 pub mod signal;
 pub mod watch;
 
 pub mod absence;
 pub mod alert_line;
+pub mod attempts;
 pub mod device;
 pub mod division_policy;
-pub mod notices;
 pub mod recipient;
 
 pub mod codec;
+
+pub mod signals;
+
+mod alert_rows;
+pub mod board_table;
+pub mod elders_tables;
+mod register_rows;
+
+mod deeds;
+mod kept;
+pub mod progress;
+mod raising;
+mod reader;
+pub mod rules;
+pub mod telling;
+pub mod watching;
+mod whom;
+mod wording;
+
+mod alerts;
+mod devices;
+mod figures;
+mod ingesting;
+mod listing;
+mod policies;
+mod recipients;
+mod refusals;
+mod responding;
+
+mod grpc;
+mod parse;
+
+pub mod app;
+pub mod credentials;
+mod settings;
+
+pub use app::{App, Ground};
+pub use settings::AlertsSettings;

@@ -118,6 +118,21 @@ impl Monitor {
         all.filter_map(|one| Some((&one.id, one.watch.as_ref()?)))
     }
 
+    /// Some of them, by the places that they have while the monitor lives.
+    pub fn devices_in(
+        &self,
+        places: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = (&DeviceId, &Watch)> {
+        let some = self.devices.get(places).unwrap_or_default().iter();
+        some.filter_map(|one| Some((&one.id, one.watch.as_ref()?)))
+    }
+
+    /// How many places there are.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.devices.len()
+    }
+
     /// A device that is watched.
     #[must_use]
     pub fn device(&self, device: &DeviceId) -> Option<&Watch> {
@@ -143,15 +158,21 @@ impl Monitor {
         self.queue.first().map(|(at, _, _)| *at)
     }
 
-    /// Watches a device from now on.
-    pub fn register(&mut self, device: DeviceId, kind: DeviceKind, elder: ElderId) {
+    /// Watches a device from an instant on.
+    pub fn register(
+        &mut self,
+        device: DeviceId,
+        kind: DeviceKind,
+        elder: ElderId,
+        at: DateTime<Utc>,
+    ) {
         // It may have stood in another home.
         self.retire(&device);
         if kind == DeviceKind::WaterMeter {
             let home = self.homes.entry(elder).or_default();
             home.meters.push(device.clone());
         }
-        self.add(device, Watch::new(kind, elder, self.now));
+        self.add(device, Watch::new(kind, elder, at));
     }
 
     fn add(&mut self, id: DeviceId, watch: Watch) {
@@ -174,13 +195,27 @@ impl Monitor {
         self.wait(place);
     }
 
+    /// A device is in another home from an instant on: what was heard there says nothing of this one.
+    pub fn moves(&mut self, device: &DeviceId, elder: ElderId, at: DateTime<Utc>) {
+        let watch = self.device(device);
+        if let Some(kind) = watch
+            .filter(|watch| watch.elder != elder)
+            .map(|watch| watch.kind)
+        {
+            self.register(device.clone(), kind, elder, at);
+        }
+    }
+
     /// Watches a device no more.
     pub fn retire(&mut self, device: &DeviceId) {
         let Some(place) = self.places.remove(device) else {
             return;
         };
         let watched = &mut self.devices[place];
-        for (timer, queued) in [Timer::Inactivity, Timer::Offline].into_iter().zip(watched.queued) {
+        for (timer, queued) in [Timer::Inactivity, Timer::Offline]
+            .into_iter()
+            .zip(watched.queued)
+        {
             if let Some(at) = queued {
                 self.queue.remove(&(at, place, timer));
             }
@@ -199,26 +234,49 @@ impl Monitor {
         self.homes.entry(elder).or_default().away = true;
     }
 
-    /// Somebody is at home again.
-    pub fn back(&mut self, elder: ElderId) {
+    /// Somebody is at home again, since an instant.
+    pub fn back(&mut self, elder: ElderId, at: DateTime<Utc>) {
         let home = self.homes.entry(elder).or_default();
-        if std::mem::take(&mut home.away) {
-            home.back_at = Some(self.now);
-            self.wait_for_meters(elder);
-        }
-    }
-
-    /// An inactivity of a home was resolved.
-    pub fn inactivity_resolved(&mut self, elder: ElderId) {
-        let home = self.homes.entry(elder).or_default();
-        home.inactive = false;
-        home.resolved_at = Some(self.now);
+        home.away = false;
+        home.back_at = home.back_at.max(Some(at));
         self.wait_for_meters(elder);
     }
 
-    /// An inactivity of a home was raised, by somebody's request.
+    /// An inactivity of a home was resolved at an instant.
+    pub fn inactivity_resolved(&mut self, elder: ElderId, at: DateTime<Utc>) {
+        let home = self.homes.entry(elder).or_default();
+        home.inactive = false;
+        home.resolved_at = home.resolved_at.max(Some(at));
+        self.wait_for_meters(elder);
+    }
+
+    /// An inactivity of a home was raised, as the log says.
     pub fn inactivity_raised(&mut self, elder: ElderId) {
         self.homes.entry(elder).or_default().inactive = true;
+    }
+
+    /// A device is off line or heard again, as the log says.
+    pub fn told_of(&mut self, device: &DeviceId, offline: bool) {
+        if let Some(&place) = self.places.get(device)
+            && let Some(watch) = &mut self.devices[place].watch
+        {
+            watch.told(offline);
+            self.wait(place);
+        }
+    }
+
+    /// Nothing is known of what was heard before an instant: no silence counts from earlier.
+    pub fn counts_from(&mut self, at: DateTime<Utc>) {
+        for place in 0..self.devices.len() {
+            if let Some(watch) = &mut self.devices[place].watch {
+                watch.counts_from(at);
+            }
+        }
+        self.queue.clear();
+        for place in 0..self.devices.len() {
+            self.devices[place].queued = [None; 2];
+            self.wait(place);
+        }
     }
 
     /// A home is in this village now.
@@ -311,7 +369,8 @@ impl Monitor {
 
     fn policy_of(&self, watch: &Watch) -> &AlertPolicy {
         let home = self.homes.get(&watch.elder);
-        self.policies.of(home.and_then(|home| home.village.as_ref()))
+        self.policies
+            .of(home.and_then(|home| home.village.as_ref()))
     }
 
     /// What a timer waits for.

@@ -138,6 +138,16 @@ impl Watch {
         self.offline = true;
     }
 
+    /// Whether it is off line, as the log has it.
+    pub(crate) fn told(&mut self, offline: bool) {
+        self.offline = offline;
+    }
+
+    /// Nothing is known of what was heard before.
+    pub(crate) fn counts_from(&mut self, at: DateTime<Utc>) {
+        self.registered_at = self.registered_at.max(at);
+    }
+
     /// Since when no water ran while somebody should be there.
     pub(crate) fn dry_since(&self, home: &Home) -> DateTime<Utc> {
         let starts = [self.flow_at, home.resolved_at, home.back_at];

@@ -103,7 +103,7 @@ impl World {
         let policy = AlertPolicy::default();
         let mut monitor = Monitor::new(Policies::default(), from);
         for (id, kind, elder) in &devices.all {
-            monitor.register(id.clone(), *kind, *elder);
+            monitor.register(id.clone(), *kind, *elder, from);
         }
         Self {
             policy,
@@ -137,7 +137,7 @@ impl World {
         match step {
             Step::Signal(_) => {}
             Step::Away(elder) => self.monitor.away(*elder),
-            Step::Back(elder) => self.monitor.back(*elder),
+            Step::Back(elder) => self.monitor.back(*elder, at),
             Step::Act(act) => self.act(at, act),
         }
     }
@@ -212,9 +212,9 @@ impl World {
         let events = known.decide(command).unwrap();
         *known = std::mem::take(known).evolve_all(&events);
         for event in events {
-            if let (AlertKind::Inactivity, Event::Resolved { .. }) = (line.kind, &event) {
+            if let (AlertKind::Inactivity, Event::Resolved { at, .. }) = (line.kind, &event) {
                 let open = self.lines[&line].newest().unwrap();
-                self.monitor.inactivity_resolved(open.raised.elder);
+                self.monitor.inactivity_resolved(open.raised.elder, *at);
             }
             self.log.push((line.clone(), event));
         }

@@ -99,6 +99,7 @@ fn one_is_open_at_a_time_and_further_signals_join_it() {
         .when(Command::Raise(press(2, 1)))
         .then([Event::Joined {
             alert: ONE,
+            joined_as: Uuid::from_u128(2),
             cause: press(2, 1).cause,
             at: at(1),
         }]);
@@ -106,6 +107,25 @@ fn one_is_open_at_a_time_and_further_signals_join_it() {
     given::<AlertLine>([raised(), resolved(AlertOutcome::Assisted, 30)])
         .when(Command::Raise(press(2, 1)))
         .then([Event::Raised(press(2, 1))]);
+}
+
+#[test]
+fn a_request_that_joined_is_answered_with_what_it_joined() {
+    let asked = Raised {
+        cause: Cause::Request,
+        ..press(2, 1)
+    };
+    let line = AlertLine::default().evolve_all(&[raised()]);
+    let events = line.decide(&Command::Raise(asked)).unwrap();
+    let line = line.evolve_all(&events);
+    assert_eq!(line.raised_by(Uuid::from_u128(2)), ONE);
+    assert_eq!(line.raised_by(ONE), ONE);
+    // Also when the next one is open.
+    let line = line.evolve_all(&[
+        resolved(AlertOutcome::Assisted, 2),
+        Event::Raised(press(3, 3)),
+    ]);
+    assert_eq!(line.raised_by(Uuid::from_u128(2)), ONE);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use prost::Name as _;
 use proto::eldercare::alerts::v1 as pb;
 
 use super::CONTEXT;
-use super::notices::level;
+use super::attempts::level;
 use crate::alert_line::{AlertLine, Cause, Event, Raised, Source};
 use crate::alert_policy::LevelDue;
 use crate::signal::DeviceId;
@@ -28,8 +28,14 @@ impl Aggregate for AlertLine {
                 at: Some(write_time(*at)),
             }),
             Event::Raised(raised) => RawEvent::of(&write_raised(raised)),
-            Event::Joined { alert, cause, at } => RawEvent::of(&pb::SignalJoined {
+            Event::Joined {
+                alert,
+                joined_as,
+                cause,
+                at,
+            } => RawEvent::of(&pb::SignalJoined {
                 alert_id: alert.to_string(),
+                joined_as: joined_as.to_string(),
                 at: Some(write_time(*at)),
                 cause: joined_cause(cause),
             }),
@@ -92,6 +98,7 @@ impl Aggregate for AlertLine {
             let message: pb::SignalJoined = wire::message(raw)?;
             Ok(Event::Joined {
                 alert: wire::id(&message.alert_id, "alert_id")?,
+                joined_as: wire::id(&message.joined_as, "joined_as")?,
                 cause: read_joined_cause(message.cause)?,
                 at: wire::time(message.at, "at")?,
             })
@@ -148,7 +155,7 @@ impl Aggregate for AlertLine {
 }
 
 /// An alert as it is raised, as a message.
-pub(crate) fn write_raised(raised: &Raised) -> pb::AlertRaised {
+fn write_raised(raised: &Raised) -> pb::AlertRaised {
     use pb::alert_raised::Cause as Told;
     let cause = match &raised.cause {
         Cause::Signal(source) => Told::Signal(write_source(source)),
@@ -240,7 +247,7 @@ fn read_joined_cause(cause: Option<pb::signal_joined::Cause>) -> Result<Cause, D
 }
 
 /// A signal as a message.
-pub(crate) fn write_source(source: &Source) -> pb::SignalCause {
+fn write_source(source: &Source) -> pb::SignalCause {
     pb::SignalCause {
         device_id: source.device.to_string(),
         device_kind: source.device_kind.wire(),

@@ -1,5 +1,6 @@
 //! Events of devices, absences and recipients become wire bytes and back.
 
+use civic::VillageCode;
 use elders::terms::WireTerm as _;
 use elders::wire;
 use eventlog::{Aggregate, DecodeError, RawEvent};
@@ -24,10 +25,16 @@ impl Aggregate for Device {
                 elder_id: registered.elder.to_string(),
                 maintainer_id: maybe(registered.maintainer),
                 credential_id: registered.credential.to_string(),
+                division_code: maybe(registered.village),
             }),
-            device::Event::Updated { elder, maintainer } => RawEvent::of(&pb::DeviceUpdated {
+            device::Event::Updated {
+                elder,
+                maintainer,
+                village,
+            } => RawEvent::of(&pb::DeviceUpdated {
                 elder_id: elder.to_string(),
                 maintainer_id: maybe(*maintainer),
+                division_code: maybe(*village),
             }),
             device::Event::Retired => RawEvent::of(&pb::DeviceRetired {}),
         }
@@ -42,12 +49,14 @@ impl Aggregate for Device {
                 elder: wire::elder(&message.elder_id)?,
                 maintainer: maybe_id(&message.maintainer_id, "maintainer_id")?,
                 credential: wire::id(&message.credential_id, "credential_id")?,
+                village: maybe_village(&message.division_code)?,
             }))
         } else if name == pb::DeviceUpdated::full_name() {
             let message: pb::DeviceUpdated = wire::message(raw)?;
             Ok(device::Event::Updated {
                 elder: wire::elder(&message.elder_id)?,
                 maintainer: maybe_id(&message.maintainer_id, "maintainer_id")?,
+                village: maybe_village(&message.division_code)?,
             })
         } else if name == pb::DeviceRetired::full_name() {
             Ok(device::Event::Retired)
@@ -113,8 +122,12 @@ impl Aggregate for Recipient {
     }
 }
 
-fn maybe(id: Option<Uuid>) -> String {
-    id.map_or_else(String::new, |id| id.to_string())
+fn maybe(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+fn maybe_village(text: &str) -> Result<Option<VillageCode>, DecodeError> {
+    (!text.is_empty()).then(|| wire::village(text)).transpose()
 }
 
 fn maybe_id(text: &str, field: &str) -> Result<Option<Uuid>, DecodeError> {

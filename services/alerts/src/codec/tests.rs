@@ -12,9 +12,9 @@ use uuid::Uuid;
 use crate::absence::{self, Absence};
 use crate::alert_line::{AlertLine, Cause, Event, Raised, Source};
 use crate::alert_policy::{AlertPolicy, LevelDue};
+use crate::attempts::{Attempt, Notices, Outcome};
 use crate::device::{self, Device};
 use crate::division_policy::{DivisionPolicy, Published};
-use crate::notices::{Attempt, Notices, Outcome};
 use crate::signal::DeviceId;
 
 fn survives<A: Aggregate>(event: &A::Event)
@@ -59,16 +59,15 @@ fn causes() -> impl Strategy<Value = Cause> {
             since,
         },
     );
-    let missed = (0..20_000_i32, 0..40_i64, prop::option::of(ids())).prop_map(
-        |(first, days, campaign)| {
+    let missed =
+        (0..20_000_i32, 0..40_i64, prop::option::of(ids())).prop_map(|(first, days, campaign)| {
             let first = civic::LocalDay::from_epoch_days(first).unwrap();
             Cause::MissedVisit {
                 first,
                 last: first.plus_days(days),
                 campaign,
             }
-        },
-    );
+        });
     prop_oneof![
         sources().prop_map(Cause::Signal),
         silences,
@@ -100,7 +99,7 @@ proptest! {
     fn alerts_survive(raised in raised(), source in sources(), alert in ids(), other in ids(), at in instants(), level in 0_u8..8) {
         survives::<AlertLine>(&Event::WentOffline { device: source.device.clone(), at });
         survives::<AlertLine>(&Event::CameOnline { device: source.device.clone(), at });
-        survives::<AlertLine>(&Event::Joined { alert, cause: Cause::Signal(source.clone()), at });
+        survives::<AlertLine>(&Event::Joined { alert, joined_as: other, cause: Cause::Signal(source.clone()), at });
         survives::<AlertLine>(&Event::Noted { alert, source, at });
         survives::<AlertLine>(&Event::Raised(raised));
         survives::<AlertLine>(&Event::Escalated { alert, level, at });
@@ -145,10 +144,12 @@ fn devices_absences_and_rules_survive() {
                 elder: ElderId(Uuid::from_u128(1)),
                 maintainer,
                 credential: Uuid::from_u128(2),
+                village: "350524100001".parse().ok(),
             }));
             survives::<Device>(&device::Event::Updated {
                 elder: ElderId(Uuid::from_u128(1)),
                 maintainer,
+                village: None,
             });
         }
     }

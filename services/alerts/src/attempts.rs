@@ -2,7 +2,7 @@
 //!
 //! Rule: section 4, "Life": each attempt to tell somebody is an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use civic::{NoticeChannel, RecipientRole};
@@ -14,6 +14,8 @@ use uuid::Uuid;
 pub struct Notices {
     /// How far each has come.
     told: BTreeMap<Uuid, Told>,
+    /// Who was told of which level of which alert.
+    reached: BTreeSet<(Uuid, u8, Uuid)>,
 }
 
 /// How far a notice has come.
@@ -73,6 +75,12 @@ impl Notices {
     pub fn of(&self, notice: Uuid) -> Option<Told> {
         self.told.get(&notice).copied()
     }
+
+    /// Whether a recipient was told of a level of an alert, by whichever notice.
+    #[must_use]
+    pub fn has_told(&self, alert: Uuid, level: u8, recipient: Uuid) -> bool {
+        self.reached.contains(&(alert, level, recipient))
+    }
 }
 
 impl Decider for Notices {
@@ -96,6 +104,10 @@ impl Decider for Notices {
             Outcome::Sent { .. } => true,
             Outcome::Failed { given_up, .. } => *given_up,
         };
+        if let Outcome::Sent { .. } = event.outcome {
+            let reached = (event.alert, event.level, event.recipient);
+            self.reached.insert(reached);
+        }
         self
     }
 }

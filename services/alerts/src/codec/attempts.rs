@@ -7,7 +7,7 @@ use prost::Name as _;
 use proto::eldercare::alerts::v1 as pb;
 
 use super::CONTEXT;
-use crate::notices::{Attempt, Notices, Outcome};
+use crate::attempts::{Attempt, Notices, Outcome};
 
 impl Aggregate for Notices {
     const CONTEXT: &'static str = CONTEXT;

@@ -1,0 +1,148 @@
+//! What alerts answer from: logs, signals, read models and clock, and waiting for what a caller has seen.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use civic::{DivisionCode, ElderId, VillageCode};
+use eventlog::{EventLog, Position, Repository, RequestDigest};
+use readmodel::{DatabaseError, Follower, ReaderFollower};
+use service::person_keys::Keys;
+use service::{Clock, Deadline, RequestDigests, connections, errors};
+use sqlx::PgPool;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::absence::Absence;
+use crate::alert_line::AlertLine;
+use crate::credentials::Credentials;
+use crate::device::Device;
+use crate::division_policy::DivisionPolicy;
+use crate::elders_tables::FACTS;
+use crate::progress::{Told, Watched};
+use crate::recipient::Recipient;
+use crate::refusals;
+use crate::rules::Rules;
+use crate::signals::{STREAM, Signals};
+
+/// How long an answer waits for a position where the call has no nearer deadline.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the answers are made of. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Alerts {
+    pub(crate) pool: PgPool,
+    pub(crate) registry: Arc<dyn EventLog>,
+    pub(crate) own: Arc<dyn EventLog>,
+    pub(crate) signals: Signals,
+    pub(crate) clock: Clock,
+    pub(crate) keys: Keys,
+    pub(crate) credentials: Credentials,
+    pub(crate) digests: RequestDigests,
+    pub(crate) devices: Repository<Device>,
+    pub(crate) absences: Repository<Absence>,
+    pub(crate) lines: Repository<AlertLine>,
+    pub(crate) policies: Repository<DivisionPolicy>,
+    pub(crate) recipients: Repository<Recipient>,
+    pub(crate) rules: Rules,
+    pub(crate) facts: Follower,
+    pub(crate) cards: Follower,
+    pub(crate) board: Follower,
+    pub(crate) watched: ReaderFollower<Watched>,
+    pub(crate) told: ReaderFollower<Told>,
+}
+
+/// A command of a caller with its request id and digest.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) request_id: Uuid,
+    pub(crate) digest: RequestDigest,
+}
+
+impl Alerts {
+    /// Waits until answers take a position into account.
+    pub(crate) async fn wait(
+        &self,
+        position: Option<Position>,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let Some(Position { stream, sequence }) = position else {
+            return Ok(());
+        };
+        let waiting = async {
+            if stream == STREAM {
+                let heard = |watched: &Watched| watched.signals >= sequence;
+                let watched = self.watched.wait_until(heard).await;
+                self.board.reaches(watched.written).await;
+            } else if stream == self.registry.stream() {
+                self.facts.reaches(sequence).await;
+                self.cards.reaches(sequence).await;
+            } else {
+                self.board.reaches(sequence).await;
+            }
+        };
+        within(deadline, waiting).await
+    }
+
+    /// Waits until the board has all that is in our own log now.
+    pub(crate) async fn catch_up(&self, deadline: Deadline) -> Result<(), Status> {
+        let waiting = async {
+            let last = connections::last_sequence(self.own.as_ref()).await;
+            self.board.reaches(last).await;
+        };
+        within(deadline, waiting).await
+    }
+
+    /// Where an elder of the registry lives today.
+    pub(crate) async fn village_of(
+        &self,
+        elder: ElderId,
+        deadline: Deadline,
+    ) -> Result<VillageCode, Status> {
+        let registered = async {
+            let last = connections::last_sequence(self.registry.as_ref()).await;
+            self.facts.reaches(last).await;
+        };
+        within(deadline, registered).await?;
+        let known = FACTS.of(&self.pool, &[elder]).await.map_err(broken)?;
+        let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
+        let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
+        Ok(*facts.on(self.clock.today()).village())
+    }
+}
+
+/// Waits as long as the call may take.
+pub(crate) async fn within(
+    deadline: Deadline,
+    waiting: impl Future<Output = ()>,
+) -> Result<(), Status> {
+    let most = deadline.wait_at_most(PATIENCE);
+    tokio::time::timeout(most, waiting)
+        .await
+        .map_err(|_elapsed| errors::deadline_exceeded())
+}
+
+/// The answer where the database is away, or a row can't be read.
+pub(crate) fn broken(error: sqlx::Error) -> Status {
+    let error = DatabaseError::from(error);
+    if error.is_away() {
+        tracing::warn!(%error, "the database is unavailable");
+        return errors::unavailable("the database");
+    }
+    // The server's own text may quote values of rows; this shows none.
+    errors::internal(&error)
+}
+
+/// The first text after all codes of a division's subtree.
+pub(crate) fn beyond(division: &DivisionCode) -> String {
+    // ':' comes after '9'.
+    format!("{division}:")
+}
+
+/// Cuts a page to its size; the last element where more follow.
+pub(crate) fn cut<T>(page: &mut Vec<T>, size: u32) -> Option<&T> {
+    let size = size as usize;
+    let more = page.len() > size;
+    page.truncate(size);
+    page.last().filter(|_| more)
+}

@@ -1,0 +1,288 @@
+//! Alerts put together, by their own process, by the launcher that runs all services in one, and by the tests alike.
+
+use std::sync::Arc;
+
+use eventlog::{EventLog, Repository};
+use futures::future::BoxFuture;
+use notices::Channels;
+use proto::eldercare::alerts::v1::alert_service_server::AlertServiceServer;
+use readmodel::{Follower, ReaderFollower, Runner};
+use service::elder_keys::Erasures;
+use service::person_keys::Keys;
+use service::{
+    Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
+    connections,
+};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use vault::Vault;
+
+use crate::alerts::Alerts;
+use crate::board_table::BoardTable;
+use crate::codec::CONTEXT;
+use crate::credentials::Credentials;
+use crate::elders_tables::{CARDS, FACTS};
+use crate::grpc::{self, AlertsFace};
+use crate::progress::{Told, Watched};
+use crate::rules::Rules;
+use crate::settings::AlertsSettings;
+use crate::signals::{SignalSettings, Signals};
+use crate::telling::Teller;
+use crate::watching::Watchman;
+use crate::whom::Finder;
+
+/// Alerts, connected to their servers. They answer once they are added to a server and their background runs.
+pub struct App {
+    alerts: Alerts,
+    background: Background,
+}
+
+/// What alerts stand on, beside their database.
+#[derive(Clone)]
+pub struct Ground {
+    /// The registry's log.
+    pub registry: Arc<dyn EventLog>,
+    /// Our own log.
+    pub own: Arc<dyn EventLog>,
+    /// The signals.
+    pub signals: Signals,
+    /// Keys of elders and recipients.
+    pub keys: Keys,
+    /// The ways to tell somebody.
+    pub channels: Channels,
+    /// Digests of requests.
+    pub digests: RequestDigests,
+    /// Passwords of devices.
+    pub credentials: Credentials,
+}
+
+impl Application for App {
+    type Own = AlertsSettings;
+
+    async fn connect(
+        settings: &Settings,
+        own: &AlertsSettings,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let keys = Keys::of_registry(settings)?;
+        Self::with_keys(settings, own, clock, keys).await
+    }
+
+    fn add_to(&self, server: Server, shutdown: &Shutdown) -> Server {
+        let most = server.max_message_bytes();
+        let face = AlertsFace::new(self.alerts.clone(), shutdown.requested());
+        let face = AlertServiceServer::new(face);
+        server.service(
+            face.max_decoding_message_size(most)
+                .max_encoding_message_size(most),
+            grpc::actions(),
+        )
+    }
+
+    fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// Waits until every signal is heard, whatever fell due is done, whoever is to be told was, and all of it can be read.
+    fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
+        let alerts = self.alerts.clone();
+        Box::pin(async move {
+            let settling = settle(&alerts);
+            given_up.run_until_cancelled(settling).await;
+        })
+    }
+}
+
+async fn settle(alerts: &Alerts) {
+    loop {
+        let registry = connections::last_sequence(alerts.registry.as_ref()).await;
+        alerts.facts.reaches(registry).await;
+        alerts.cards.reaches(registry).await;
+        // A server that is away is waited for.
+        let signals = loop {
+            match alerts.signals.last_sequence().await {
+                Ok(last) => break last,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            }
+        };
+        let own = connections::last_sequence(alerts.own.as_ref()).await;
+        let now = alerts.clock.now();
+        let watched = alerts
+            .watched
+            .wait_until(|watched: &Watched| {
+                watched.signals >= signals
+                    && watched.own >= own
+                    && watched.next_due.is_none_or(|due| due > now)
+            })
+            .await;
+        let told = alerts
+            .told
+            .wait_until(|told: &Told| told.live >= own.max(watched.written))
+            .await;
+        let last = own.max(watched.written).max(told.written);
+        alerts.board.reaches(last).await;
+        // Whatever was written meanwhile has effects of its own.
+        if connections::last_sequence(alerts.own.as_ref()).await <= last {
+            return;
+        }
+    }
+}
+
+impl App {
+    /// Connects in one process with the registry, whose vault it shares.
+    ///
+    /// # Errors
+    /// Where a server does not answer, or a stream could lose data.
+    pub async fn beside_registry(
+        settings: &Settings,
+        own: &AlertsSettings,
+        clock: Clock,
+        vault: Vault,
+    ) -> anyhow::Result<Self> {
+        Self::with_keys(settings, own, clock, Keys::own(vault)).await
+    }
+
+    async fn with_keys(
+        settings: &Settings,
+        own: &AlertsSettings,
+        clock: Clock,
+        keys: Keys,
+    ) -> anyhow::Result<Self> {
+        let connections = Connections::open(CONTEXT, settings).await?;
+        let signals = SignalSettings {
+            kept_for: own.signals_kept_for,
+            replicas: settings.nats.replicas,
+            create: settings.nats.create_streams,
+        };
+        let ground = Ground {
+            own: connections.own_log().await?,
+            registry: connections.log_of("registry").await?,
+            signals: Signals::open(connections.nats.clone(), &signals, clock.clone()).await?,
+            keys,
+            channels: Channels::new(&own.notices)?,
+            digests: RequestDigests::from_settings(settings)?,
+            credentials: Credentials::from_settings(settings)?,
+        };
+        Self::over(ground, connections.database, clock).await
+    }
+
+    /// Puts alerts together over logs and a database that are there already.
+    ///
+    /// # Errors
+    /// Where the database can't be brought up to date.
+    pub async fn over(ground: Ground, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
+        readmodel::migrate(&pool).await?;
+        connections::migrate(&pool, sqlx::migrate!()).await?;
+        let Ground {
+            registry,
+            own,
+            signals,
+            keys,
+            channels,
+            digests,
+            credentials,
+        } = ground;
+        let facts = Runner::new(pool.clone(), Arc::clone(&registry), || FACTS);
+        let cards = Runner::new(pool.clone(), Arc::clone(&registry), || CARDS);
+        let board = Runner::new(pool.clone(), Arc::clone(&own), BoardTable::default);
+        let erasures = Erasures::from_now(keys.vault.clone(), Arc::clone(&registry)).await;
+        let alerts = Alerts {
+            devices: Repository::new(Arc::clone(&own)),
+            absences: Repository::new(Arc::clone(&own)),
+            lines: Repository::new(Arc::clone(&own)),
+            policies: Repository::new(Arc::clone(&own)),
+            recipients: Repository::new(Arc::clone(&own)),
+            rules: Rules::new(pool.clone()),
+            facts: facts.follower(),
+            cards: cards.follower(),
+            board: board.follower(),
+            watched: ReaderFollower::new(pool.clone()),
+            told: ReaderFollower::new(pool.clone()),
+            pool,
+            registry,
+            own,
+            signals,
+            clock,
+            keys,
+            credentials,
+            digests,
+        };
+        let (watchman, teller) = (watchman(&alerts), teller(&alerts, channels));
+        Ok(Self {
+            background: Background::new()
+                .with("alerts_elders", |stopped| facts.run(stopped))
+                .with("alerts_cards", |stopped| cards.run(stopped))
+                .with("alerts_board", |stopped| board.run(stopped))
+                .with("alerts_watching", |stopped| watchman.run(stopped))
+                .with("alerts_telling", |stopped| teller.run(stopped))
+                .with("alerts_erasures", |stopped| erasures.run(stopped)),
+            alerts,
+        })
+    }
+
+    /// Our own log, for operators' commands and for tests.
+    #[must_use]
+    pub fn log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.alerts.own)
+    }
+
+    /// The registry's log, as alerts read it.
+    #[must_use]
+    pub fn registry_log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.alerts.registry)
+    }
+
+    /// The signals.
+    #[must_use]
+    pub fn signals(&self) -> Signals {
+        self.alerts.signals.clone()
+    }
+
+    /// Alerts' database.
+    #[must_use]
+    pub fn pool(&self) -> PgPool {
+        self.alerts.pool.clone()
+    }
+
+    /// Follows the read models: of the facts, of the names, and of our own log.
+    #[must_use]
+    pub fn followers(&self) -> [Follower; 3] {
+        let alerts = &self.alerts;
+        [&alerts.facts, &alerts.cards, &alerts.board].map(Clone::clone)
+    }
+}
+
+fn watchman(alerts: &Alerts) -> Watchman {
+    Watchman {
+        pool: alerts.pool.clone(),
+        signals: alerts.signals.clone(),
+        own: Arc::clone(&alerts.own),
+        lines: alerts.lines.clone(),
+        facts: alerts.facts.clone(),
+        clock: alerts.clock.clone(),
+        progress: alerts.watched.clone(),
+    }
+}
+
+fn teller(alerts: &Alerts, channels: Channels) -> Teller {
+    Teller {
+        pool: alerts.pool.clone(),
+        registry: Arc::clone(&alerts.registry),
+        own: Arc::clone(&alerts.own),
+        lines: alerts.lines.clone(),
+        notices: Repository::new(Arc::clone(&alerts.own)),
+        signals: alerts.signals.clone(),
+        finder: Finder {
+            pool: alerts.pool.clone(),
+            keys: alerts.keys.clone(),
+            clock: alerts.clock.clone(),
+        },
+        rules: alerts.rules.clone(),
+        channels: Arc::new(channels),
+        clock: alerts.clock.clone(),
+        cards: alerts.cards.clone(),
+        facts: alerts.facts.clone(),
+        board: alerts.board.clone(),
+        progress: alerts.told.clone(),
+    }
+}

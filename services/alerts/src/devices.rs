@@ -1,0 +1,347 @@
+//! Devices and homes: what callers ask of them, and what is told about them.
+
+use chrono::{DateTime, Utc};
+use civic::{AlertKind, AwayReason, DeviceKind, DivisionCode, ElderId};
+use decider::Decider as _;
+use elders::terms::WireTerm as _;
+use elders::wire::write_time;
+use eventlog::Position;
+use proto::eldercare::alerts::v1 as pb;
+use service::{Caller, Deadline, access, errors};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::absence;
+use crate::alerts::{Alerts, Asked, beyond, broken, cut};
+use crate::board_table::{self, word};
+use crate::device::{Command, Device, Registered};
+use crate::refusals;
+use crate::signal::DeviceId;
+
+/// What of a device changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Change {
+    pub(crate) elder: Option<ElderId>,
+    pub(crate) maintainer: Option<Option<Uuid>>,
+}
+
+/// Which devices are listed.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) division: DivisionCode,
+    pub(crate) elder: Option<ElderId>,
+    /// None: all but those that are retired.
+    pub(crate) state: Option<pb::DeviceState>,
+}
+
+impl Alerts {
+    /// Registers a device; its credential, and where that stands.
+    pub(crate) async fn register_device(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        device: DeviceId,
+        (kind, elder, maintainer): (DeviceKind, ElderId, Option<Uuid>),
+        deadline: Deadline,
+    ) -> Result<(String, Position), Status> {
+        let loaded = self.devices.load(device.as_str()).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        // A retry is answered as before, wherever the elder lives by now.
+        let village = match (&loaded.state, loaded.request(asked.request_id)) {
+            (Device::Registered(known), Some(_)) => known.village,
+            (Device::Registered(_) | Device::Retired | Device::Unknown, _) => {
+                Some(self.village_of(elder, deadline).await?)
+            }
+        };
+        if let Some(village) = village {
+            caller.may_here(&village.division())?;
+        }
+        if let Some(maintainer) = maintainer {
+            self.recipient_is_there(maintainer).await?;
+        }
+        let registration = asked.request_id;
+        let command = Command::Register(Registered {
+            kind,
+            elder,
+            maintainer,
+            credential: registration,
+            village,
+        });
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            village.map(|village| village.division()),
+        );
+        let committed = self
+            .devices
+            .execute(device.as_str(), &context, &command)
+            .await
+            .map_err(|error| {
+                service::not_executed(error, |refusal| refusals::of_device(&device, refusal))
+            })?;
+        let credential = self.credentials.of(&device, registration);
+        Ok((credential, committed.position))
+    }
+
+    /// Changes what is said of a device.
+    pub(crate) async fn update_device(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        (device, etag): (DeviceId, Option<u64>),
+        change: Change,
+        deadline: Deadline,
+    ) -> Result<Position, Status> {
+        let division = self.may_change(caller, &device).await?;
+        let village = match change.elder {
+            None => None,
+            Some(elder) => {
+                let village = self.village_of(elder, deadline).await?;
+                caller.may_here(&village.division())?;
+                Some(Some(village))
+            }
+        };
+        if let Some(Some(maintainer)) = change.maintainer {
+            self.recipient_is_there(maintainer).await?;
+        }
+        let command = Command::Update {
+            elder: change.elder,
+            maintainer: change.maintainer,
+            village,
+        };
+        let context = caller.context(asked.request_id, asked.digest, self.clock.now(), division);
+        let committed = self
+            .devices
+            .execute_with(device.as_str(), &context, |held| {
+                let outcome = if etag.is_some_and(|etag| etag != held.sequence) {
+                    Err(errors::etag_mismatch())
+                } else {
+                    let decided = held.state.decide(&command);
+                    decided.map_err(|refusal| refusals::of_device(&device, refusal))
+                };
+                async move { outcome }
+            })
+            .await
+            .map_err(|error| service::not_executed(error, |status| status))?;
+        Ok(committed.position)
+    }
+
+    /// Ends a device's watch.
+    pub(crate) async fn retire_device(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        device: DeviceId,
+    ) -> Result<Position, Status> {
+        let division = self.may_change(caller, &device).await?;
+        let context = caller.context(asked.request_id, asked.digest, self.clock.now(), division);
+        let committed = self
+            .devices
+            .execute(device.as_str(), &context, &Command::Retire)
+            .await
+            .map_err(|error| {
+                service::not_executed(error, |refusal| refusals::of_device(&device, refusal))
+            })?;
+        Ok(committed.position)
+    }
+
+    async fn may_change(
+        &self,
+        caller: &Caller,
+        device: &DeviceId,
+    ) -> Result<Option<DivisionCode>, Status> {
+        let row = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!(
+            "SELECT village FROM {}.device WHERE device_id = $1",
+            board_table::NAME
+        )))
+        .bind(device.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(broken)?;
+        let village = match row {
+            Some(village) => village.parse::<DivisionCode>().ok(),
+            // It may have been registered a moment ago.
+            None => {
+                let loaded = self.devices.load_newest(device.as_str()).await;
+                match &loaded.map_err(service::not_loaded)?.state {
+                    Device::Registered(known) => known.village.map(|village| village.division()),
+                    Device::Unknown | Device::Retired => {
+                        return Err(refusals::no_device(device));
+                    }
+                }
+            }
+        };
+        match &village {
+            Some(division) => caller.may_here(division)?,
+            None => caller.may_everywhere()?,
+        }
+        Ok(village)
+    }
+
+    async fn recipient_is_there(&self, recipient: Uuid) -> Result<(), Status> {
+        let loaded = self.recipients.load_newest(&recipient.to_string()).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        match loaded.state.said {
+            Some(_) => Ok(()),
+            None => Err(refusals::no_recipient(recipient)),
+        }
+    }
+
+    /// A page of devices, and the cursor of the next one.
+    pub(crate) async fn list_devices(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        after: Option<&str>,
+        size: u32,
+    ) -> Result<(Vec<pb::Device>, Option<String>), Status> {
+        caller.may_here(&filter.division)?;
+        use pb::DeviceState::{Faulty, Offline, Online, Retired};
+        let offline = format!(
+            "EXISTS (SELECT 1 FROM {}.offline o WHERE o.device_id = d.device_id)",
+            board_table::NAME
+        );
+        let faulty = format!(
+            "EXISTS (SELECT 1 FROM {}.alert a WHERE a.line = '{}-' || d.device_id AND a.open)",
+            board_table::NAME,
+            AlertKind::DeviceFault
+        );
+        let state = match filter.state {
+            None | Some(pb::DeviceState::Unspecified) => "NOT d.retired".to_owned(),
+            Some(Retired) => "d.retired".to_owned(),
+            Some(Offline) => format!("NOT d.retired AND {offline}"),
+            Some(Faulty) => format!("NOT d.retired AND NOT {offline} AND {faulty}"),
+            Some(Online) => format!("NOT d.retired AND NOT {offline} AND NOT {faulty}"),
+        };
+        let statement = format!(
+            "SELECT d.device_id, d.kind, d.elder_id, d.maintainer_id, d.village, d.registered_at, d.retired, d.sequence, \
+                 {offline}, {faulty} FROM {}.device d \
+             WHERE d.village >= $1 AND d.village < $2 AND ($3::uuid IS NULL OR d.elder_id = $3) AND {state} \
+             AND ($4::text IS NULL OR d.device_id > $4) ORDER BY d.device_id LIMIT $5",
+            board_table::NAME
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(filter.division.as_str())
+            .bind(beyond(&filter.division))
+            .bind(filter.elder.map(|elder| elder.as_uuid()))
+            .bind(after)
+            .bind(i64::from(size) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(broken)?;
+        let devices = rows.iter().map(device).collect::<Result<Vec<_>, _>>();
+        let mut devices = devices.map_err(broken)?;
+        let next = cut(&mut devices, size).map(|last| last.device_id.clone());
+        let ids: Vec<DeviceId> = devices
+            .iter()
+            .filter_map(|device| device.device_id.parse().ok())
+            .collect();
+        let heard = self.signals.last_heard(&ids).await;
+        let heard = heard.map_err(|error| {
+            tracing::warn!(%error, "the last signals can't be had");
+            errors::unavailable("the stream of signals")
+        })?;
+        for (device, id) in devices.iter_mut().zip(&ids) {
+            device.last_signal_at = heard.get(id).map(|at| write_time(*at));
+        }
+        access::record(
+            caller,
+            "ListDevices",
+            devices.iter().map(|device| &device.elder_id),
+        );
+        Ok((devices, next))
+    }
+
+    /// Says that nobody is at an elder's home.
+    pub(crate) async fn mark_away(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        elder: ElderId,
+        reason: AwayReason,
+        deadline: Deadline,
+    ) -> Result<Position, Status> {
+        let command = absence::Command::Mark(reason);
+        self.change_absence(caller, asked, elder, command, deadline)
+            .await
+    }
+
+    /// Says that somebody is there again.
+    pub(crate) async fn end_away(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        elder: ElderId,
+        deadline: Deadline,
+    ) -> Result<Position, Status> {
+        let command = absence::Command::End;
+        self.change_absence(caller, asked, elder, command, deadline)
+            .await
+    }
+
+    async fn change_absence(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        elder: ElderId,
+        command: absence::Command,
+        deadline: Deadline,
+    ) -> Result<Position, Status> {
+        let division = self.village_of(elder, deadline).await?.division();
+        caller.may_here(&division)?;
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(division),
+        );
+        let committed = self
+            .absences
+            .execute(&elder.to_string(), &context, &command)
+            .await
+            .map_err(|error| service::not_executed(error, refusals::of_absence))?;
+        Ok(committed.position)
+    }
+}
+
+fn device(row: &PgRow) -> Result<pb::Device, sqlx::Error> {
+    let (retired, offline, faulty): (bool, bool, bool) =
+        (row.try_get(6)?, row.try_get(8)?, row.try_get(9)?);
+    let state = match (retired, offline, faulty) {
+        (true, _, _) => pb::DeviceState::Retired,
+        (false, true, _) => pb::DeviceState::Offline,
+        (false, false, true) => pb::DeviceState::Faulty,
+        (false, false, false) => pb::DeviceState::Online,
+    };
+    let maintainer: Option<Uuid> = row.try_get(3)?;
+    let registered_at: DateTime<Utc> = row.try_get(5)?;
+    Ok(pb::Device {
+        device_id: row.try_get(0)?,
+        kind: word::<DeviceKind>(row.try_get(1)?)?.wire(),
+        elder_id: row.try_get::<Uuid, _>(2)?.to_string(),
+        maintainer_id: maintainer.map_or_else(String::new, |id| id.to_string()),
+        division_code: row.try_get(4)?,
+        registered_at: Some(write_time(registered_at)),
+        last_signal_at: None,
+        state: state.into(),
+        etag: service::etag(row.try_get::<i64, _>(7)?.cast_unsigned()),
+    })
+}
+
+/// A device's admission: its registration, while it is not retired.
+pub(crate) async fn registration(
+    pool: &sqlx::PgPool,
+    device: &DeviceId,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    let statement = format!(
+        "SELECT credential_id FROM {}.device WHERE device_id = $1 AND NOT retired",
+        board_table::NAME
+    );
+    sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(device.as_str())
+        .fetch_optional(pool)
+        .await
+}

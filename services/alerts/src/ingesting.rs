@@ -1,0 +1,118 @@
+//! Takes signals in that came to a gateway: each is checked by itself, and those of a batch are stored together.
+
+use civic::SignalKind;
+use elders::terms::WireTerm as _;
+use eventlog::Position;
+use proto::eldercare::alerts::v1 as pb;
+use service::{Checks, errors};
+use tonic::Status;
+
+use crate::alerts::Alerts;
+use crate::signal::DeviceId;
+use crate::signals::{LONGEST_ID, STREAM, Sent};
+use civic::SHANGHAI;
+
+/// The most signals of a batch.
+pub(crate) const MOST: usize = 1_000;
+
+impl Alerts {
+    /// Stores a batch; the receipt.
+    pub(crate) async fn ingest(
+        &self,
+        batch: pb::IngestSignalsRequest,
+    ) -> Result<pb::IngestSignalsResponse, Status> {
+        if batch.signals.len() > MOST {
+            let mut checks = Checks::new();
+            checks.refuse(
+                "signals",
+                "TOO_MANY",
+                format!("has {MOST} at most"),
+                format!("每批不超过 {MOST} 条"),
+            );
+            checks.finish()?;
+        }
+        let mut receipt = pb::IngestSignalsResponse::default();
+        let mut good = Vec::with_capacity(batch.signals.len());
+        for (signal, index) in batch.signals.into_iter().zip(0..) {
+            match read(signal) {
+                Ok(signal) => good.push(signal),
+                Err(violation) => receipt
+                    .refused
+                    .push(pb::RefusedSignal { index, ..violation }),
+            }
+        }
+        receipt.stored = i32::try_from(good.len()).unwrap_or(i32::MAX);
+        if !good.is_empty() {
+            let last = self.signals.store(&good).await.map_err(|error| {
+                tracing::warn!(%error, "signals can't be stored");
+                errors::unavailable("the stream of signals")
+            })?;
+            receipt.position = Position::new(STREAM, last).to_string();
+        }
+        Ok(receipt)
+    }
+}
+
+/// A signal, or the first thing that is wrong with it.
+fn read(signal: pb::Signal) -> Result<(DeviceId, Sent), pb::RefusedSignal> {
+    let mut checks = Checks::new();
+    let id = checks.string("signal_id", &signal.signal_id, 1..=LONGEST_ID);
+    let device = checks.parsed(
+        "device_id",
+        signal.device_id.parse::<DeviceId>(),
+        "DEVICE_ID_INVALID",
+        "has 1 to 64 letters, digits, `-` and `_`",
+        "应为 1 至 64 位字母、数字、“-”或“_”",
+    );
+    let kind = SignalKind::from_wire(signal.kind);
+    checks.that(
+        kind.is_some(),
+        "kind",
+        "VALUE_UNKNOWN",
+        "is none of the known values",
+        "取值无法识别",
+    );
+    let device_time = checks.instant("device_time", signal.device_time);
+    checks.that(
+        signal.litres.is_finite() && (0.0..1e6).contains(&signal.litres),
+        "litres",
+        "OUT_OF_RANGE",
+        "is an amount of water in litres",
+        "应为以升计的用水量",
+    );
+    let place = signal.position;
+    checks.that(
+        place.is_none_or(|place| {
+            (-90.0..=90.0).contains(&place.latitude) && (-180.0..=180.0).contains(&place.longitude)
+        }),
+        "position",
+        "OUT_OF_RANGE",
+        "is no place on the earth",
+        "不是有效的经纬度",
+    );
+    let violations = match checks.is_clean() {
+        true => Vec::new(),
+        false => checks.into_violations(),
+    };
+    if let Some(first) = violations.into_iter().next() {
+        return Err(pb::RefusedSignal {
+            index: 0,
+            field: first.field,
+            reason: first.reason.into_owned(),
+            message_en: first.en.to_string(),
+            message_zh: first.zh.to_string(),
+        });
+    }
+    let (Some(id), Some(device), Some(kind)) = (id, device, kind) else {
+        return Err(pb::RefusedSignal::default());
+    };
+    let sent = Sent {
+        signal_id: id,
+        kind,
+        device_time: device_time.flatten().map(|at| at.with_timezone(&SHANGHAI)),
+        litres: (signal.litres > 0.0 || kind == SignalKind::Flow).then_some(signal.litres),
+        latitude: place.map(|place| place.latitude),
+        longitude: place.map(|place| place.longitude),
+    };
+    Ok((device, sent))
+}

@@ -1,0 +1,6 @@
+//! Alerts as a process of its own.
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    service::run::<alerts::App>().await
+}

@@ -1,0 +1,68 @@
+//! The rules of divisions: what callers ask of them, and what is told about them.
+
+use civic::DivisionCode;
+use eventlog::Position;
+use proto::eldercare::alerts::v1 as pb;
+use service::Caller;
+use sqlx::AssertSqlSafe;
+use tonic::Status;
+
+use crate::alert_policy::AlertPolicy;
+use crate::alerts::{Alerts, Asked, broken};
+use crate::board_table;
+use crate::codec::write_policy;
+use crate::division_policy::Publish;
+use crate::refusals;
+
+impl Alerts {
+    /// Publishes rules; the version, and where that stands.
+    pub(crate) async fn publish_policy(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        division: DivisionCode,
+        policy: AlertPolicy,
+    ) -> Result<(u32, Position), Status> {
+        caller.may_here(&division)?;
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(division),
+        );
+        let committed = self
+            .policies
+            .execute(division.as_str(), &context, &Publish { division, policy })
+            .await
+            .map_err(|error| service::not_executed(error, refusals::of_policy))?;
+        Ok((committed.state.state.version, committed.position))
+    }
+
+    /// The rules that hold in a division.
+    pub(crate) async fn policy(
+        &self,
+        division: &DivisionCode,
+    ) -> Result<pb::GetAlertPolicyResponse, Status> {
+        let rules = self.rules.now().await.map_err(broken)?;
+        let (policy, published_for) = rules.of_division(division);
+        let version = match published_for {
+            None => 0,
+            Some(of) => {
+                let statement = format!(
+                    "SELECT version FROM {}.policy WHERE division = $1",
+                    board_table::NAME
+                );
+                sqlx::query_scalar(AssertSqlSafe(statement))
+                    .bind(of.as_str())
+                    .fetch_one(&self.pool)
+                    .await
+                    .map_err(broken)?
+            }
+        };
+        Ok(pb::GetAlertPolicyResponse {
+            policy: Some(write_policy(policy)),
+            published_for: published_for.map_or_else(String::new, |of| of.to_string()),
+            version,
+        })
+    }
+}

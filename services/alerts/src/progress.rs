@@ -1,0 +1,117 @@
+//! How far our readers have got, as `alerts_kept.progress` keeps it.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use readmodel::Reached;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, PgExecutor, PgPool, Row as _};
+
+use crate::{telling, watching};
+
+/// How far homes are watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// By the signals up to this sequence.
+    pub signals: u64,
+    /// By our own log up to this sequence.
+    pub own: u64,
+    /// The last sequence of our own log that came of it.
+    pub written: u64,
+    /// When the next timer falls due, as this process knows it.
+    pub next_due: Option<DateTime<Utc>>,
+}
+
+/// How far people are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Whoever is to be told by our own log up to this sequence was, or is beyond reach.
+    pub own: u64,
+    /// The same but for what is still gathered, as this process knows it.
+    pub live: u64,
+    /// The last sequence of our own log that came of it.
+    pub written: u64,
+}
+
+impl Watched {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        write(db, watching::NAME, [self.signals, self.own, self.written]).await
+    }
+}
+
+impl Told {
+    /// As the table says; none before the first start.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn read(db: impl PgExecutor<'_>) -> Result<Option<Self>, sqlx::Error> {
+        let [own, written, _] = match read(db, telling::NAME).await? {
+            Some(numbers) => numbers,
+            None => return Ok(None),
+        };
+        Ok(Some(Self {
+            own,
+            live: own,
+            written,
+        }))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        write(db, telling::NAME, [self.own, self.written, 0]).await
+    }
+}
+
+#[async_trait]
+impl Reached for Watched {
+    async fn told(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
+        let numbers = read(pool, watching::NAME).await?;
+        Ok(numbers.map(|[signals, own, written]| Self {
+            signals,
+            own,
+            written,
+            next_due: None,
+        }))
+    }
+}
+
+#[async_trait]
+impl Reached for Told {
+    async fn told(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
+        Self::read(pool).await
+    }
+}
+
+async fn read(db: impl PgExecutor<'_>, reader: &str) -> Result<Option<[u64; 3]>, sqlx::Error> {
+    let statement = "SELECT first, second, third FROM alerts_kept.progress WHERE reader = $1";
+    let row = sqlx::query(statement)
+        .bind(reader)
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| {
+        let number = |row: &PgRow, column: usize| row.try_get(column).map(i64::cast_unsigned);
+        Ok([number(&row, 0)?, number(&row, 1)?, number(&row, 2)?])
+    })
+    .transpose()
+}
+
+async fn write(db: &mut PgConnection, reader: &str, numbers: [u64; 3]) -> Result<(), sqlx::Error> {
+    let [first, second, third] = numbers.map(u64::cast_signed);
+    sqlx::query(
+        "INSERT INTO alerts_kept.progress (reader, first, second, third) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (reader) DO UPDATE SET first = excluded.first, second = excluded.second, third = excluded.third",
+    )
+    .bind(reader)
+    .bind(first)
+    .bind(second)
+    .bind(third)
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! What people do about alerts: raise one, take it on, give it to somebody, send somebody, arrive, and say how it ended.
+
+use chrono::{DateTime, Utc};
+use civic::{AlertKind, AlertOutcome, DivisionCode, ElderId, VillageCode};
+use eventlog::Position;
+use service::{Caller, Deadline};
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::alert_line::{Cause, Command, LineId, Raised};
+use crate::alerts::{Alerts, Asked, broken};
+use crate::board_table;
+use crate::raising::alert_of;
+use crate::refusals;
+
+/// An alert that somebody asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) kind: AlertKind,
+    pub(crate) elder: ElderId,
+    pub(crate) village: VillageCode,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) cause: Cause,
+}
+
+/// What somebody did about an alert.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Done {
+    Acknowledged,
+    Assigned(Uuid),
+    Dispatched,
+    Arrived,
+    Resolved(AlertOutcome),
+}
+
+/// Where an alert stands.
+struct Found {
+    line: String,
+    division: Option<DivisionCode>,
+}
+
+impl Alerts {
+    /// Raises an alert, or has it join the one that is open; the alert's id, and where that stands.
+    pub(crate) async fn raise_alert(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        wanted: Wanted,
+    ) -> Result<(Uuid, Position), Status> {
+        let Wanted {
+            kind,
+            elder,
+            village,
+            at,
+            cause,
+        } = wanted;
+        caller.may_here(&village.division())?;
+        let rules = self.rules.now().await.map_err(broken)?;
+        let raised = Raised {
+            alert: alert_of(asked.request_id),
+            kind,
+            elder,
+            village: Some(village),
+            at,
+            cause,
+            levels: rules.of(Some(&village)).levels(kind, at),
+        };
+        let context = caller.context(
+            asked.request_id,
+            asked.digest,
+            self.clock.now(),
+            Some(village.division()),
+        );
+        let line = LineId::of_elder(kind, elder).to_string();
+        let alert = raised.alert;
+        let committed = self
+            .lines
+            .execute(&line, &context, &Command::Raise(raised))
+            .await
+            .map_err(|error| {
+                service::not_executed(error, |refusal| refusals::of_line(alert, refusal))
+            })?;
+        // Of a request that joined, the line remembers what it joined.
+        let alert = committed.state.state.raised_by(alert);
+        Ok((alert, committed.position))
+    }
+
+    /// Puts on record what somebody did about an alert.
+    pub(crate) async fn respond(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        alert: Uuid,
+        done: Done,
+        deadline: Deadline,
+    ) -> Result<Position, Status> {
+        let found = self.find_alert(alert, deadline).await?;
+        match &found.division {
+            Some(division) => caller.may_here(division)?,
+            None => caller.may_everywhere()?,
+        }
+        if let Done::Assigned(recipient) = done {
+            let loaded = self.recipients.load_newest(&recipient.to_string()).await;
+            if loaded.map_err(service::not_loaded)?.state.said.is_none() {
+                return Err(refusals::no_recipient(recipient));
+            }
+        }
+        let at = self.clock.now();
+        let command = match done {
+            Done::Acknowledged => Command::Acknowledge { alert, at },
+            Done::Assigned(recipient) => Command::Assign {
+                alert,
+                recipient,
+                at,
+            },
+            Done::Dispatched => Command::Dispatch { alert, at },
+            Done::Arrived => Command::Arrive { alert, at },
+            Done::Resolved(outcome) => Command::Resolve { alert, outcome, at },
+        };
+        let context = caller.context(asked.request_id, asked.digest, at, found.division);
+        let committed = self
+            .lines
+            .execute(&found.line, &context, &command)
+            .await
+            .map_err(|error| {
+                service::not_executed(error, |refusal| refusals::of_line(alert, refusal))
+            })?;
+        Ok(committed.position)
+    }
+
+    /// On which line an alert stands; one that was raised a moment ago is waited for.
+    async fn find_alert(&self, alert: Uuid, deadline: Deadline) -> Result<Found, Status> {
+        if let Some(found) = self.line_of(alert).await? {
+            return Ok(found);
+        }
+        self.catch_up(deadline).await?;
+        let found = self.line_of(alert).await?;
+        found.ok_or_else(|| refusals::no_alert(alert))
+    }
+
+    async fn line_of(&self, alert: Uuid) -> Result<Option<Found>, Status> {
+        let statement = format!(
+            "SELECT line, division FROM {}.alert WHERE alert_id = $1",
+            board_table::NAME
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .bind(alert)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(broken)?;
+        row.map(|row| {
+            Ok(Found {
+                line: row.try_get(0)?,
+                division: row.try_get::<&str, _>(1)?.parse().ok(),
+            })
+        })
+        .transpose()
+        .map_err(broken)
+    }
+}

@@ -1,0 +1,640 @@
+//! Tells people of alerts: one replica reads our own log, and whoever is to be told at a level is told at once, each by a task
+//! of its own, so that one who hangs delays no other.
+//!
+//! Each attempt is on record before the next; after a restart it goes on where somebody is not told yet. What is no
+//! emergency is gathered for a moment: one notice tells a recipient of all of a village.
+//!
+//! Rule: section 4, "Life".
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use civic::{AlertKind, NoticeChannel, RecipientRole, Set, Severity, VillageCode};
+use eventlog::{Aggregate as _, Delivery, EventLog, Record, Repository};
+use futures::StreamExt as _;
+use notices::{Address, Channels, Failure, Notice};
+use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader};
+use service::Clock;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::alert_line::{AlertLine, Cause, Event, Raised, Stage};
+use crate::attempts::{Attempt, Notices, Outcome};
+use crate::deeds::{Deed, carry_out, request_of};
+use crate::progress::Told;
+use crate::reader::{Failed, HEARTBEAT};
+use crate::rules::Rules;
+use crate::signals::Signals;
+use crate::whom::{Finder, Whom};
+use crate::wording;
+
+/// The reader's name.
+pub const NAME: &str = "telling";
+
+/// How often it is written down how far it has got.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+/// The pauses after failed attempts; after the last one it is given up.
+const PAUSES: [u64; 10] = [1, 2, 4, 8, 15, 30, 60, 60, 120, 300];
+/// Before something that is away is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How many records may be under way at once.
+const UNDER_WAY: usize = 1_000;
+/// Why nobody was told.
+const NOBODY: &str = "NOBODY_REGISTERED";
+
+/// What it works with.
+#[derive(Clone)]
+pub struct Teller {
+    /// The database.
+    pub pool: PgPool,
+    /// The registry's log.
+    pub registry: Arc<dyn EventLog>,
+    /// Our own log.
+    pub own: Arc<dyn EventLog>,
+    /// Lines of alerts.
+    pub lines: Repository<AlertLine>,
+    /// What was told of them.
+    pub notices: Repository<Notices>,
+    /// The signals.
+    pub signals: Signals,
+    pub(crate) finder: Finder,
+    /// The rules.
+    pub rules: Rules,
+    /// The ways to tell somebody.
+    pub channels: Arc<Channels>,
+    /// The time.
+    pub clock: Clock,
+    /// Follows names and contacts.
+    pub cards: Follower,
+    /// Follows where elders live.
+    pub facts: Follower,
+    /// Follows the read model of our own log.
+    pub board: Follower,
+    /// How far it has got.
+    pub progress: ReaderFollower<Told>,
+}
+
+/// What is to be told of one level of one alert.
+#[derive(Clone)]
+struct Task {
+    line: String,
+    raised: Raised,
+    level: u8,
+    roles: Set<RecipientRole>,
+}
+
+/// Of whom alerts are gathered, and for whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct GroupKey {
+    recipient: Uuid,
+    kind: AlertKind,
+    level: u8,
+    village: Option<VillageCode>,
+}
+
+/// Alerts that one notice will tell of.
+struct Group {
+    whom: Whom,
+    /// When it is told.
+    due: DateTime<Utc>,
+    /// The line of each, with the record that led here.
+    alerts: Vec<(String, Raised, u64)>,
+}
+
+/// A task that has ended: for which records, and what it wrote last.
+struct Finished {
+    records: Vec<u64>,
+    written: u64,
+}
+
+impl Teller {
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let teller = Arc::new(self);
+        run_reader(
+            &teller.pool,
+            "alerts telling",
+            &shutdown,
+            || {},
+            |conn| {
+                let teller = Arc::clone(&teller);
+                async move { teller.lead(conn).await }
+            },
+        )
+        .await;
+    }
+
+    async fn lead(self: Arc<Self>, mut conn: PgConnection) -> Result<(), Failed> {
+        // Who is registered and whom a file names is known before the first is told.
+        self.cards.catches_up(self.registry.as_ref()).await?;
+        self.facts.catches_up(self.registry.as_ref()).await?;
+        self.board.catches_up(self.own.as_ref()).await?;
+        let told = Told::read(&mut conn).await?.unwrap_or_default();
+        let mut deliveries = self.own.subscribe(told.own).await?;
+        let mut telling = Telling {
+            active: self.progress.active(Some(told)),
+            teller: Arc::clone(&self),
+            seen: told.own,
+            written: told.written,
+            open: BTreeMap::new(),
+            groups: HashMap::new(),
+            tasks: JoinSet::new(),
+        };
+        let mut kept = (told, Instant::now());
+        loop {
+            let group_due = telling.groups.values().map(|group| group.due).min();
+            let group_due = group_due.unwrap_or(DateTime::<Utc>::MAX_UTC);
+            tokio::select! {
+                batch = deliveries.next(), if telling.tasks.len() < UNDER_WAY => {
+                    let batch = batch.ok_or_else(|| Failed::Log("our own log has ended".to_owned()))??;
+                    for delivery in batch {
+                        telling.take(delivery).await?;
+                    }
+                }
+                Some(finished) = telling.tasks.join_next() => {
+                    let finished = finished.map_err(|error| Failed::Log(error.to_string()))??;
+                    telling.close(&finished);
+                }
+                () = self.clock.sleep_until(group_due) => telling.tell_groups(self.clock.now()),
+                () = tokio::time::sleep(TELL_EVERY) => {}
+            }
+            let told = telling.told();
+            telling.active.tell(told);
+            if (told != kept.0 && kept.1.elapsed() >= TELL_EVERY) || kept.1.elapsed() >= HEARTBEAT {
+                if told == kept.0 {
+                    conn.ping().await?;
+                } else {
+                    told.write(&mut conn).await?;
+                }
+                kept = (told, Instant::now());
+            }
+        }
+    }
+
+    /// Tells everybody of a level; the last sequence of what was written.
+    async fn tell_level(self: Arc<Self>, task: Task) -> Result<u64, Failed> {
+        let whom = self.patiently(|| self.find(&task)).await;
+        let village = task.raised.village;
+        let elder = self
+            .patiently(|| self.finder.particulars(task.raised.elder, village.as_ref()))
+            .await;
+        let place = match &task.raised.cause {
+            Cause::Signal(source) if source.sequence > 0 => {
+                // Nice to have: nobody waits for it.
+                let place = self.signals.place(source.sequence);
+                let place = tokio::time::timeout(AGAIN, place).await;
+                place.ok().and_then(Result::ok).flatten()
+            }
+            Cause::Signal(_)
+            | Cause::Silence { .. }
+            | Cause::MissedVisit { .. }
+            | Cause::Request => None,
+        };
+        let told = wording::Told {
+            raised: &task.raised,
+            level: task.level,
+            elder: &elder,
+            place,
+        };
+        let telling = whom.into_iter().map(|whom| {
+            let (text, data) = (told.text(whom.role), told.data(whom.role));
+            let alerts = vec![(task.line.clone(), task.raised.clone())];
+            let key = notice_of(&task.raised, task.level, &whom);
+            self.deliver(key, whom, task.level, alerts, text, data)
+        });
+        let written = futures::future::join_all(telling).await;
+        written
+            .into_iter()
+            .try_fold(0, |last, written| Ok(last.max(written?)))
+    }
+
+    /// Whoever is to be told of a level; of a role that nobody has, that nobody is there.
+    async fn find(&self, task: &Task) -> Result<Vec<Whom>, Failed> {
+        let raised = &task.raised;
+        let village = raised.village.as_ref();
+        let mut all = Vec::new();
+        for role in task.roles.iter() {
+            let found = match role {
+                RecipientRole::EmergencyContact => {
+                    let rules = self.rules.now().await?;
+                    let channels = &rules.of(village).contact_channels;
+                    self.finder.contacts(raised.elder, channels).await?
+                }
+                RecipientRole::Maintainer => {
+                    let device = raised.cause.device().map(|(device, _)| device.as_str());
+                    self.finder
+                        .maintainer(device.unwrap_or_default(), village)
+                        .await?
+                }
+                RecipientRole::FireService => vec![Whom {
+                    recipient: request_of(&["119"]),
+                    role,
+                    ways: vec![(NoticeChannel::Record, Address::new("119"))],
+                }],
+                RecipientRole::GridWorker
+                | RecipientRole::VillageCommittee
+                | RecipientRole::Town
+                | RecipientRole::DutyCentre => self.finder.registered(role, village).await?,
+            };
+            if found.is_empty() {
+                all.push(Whom {
+                    recipient: Uuid::nil(),
+                    role,
+                    ways: Vec::new(),
+                });
+            }
+            all.extend(found);
+        }
+        // The grid worker or the committee: where one of them is registered, nobody misses the other.
+        let village_told = all
+            .iter()
+            .any(|whom| is_of_the_village(whom.role) && !whom.ways.is_empty());
+        all.retain(|whom| !(village_told && whom.ways.is_empty() && is_of_the_village(whom.role)));
+        Ok(all)
+    }
+
+    /// Tells one recipient, attempt by attempt; the last sequence of what was written.
+    async fn deliver(
+        &self,
+        key: Uuid,
+        whom: Whom,
+        level: u8,
+        alerts: Vec<(String, Raised)>,
+        text: notices::Text,
+        data: serde_json::Value,
+    ) -> Result<u64, Failed> {
+        let Some((line, first)) = alerts.first() else {
+            return Ok(0);
+        };
+        let known = self
+            .patiently(|| async { Ok(self.notices.load_newest(line).await?) })
+            .await;
+        let before = known.state.of(key);
+        if before.is_some_and(|told| told.over)
+            || known.state.has_told(first.alert, level, whom.recipient)
+        {
+            return Ok(0);
+        }
+        let mut number = before.map_or(0, |told| told.attempts);
+        let mut ways = whom.ways.clone();
+        let mut written = 0;
+        loop {
+            number += 1;
+            let turn = usize::try_from(number - 1).unwrap_or(0) % ways.len().max(1);
+            let Some((channel, address)) = ways.get(turn).cloned() else {
+                let outcome = failed(NOBODY, true);
+                let attempt = (NoticeChannel::Log, number, outcome);
+                return self.record(key, &whom, level, &alerts, attempt).await;
+            };
+            let notice = Notice {
+                key,
+                channel,
+                address,
+                attempt: number,
+                text: text.clone(),
+                data: data.clone(),
+                traceparent: None,
+            };
+            let outcome = match self.channels.send(&notice).await {
+                Ok(delivered) => Outcome::Sent {
+                    reference: delivered.reference,
+                },
+                Err(failure) => {
+                    if let Failure::Final(_) = failure {
+                        ways.remove(turn);
+                    }
+                    let tried = usize::try_from(number).unwrap_or(usize::MAX);
+                    let given_up = ways.is_empty()
+                        || tried > PAUSES.len()
+                        || self.is_over(line, first.alert).await;
+                    failed(&failure.reason().to_string(), given_up)
+                }
+            };
+            let over = match &outcome {
+                Outcome::Sent { .. } => true,
+                Outcome::Failed { given_up, .. } => *given_up,
+            };
+            let attempt = (channel, number, outcome);
+            written = self
+                .record(key, &whom, level, &alerts, attempt)
+                .await?
+                .max(written);
+            if over {
+                return Ok(written);
+            }
+            let pause = PAUSES.get(usize::try_from(number - 1).unwrap_or(0));
+            let pause = pause.copied().unwrap_or(PAUSES[PAUSES.len() - 1]);
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+    }
+
+    /// Whether an alert is over: nobody else needs to be told.
+    async fn is_over(&self, line: &str, alert: Uuid) -> bool {
+        let Ok(known) = self.lines.load_newest(line).await else {
+            return false;
+        };
+        known
+            .state
+            .newest()
+            .is_none_or(|newest| newest.raised.alert != alert || newest.stage == Stage::Resolved)
+    }
+
+    async fn record(
+        &self,
+        key: Uuid,
+        whom: &Whom,
+        level: u8,
+        alerts: &[(String, Raised)],
+        (channel, number, outcome): (NoticeChannel, u32, Outcome),
+    ) -> Result<u64, Failed> {
+        let now = self.clock.now();
+        let count = u32::try_from(alerts.len()).unwrap_or(u32::MAX);
+        loop {
+            let deeds = alerts.iter().map(|(line, raised)| Deed::<Notices> {
+                id: line.clone(),
+                command: Attempt {
+                    notice: key,
+                    alert: raised.alert,
+                    level,
+                    recipient: whom.recipient,
+                    role: whom.role,
+                    channel,
+                    number,
+                    at: now,
+                    alerts: count,
+                    outcome: outcome.clone(),
+                },
+                request: request_of(&[
+                    "attempt",
+                    &key.to_string(),
+                    &raised.alert.to_string(),
+                    &number.to_string(),
+                ]),
+                village: raised.village,
+                answers: None,
+            });
+            match carry_out(&self.notices, deeds.collect(), now).await {
+                Ok(written) => return Ok(written),
+                Err(error) => {
+                    tracing::warn!(%error, "an attempt to tell somebody is not on record yet");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// What fails is tried again: whoever is to be told waits for nothing else.
+    async fn patiently<T, F>(&self, look: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        loop {
+            match look().await {
+                Ok(found) => return found,
+                Err(error) => {
+                    tracing::warn!(%error, "whom to tell is not known yet");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+/// Telling, while it leads.
+struct Telling {
+    teller: Arc<Teller>,
+    active: ActiveReader<Told>,
+    seen: u64,
+    written: u64,
+    /// Records of which somebody is not told yet, with how many tasks and groups that is up to.
+    open: BTreeMap<u64, usize>,
+    groups: HashMap<GroupKey, Group>,
+    tasks: JoinSet<Result<Finished, Failed>>,
+}
+
+impl Telling {
+    fn told(&self) -> Told {
+        let gathering = self.groups.values().flat_map(|group| &group.alerts);
+        let gathering = gathering.map(|(_, _, record)| *record).min();
+        let first = self
+            .open
+            .keys()
+            .next()
+            .copied()
+            .into_iter()
+            .chain(gathering)
+            .min();
+        Told {
+            own: first.map_or(self.seen, |first| first - 1),
+            live: self.open.keys().next().map_or(self.seen, |first| first - 1),
+            written: self.written,
+        }
+    }
+
+    fn close(&mut self, finished: &Finished) {
+        self.written = self.written.max(finished.written);
+        for record in &finished.records {
+            if let Some(open) = self.open.get_mut(record) {
+                *open -= 1;
+                if *open == 0 {
+                    self.open.remove(record);
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, delivery: Delivery) -> Result<(), Failed> {
+        self.seen = delivery.sequence();
+        if let Delivery::Record(record) = delivery
+            && record.subject.aggregate() == AlertLine::NAME
+        {
+            self.take_record(&record).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_record(&mut self, record: &Record) -> Result<(), Failed> {
+        let line = record.subject.id().to_owned();
+        for event in record
+            .events
+            .iter()
+            .filter_map(|raw| AlertLine::decode(raw).ok())
+        {
+            match event {
+                Event::Raised(raised) if raised.severity() == Severity::Low => {
+                    let task = Task {
+                        line: line.clone(),
+                        raised,
+                        level: 0,
+                        roles: RecipientRole::Maintainer.into(),
+                    };
+                    self.gather(task, record.sequence).await;
+                }
+                Event::Raised(raised) => {
+                    if let Some(level) = raised.level_at_once() {
+                        self.tell(&line, raised, level, record.sequence).await;
+                    }
+                }
+                Event::Escalated { alert, level, .. } => {
+                    let known = self.teller.lines.load_newest(&line).await?;
+                    let newest = known.state.newest();
+                    // A later one on the line says that this one is over.
+                    if let Some(newest) = newest.filter(|newest| newest.raised.alert == alert) {
+                        let raised = newest.raised.clone();
+                        self.tell(&line, raised, level, record.sequence).await;
+                    }
+                }
+                Event::WentOffline { .. }
+                | Event::CameOnline { .. }
+                | Event::Joined { .. }
+                | Event::Noted { .. }
+                | Event::Acknowledged { .. }
+                | Event::Assigned { .. }
+                | Event::Dispatched { .. }
+                | Event::Arrived { .. }
+                | Event::Resolved { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, line: &str, raised: Raised, level: u8, record: u64) {
+        let due = raised.levels.iter().find(|due| due.level == level);
+        let roles = due.map(|due| due.roles).unwrap_or_default();
+        let gathered = raised.severity() == Severity::Notice;
+        let task = Task {
+            line: line.to_owned(),
+            raised,
+            level,
+            roles,
+        };
+        if gathered {
+            self.gather(task, record).await;
+            return;
+        }
+        *self.open.entry(record).or_default() += 1;
+        let teller = Arc::clone(&self.teller);
+        self.tasks.spawn(async move {
+            let written = teller.tell_level(task).await?;
+            Ok(Finished {
+                records: vec![record],
+                written,
+            })
+        });
+    }
+
+    /// Adds an alert to what each recipient is told of its village.
+    async fn gather(&mut self, task: Task, record: u64) {
+        let teller = Arc::clone(&self.teller);
+        let rules = teller
+            .patiently(|| async { Ok(teller.rules.now().await?) })
+            .await;
+        let gather = rules.of(task.raised.village.as_ref()).gather_low;
+        let whom = teller.patiently(|| teller.find(&task)).await;
+        for whom in whom {
+            let key = GroupKey {
+                recipient: whom.recipient,
+                kind: task.raised.kind,
+                level: task.level,
+                village: task.raised.village,
+            };
+            let due = teller.clock.now() + gather.max(TimeDelta::zero());
+            let group = self.groups.entry(key).or_insert_with(|| Group {
+                whom,
+                due,
+                alerts: Vec::new(),
+            });
+            group
+                .alerts
+                .push((task.line.clone(), task.raised.clone(), record));
+        }
+    }
+
+    fn tell_groups(&mut self, now: DateTime<Utc>) {
+        let due: Vec<GroupKey> = self
+            .groups
+            .iter()
+            .filter(|(_, group)| group.due <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            let Some(group) = self.groups.remove(&key) else {
+                continue;
+            };
+            let records: Vec<u64> = group.alerts.iter().map(|(_, _, record)| *record).collect();
+            for record in &records {
+                *self.open.entry(*record).or_default() += 1;
+            }
+            let teller = Arc::clone(&self.teller);
+            self.tasks.spawn(async move {
+                let written = teller.tell_group(key, group).await?;
+                Ok(Finished { records, written })
+            });
+        }
+    }
+}
+
+impl Teller {
+    /// Tells one recipient of several alerts.
+    async fn tell_group(self: Arc<Self>, key: GroupKey, group: Group) -> Result<u64, Failed> {
+        let mut untold = Vec::new();
+        for (line, raised, _) in group.alerts {
+            // Loaded one by one only after a restart; otherwise nothing is known of a new alert.
+            let known = self
+                .patiently(|| async { Ok(self.notices.load(&line).await?) })
+                .await;
+            let recipient = group.whom.recipient;
+            if !known.state.has_told(raised.alert, key.level, recipient) {
+                untold.push((line, raised));
+            }
+        }
+        let Some((_, first)) = untold.first() else {
+            return Ok(0);
+        };
+        let codes: Vec<String> = key.village.iter().map(ToString::to_string).collect();
+        let names = self
+            .patiently(|| async {
+                Ok(crate::elders_tables::CARDS
+                    .names(&self.pool, &codes)
+                    .await?)
+            })
+            .await;
+        let village = names.into_values().next().unwrap_or_default();
+        let notice = notice_of(first, key.level, &group.whom);
+        let raised: Vec<Raised> = untold.iter().map(|(_, raised)| raised.clone()).collect();
+        let text = wording::gathered_text(key.kind, &village, &raised);
+        let data = wording::gathered_data(key.level, group.whom.role, &raised);
+        self.deliver(notice, group.whom, key.level, untold, text, data)
+            .await
+    }
+}
+
+/// The id of a notice: the same for each attempt, also after a restart.
+fn notice_of(raised: &Raised, level: u8, whom: &Whom) -> Uuid {
+    request_of(&[
+        "notice",
+        &raised.alert.to_string(),
+        &level.to_string(),
+        whom.role.name(),
+        &whom.recipient.to_string(),
+    ])
+}
+
+fn failed(reason: &str, given_up: bool) -> Outcome {
+    Outcome::Failed {
+        reason: reason.to_owned(),
+        given_up,
+    }
+}
+
+fn is_of_the_village(role: RecipientRole) -> bool {
+    matches!(
+        role,
+        RecipientRole::GridWorker | RecipientRole::VillageCommittee
+    )
+}

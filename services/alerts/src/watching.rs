@@ -1,0 +1,822 @@
+//! The watch over all homes: one replica hears every signal in its order, lets time pass, and has alerts raised, escalated and
+//! cleared.
+//!
+//! What was heard lies in memory; signals move no row. From time to time the watch is kept ([`crate::kept`]); after a restart it
+//! goes on from there, and what it does again the lines of alerts recognise. A silence counts only once everything that
+//! arrived before its end was heard, and everything that people did before was read: also after hours of standing still.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use civic::{AlertKind, DeviceKind, DivisionCode, ElderId, Severity, VillageCode};
+use eventlog::{Aggregate, Deliveries, Delivery, EventLog, Position, Record, Repository};
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, StreamExt as _};
+use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader, table_is_there};
+use service::Clock;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::absence::{self, Absence};
+use crate::alert_line::{About, AlertLine, Cause, Command, Event, LineId, Raised};
+use crate::alert_policy::{AlertPolicy, Policies};
+use crate::board_table;
+use crate::deeds::{Deed, carry_out, request_of};
+use crate::device::{self, Device};
+use crate::division_policy::DivisionPolicy;
+use crate::elders_tables::FACTS;
+use crate::kept::{self, Kept, Taking};
+use crate::levels::Levels;
+use crate::monitor::{Finding, Monitor, What};
+use crate::progress::Watched;
+use crate::raising::{alert_of, assume_new};
+use crate::reader::{Failed, HEARTBEAT};
+use crate::signal::{DeviceId, Signal};
+use crate::signals::{Arrived, Signals};
+
+/// The reader's name.
+pub const NAME: &str = "watching";
+
+/// How often the watch is kept.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often it is told where other processes see it how far the watch has got.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+/// How many signals are heard before deeds are done.
+const HEARD_AT_ONCE: usize = 4_000;
+/// How many deeds that are not urgent are done at once: an alarm that comes meanwhile waits no longer than these take.
+const DEEDS_AT_ONCE: usize = 400;
+/// How long a signal that should be there is waited for before it is asked whether it is.
+const MISSING_AFTER: Duration = Duration::from_millis(500);
+
+/// What it works with.
+#[derive(Clone)]
+pub struct Watchman {
+    /// The database.
+    pub pool: PgPool,
+    /// The signals.
+    pub signals: Signals,
+    /// Our own log.
+    pub own: Arc<dyn EventLog>,
+    /// Lines of alerts.
+    pub lines: Repository<AlertLine>,
+    /// Follows where elders live.
+    pub facts: Follower,
+    /// The time.
+    pub clock: Clock,
+    /// How far it has got.
+    pub progress: ReaderFollower<Watched>,
+}
+
+impl Watchman {
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let watchman = Arc::new(self);
+        run_reader(
+            &watchman.pool,
+            "alerts watching",
+            &shutdown,
+            || {},
+            |conn| {
+                let watchman = Arc::clone(&watchman);
+                async move { watchman.lead(conn).await }
+            },
+        )
+        .await;
+    }
+
+    async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+        for (schema, table) in [(FACTS.name(), "elder"), (board_table::NAME, "alert")] {
+            table_is_there(&mut conn, &format!("{schema}.{table}")).await?;
+        }
+        let kept = match kept::read(&mut conn).await? {
+            Some(kept) => kept,
+            None => self.begin().await?,
+        };
+        let mut watch = Watch::open(self, conn, kept).await?;
+        loop {
+            watch.step().await?;
+        }
+    }
+
+    /// A watch that knows nothing yet: it hears all signals that are still kept, and reads the whole log.
+    async fn begin(&self) -> Result<Kept, Failed> {
+        let from = kept::From {
+            signals: self.signals.before_first().await?,
+            facts: self.facts.known(),
+            ..kept::From::default()
+        };
+        Ok(Kept {
+            from,
+            monitor: Monitor::new(Policies::default(), DateTime::UNIX_EPOCH),
+            levels: Levels::default(),
+        })
+    }
+}
+
+/// What comes in one stream, and how much of it is known.
+struct Inflow<S, T> {
+    coming: S,
+    waiting: VecDeque<T>,
+    /// The last sequence that has come.
+    seen: u64,
+    /// The last sequence that was dealt with.
+    done: u64,
+    /// Everything that was there at this instant has come.
+    complete_at: Option<DateTime<Utc>>,
+}
+
+impl<S, T> Inflow<S, T> {
+    fn after(sequence: u64, coming: S) -> Self {
+        Self {
+            coming,
+            waiting: VecDeque::new(),
+            seen: sequence,
+            done: sequence,
+            complete_at: None,
+        }
+    }
+
+    /// Whether all that happened by an instant has come, or what has come shows that it is later.
+    fn is_complete(&self, at: DateTime<Utc>) -> bool {
+        !self.waiting.is_empty() || self.complete_at.is_some_and(|complete| complete >= at)
+    }
+}
+
+/// A record of our own log, as far as it is the watch's business.
+struct Change {
+    sequence: u64,
+    at: DateTime<Utc>,
+    request: Uuid,
+    what: Vec<Said>,
+}
+
+/// What a record says.
+enum Said {
+    Registered(DeviceId, DeviceKind, ElderId),
+    Moved(DeviceId, ElderId),
+    Retired(DeviceId),
+    Away(ElderId),
+    Back(ElderId),
+    Policy(DivisionCode, Box<AlertPolicy>),
+    Line(LineId, Box<Event>),
+}
+
+/// The watch that leads.
+struct Watch<'w> {
+    man: &'w Watchman,
+    /// Holds the lead.
+    conn: Arc<Mutex<PgConnection>>,
+    monitor: Monitor,
+    levels: Levels,
+    signals: Inflow<BoxStream<'static, Vec<Arrived>>, Signal>,
+    own: Inflow<Deliveries, Change>,
+    /// Up to here of the registry's log it is known where elders live.
+    facts: u64,
+    /// Where elders live whose devices were just registered.
+    villages: HashMap<ElderId, Option<VillageCode>>,
+    /// Signals before this instant are not kept any more: silences count from here.
+    blind_until: Option<DateTime<Utc>>,
+    urgent: Vec<Deed<AlertLine>>,
+    deeds: VecDeque<Deed<AlertLine>>,
+    /// Requests of deeds whose records have not come back yet: what they say of devices is known.
+    ours: HashSet<Uuid>,
+    written: u64,
+    active: ActiveReader<Watched>,
+    keeping: Keeping,
+    told: (Watched, Instant),
+}
+
+/// How far the watch is kept.
+struct Keeping {
+    next: Instant,
+    kept: kept::From,
+    taking: Option<(kept::From, Taking)>,
+    /// All is taken; it is written once every deed is done that follows from what is in it.
+    taken: Option<(kept::From, Vec<Vec<u8>>)>,
+    writing: Option<(kept::From, JoinHandle<Result<(), sqlx::Error>>)>,
+}
+
+impl<'w> Watch<'w> {
+    async fn open(man: &'w Watchman, conn: PgConnection, kept: Kept) -> Result<Self, Failed> {
+        let Kept {
+            from,
+            monitor,
+            levels,
+        } = kept;
+        let begins_anew = from.own == 0 && from.signals > 0;
+        let own = man.own.subscribe(from.own).await?;
+        let watched = Watched {
+            signals: from.signals,
+            own: from.own,
+            written: 0,
+            next_due: None,
+        };
+        Ok(Self {
+            man,
+            conn: Arc::new(Mutex::new(conn)),
+            monitor,
+            levels,
+            signals: Inflow::after(from.signals, man.signals.follow(from.signals)),
+            own: Inflow::after(from.own, own),
+            facts: from.facts,
+            villages: HashMap::new(),
+            // The first signal that is there says where the dark ends; without any, it is now.
+            blind_until: begins_anew.then_some(DateTime::<Utc>::MAX_UTC),
+            urgent: Vec::new(),
+            deeds: VecDeque::new(),
+            ours: HashSet::new(),
+            written: 0,
+            active: man.progress.active(None),
+            keeping: Keeping {
+                next: Instant::now() + KEEP_EVERY,
+                kept: from,
+                taking: None,
+                taken: None,
+                writing: None,
+            },
+            told: (watched, Instant::now()),
+        })
+    }
+
+    async fn step(&mut self) -> Result<(), Failed> {
+        self.take_what_is_there().await?;
+        self.see_where_the_dark_ends().await?;
+        self.deal_with_what_waits().await?;
+        if self.signals.waiting.is_empty() && self.own.waiting.is_empty() {
+            self.let_time_pass().await?;
+        }
+        self.do_deeds().await?;
+        self.keep().await?;
+        self.tell().await?;
+        let busy = !self.deeds.is_empty()
+            || !self.urgent.is_empty()
+            || !self.signals.waiting.is_empty()
+            || !self.own.waiting.is_empty()
+            || self.keeping.taking.is_some();
+        if busy {
+            tokio::task::yield_now().await;
+            Ok(())
+        } else {
+            self.idle().await
+        }
+    }
+
+    /// When something falls due next.
+    fn due(&self) -> Option<DateTime<Utc>> {
+        [self.monitor.due(), self.levels.first()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Waits for a signal, for what somebody does, or for the next timer.
+    async fn idle(&mut self) -> Result<(), Failed> {
+        let due = self.due().unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let moved = Position::new(self.man.facts.stream(), self.facts + 1);
+        let heartbeat = Instant::now() + HEARTBEAT;
+        let unkept = self.position() != self.keeping.kept;
+        let keep = if unkept { self.keeping.next } else { heartbeat };
+        let untold = self.told.0 != self.watched();
+        let tell = if untold {
+            self.told.1 + TELL_EVERY
+        } else {
+            heartbeat
+        };
+        tokio::select! {
+            biased;
+            arrived = self.signals.coming.next() => self.heard_of(arrived)?,
+            records = self.own.coming.next() => self.read(records).await?,
+            () = self.man.clock.sleep_until(due) => {}
+            _ = self.man.facts.wait_for(&moved, heartbeat) => self.refresh_homes().await?,
+            () = tokio::time::sleep_until(keep.min(tell).min(heartbeat)) => {}
+        }
+        if Instant::now() >= heartbeat
+            && let Ok(mut conn) = self.conn.try_lock()
+        {
+            conn.ping().await?;
+        }
+        Ok(())
+    }
+
+    async fn take_what_is_there(&mut self) -> Result<(), Failed> {
+        while self.signals.waiting.len() < HEARD_AT_ONCE
+            && let Some(arrived) = self.signals.coming.next().now_or_never()
+        {
+            self.heard_of(arrived)?;
+        }
+        while self.own.waiting.len() < HEARD_AT_ONCE
+            && let Some(records) = self.own.coming.next().now_or_never()
+        {
+            self.read(records).await?;
+        }
+        Ok(())
+    }
+
+    fn heard_of(&mut self, arrived: Option<Vec<Arrived>>) -> Result<(), Failed> {
+        let arrived = arrived.ok_or_else(|| Failed::Log("the signals have ended".to_owned()))?;
+        for one in arrived {
+            self.signals.seen = one.sequence();
+            match one {
+                Arrived::Signal(signal) => self.signals.waiting.push_back(signal),
+                Arrived::Unreadable { sequence } => {
+                    tracing::warn!(sequence, "a message on a device's subject is no signal");
+                }
+            }
+        }
+        if self.signals.waiting.is_empty() {
+            self.signals.done = self.signals.seen;
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &mut self,
+        records: Option<Result<Vec<Delivery>, eventlog::ReadError>>,
+    ) -> Result<(), Failed> {
+        let records = records.ok_or_else(|| Failed::Log("our own log has ended".to_owned()))??;
+        let mut elders = Vec::new();
+        for delivery in &records {
+            self.own.seen = delivery.sequence();
+            let Delivery::Record(record) = delivery else {
+                continue;
+            };
+            let what = said(record);
+            if what.is_empty() {
+                continue;
+            }
+            let homes = what.iter().filter_map(|said| match said {
+                Said::Registered(_, _, elder) | Said::Moved(_, elder) => Some(*elder),
+                Said::Retired(_)
+                | Said::Away(_)
+                | Said::Back(_)
+                | Said::Policy(..)
+                | Said::Line(..) => None,
+            });
+            elders.extend(homes);
+            self.own.waiting.push_back(Change {
+                sequence: record.sequence,
+                at: record.metadata.time,
+                request: record.metadata.request_id,
+                what,
+            });
+        }
+        if self.own.waiting.is_empty() {
+            self.own.done = self.own.seen;
+        }
+        if !elders.is_empty() {
+            let known = FACTS.of(&self.man.pool, &elders).await?;
+            let today = self.man.clock.today();
+            self.villages.extend(known.into_iter().map(|(elder, kept)| {
+                let facts = kept.facts.as_ref();
+                (elder, facts.map(|facts| *facts.on(today).village()))
+            }));
+        }
+        Ok(())
+    }
+
+    /// Where elders live who have moved.
+    async fn refresh_homes(&mut self) -> Result<(), Failed> {
+        loop {
+            let changed = FACTS
+                .changed_after(&self.man.pool, self.facts, 1_000)
+                .await?;
+            let today = self.man.clock.today();
+            let Some((_, last)) = changed.last() else {
+                // Records about nobody's facts move the log too.
+                self.facts = self.facts.max(self.man.facts.known());
+                return Ok(());
+            };
+            self.facts = last.sequence;
+            for (elder, kept) in changed {
+                if self.monitor.homes().contains_key(&elder) {
+                    let facts = kept.facts.as_ref();
+                    let village = facts.map(|facts| *facts.on(today).village());
+                    self.monitor.lives_in(elder, village);
+                }
+            }
+        }
+    }
+
+    /// A watch that begins anew, when older signals are gone, counts no silence from before the first one that is left.
+    async fn see_where_the_dark_ends(&mut self) -> Result<(), Failed> {
+        if self.blind_until != Some(DateTime::<Utc>::MAX_UTC) {
+            return Ok(());
+        }
+        while self.signals.waiting.is_empty() && !self.complete_signals().await? {}
+        let first = self.signals.waiting.front();
+        let now = self.man.clock.now();
+        self.blind_until = Some(first.map_or(now, |signal| signal.arrived_at));
+        Ok(())
+    }
+
+    /// Signals and what people did, merged by their instants; what people did goes before what arrives with it.
+    async fn deal_with_what_waits(&mut self) -> Result<(), Failed> {
+        for _ in 0..HEARD_AT_ONCE {
+            let signal = self.signals.waiting.front().map(|signal| signal.arrived_at);
+            let change = self.own.waiting.front().map(|change| change.at);
+            let (at, own_first) = match (signal, change) {
+                (None, None) => return Ok(()),
+                (Some(signal), Some(change)) => (signal.min(change), change <= signal),
+                (Some(signal), None) => (signal, false),
+                (None, Some(change)) => (change, true),
+            };
+            if self.monitor.due().is_some_and(|due| due <= at) && !self.all_is_known(at).await? {
+                // Something has come that may be earlier.
+                continue;
+            }
+            self.light_up(at);
+            if own_first {
+                if let Some(change) = self.own.waiting.pop_front() {
+                    self.take_in(change);
+                }
+            } else if let Some(signal) = self.signals.waiting.pop_front() {
+                self.hear(&signal);
+            }
+        }
+        Ok(())
+    }
+
+    fn light_up(&mut self, at: DateTime<Utc>) {
+        if let Some(dark) = self.blind_until
+            && at >= dark
+        {
+            self.monitor.pass(dark);
+            self.monitor.counts_from(dark);
+            self.blind_until = None;
+        }
+    }
+
+    /// Whether all that happened by an instant has come; one batch more comes where it has not.
+    async fn all_is_known(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
+        if !self.signals.is_complete(at) && !self.complete_signals().await? {
+            return Ok(false);
+        }
+        if !self.own.is_complete(at) && !self.complete_own().await? {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Looks how far the signals go; whether all have come. Where not, a batch more does.
+    async fn complete_signals(&mut self) -> Result<bool, Failed> {
+        let now = self.man.clock.now();
+        let tip = self.man.signals.last_sequence().await?;
+        if self.signals.seen >= tip {
+            self.signals.complete_at = Some(now);
+            return Ok(true);
+        }
+        let coming = self.signals.coming.next();
+        match tokio::time::timeout(MISSING_AFTER, coming).await {
+            Ok(arrived) => self.heard_of(arrived)?,
+            // The last ones may have been taken out, with the elder whose they were.
+            Err(_) if !self.man.signals.goes_on_after(self.signals.seen).await? => {
+                self.signals.seen = tip;
+                if self.signals.waiting.is_empty() {
+                    self.signals.done = tip;
+                }
+            }
+            Err(_) => {}
+        }
+        Ok(false)
+    }
+
+    async fn complete_own(&mut self) -> Result<bool, Failed> {
+        let now = self.man.clock.now();
+        let tip = self.man.own.last_sequence().await?;
+        if self.own.seen >= tip {
+            self.own.complete_at = Some(now);
+            return Ok(true);
+        }
+        let records = self.own.coming.next().await;
+        self.read(records).await?;
+        Ok(false)
+    }
+
+    /// Fires what is due by now.
+    async fn let_time_pass(&mut self) -> Result<(), Failed> {
+        let now = self.man.clock.now();
+        if self.monitor.due().is_some_and(|due| due <= now) || self.blind_until.is_some() {
+            if !self.all_is_known(now).await?
+                || !self.signals.waiting.is_empty()
+                || !self.own.waiting.is_empty()
+            {
+                return Ok(());
+            }
+            self.light_up(now);
+            let findings = self.monitor.pass(now);
+            self.follow(findings, None);
+        }
+        for (alert, due, waiting) in self.levels.due(now) {
+            let due = due.timestamp_micros().to_string();
+            let deed = Deed {
+                request: request_of(&["escalate", &alert.to_string(), &due]),
+                id: waiting.line.to_string(),
+                command: Command::Escalate { alert, until: now },
+                village: waiting.village,
+                answers: None,
+            };
+            self.urgent.push(deed);
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, signal: &Signal) {
+        let findings = self.monitor.hear(signal);
+        self.signals.done = if self.signals.waiting.is_empty() {
+            self.signals.seen
+        } else {
+            signal.sequence
+        };
+        self.follow(findings, Some(signal));
+    }
+
+    /// What follows from a signal, or from time that passed before it.
+    fn follow(&mut self, findings: Vec<Finding>, signal: Option<&Signal>) {
+        if self.blind_until.is_some() {
+            return;
+        }
+        for finding in findings {
+            let Finding {
+                elder,
+                device,
+                at,
+                what,
+            } = finding;
+            let village = self
+                .monitor
+                .homes()
+                .get(&elder)
+                .and_then(|home| home.village);
+            let answers =
+                signal.map(|signal| Position::new(crate::signals::STREAM, signal.sequence));
+            let instant = at.timestamp_micros().to_string();
+            let (line, command, request) = match what {
+                What::Raises(kind, cause) => {
+                    let line = LineId::of(kind, elder, &device);
+                    let request = match &cause {
+                        Cause::Signal(source) => {
+                            request_of(&["signal", device.as_str(), &source.signal])
+                        }
+                        Cause::Silence { .. } | Cause::MissedVisit { .. } | Cause::Request => {
+                            request_of(&["silence", kind.name(), device.as_str(), &instant])
+                        }
+                    };
+                    let policy = self.monitor.policies().of(village.as_ref());
+                    let raised = Raised {
+                        alert: alert_of(request),
+                        kind,
+                        elder,
+                        village,
+                        at,
+                        cause,
+                        levels: policy.levels(kind, at),
+                    };
+                    (line, Command::Raise(raised), request)
+                }
+                What::Noted(kind, source) => {
+                    let line = LineId::of(kind, elder, &device);
+                    let request = request_of(&["noted", device.as_str(), &source.signal]);
+                    (line, Command::Note { source, at }, request)
+                }
+                What::HeardAgain => {
+                    let line = LineId::of(AlertKind::DeviceOffline, elder, &device);
+                    let request = request_of(&["heard", device.as_str(), &instant]);
+                    (line, Command::Clear { device, at }, request)
+                }
+            };
+            let urgent = matches!(line.kind.severity(), Severity::Critical | Severity::High);
+            let deed = Deed {
+                id: line.to_string(),
+                command,
+                request,
+                village,
+                answers,
+            };
+            if urgent {
+                self.urgent.push(deed);
+            } else {
+                self.deeds.push_back(deed);
+            }
+        }
+    }
+
+    fn take_in(&mut self, change: Change) {
+        let findings = self.monitor.pass(change.at);
+        self.follow(findings, None);
+        let ours = self.ours.remove(&change.request);
+        for said in change.what {
+            match said {
+                Said::Registered(device, kind, elder) => {
+                    self.monitor.register(device, kind, elder, change.at);
+                    self.know_home(elder);
+                }
+                Said::Moved(device, elder) => {
+                    self.monitor.moves(&device, elder, change.at);
+                    self.know_home(elder);
+                }
+                Said::Retired(device) => self.monitor.retire(&device),
+                Said::Away(elder) => self.monitor.away(elder),
+                Said::Back(elder) => self.monitor.back(elder, change.at),
+                Said::Policy(division, policy) => {
+                    let mut policies = self.monitor.policies().clone();
+                    policies.publish(division, *policy);
+                    self.monitor.judge_by(policies);
+                }
+                Said::Line(line, event) => {
+                    self.levels.follow(&line, &event);
+                    self.told_of(&line, &event, ours);
+                }
+            }
+        }
+        self.own.done = if self.own.waiting.is_empty() {
+            self.own.seen
+        } else {
+            change.sequence
+        };
+    }
+
+    fn know_home(&mut self, elder: ElderId) {
+        if let Some(village) = self.villages.remove(&elder) {
+            self.monitor.lives_in(elder, village);
+        }
+    }
+
+    /// What happened on a line; of what we have done ourselves the monitor knows.
+    fn told_of(&mut self, line: &LineId, event: &Event, ours: bool) {
+        match (&line.of, event) {
+            (About::Elder(elder), Event::Resolved { at, .. })
+                if line.kind == AlertKind::Inactivity =>
+            {
+                self.monitor.inactivity_resolved(*elder, *at);
+            }
+            (About::Elder(elder), Event::Raised(_))
+                if line.kind == AlertKind::Inactivity && !ours =>
+            {
+                self.monitor.inactivity_raised(*elder);
+            }
+            (About::Device(device), Event::WentOffline { .. }) if !ours => {
+                self.monitor.told_of(device, true);
+            }
+            (About::Device(device), Event::CameOnline { .. }) if !ours => {
+                self.monitor.told_of(device, false);
+            }
+            _ => {}
+        }
+    }
+
+    /// Does what is urgent, and some of the rest.
+    async fn do_deeds(&mut self) -> Result<(), Failed> {
+        let mut now_done = std::mem::take(&mut self.urgent);
+        let some = self.deeds.len().min(DEEDS_AT_ONCE);
+        now_done.extend(self.deeds.drain(..some));
+        if now_done.is_empty() {
+            return Ok(());
+        }
+        self.ours.extend(now_done.iter().map(|deed| deed.request));
+        let man = self.man;
+        assume_new(&man.lines, &man.pool, &now_done).await?;
+        let written = carry_out(&man.lines, now_done, man.clock.now()).await?;
+        self.written = self.written.max(written);
+        Ok(())
+    }
+
+    fn watched(&self) -> Watched {
+        Watched {
+            signals: self.signals.done,
+            own: self.own.done,
+            written: self.written,
+            next_due: self.due(),
+        }
+    }
+
+    fn position(&self) -> kept::From {
+        kept::From {
+            signals: self.signals.done,
+            own: self.own.done,
+            facts: self.facts,
+            judged: self.monitor.now().timestamp_micros(),
+        }
+    }
+
+    /// Tells how far it has got, once all that follows from it is done.
+    async fn tell(&mut self) -> Result<(), Failed> {
+        if !self.deeds.is_empty() || !self.urgent.is_empty() {
+            return Ok(());
+        }
+        if self.own.done >= self.written {
+            // Whatever wrote nothing does not come back.
+            self.ours.clear();
+        }
+        let watched = self.watched();
+        self.active.tell(watched);
+        if watched != self.told.0
+            && self.told.1.elapsed() >= TELL_EVERY
+            && let Ok(mut conn) = self.conn.try_lock()
+        {
+            watched.write(&mut conn).await?;
+            self.told = (watched, Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Keeps the watch from time to time, slice by slice.
+    async fn keep(&mut self) -> Result<(), Failed> {
+        let done = self.deeds.is_empty() && self.urgent.is_empty();
+        let position = self.position();
+        let keeping = &mut self.keeping;
+        if let Some((from, writing)) = keeping
+            .writing
+            .take_if(|(_, writing)| writing.is_finished())
+        {
+            let outcome = writing.await;
+            outcome.map_err(|error| Failed::Log(error.to_string()))??;
+            keeping.kept = from;
+            keeping.next = Instant::now() + KEEP_EVERY;
+        }
+        let at_rest = keeping.writing.is_none() && keeping.taken.is_none();
+        if at_rest
+            && keeping.taking.is_none()
+            && done
+            && self.blind_until.is_none()
+            && Instant::now() >= keeping.next
+            && position != keeping.kept
+        {
+            let taking = Taking::begin(position, &self.monitor, &self.levels);
+            keeping.taking = Some((position, taking));
+        } else if let Some((from, mut taking)) = keeping.taking.take() {
+            match taking.go_on(&self.monitor) {
+                None => keeping.taking = Some((from, taking)),
+                Some(parts) => keeping.taken = Some((from, parts)),
+            }
+        }
+        if done && let Some((from, parts)) = keeping.taken.take() {
+            let conn = Arc::clone(&self.conn);
+            let writing = tokio::spawn(async move {
+                let mut conn = conn.lock().await;
+                kept::write(&mut conn, &parts).await
+            });
+            keeping.writing = Some((from, writing));
+        }
+        Ok(())
+    }
+}
+
+/// What a record of our own log says to the watch.
+fn said(record: &Record) -> Vec<Said> {
+    let (aggregate, id) = (record.subject.aggregate(), record.subject.id());
+    let mut found = Vec::new();
+    if aggregate == AlertLine::NAME {
+        let Ok(line) = id.parse::<LineId>() else {
+            return found;
+        };
+        let events = record
+            .events
+            .iter()
+            .filter_map(|raw| AlertLine::decode(raw).ok());
+        found.extend(events.map(|event| Said::Line(line.clone(), Box::new(event))));
+    } else if aggregate == Device::NAME {
+        let Ok(device) = id.parse::<DeviceId>() else {
+            return found;
+        };
+        for event in record
+            .events
+            .iter()
+            .filter_map(|raw| Device::decode(raw).ok())
+        {
+            found.push(match event {
+                device::Event::Registered(registered) => {
+                    Said::Registered(device.clone(), registered.kind, registered.elder)
+                }
+                device::Event::Updated { elder, .. } => Said::Moved(device.clone(), elder),
+                device::Event::Retired => Said::Retired(device.clone()),
+            });
+        }
+    } else if aggregate == Absence::NAME {
+        let Ok(elder) = id.parse::<ElderId>() else {
+            return found;
+        };
+        for event in record
+            .events
+            .iter()
+            .filter_map(|raw| Absence::decode(raw).ok())
+        {
+            found.push(match event {
+                absence::Event::Marked(_) => Said::Away(elder),
+                absence::Event::Ended => Said::Back(elder),
+            });
+        }
+    } else if aggregate == DivisionPolicy::NAME {
+        let events = record.events.iter();
+        let policies = events.filter_map(|raw| DivisionPolicy::decode(raw).ok());
+        found.extend(
+            policies.map(|published| Said::Policy(published.division, Box::new(published.policy))),
+        );
+    }
+    found
+}
