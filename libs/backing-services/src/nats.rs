@@ -43,6 +43,9 @@ pub struct NatsOptions {
     pub port: u16,
     /// The port for monitoring over HTTP on 127.0.0.1, if it is wanted; 0 takes a free one.
     pub monitoring_port: Option<u16>,
+    /// The port for MQTT on 127.0.0.1, if devices may speak it; 0 takes a free one. This makes the whole `mqtt` block, in
+    /// which quality 2 is refused, since an exchange of that kind may be lost half way.
+    pub mqtt_port: Option<u16>,
     /// When it writes through to the disk.
     pub syncing: Syncing,
     /// The largest message, in bytes.
@@ -77,6 +80,7 @@ impl NatsOptions {
             store: None,
             port: 0,
             monitoring_port: None,
+            mqtt_port: None,
             syncing: Syncing::Always,
             max_payload: 8 << 20,
             max_file_store: None,
@@ -122,10 +126,11 @@ impl Nats {
             if settled.port == 0 {
                 settled.port = free_port();
             }
-            settled.monitoring_port = settled
-                .monitoring_port
-                .map(|port| if port == 0 { free_port() } else { port });
-            let chosen = options.port == 0 || options.monitoring_port == Some(0);
+            let wanted = |port| if port == 0 { free_port() } else { port };
+            settled.monitoring_port = settled.monitoring_port.map(wanted);
+            settled.mqtt_port = settled.mqtt_port.map(wanted);
+            let chosen = options.port == 0
+                || [options.monitoring_port, options.mqtt_port].contains(&Some(0));
             tried += 1;
             match launch(&program, &settled, &name).await {
                 Ok(process) => {
@@ -150,6 +155,11 @@ impl Nats {
     /// The port for clients.
     pub fn port(&self) -> u16 {
         self.options.port
+    }
+
+    /// The port for MQTT, if it was asked for.
+    pub fn mqtt_port(&self) -> Option<u16> {
+        self.options.mqtt_port
     }
 
     /// Where monitoring answers over HTTP, if it was asked for.
@@ -260,7 +270,7 @@ async fn launch(
         if process.ended().is_some() {
             return Err(process.failed_start(options.port));
         }
-        if answers_as(options.port, name).await.unwrap_or(false) {
+        if answers_as(options.port, name).await.unwrap_or(false) && takes_mqtt(options).await {
             return Ok(process);
         }
         if since.elapsed() > options.ready_within {
@@ -287,6 +297,16 @@ async fn answers_as(port: u16, name: &str) -> io::Result<bool> {
     tokio::time::timeout(Duration::from_secs(2), greeting).await?
 }
 
+/// True when devices can connect, or need not.
+async fn takes_mqtt(options: &NatsOptions) -> bool {
+    match options.mqtt_port {
+        Some(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .is_ok(),
+        None => true,
+    }
+}
+
 /// The server's configuration. JSON is valid in its language.
 fn configuration(options: &NatsOptions, name: &str) -> Result<String, Error> {
     let folder = std::path::absolute(&options.data_folder).doing(|| "resolve the data folder")?;
@@ -302,6 +322,12 @@ fn configuration(options: &NatsOptions, name: &str) -> Result<String, Error> {
     ];
     if let Some(port) = options.monitoring_port {
         lines.push(format!("http: {}", quoted(&format!("127.0.0.1:{port}"))));
+    }
+    if let Some(port) = options.mqtt_port {
+        let listen = quoted(&format!("127.0.0.1:{port}"));
+        lines.push(format!(
+            "mqtt {{ listen: {listen}, reject_qos2_publish: true }}"
+        ));
     }
     lines.push("jetstream {".into());
     lines.push(format!("  store_dir: {}", quoted(&store.to_string_lossy())));

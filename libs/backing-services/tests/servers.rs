@@ -79,6 +79,17 @@ async fn nats_obeys_the_permissions_that_it_is_given() {
 }
 
 #[tokio::test]
+async fn nats_listens_to_devices_where_it_is_asked_to() {
+    let nats = testing::own_nats_with(|options| options.mqtt_port = Some(0)).await;
+    let port = nats.mqtt_port().unwrap();
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    nats.restart().await.unwrap();
+    assert_eq!(nats.mqtt_port(), Some(port));
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    assert_eq!(testing::nats().await.mqtt_port(), None);
+}
+
+#[tokio::test]
 async fn nats_syncing_always_accepts_messages() {
     let nats =
         testing::own_nats_with(|options| options.syncing = backing_services::Syncing::Always).await;

@@ -1,0 +1,137 @@
+//! Ends the connections of those who may speak to the NATS server no longer.
+
+use std::time::Duration;
+
+use async_nats::{Client, Message, StatusCode};
+use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
+
+/// All servers tell here which connections they have.
+const ASK_ALL: &str = "$SYS.REQ.SERVER.PING.CONNZ";
+
+/// How many connections of a user a server tells in one go.
+const AT_MOST: u32 = 1_024;
+
+/// How long the first server may take, and the next after each.
+const FIRST_WITHIN: Duration = Duration::from_secs(3);
+const NEXT_WITHIN: Duration = Duration::from_millis(500);
+
+/// Whoever was let in by an answer that was under way is there by then: the server waits no longer for one.
+const ANSWERED_BY: Duration = Duration::from_secs(3);
+
+/// Before servers that were away are asked again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// The connections of all users to all servers, over NATS and MQTT.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    system: Client,
+}
+
+/// The servers could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("connections can't be cut: {0}")]
+struct Away(String);
+
+fn away(error: impl std::fmt::Display) -> Away {
+    Away(error.to_string())
+}
+
+#[derive(Serialize)]
+struct Ask<'a> {
+    user: &'a str,
+    auth: bool,
+    limit: u32,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    server: Server,
+    data: Listed,
+}
+
+#[derive(Deserialize)]
+struct Server {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    #[serde(default)]
+    connections: Vec<One>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct One {
+    cid: u64,
+}
+
+impl Connections {
+    /// Over a client whose user is of the system account (`system` of [`crate::ServerAccess`]).
+    #[must_use]
+    pub fn new(system: Client) -> Self {
+        Self { system }
+    }
+
+    /// Ends all connections of the user that a [`crate::Grant`] calls so, at once; the admission must refuse that user by
+    /// then. It returns, with how many were ended, when nobody can be left who was let in just before: after some four
+    /// seconds. Servers that are away are waited for.
+    pub async fn cut_off(&self, user: &str) -> usize {
+        let ended = self.cut(user).await;
+        tokio::time::sleep(ANSWERED_BY).await;
+        ended + self.cut(user).await
+    }
+
+    async fn cut(&self, user: &str) -> usize {
+        loop {
+            match self.try_cut(user).await {
+                Ok(ended) => return ended,
+                Err(error) => tracing::warn!(%error, "who may speak no longer is cut off later"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn try_cut(&self, user: &str) -> Result<usize, Away> {
+        let ask = Ask {
+            user,
+            auth: true,
+            limit: AT_MOST,
+        };
+        let ask = serde_json::to_vec(&ask).map_err(away)?;
+        let inbox = self.system.new_inbox();
+        let mut servers = self.system.subscribe(inbox.clone()).await.map_err(away)?;
+        self.system
+            .publish_with_reply(ASK_ALL, inbox, ask.into())
+            .await
+            .map_err(away)?;
+        let mut ended = 0;
+        let mut within = FIRST_WITHIN;
+        // How many servers there are nobody knows: the last is the one after which none answers.
+        while let Ok(Some(answer)) = tokio::time::timeout(within, servers.next()).await {
+            ended += self.end(&answer).await?;
+            within = NEXT_WITHIN;
+        }
+        if within == FIRST_WITHIN {
+            return Err(away("no server answers"));
+        }
+        Ok(ended)
+    }
+
+    /// Ends the connections that a server tells of.
+    async fn end(&self, answer: &Message) -> Result<usize, Away> {
+        if answer.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(away("no server listens to this user"));
+        }
+        let told: Told = serde_json::from_slice(&answer.payload).map_err(away)?;
+        let kick = format!("$SYS.REQ.SERVER.{}.KICK", told.server.id);
+        for connection in &told.data.connections {
+            let which = serde_json::to_vec(connection).map_err(away)?;
+            self.system
+                .request(kick.clone(), which.into())
+                .await
+                .map_err(away)?;
+        }
+        Ok(told.data.connections.len())
+    }
+}

@@ -1,0 +1,50 @@
+//! Whoever is retired is gone at once.
+
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, Event};
+use tokio::sync::mpsc;
+
+use crate::place::{PASSWORD, Place};
+
+/// Far less than the servers are given for stragglers.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_retired_device_is_gone_at_once_and_stays_out() {
+    let place = Place::new().await;
+    let _open = place.open().await;
+    place.register.add("retired");
+    place.register.add("stays");
+    let device = place.device("retired").await.unwrap();
+    let mut other = place.device("stays").await.unwrap();
+    let (told, mut events) = mpsc::unbounded_channel();
+    let _over_nats = ConnectOptions::with_user_and_password("retired".into(), PASSWORD.into())
+        .event_callback(move |event| {
+            told.send(event).unwrap_or_default();
+            async {}
+        })
+        .connect(place.nats.url())
+        .await
+        .unwrap();
+    assert!(matches!(events.recv().await.unwrap(), Event::Connected));
+
+    place.register.retire("retired");
+    let ended = async {
+        device.ended().await;
+        while !matches!(events.recv().await.unwrap(), Event::Disconnected) {}
+    };
+    let (cut, ended) = tokio::join!(
+        place.connections.cut_off("retired"),
+        tokio::time::timeout(AT_ONCE, ended)
+    );
+    assert!(ended.is_ok());
+    assert_eq!(cut, 2);
+    assert!(place.device("retired").await.is_err());
+    assert!(place.over_nats("retired").await.is_err());
+    other
+        .publish("eldercare/signals/stays", "here")
+        .await
+        .unwrap();
+    assert_eq!(place.connections.cut_off("nobody").await, 0);
+}
