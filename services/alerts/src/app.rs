@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use notices::Channels;
@@ -230,6 +231,16 @@ impl App {
     #[must_use]
     pub fn registry_log(&self) -> Arc<dyn EventLog> {
         Arc::clone(&self.alerts.registry)
+    }
+
+    /// Waits until every signal that this process stored is heard, and whatever fell due at our watch is written; when
+    /// something may fall due next. Who is to be told may still be under way.
+    pub async fn keeps_up(&self) -> Option<DateTime<Utc>> {
+        let (stored, clock) = (self.alerts.signals.stored(), &self.alerts.clock);
+        let keeps_up = |watched: &Watched| {
+            watched.signals >= stored && watched.next_due.is_none_or(|due| due > clock.now())
+        };
+        self.alerts.watched.wait_until(keeps_up).await.next_due
     }
 
     /// The signals.

@@ -50,8 +50,9 @@ impl Alerts {
             // What an alert bears a later time than, such as a device's fast clock, took no time.
             let seconds = format!("greatest(extract(epoch FROM {until} - raised_at)::float8, 0)");
             format!(
-                "count({until}), percentile_cont(0.5) WITHIN GROUP (ORDER BY {seconds}), \
-                 percentile_cont(0.9) WITHIN GROUP (ORDER BY {seconds}), max({seconds})"
+                "count({until}), percentile_cont(0.5) WITHIN GROUP (ORDER BY {seconds}) FILTER (WHERE {until} IS NOT NULL), \
+                 percentile_cont(0.9) WITHIN GROUP (ORDER BY {seconds}) FILTER (WHERE {until} IS NOT NULL), \
+                 max({seconds}) FILTER (WHERE {until} IS NOT NULL)"
             )
         });
         let statement = format!(

@@ -4,7 +4,8 @@
 //! to us by gRPC stands under `eldercare.signals.<device>.arrived`, where no device may publish, and says when it arrived.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -135,6 +136,8 @@ pub struct Signals {
     client: async_nats::Client,
     jetstream: Context,
     clock: Clock,
+    /// The last sequence that this process stored.
+    stored: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Signals {
@@ -179,6 +182,7 @@ impl Signals {
                 client,
                 jetstream,
                 clock,
+                stored: Arc::default(),
             }),
         }
     }
@@ -205,7 +209,14 @@ impl Signals {
         for ack in stored {
             last = ack.await.map_err(away)?.sequence.max(last);
         }
+        self.stored.fetch_max(last, Ordering::Relaxed);
         Ok(last)
+    }
+
+    /// The sequence of the last signal that this process stored, 0 where it stored none.
+    #[must_use]
+    pub fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
     }
 
     /// The sequence of the last signal, 0 where there was none.

@@ -1,0 +1,11 @@
+//! Alerts from outside, over gRPC: devices, signals, timers, notices, what people do, figures, rules and bad input.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod bad_input;
+mod devices;
+mod life;
+mod notices;
+mod restarts;
+mod rules;
+mod support;
+mod watched;
