@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, consumer::PullConsumer};
+use backing_services::Syncing;
 use futures::StreamExt as _;
 
 #[path = "../tests/access/mqtt.rs"]
@@ -19,18 +20,20 @@ use mqtt::Mqtt;
 use place::{Place, relayed};
 
 const SINGLE: usize = 2_000;
-const MANY: usize = 50_000;
 /// How many messages a connection has on their way.
 const WINDOW: usize = 64;
 const CONNECTIONS: usize = 8;
 
 #[tokio::main]
 async fn main() {
-    let place = Place::new().await;
-    latency(&place).await;
-    for subjects in [16, 20_000] {
-        follow(&place, subjects).await;
-        catch_up(&place, subjects).await;
+    for (syncing, many) in [(Syncing::EveryTwoMinutes, 50_000), (Syncing::Always, 5_000)] {
+        println!("{syncing:?}");
+        let place = Place::with(None, syncing).await;
+        latency(&place).await;
+        for subjects in [16, 20_000] {
+            follow(&place, subjects, many).await;
+            catch_up(&place, subjects, many).await;
+        }
     }
 }
 
@@ -67,42 +70,42 @@ fn show(what: &str, mut took: Vec<Duration>) {
 }
 
 /// Devices that send while the relay runs.
-async fn follow(place: &Place, subjects: usize) {
+async fn follow(place: &Place, subjects: usize, many: usize) {
     let _open = place.open().await;
     let begun = Instant::now();
-    send(place, subjects).await;
+    send(place, subjects, many).await;
     let sent = begun.elapsed();
     relayed_all(place).await;
     let caught_up = begun.elapsed();
     println!(
         "{subjects} devices: {:.0}/s acknowledged while the relay runs, which is done {:?} later",
-        per_second(sent),
+        per_second(many, sent),
         caught_up.saturating_sub(sent)
     );
 }
 
 /// What was sent while the relay was away.
-async fn catch_up(place: &Place, subjects: usize) {
+async fn catch_up(place: &Place, subjects: usize, many: usize) {
     let begun = Instant::now();
-    send(place, subjects).await;
+    send(place, subjects, many).await;
     println!(
         "{subjects} devices: {:.0}/s acknowledged without a relay",
-        per_second(begun.elapsed())
+        per_second(many, begun.elapsed())
     );
     let begun = Instant::now();
     let (_, _relaying) = place.relay();
     relayed_all(place).await;
     println!(
         "{subjects} devices: the relay sees to {:.0}/s that waited for it",
-        per_second(begun.elapsed())
+        per_second(many, begun.elapsed())
     );
 }
 
-fn per_second(took: Duration) -> f64 {
-    f64::from(u32::try_from(MANY).unwrap()) / took.as_secs_f64()
+fn per_second(many: usize, took: Duration) -> f64 {
+    f64::from(u32::try_from(many).unwrap()) / took.as_secs_f64()
 }
 
-async fn send(place: &Place, subjects: usize) {
+async fn send(place: &Place, subjects: usize, many: usize) {
     let port = place.nats.mqtt_port().unwrap();
     let connection = |connection: usize| async move {
         let client_id = connection.to_string();
@@ -110,7 +113,7 @@ async fn send(place: &Place, subjects: usize) {
             .await
             .unwrap();
         let mut under_way = 0;
-        for number in (connection..MANY).step_by(CONNECTIONS) {
+        for number in (connection..many).step_by(CONNECTIONS) {
             let topic = format!("eldercare/signals/d{}", number % subjects);
             device
                 .send(&topic, &format!("{number:0>300}"))

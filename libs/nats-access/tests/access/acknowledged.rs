@@ -27,7 +27,7 @@ async fn what_the_stream_lacks_is_brought_to_it_and_what_it_has_is_not() {
     let place = Place::new().await;
     place.register.add("smoke-1");
     let open = place.open().await;
-    let mut device = place.device("smoke-1").await.unwrap();
+    let mut device = place.let_in("smoke-1").await;
     // The relay stops; its consumer stands.
     drop(open);
     let _answering = place.answer(None).await;
@@ -67,10 +67,7 @@ async fn a_stream_that_holds_nothing_of_a_device_gets_it_all() {
         place.register.add(device);
     }
     let open = place.open().await;
-    let mut devices = [
-        place.device("smoke-1").await.unwrap(),
-        place.device("smoke-2").await.unwrap(),
-    ];
+    let mut devices = [place.let_in("smoke-1").await, place.let_in("smoke-2").await];
     drop(open);
     for (number, device) in (1..).zip(&mut devices) {
         let topic = format!("eldercare/signals/smoke-{number}");
@@ -101,7 +98,7 @@ async fn a_server_that_comes_back_without_its_stream_lets_nobody_in_too_early() 
     server.delete_stream("$MQTT_msgs").await.unwrap();
     place.nats.restart().await.unwrap();
     // Nobody may be there to answer at first.
-    while place.device("smoke-1").await.is_err() {}
+    place.let_in("smoke-1").await;
     let consumer = server
         .get_consumer_from_stream(relayed().consumer, "$MQTT_msgs")
         .await;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_nats::{Event, jetstream};
+use backing_services::Syncing;
 use nats_access::{Protocol, SealingKey, inbox_prefix};
 
 use crate::{
@@ -18,7 +19,7 @@ async fn a_device_speaks_on_its_own_subject_alone() {
     let place = Place::new().await;
     let _open = place.open().await;
     place.register.add("smoke-1");
-    let mut device = place.device("smoke-1").await.unwrap();
+    let mut device = place.let_in("smoke-1").await;
     device
         .publish("eldercare/signals/smoke-1", "over MQTT")
         .await
@@ -37,7 +38,7 @@ async fn a_device_speaks_on_its_own_subject_alone() {
         .await
         .unwrap();
 
-    let client = place.over_nats("smoke-1").await.unwrap();
+    let client = place.let_in_over_nats("smoke-1").await;
     let server = jetstream::new(client);
     let told = |subject: &'static str, text: &'static str| {
         let server = server.clone();
@@ -48,7 +49,7 @@ async fn a_device_speaks_on_its_own_subject_alone() {
         .unwrap();
     let mut impatient = jetstream::context::ContextBuilder::new();
     impatient = impatient.timeout(Duration::from_millis(500));
-    let impatient = impatient.build(place.over_nats("smoke-1").await.unwrap());
+    let impatient = impatient.build(place.let_in_over_nats("smoke-1").await);
     for another in [
         "eldercare.signals.smoke-2",
         "eldercare.signals.smoke-1.arrived",
@@ -112,11 +113,11 @@ async fn whoever_is_not_registered_stays_out() {
     assert!(place.over_nats("unknown").await.is_err());
     assert!(async_nats::connect(place.nats.url()).await.is_err());
     // The register is asked each time.
-    assert!(place.device("smoke-1").await.is_ok());
+    place.let_in("smoke-1").await;
     place.register.away.store(true, Ordering::Relaxed);
     assert!(place.device("smoke-1").await.is_err());
     place.register.away.store(false, Ordering::Relaxed);
-    assert!(place.device("smoke-1").await.is_ok());
+    place.let_in("smoke-1").await;
 }
 
 #[tokio::test]
@@ -136,7 +137,7 @@ async fn nobody_speaks_mqtt_before_something_stands_behind_acknowledgements() {
     let (standing, relaying) = place.relay();
     standing.wait().await;
     let _answering = place.answer(Some(standing.clone())).await;
-    assert!(place.device("smoke-1").await.is_ok());
+    place.let_in("smoke-1").await;
     drop(relaying);
     assert!(standing.holds(), "its consumer stays");
 
@@ -145,16 +146,16 @@ async fn nobody_speaks_mqtt_before_something_stands_behind_acknowledgements() {
     place.register.add("smoke-1");
     let relay = nats_access::Relay::new(place.service.clone(), crate::place::relayed());
     let _answering = place.answer(Some(relay.standing())).await;
-    assert!(place.over_nats("smoke-1").await.is_ok());
+    place.let_in_over_nats("smoke-1").await;
     assert!(place.device("smoke-1").await.is_err());
 }
 
 #[tokio::test]
 async fn questions_may_be_sealed() {
-    let place = Place::sealed_with(Some(SealingKey::generate())).await;
+    let place = Place::with(Some(SealingKey::generate()), Syncing::Always).await;
     let _open = place.open().await;
     place.register.add("smoke-1");
-    let mut device = place.device("smoke-1").await.unwrap();
+    let mut device = place.let_in("smoke-1").await;
     device
         .publish("eldercare/signals/smoke-1", "sealed")
         .await
@@ -172,10 +173,10 @@ async fn it_is_told_how_a_device_speaks_and_what_it_calls_itself() {
         let shown = place.register.shown.lock().unwrap().take().unwrap();
         assert_eq!((shown.user.as_str(), shown.protocol), ("smoke-1", protocol));
     };
-    let _mqtt = place.device("smoke-1").await.unwrap();
+    let _mqtt = place.let_in("smoke-1").await;
     let client_id = "smoke-1".to_owned();
     shown(Protocol::Mqtt { client_id });
-    let _nats = place.over_nats("smoke-1").await.unwrap();
+    let _nats = place.let_in_over_nats("smoke-1").await;
     shown(Protocol::Nats);
 }
 
@@ -184,7 +185,7 @@ async fn nobody_publishes_in_two_steps() {
     let place = Place::new().await;
     let _open = place.open().await;
     place.register.add("smoke-1");
-    let mut device = place.device("smoke-1").await.unwrap();
+    let mut device = place.let_in("smoke-1").await;
     device
         .send_in_two_steps("eldercare/signals/smoke-1", "half")
         .await
@@ -202,6 +203,6 @@ async fn a_grant_that_expires_ends_the_connection() {
         .register
         .add_with("smoke-1", |grant| grant.expires_in = Some(short));
     let begun = Instant::now();
-    place.device("smoke-1").await.unwrap().ended().await;
+    place.let_in("smoke-1").await.ended().await;
     assert!(begun.elapsed() < Duration::from_secs(30));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::{Client, ConnectOptions, jetstream};
 use async_trait::async_trait;
-use backing_services::{Nats, testing};
+use backing_services::{Nats, Syncing, testing};
 use nats_access::{
     Admission, AuthCallout, CalloutSettings, Connections, Credentials, Grant, Issuer, Permissions,
     Relay, RelaySettings, SealingKey, ServerAccess, Standing, Unavailable, User, inbox_prefix,
@@ -82,10 +82,10 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) async fn new() -> Self {
-        Self::sealed_with(None).await
+        Self::with(None, Syncing::EveryTwoMinutes).await
     }
 
-    pub(crate) async fn sealed_with(sealing: Option<SealingKey>) -> Self {
+    pub(crate) async fn with(sealing: Option<SealingKey>, syncing: Syncing) -> Self {
         let issuer = Issuer::generate();
         let user = |name: &str, permissions| User {
             name: name.to_owned(),
@@ -99,6 +99,7 @@ impl Place {
         let nats = testing::own_nats_with(|options| {
             options.configuration = access.server_configuration();
             options.mqtt_port = Some(0);
+            options.syncing = syncing;
         })
         .await;
         let operator = connect(&nats, "operator").await.unwrap();
@@ -140,7 +141,7 @@ impl Place {
         ready.await;
         // The server may not have heard yet that it can ask.
         self.register.add("probe");
-        while self.over_nats("probe").await.is_err() {}
+        self.let_in_over_nats("probe").await;
         stopped.drop_guard()
     }
 
@@ -162,6 +163,24 @@ impl Place {
 
     pub(crate) async fn device(&self, name: &str) -> std::io::Result<Mqtt> {
         Mqtt::connect(self.nats.mqtt_port().unwrap(), name, PASSWORD).await
+    }
+
+    /// A device that is let in, be it that a busy machine answers too late at first.
+    pub(crate) async fn let_in(&self, name: &str) -> Mqtt {
+        loop {
+            if let Ok(device) = self.device(name).await {
+                return device;
+            }
+        }
+    }
+
+    /// The same over NATS.
+    pub(crate) async fn let_in_over_nats(&self, name: &str) -> Client {
+        loop {
+            if let Ok(client) = self.over_nats(name).await {
+                return client;
+            }
+        }
     }
 
     pub(crate) async fn over_nats(&self, name: &str) -> Result<Client, async_nats::ConnectError> {
