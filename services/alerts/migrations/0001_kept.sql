@@ -6,7 +6,8 @@ CREATE TABLE alerts_kept.progress (
     reader text PRIMARY KEY,
     first bigint NOT NULL,
     second bigint NOT NULL,
-    third bigint NOT NULL
+    third bigint NOT NULL,
+    fourth bigint NOT NULL
 );
 
 -- The watch as it was at a position: devices, homes, rules and levels that are to come, in parts.

@@ -24,6 +24,7 @@ use crate::codec::CONTEXT;
 use crate::credentials::Credentials;
 use crate::elders_tables::{CARDS, FACTS};
 use crate::grpc::{self, AlertsFace};
+use crate::measures::Measures;
 use crate::progress::{Told, Watched};
 use crate::rules::Rules;
 use crate::settings::AlertsSettings;
@@ -113,6 +114,7 @@ async fn settle(alerts: &Alerts) {
             .wait_until(|watched: &Watched| {
                 watched.signals >= signals
                     && watched.own >= own
+                    && watched.facts >= registry
                     && watched.next_due.is_none_or(|due| due > now)
             })
             .await;
@@ -269,6 +271,7 @@ fn watchman(alerts: &Alerts) -> Watchman {
         signals: alerts.signals.clone(),
         own: Arc::clone(&alerts.own),
         lines: alerts.lines.clone(),
+        devices: alerts.devices.clone(),
         facts: alerts.facts.clone(),
         clock: alerts.clock.clone(),
         progress: alerts.watched.clone(),
@@ -295,5 +298,6 @@ fn teller(alerts: &Alerts, channels: Channels) -> Teller {
         facts: alerts.facts.clone(),
         board: alerts.board.clone(),
         progress: alerts.told.clone(),
+        measures: Measures::new(),
     }
 }

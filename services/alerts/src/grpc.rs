@@ -61,12 +61,13 @@ impl AlertsFace {
     /// Stores the batches of a stream, one receipt for each.
     async fn receive(
         self,
+        caller: Caller,
         mut batches: Streaming<pb::IngestSignalsRequest>,
         sender: mpsc::Sender<Result<pb::IngestSignalsResponse, Status>>,
     ) {
         while let Some(batch) = batches.next().await {
             let receipt = match batch {
-                Ok(batch) => self.alerts.ingest(batch).await,
+                Ok(batch) => self.alerts.ingest(&caller, batch).await,
                 Err(status) => Err(status),
             };
             let failed = receipt.is_err();
@@ -182,10 +183,8 @@ impl AlertService for AlertsFace {
         request: Request<Streaming<pb::IngestSignalsRequest>>,
     ) -> Answer<Self::IngestSignalsStream> {
         let (caller, _) = call(&request)?;
-        // Of a signal nobody knows yet whose home it comes from.
-        caller.may_everywhere()?;
         let (sender, answers) = mpsc::channel(UNREAD);
-        let receiving = self.clone().receive(request.into_inner(), sender);
+        let receiving = self.clone().receive(caller, request.into_inner(), sender);
         tokio::spawn(receiving.in_current_span());
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }

@@ -1,24 +1,28 @@
 //! Takes signals in that came to a gateway: each is checked by itself, and those of a batch are stored together.
 
-use civic::SignalKind;
+use std::collections::HashSet;
+
+use civic::{DivisionCode, SHANGHAI, SignalKind};
 use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::alerts::v1 as pb;
-use service::{Checks, errors};
+use service::{Caller, Checks, errors};
+use sqlx::AssertSqlSafe;
 use tonic::Status;
 
-use crate::alerts::Alerts;
+use crate::alerts::{Alerts, broken};
+use crate::board_table;
 use crate::signal::DeviceId;
 use crate::signals::{LONGEST_ID, STREAM, Sent};
-use civic::SHANGHAI;
 
 /// The most signals of a batch.
 pub(crate) const MOST: usize = 1_000;
 
 impl Alerts {
-    /// Stores a batch; the receipt.
+    /// Stores a batch; the receipt. A gateway of some divisions passes on what devices in these say, and no others.
     pub(crate) async fn ingest(
         &self,
+        caller: &Caller,
         batch: pb::IngestSignalsRequest,
     ) -> Result<pb::IngestSignalsResponse, Status> {
         if batch.signals.len() > MOST {
@@ -32,13 +36,18 @@ impl Alerts {
             checks.finish()?;
         }
         let mut receipt = pb::IngestSignalsResponse::default();
+        let theirs = self.theirs(caller, &batch.signals).await?;
         let mut good = Vec::with_capacity(batch.signals.len());
         for (signal, index) in batch.signals.into_iter().zip(0..) {
-            match read(signal) {
+            let beyond = |theirs: &HashSet<String>| !theirs.contains(&signal.device_id);
+            let read = if theirs.as_ref().is_some_and(beyond) {
+                Err(not_theirs())
+            } else {
+                read(signal)
+            };
+            match read {
                 Ok(signal) => good.push(signal),
-                Err(violation) => receipt
-                    .refused
-                    .push(pb::RefusedSignal { index, ..violation }),
+                Err(refused) => receipt.refused.push(pb::RefusedSignal { index, ..refused }),
             }
         }
         receipt.stored = i32::try_from(good.len()).unwrap_or(i32::MAX);
@@ -50,6 +59,49 @@ impl Alerts {
             receipt.position = Position::new(STREAM, last).to_string();
         }
         Ok(receipt)
+    }
+}
+
+impl Alerts {
+    /// Of these signals' devices those in homes of the caller's divisions; none where the caller's are all.
+    async fn theirs(
+        &self,
+        caller: &Caller,
+        signals: &[pb::Signal],
+    ) -> Result<Option<HashSet<String>>, Status> {
+        if caller.everywhere {
+            caller.may_everywhere()?;
+            return Ok(None);
+        }
+        let devices: Vec<&str> = signals
+            .iter()
+            .map(|signal| signal.device_id.as_str())
+            .collect();
+        let statement = format!(
+            "SELECT device_id, village FROM {}.device WHERE device_id = ANY($1)",
+            board_table::NAME
+        );
+        let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(statement))
+            .bind(devices)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(broken)?;
+        let reached = rows.into_iter().filter(|(_, village)| {
+            let village = village.parse::<DivisionCode>();
+            village.is_ok_and(|village| caller.may_here(&village).is_ok())
+        });
+        Ok(Some(reached.map(|(device, _)| device).collect()))
+    }
+}
+
+/// A device that is not registered, or stands elsewhere: which of them, the gateway is not told.
+fn not_theirs() -> pb::RefusedSignal {
+    pb::RefusedSignal {
+        index: 0,
+        field: "device_id".to_owned(),
+        reason: "DEVICE_NOT_YOURS".to_owned(),
+        message_en: "is no device in your divisions".to_owned(),
+        message_zh: "不是您所辖区划内的设备".to_owned(),
     }
 }
 

@@ -36,6 +36,7 @@ mod register_rows;
 
 mod deeds;
 mod kept;
+mod measures;
 pub mod progress;
 mod raising;
 mod reader;

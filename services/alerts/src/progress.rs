@@ -17,6 +17,8 @@ pub struct Watched {
     pub own: u64,
     /// The last sequence of our own log that came of it.
     pub written: u64,
+    /// By where elders live up to this sequence of the registry's log.
+    pub facts: u64,
     /// When the next timer falls due, as this process knows it.
     pub next_due: Option<DateTime<Utc>>,
 }
@@ -38,7 +40,8 @@ impl Watched {
     /// # Errors
     /// The database's.
     pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        write(db, watching::NAME, [self.signals, self.own, self.written]).await
+        let numbers = [self.signals, self.own, self.written, self.facts];
+        write(db, watching::NAME, numbers).await
     }
 }
 
@@ -48,7 +51,7 @@ impl Told {
     /// # Errors
     /// The database's.
     pub async fn read(db: impl PgExecutor<'_>) -> Result<Option<Self>, sqlx::Error> {
-        let [own, written, _] = match read(db, telling::NAME).await? {
+        let [own, written, ..] = match read(db, telling::NAME).await? {
             Some(numbers) => numbers,
             None => return Ok(None),
         };
@@ -64,7 +67,7 @@ impl Told {
     /// # Errors
     /// The database's.
     pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        write(db, telling::NAME, [self.own, self.written, 0]).await
+        write(db, telling::NAME, [self.own, self.written, 0, 0]).await
     }
 }
 
@@ -72,10 +75,11 @@ impl Told {
 impl Reached for Watched {
     async fn told(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
         let numbers = read(pool, watching::NAME).await?;
-        Ok(numbers.map(|[signals, own, written]| Self {
+        Ok(numbers.map(|[signals, own, written, facts]| Self {
             signals,
             own,
             written,
+            facts,
             next_due: None,
         }))
     }
@@ -88,29 +92,37 @@ impl Reached for Told {
     }
 }
 
-async fn read(db: impl PgExecutor<'_>, reader: &str) -> Result<Option<[u64; 3]>, sqlx::Error> {
-    let statement = "SELECT first, second, third FROM alerts_kept.progress WHERE reader = $1";
+async fn read(db: impl PgExecutor<'_>, reader: &str) -> Result<Option<[u64; 4]>, sqlx::Error> {
+    let statement =
+        "SELECT first, second, third, fourth FROM alerts_kept.progress WHERE reader = $1";
     let row = sqlx::query(statement)
         .bind(reader)
         .fetch_optional(db)
         .await?;
     row.map(|row| {
         let number = |row: &PgRow, column: usize| row.try_get(column).map(i64::cast_unsigned);
-        Ok([number(&row, 0)?, number(&row, 1)?, number(&row, 2)?])
+        Ok([
+            number(&row, 0)?,
+            number(&row, 1)?,
+            number(&row, 2)?,
+            number(&row, 3)?,
+        ])
     })
     .transpose()
 }
 
-async fn write(db: &mut PgConnection, reader: &str, numbers: [u64; 3]) -> Result<(), sqlx::Error> {
-    let [first, second, third] = numbers.map(u64::cast_signed);
+async fn write(db: &mut PgConnection, reader: &str, numbers: [u64; 4]) -> Result<(), sqlx::Error> {
+    let [first, second, third, fourth] = numbers.map(u64::cast_signed);
     sqlx::query(
-        "INSERT INTO alerts_kept.progress (reader, first, second, third) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (reader) DO UPDATE SET first = excluded.first, second = excluded.second, third = excluded.third",
+        "INSERT INTO alerts_kept.progress (reader, first, second, third, fourth) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (reader) DO UPDATE SET first = excluded.first, second = excluded.second, third = excluded.third, \
+             fourth = excluded.fourth",
     )
     .bind(reader)
     .bind(first)
     .bind(second)
     .bind(third)
+    .bind(fourth)
     .execute(db)
     .await?;
     Ok(())

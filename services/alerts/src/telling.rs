@@ -26,6 +26,7 @@ use uuid::Uuid;
 use crate::alert_line::{AlertLine, Cause, Event, Raised, Stage};
 use crate::attempts::{Attempt, Notices, Outcome};
 use crate::deeds::{Deed, carry_out, request_of};
+use crate::measures::Measures;
 use crate::progress::Told;
 use crate::reader::{Failed, HEARTBEAT};
 use crate::rules::Rules;
@@ -77,6 +78,7 @@ pub struct Teller {
     pub board: Follower,
     /// How far it has got.
     pub progress: ReaderFollower<Told>,
+    pub(crate) measures: Measures,
 }
 
 /// What is to be told of one level of one alert.
@@ -301,9 +303,14 @@ impl Teller {
                 traceparent: None,
             };
             let outcome = match self.channels.send(&notice).await {
-                Ok(delivered) => Outcome::Sent {
-                    reference: delivered.reference,
-                },
+                Ok(delivered) => {
+                    let due = first.levels.iter().find(|due| due.level == level);
+                    let due = due.map_or(first.at, |due| due.at);
+                    self.measures.noticed(whom.role, due, self.clock.now());
+                    Outcome::Sent {
+                        reference: delivered.reference,
+                    }
+                }
                 Err(failure) => {
                     if let Failure::Final(_) = failure {
                         ways.remove(turn);
@@ -312,7 +319,7 @@ impl Teller {
                     let given_up = ways.is_empty()
                         || tried > PAUSES.len()
                         || self.is_over(line, first.alert).await;
-                    failed(&failure.reason().to_string(), given_up)
+                    failed(failure.reason().code(), given_up)
                 }
             };
             let over = match &outcome {

@@ -33,6 +33,7 @@ use crate::division_policy::DivisionPolicy;
 use crate::elders_tables::FACTS;
 use crate::kept::{self, Kept, Taking};
 use crate::levels::Levels;
+use crate::measures::Measures;
 use crate::monitor::{Finding, Monitor, What};
 use crate::progress::Watched;
 use crate::raising::{alert_of, assume_new};
@@ -51,6 +52,8 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 const HEARD_AT_ONCE: usize = 4_000;
 /// How many deeds that are not urgent are done at once: an alarm that comes meanwhile waits no longer than these take.
 const DEEDS_AT_ONCE: usize = 400;
+/// How many elders' homes are looked at in one go.
+const HOMES_AT_ONCE: i64 = 500;
 /// How long a signal that should be there is waited for before it is asked whether it is.
 const MISSING_AFTER: Duration = Duration::from_millis(500);
 
@@ -65,6 +68,8 @@ pub struct Watchman {
     pub own: Arc<dyn EventLog>,
     /// Lines of alerts.
     pub lines: Repository<AlertLine>,
+    /// Devices, to be told where the elder lives now, and retired where there is none any more.
+    pub devices: Repository<Device>,
     /// Follows where elders live.
     pub facts: Follower,
     /// The time.
@@ -108,7 +113,6 @@ impl Watchman {
     async fn begin(&self) -> Result<Kept, Failed> {
         let from = kept::From {
             signals: self.signals.before_first().await?,
-            facts: self.facts.known(),
             ..kept::From::default()
         };
         Ok(Kept {
@@ -190,6 +194,7 @@ struct Watch<'w> {
     active: ActiveReader<Watched>,
     keeping: Keeping,
     told: (Watched, Instant),
+    measures: Measures,
 }
 
 /// How far the watch is kept.
@@ -215,6 +220,7 @@ impl<'w> Watch<'w> {
             signals: from.signals,
             own: from.own,
             written: 0,
+            facts: from.facts,
             next_due: None,
         };
         Ok(Self {
@@ -241,11 +247,13 @@ impl<'w> Watch<'w> {
                 writing: None,
             },
             told: (watched, Instant::now()),
+            measures: Measures::new(),
         })
     }
 
     async fn step(&mut self) -> Result<(), Failed> {
         self.take_what_is_there().await?;
+        self.refresh_homes().await?;
         self.see_where_the_dark_ends().await?;
         self.deal_with_what_waits().await?;
         if self.signals.waiting.is_empty() && self.own.waiting.is_empty() {
@@ -258,7 +266,8 @@ impl<'w> Watch<'w> {
             || !self.urgent.is_empty()
             || !self.signals.waiting.is_empty()
             || !self.own.waiting.is_empty()
-            || self.keeping.taking.is_some();
+            || self.keeping.taking.is_some()
+            || self.facts < self.man.facts.known();
         if busy {
             tokio::task::yield_now().await;
             Ok(())
@@ -293,7 +302,7 @@ impl<'w> Watch<'w> {
             arrived = self.signals.coming.next() => self.heard_of(arrived)?,
             records = self.own.coming.next() => self.read(records).await?,
             () = self.man.clock.sleep_until(due) => {}
-            _ = self.man.facts.wait_for(&moved, heartbeat) => self.refresh_homes().await?,
+            _ = self.man.facts.wait_for(&moved, heartbeat) => {}
             () = tokio::time::sleep_until(keep.min(tell).min(heartbeat)) => {}
         }
         if Instant::now() >= heartbeat
@@ -320,11 +329,13 @@ impl<'w> Watch<'w> {
 
     fn heard_of(&mut self, arrived: Option<Vec<Arrived>>) -> Result<(), Failed> {
         let arrived = arrived.ok_or_else(|| Failed::Log("the signals have ended".to_owned()))?;
+        self.measures.heard(arrived.len() as u64);
         for one in arrived {
             self.signals.seen = one.sequence();
             match one {
                 Arrived::Signal(signal) => self.signals.waiting.push_back(signal),
                 Arrived::Unreadable { sequence } => {
+                    self.measures.unreadable();
                     tracing::warn!(sequence, "a message on a device's subject is no signal");
                 }
             }
@@ -380,27 +391,74 @@ impl<'w> Watch<'w> {
         Ok(())
     }
 
-    /// Where elders live who have moved.
+    /// Where elders live who have moved, some at a time. The devices of who is erased watch nobody any more: they are retired,
+    /// and what they sent is forgotten.
     async fn refresh_homes(&mut self) -> Result<(), Failed> {
-        loop {
-            let changed = FACTS
-                .changed_after(&self.man.pool, self.facts, 1_000)
-                .await?;
-            let today = self.man.clock.today();
-            let Some((_, last)) = changed.last() else {
-                // Records about nobody's facts move the log too.
-                self.facts = self.facts.max(self.man.facts.known());
-                return Ok(());
+        let known = self.man.facts.known();
+        if known <= self.facts {
+            return Ok(());
+        }
+        let changed = FACTS
+            .changed_after(&self.man.pool, self.facts, HOMES_AT_ONCE)
+            .await?;
+        let Some((_, last)) = changed.last() else {
+            // Records about nobody's facts move the log too.
+            self.facts = self.facts.max(known);
+            return Ok(());
+        };
+        let last = last.sequence;
+        let today = self.man.clock.today();
+        for (elder, kept) in changed {
+            let Some(home) = self.monitor.homes().get(&elder) else {
+                continue;
             };
-            self.facts = last.sequence;
-            for (elder, kept) in changed {
-                if self.monitor.homes().contains_key(&elder) {
-                    let facts = kept.facts.as_ref();
-                    let village = facts.map(|facts| *facts.on(today).village());
-                    self.monitor.lives_in(elder, village);
-                }
+            let facts = kept.facts.as_ref();
+            let village = facts.map(|facts| *facts.on(today).village());
+            if facts.is_none() || home.village != village {
+                self.monitor.lives_in(elder, village);
+                self.tell_devices(elder, village, facts.is_none(), kept.sequence)
+                    .await?;
             }
         }
+        self.facts = last;
+        Ok(())
+    }
+
+    async fn tell_devices(
+        &mut self,
+        elder: ElderId,
+        village: Option<VillageCode>,
+        erased: bool,
+        sequence: u64,
+    ) -> Result<(), Failed> {
+        let of = self.monitor.devices();
+        let of = of.filter(|(_, watch)| watch.elder == elder);
+        let devices: Vec<DeviceId> = of.map(|(device, _)| device.clone()).collect();
+        let answers = Position::new(self.man.facts.stream(), sequence);
+        let position = answers.to_string();
+        let mut deeds = Vec::with_capacity(devices.len());
+        for device in &devices {
+            let command = if erased {
+                self.man.signals.forget(device).await?;
+                device::Command::Retire
+            } else {
+                device::Command::Update {
+                    elder: None,
+                    maintainer: None,
+                    village: Some(village),
+                }
+            };
+            deeds.push(Deed::<Device> {
+                id: device.to_string(),
+                command,
+                request: request_of(&["home", device.as_str(), &position]),
+                village,
+                answers: Some(answers.clone()),
+            });
+        }
+        let written = carry_out(&self.man.devices, deeds, self.man.clock.now()).await?;
+        self.written = self.written.max(written);
+        Ok(())
     }
 
     /// A watch that begins anew, when older signals are gone, counts no silence from before the first one that is left.
@@ -510,9 +568,13 @@ impl<'w> Watch<'w> {
             }
             self.light_up(now);
             let findings = self.monitor.pass(now);
+            for finding in &findings {
+                self.measures.fired(finding.at, now);
+            }
             self.follow(findings, None);
         }
         for (alert, due, waiting) in self.levels.due(now) {
+            self.measures.fired(due, now);
             let due = due.timestamp_micros().to_string();
             let deed = Deed {
                 request: request_of(&["escalate", &alert.to_string(), &due]),
@@ -590,6 +652,7 @@ impl<'w> Watch<'w> {
                     (line, Command::Clear { device, at }, request)
                 }
             };
+            self.measures.done(line.kind);
             let urgent = matches!(line.kind.severity(), Severity::Critical | Severity::High);
             let deed = Deed {
                 id: line.to_string(),
@@ -691,6 +754,7 @@ impl<'w> Watch<'w> {
             signals: self.signals.done,
             own: self.own.done,
             written: self.written,
+            facts: self.facts,
             next_due: self.due(),
         }
     }
@@ -715,6 +779,7 @@ impl<'w> Watch<'w> {
         }
         let watched = self.watched();
         self.active.tell(watched);
+        self.measures.watched(self.monitor.places());
         if watched != self.told.0
             && self.told.1.elapsed() >= TELL_EVERY
             && let Ok(mut conn) = self.conn.try_lock()

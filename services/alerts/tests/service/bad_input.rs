@@ -179,5 +179,22 @@ async fn nobody_sees_or_changes_what_lies_beyond_their_divisions() {
         .ingest_signals(tokio_stream::iter([batch]))
         .await;
     assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+    // A gateway of another county passes on nothing of this one.
+    let gateway = Claims::system("gateway", "civil_affairs")
+        .division("350525")
+        .role("device_gateway");
+    let press = signal("SB0001", pb::SignalKind::Press, ground.clock.now());
+    let batch = pb::IngestSignalsRequest {
+        signals: vec![press],
+    };
+    let mut receipts = running
+        .client_of(&gateway)
+        .ingest_signals(tokio_stream::iter([batch]))
+        .await
+        .unwrap()
+        .into_inner();
+    let receipt = receipts.message().await.unwrap().unwrap();
+    assert_eq!(receipt.stored, 0);
+    assert_eq!(receipt.refused[0].reason, "DEVICE_NOT_YOURS");
     running.stop().await;
 }

@@ -1,5 +1,6 @@
 //! Devices: registered once, moved, retired, and registered again with another credential.
 
+use elders::event::{Event, Residence};
 use proto::eldercare::alerts::v1 as pb;
 
 use crate::support::{COUNTY, Ground, id, reason, registration, signal};
@@ -135,5 +136,55 @@ async fn devices_come_in_pages() {
             ("SB0004", false)
         ]
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_follows_its_elder_to_another_village_and_goes_with_who_is_erased() {
+    let ground = Ground::at("2024-11-11 09:00:00").await;
+    let running = ground.start().await;
+    let elder = ground.elder(&[]).await;
+    running
+        .device("SB0001", pb::DeviceKind::SosButton, elder)
+        .await;
+    running.says("SB0001", pb::SignalKind::Heartbeat).await;
+    let moves = Event::Relocated(
+        Residence {
+            village: "350524101002".parse().unwrap(),
+            home: None,
+        },
+        "2024-11-11".parse().unwrap(),
+    );
+    ground.record(elder, &[moves]).await;
+    let device = |state: pb::DeviceState| {
+        let mut client = running.client();
+        async move {
+            let request = pb::ListDevicesRequest {
+                division_code: COUNTY.to_owned(),
+                state: state.into(),
+                ..Default::default()
+            };
+            let listed = client.list_devices(request).await.unwrap();
+            listed.into_inner().devices.into_iter().next()
+        }
+    };
+    running.settled().await;
+    let moved = device(pb::DeviceState::Online).await.unwrap();
+    assert_eq!(moved.division_code, "350524101002");
+    assert!(moved.last_signal_at.is_some());
+    running.says("SB0001", pb::SignalKind::Press).await;
+    assert_eq!(running.alert().await.division_code, "350524101002");
+
+    let erased = Event::Erased {
+        reason: "REQUEST".to_owned(),
+    };
+    ground.record(elder, &[erased]).await;
+    running.settled().await;
+    let retired = device(pb::DeviceState::Retired).await.unwrap();
+    assert_eq!(retired.last_signal_at, None);
+    // What is gone from the signals holds nobody up.
+    running.says("SB0001", pb::SignalKind::Press).await;
+    running.pass(60).await;
+    assert_eq!(running.alerts().await.len(), 1);
     running.stop().await;
 }
