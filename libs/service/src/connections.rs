@@ -128,7 +128,11 @@ impl Connections {
     }
 }
 
-async fn nats(
+/// Connects to the log's server under the name of `context`, by these settings.
+///
+/// # Errors
+/// Where it does not answer, or refuses.
+pub async fn nats(
     context: &'static str,
     settings: &settings::Nats,
 ) -> Result<async_nats::Client, ConnectError> {

@@ -15,6 +15,7 @@ use service::{
     connections,
 };
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
@@ -22,12 +23,14 @@ use crate::alerts::Alerts;
 use crate::board_table::BoardTable;
 use crate::codec::CONTEXT;
 use crate::credentials::Credentials;
+use crate::doors::Doors;
 use crate::elders_tables::{CARDS, FACTS};
 use crate::grpc::{self, AlertsFace};
 use crate::measures::Measures;
 use crate::progress::{Told, Watched};
 use crate::rules::Rules;
 use crate::settings::AlertsSettings;
+use crate::signal::DeviceId;
 use crate::signals::{SignalSettings, Signals};
 use crate::telling::Teller;
 use crate::watching::Watchman;
@@ -56,6 +59,8 @@ pub struct Ground {
     pub digests: RequestDigests,
     /// Passwords of devices.
     pub credentials: Credentials,
+    /// How devices are let in to the NATS server; none: they are not.
+    pub doors: Option<Doors>,
 }
 
 impl Application for App {
@@ -165,6 +170,12 @@ impl App {
             channels: Channels::new(&own.notices)?,
             digests: RequestDigests::from_settings(settings)?,
             credentials: Credentials::from_settings(settings)?,
+            doors: match &own.devices {
+                Some(access) => {
+                    Some(Doors::connect(connections.nats.clone(), settings, access).await?)
+                }
+                None => None,
+            },
         };
         Self::over(ground, connections.database, clock).await
     }
@@ -184,6 +195,7 @@ impl App {
             channels,
             digests,
             credentials,
+            doors,
         } = ground;
         let facts = Runner::new(pool.clone(), Arc::clone(&registry), || FACTS);
         let cards = Runner::new(pool.clone(), Arc::clone(&registry), || CARDS);
@@ -210,9 +222,20 @@ impl App {
             credentials,
             digests,
         };
-        let (watchman, teller) = (watchman(&alerts), teller(&alerts, channels));
+        let mut background = Background::new();
+        let mut retired = None;
+        if let Some(doors) = doors {
+            let (relay, callout) = doors.open(alerts.pool.clone(), alerts.credentials.clone())?;
+            let (sender, receiver) = mpsc::unbounded_channel();
+            retired = Some(sender);
+            background = background
+                .with("alerts_relay", |stopped| relay.run(stopped))
+                .with("alerts_callout", |stopped| callout.run(stopped))
+                .with("alerts_doors", |stopped| doors.show_out(receiver, stopped));
+        }
+        let (watchman, teller) = (watchman(&alerts, retired), teller(&alerts, channels));
         Ok(Self {
-            background: Background::new()
+            background: background
                 .with("alerts_elders", |stopped| facts.run(stopped))
                 .with("alerts_cards", |stopped| cards.run(stopped))
                 .with("alerts_board", |stopped| board.run(stopped))
@@ -265,7 +288,7 @@ impl App {
     }
 }
 
-fn watchman(alerts: &Alerts) -> Watchman {
+fn watchman(alerts: &Alerts, retired: Option<mpsc::UnboundedSender<DeviceId>>) -> Watchman {
     Watchman {
         pool: alerts.pool.clone(),
         signals: alerts.signals.clone(),
@@ -275,6 +298,7 @@ fn watchman(alerts: &Alerts) -> Watchman {
         facts: alerts.facts.clone(),
         clock: alerts.clock.clone(),
         progress: alerts.watched.clone(),
+        retired,
     }
 }
 

@@ -8,7 +8,7 @@
 //! - [`watching`]: hears every signal and lets time pass, and has alerts raised (`raising`, `deeds`); it is kept by `kept`.
 //!   [`telling`]: tells people (`whom`, `wording`). Both tell their [`progress`].
 //! - `devices`, `ingesting`, `responding`, `listing`, `figures`, `policies`, `recipients`: what callers ask; `parse`, `grpc`: the
-//!   face; [`credentials`]: passwords of devices; [`app`]: the whole.
+//!   face; [`credentials`]: passwords of devices; [`doors`]: who may speak to the NATS server; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -61,7 +61,8 @@ mod parse;
 
 pub mod app;
 pub mod credentials;
+pub mod doors;
 mod settings;
 
 pub use app::{App, Ground};
-pub use settings::AlertsSettings;
+pub use settings::{AlertsSettings, DeviceAccess};

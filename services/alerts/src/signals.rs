@@ -25,6 +25,8 @@ use crate::signal::{DeviceId, Signal};
 
 /// The stream.
 pub const STREAM: &str = "SIGNALS";
+/// What devices publish to.
+pub const DEVICES: &str = "eldercare.signals.*";
 /// Before a device's id in a subject.
 const PREFIX: &str = "eldercare.signals.";
 /// After it, where we have said when the signal arrived.
@@ -51,6 +53,12 @@ const AGAIN: Duration = Duration::from_millis(50);
 const DEVICES_AT_ONCE: usize = 500;
 /// How long the server may take to store a batch.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a device publishes to.
+#[must_use]
+pub fn subject_of(device: &DeviceId) -> String {
+    format!("{PREFIX}{device}")
+}
 
 /// Where a device was, by itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -530,12 +538,14 @@ fn configuration(settings: &SignalSettings) -> Config {
         max_age: settings.kept_for,
         deny_delete: true,
         allow_direct: true,
+        // A device chooses the ids that the server tells repetitions by, for the whole stream: it shall suppress nobody else's.
+        duplicate_window: Duration::from_millis(100),
         ..Config::default()
     }
 }
 
 fn subjects() -> Vec<String> {
-    vec![format!("{PREFIX}*"), format!("{PREFIX}*{STAMPED}")]
+    vec![DEVICES.to_owned(), format!("{DEVICES}{STAMPED}")]
 }
 
 /// What makes the stream unfit.

@@ -17,7 +17,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader, table_is_there};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,8 @@ pub struct Watchman {
     pub clock: Clock,
     /// How far it has got.
     pub progress: ReaderFollower<Watched>,
+    /// Who hears of devices that are retired, to close their connections.
+    pub retired: Option<mpsc::UnboundedSender<DeviceId>>,
 }
 
 impl Watchman {
@@ -683,7 +685,13 @@ impl<'w> Watch<'w> {
                     self.monitor.moves(&device, elder, change.at);
                     self.know_home(elder);
                 }
-                Said::Retired(device) => self.monitor.retire(&device),
+                Said::Retired(device) => {
+                    self.monitor.retire(&device);
+                    if let Some(retired) = &self.man.retired {
+                        // The process ends where nobody hears any more.
+                        let _ = retired.send(device);
+                    }
+                }
                 Said::Away(elder) => self.monitor.away(elder),
                 Said::Back(elder) => self.monitor.back(elder, change.at),
                 Said::Policy(division, policy) => {

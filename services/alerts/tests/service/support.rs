@@ -230,6 +230,7 @@ impl Ground {
             channels,
             digests: RequestDigests::keyed(b"test"),
             credentials: Credentials::keyed(b"test"),
+            doors: None,
         };
         let app = App::over(under, pool, self.clock.clone()).await.unwrap();
         let started = application::start(&app, &settings, &shutdown)
