@@ -17,20 +17,22 @@ use integration_tests::{
     visiting::{events, start_visiting},
     workbook,
 };
-use proto::eldercare::{
-    alerts::v1::{
-        AlertKind, RaiseAlertRequest, RaiseAlertResponse,
-        alert_service_server::{AlertService, AlertServiceServer},
-        raise_alert_request::Cause,
+use proto::{
+    eldercare::{
+        alerts::v1::{
+            AlertKind, RaiseAlertRequest, RaiseAlertResponse,
+            alert_service_server::AlertServiceServer, raise_alert_request::Cause,
+        },
+        visits::v1::VisitMissed,
     },
-    visits::v1::VisitMissed,
+    testing::Raising,
 };
 use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore, mpsc},
 };
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{Status, transport::Server};
 
 /// Elders of eighty years and more, whom nobody visits.
 const MISSED: usize = 250;
@@ -52,12 +54,11 @@ struct Alerts {
     taken: mpsc::UnboundedSender<RaiseAlertRequest>,
 }
 
-#[tonic::async_trait]
-impl AlertService for Alerts {
-    async fn raise_alert(
-        &self,
-        request: Request<RaiseAlertRequest>,
-    ) -> Result<Response<RaiseAlertResponse>, Status> {
+impl Alerts {
+    async fn raise(
+        self: Arc<Self>,
+        notice: RaiseAlertRequest,
+    ) -> Result<RaiseAlertResponse, Status> {
         if !self.open.load(Ordering::Relaxed) {
             self.refused.notify_one();
             return Err(Status::unavailable("alerts are not there yet"));
@@ -65,9 +66,8 @@ impl AlertService for Alerts {
         let over = || Status::unavailable("the story is over");
         let allowed = self.allowed.acquire().await.map_err(|_closed| over())?;
         allowed.forget();
-        let taken = self.taken.send(request.into_inner());
-        taken.map_err(|_closed| over())?;
-        Ok(Response::new(RaiseAlertResponse::default()))
+        self.taken.send(notice).map_err(|_closed| over())?;
+        Ok(RaiseAlertResponse::default())
     }
 }
 
@@ -91,7 +91,10 @@ impl Told {
             allowed: Semaphore::new(0),
             taken,
         });
-        let service = AlertServiceServer::from_arc(Arc::clone(&alerts));
+        let service = AlertServiceServer::new(Raising({
+            let alerts = Arc::clone(&alerts);
+            move |notice| Arc::clone(&alerts).raise(notice)
+        }));
         let server = Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         let told = Self {

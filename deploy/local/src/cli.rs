@@ -110,6 +110,9 @@ pub enum Command {
     /// Show how far elders are visited, and who was missed; plan weeks, show a visitor's day, and export annex 2
     #[command(subcommand)]
     Visits(Visits),
+    /// Show alerts, the course of one, and how fast help came; watch those that are open
+    #[command(subcommand)]
+    Alerts(Alerts),
     /// Build read models anew from the log, beside the ones that serve, and put them in their place
     Rebuild(Projections),
     /// Build read models aside, compare them row by row with the ones that serve, and judge every elder's tier once more
@@ -328,6 +331,50 @@ pub enum Visits {
     },
 }
 
+/// `alerts …`
+#[derive(Debug, Subcommand)]
+pub enum Alerts {
+    /// List alerts, the latest first
+    List {
+        /// The division
+        #[arg(long, value_name = "CODE")]
+        division: String,
+        /// Only those that are not over
+        #[arg(long)]
+        open: bool,
+        /// Only those of a kind, such as SOS
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// At most so many
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = at_least_one)]
+        limit: usize,
+    },
+    /// The whole course of an alert: what was heard, who was told, and how help came
+    Show {
+        /// The alert
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// The open alerts of a division, live: a table on a terminal, a line for each change otherwise
+    Watch {
+        /// The division
+        #[arg(long, value_name = "CODE")]
+        division: String,
+    },
+    /// How long help took, and how many alerts were false
+    Figures {
+        /// The division
+        #[arg(long, value_name = "CODE")]
+        division: String,
+        /// Of alerts that were raised from this day on [default: 30 days in all]
+        #[arg(long, value_name = "DAY")]
+        from: Option<LocalDay>,
+        /// Until this day, included [default: today]
+        #[arg(long, value_name = "DAY")]
+        until: Option<LocalDay>,
+    },
+}
+
 /// A level of divisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Level {
@@ -391,6 +438,13 @@ pub struct BenchService {
     pub role: Role,
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "give a number from 1 on".to_owned())
+}
+
 fn instant(text: &str) -> Result<DateTime<FixedOffset>, String> {
     DateTime::parse_from_rfc3339(text)
         .map_err(|_| "give an instant like 2024-11-01T00:00:00+08:00".to_owned())
@@ -430,6 +484,16 @@ mod tests {
             vec!["eldercare", "up", "--as-of", "tomorrow"],
             vec!["eldercare", "elder", "show"],
             vec!["eldercare", "import", "survey"],
+            vec!["eldercare", "alerts", "list"],
+            vec![
+                "eldercare",
+                "alerts",
+                "list",
+                "--division",
+                "350524",
+                "--limit",
+                "0",
+            ],
             vec!["eldercare", "status", "--endpoint", "http://127.0.0.1:1"],
         ] {
             assert_eq!(Cli::try_parse_from(arguments).unwrap_err().exit_code(), 2);

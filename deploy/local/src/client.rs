@@ -5,6 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use proto::eldercare::{
+    alerts::v1::alert_service_client::AlertServiceClient,
     registry::v1::{
         registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient,
     },
@@ -58,7 +59,10 @@ impl Interceptor for Credentials {
 
 /// A caller of the system. Cheap to clone; all clones share one connection.
 #[derive(Debug, Clone)]
-pub struct Client(Channel);
+pub struct Client {
+    operator: Channel,
+    gateway: Option<Channel>,
+}
 
 impl Client {
     /// A caller with the token of a connection. It connects with its first call.
@@ -80,39 +84,52 @@ impl Client {
             .http2_adaptive_window(true)
             .tcp_nodelay(true)
             .connect_lazy();
-        let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", connection.token.expose())
-            .parse()
-            .map_err(|_| anyhow::anyhow!("the token holds characters that no token has"))?;
-        bearer.set_sensitive(true);
-        Ok(Self(InterceptedService::new(
-            channel,
-            Credentials { bearer },
-        )))
+        let gateway = connection.gateway.as_ref();
+        let gateway = gateway.map(|token| showing(channel.clone(), token));
+        Ok(Self {
+            operator: showing(channel, &connection.token)?,
+            gateway: gateway.transpose()?,
+        })
     }
 
     /// The registry.
     pub fn registry(&self) -> RegistryServiceClient<Channel> {
-        RegistryServiceClient::new(self.0.clone()).max_decoding_message_size(LARGEST_ANSWER)
+        RegistryServiceClient::new(self.operator.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Tiering.
     pub fn tiering(&self) -> TieringServiceClient<Channel> {
-        TieringServiceClient::new(self.0.clone()).max_decoding_message_size(LARGEST_ANSWER)
+        TieringServiceClient::new(self.operator.clone()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// The vault.
     pub fn vault(&self) -> VaultServiceClient<Channel> {
-        VaultServiceClient::new(self.0.clone())
+        VaultServiceClient::new(self.operator.clone())
     }
 
     /// Visits.
     pub fn visits(&self) -> VisitServiceClient<Channel> {
-        VisitServiceClient::new(self.0.clone()).max_decoding_message_size(LARGEST_ANSWER)
+        VisitServiceClient::new(self.operator.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Alerts.
+    pub fn alerts(&self) -> AlertServiceClient<Channel> {
+        AlertServiceClient::new(self.operator.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Alerts, as a gateway of devices speaks with them.
+    ///
+    /// # Errors
+    /// Where no gateway's token is known.
+    pub fn gateway(&self) -> anyhow::Result<AlertServiceClient<Channel>> {
+        let gateway = self.gateway.clone();
+        let gateway = gateway.context("no token of a gateway is known here")?;
+        Ok(AlertServiceClient::new(gateway))
     }
 
     /// The simulated clock.
     pub fn simulation(&self) -> SimulationServiceClient<Channel> {
-        SimulationServiceClient::new(self.0.clone())
+        SimulationServiceClient::new(self.operator.clone())
     }
 
     /// What the system's clock says.
@@ -152,6 +169,14 @@ impl Client {
             }
         }
     }
+}
+
+fn showing(channel: tonic::transport::Channel, token: &service::Secret) -> anyhow::Result<Channel> {
+    let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.expose())
+        .parse()
+        .map_err(|_| anyhow::anyhow!("the token holds characters that no token has"))?;
+    bearer.set_sensitive(true);
+    Ok(InterceptedService::new(channel, Credentials { bearer }))
 }
 
 /// Makes a unary call, and makes it again while the system is too busy, not there, or not yet where the request wants
@@ -199,7 +224,7 @@ where
 }
 
 /// Whether the same call may succeed later.
-fn is_passing(code: Code) -> bool {
+pub(crate) fn is_passing(code: Code) -> bool {
     match code {
         Code::ResourceExhausted | Code::Unavailable | Code::Aborted | Code::DeadlineExceeded => {
             true

@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use service::{Telemetry, config::Loader, settings::AccessLog};
 
 use crate::{
-    bench,
-    cli::{Cli, Command, Common, Elder, Export, Import, Tier, Visits},
+    alerting, bench,
+    cli::{Alerts, Cli, Command, Common, Elder, Export, Import, Tier, Visits},
     client::Client,
     connection::{Connection, ConnectionFile},
     data_folder::DataFolder,
@@ -173,6 +173,10 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             visits(&client(common)?, what, output, progress).await?;
             Ok(Ending::Well)
         }
+        Command::Alerts(what) => {
+            alerts(&client(common)?, what, output).await?;
+            Ok(Ending::Well)
+        }
         Command::Bench(arguments) => {
             if arguments.names.is_empty() {
                 output.print(&bench::Known::all())?;
@@ -265,6 +269,33 @@ async fn visits(
     }
 }
 
+/// `alerts …`
+async fn alerts(client: &Client, what: &Alerts, output: Output) -> anyhow::Result<()> {
+    match what {
+        Alerts::List {
+            division,
+            open,
+            kind,
+            limit,
+        } => {
+            let wanted = alerting::Wanted {
+                division,
+                open: *open,
+                kind: kind.as_deref(),
+                limit: *limit,
+            };
+            output.print(&alerting::list(client, wanted).await?)
+        }
+        Alerts::Show { id } => output.print(&alerting::show(client, id).await?),
+        Alerts::Watch { division } => alerting::watch(client, division, output).await,
+        Alerts::Figures {
+            division,
+            from,
+            until,
+        } => output.print(&alerting::figures(client, division, *from, *until).await?),
+    }
+}
+
 /// The servers of the data folder.
 async fn workplace(common: &Common, progress: Progress) -> anyhow::Result<(Workplace, PathBuf)> {
     if common.endpoint.is_some() {
@@ -283,6 +314,7 @@ fn client(common: &Common) -> anyhow::Result<Client> {
         return Client::new(&Connection {
             endpoint: endpoint.clone(),
             token: service::Secret::new(token),
+            gateway: None,
         });
     }
     let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::keys::write_private;
 
+/// Under this name stands the token of a gateway, which passes on what devices say.
+pub const GATEWAY: &str = "device_gateway";
+
 /// How to reach a system. It holds secrets: the file is its owner's alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
@@ -19,6 +22,8 @@ pub struct Connection {
     pub endpoint: String,
     /// The operator's token.
     pub token: service::Secret,
+    /// A gateway's token, where the launcher knows one.
+    pub gateway: Option<service::Secret>,
 }
 
 /// The file that a running system leaves for the commands beside it.
@@ -28,7 +33,7 @@ pub struct ConnectionFile {
     pub endpoint: String,
     /// The operator's token: all that the launcher itself may do.
     pub token: String,
-    /// Tokens of the sample departments, by role.
+    /// Tokens of the sample departments, and of a gateway of devices.
     pub tokens: std::collections::BTreeMap<String, String>,
     /// The log's server.
     pub nats_url: String,
@@ -82,6 +87,7 @@ impl ConnectionFile {
         Connection {
             endpoint: self.endpoint.clone(),
             token: service::Secret::new(&self.token),
+            gateway: self.tokens.get(GATEWAY).map(service::Secret::new),
         }
     }
 

@@ -1,9 +1,10 @@
 //! A county's data set in the format of the sample county: its dates, divisions, survey workbooks, residents, changes and
-//! visits.
+//! visits, devices and what they say.
 
 mod changes;
 mod fields;
 mod residents;
+mod signals;
 mod visits;
 
 use std::{
@@ -22,6 +23,7 @@ pub use changes::{Change, ChangeKind};
 use fields::Fields;
 pub use fields::Problem;
 pub use residents::Resident;
+pub use signals::{Action, Away, Device, Response, Signal};
 pub use visits::{Confirmation, Pairing, Visit, Visitor};
 
 /// The name space of the request ids that loading derives from a data set's lines, so that loading twice acts once.
@@ -54,6 +56,8 @@ pub struct Set {
     pub visits_start_on: Option<LocalDay>,
     /// When coverage and duties are read.
     pub visits_evaluated_at: Option<DateTime<Utc>>,
+    /// When alerts are read.
+    pub alerts_evaluated_at: Option<DateTime<Utc>>,
 }
 
 /// A survey workbook of one town.
@@ -105,6 +109,7 @@ impl County {
             visits_month: fields.optional_month("visits_month")?,
             visits_start_on: fields.optional_day("visits_start_on")?,
             visits_evaluated_at: fields.optional_instant("visits_evaluated_at")?,
+            alerts_evaluated_at: fields.optional_instant("alerts_evaluated_at")?,
         };
         if fields
             .optional_text("time_zone")?
@@ -237,6 +242,50 @@ impl County {
     /// [`Problem`] for the first line that can't be understood.
     pub fn confirmations(&self) -> Result<Vec<Line<Confirmation>>, Problem> {
         self.lines("confirmations.ndjson".to_owned(), Confirmation::read)?
+            .collect()
+    }
+
+    /// The devices, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first row that can't be understood.
+    pub fn devices(&self) -> Result<Vec<Line<Device>>, Problem> {
+        self.rows("devices.csv", Device::read)
+    }
+
+    /// What devices said, in the order of arrival.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn signals(&self) -> Result<Vec<Line<Signal>>, Problem> {
+        self.lines("signals.ndjson".to_owned(), Signal::read)?
+            .collect()
+    }
+
+    /// The day of the first signal; none where the set has no signals.
+    ///
+    /// # Errors
+    /// [`Problem`] where the first line can't be understood.
+    pub fn signals_begin_on(&self) -> Result<Option<LocalDay>, Problem> {
+        let mut lines = self.lines("signals.ndjson".to_owned(), Signal::read)?;
+        let first = lines.next().transpose()?;
+        Ok(first.map(|line| LocalDay::of(line.what.arrived_at)))
+    }
+
+    /// Who was away and when, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn away(&self) -> Result<Vec<Line<Away>>, Problem> {
+        self.lines("away.ndjson".to_owned(), Away::read)?.collect()
+    }
+
+    /// What people did about alerts, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn responses(&self) -> Result<Vec<Line<Response>>, Problem> {
+        self.lines("acknowledgements.ndjson".to_owned(), Response::read)?
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! The whole elder-care platform on one machine, and the operator's commands.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
+pub mod alerting;
 pub mod bench;
 pub mod cli;
 pub mod client;

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use alerts::{
+    board_table::BoardTable,
+    elders_tables::{CARDS, FACTS},
+};
 use anyhow::Context as _;
 use eventlog::EventLog;
 use readmodel::{Error, Projection};
@@ -28,6 +32,12 @@ pub(crate) enum ReadModel {
     VisitsPolicies,
     /// Visitors, records, misses, referrals and campaigns.
     VisitsBook,
+    /// Where elders live, as alerts need it.
+    AlertsElders,
+    /// Elders' names and contacts, and the names of divisions, for notices.
+    AlertsCards,
+    /// Devices, absences, alerts, rules and recipients.
+    AlertsBoard,
 }
 
 /// What is done with a read model.
@@ -45,7 +55,7 @@ pub(crate) trait Task {
 }
 
 impl ReadModel {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::RegistryElders,
         Self::TieringFacts,
         Self::TieringTiers,
@@ -53,6 +63,9 @@ impl ReadModel {
         Self::VisitsCards,
         Self::VisitsPolicies,
         Self::VisitsBook,
+        Self::AlertsElders,
+        Self::AlertsCards,
+        Self::AlertsBoard,
     ];
 
     /// Its name, as `status` shows it.
@@ -65,6 +78,9 @@ impl ReadModel {
             Self::VisitsCards => visits::cards_table::NAME,
             Self::VisitsPolicies => visits::policies_table::NAME,
             Self::VisitsBook => visits::book_table::NAME,
+            Self::AlertsElders => FACTS.name(),
+            Self::AlertsCards => CARDS.name(),
+            Self::AlertsBoard => alerts::board_table::NAME,
         }
     }
 
@@ -101,6 +117,7 @@ impl ReadModel {
             registry,
             tiering,
             visits,
+            alerts,
         } = services;
         match self {
             Self::RegistryElders => {
@@ -125,6 +142,9 @@ impl ReadModel {
                 task.on(&visits.pool(), policies, PoliciesTable).await
             }
             Self::VisitsBook => task.on(&visits.pool(), visits.log(), BookTable).await,
+            Self::AlertsElders => task.on(&alerts.pool(), alerts.registry_log(), FACTS).await,
+            Self::AlertsCards => task.on(&alerts.pool(), alerts.registry_log(), CARDS).await,
+            Self::AlertsBoard => task.on(&alerts.pool(), alerts.log(), BoardTable).await,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Plays a data set on a simulated clock through the system's APIs, and compares what comes out with what is expected.
 
+pub mod alerts_figures;
 pub mod compare;
 mod elders;
 pub mod figures;
 mod play_changes;
+mod play_signals;
 mod play_visits;
 pub mod report;
 pub mod timeline;
@@ -22,6 +24,7 @@ use crate::{
     output::Progress,
 };
 use elders::Directory;
+use play_signals::Homes;
 use play_visits::Diary;
 use timeline::{Happening, Moment};
 
@@ -46,6 +49,8 @@ pub struct Played {
     pub tiers: BTreeMap<LocalDay, Value>,
     /// The visits, as `expected/visits.json` has them.
     pub visits: Option<Value>,
+    /// The alerts.
+    pub alerts: Option<alerts_figures::Alerts>,
 }
 
 /// Something that is read from the system when the clock comes to its instant.
@@ -59,6 +64,8 @@ enum Reading {
     Tiers(LocalDay),
     /// Coverage, duties and what became of records.
     Visits,
+    /// Alerts, and how fast help came.
+    Alerts(DateTime<Utc>),
 }
 
 /// What comes next on the clock: what happens at an instant comes before what is read at it.
@@ -108,6 +115,7 @@ pub async fn play(
         directory: Directory::default(),
         names: HashMap::new(),
         diary: Diary::default(),
+        homes: Homes::default(),
     };
     let mut played = Played::default();
 
@@ -158,7 +166,13 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
     if extent.reads {
         let first_change = moments.iter().find(|moment| match moment.what {
             Happening::Change(_) => true,
-            Happening::Visit(_) | Happening::Confirmation(_) => false,
+            Happening::Visit(_)
+            | Happening::Confirmation(_)
+            | Happening::Devices(..)
+            | Happening::Signals(..)
+            | Happening::Away(_)
+            | Happening::Back(..)
+            | Happening::Response(_) => false,
         });
         let before_changes = first_change.map_or_else(
             || last_moment(county.set.import_as_of),
@@ -171,6 +185,9 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
         }
         if let Some(at) = county.set.visits_evaluated_at {
             readings.push((at, Reading::Visits));
+        }
+        if let Some(at) = county.set.alerts_evaluated_at {
+            readings.push((at, Reading::Alerts(at)));
         }
     }
     let mut steps: Vec<_> = moments
@@ -206,6 +223,7 @@ struct Stage<'a> {
     directory: Directory,
     names: HashMap<String, String>,
     diary: Diary,
+    homes: Homes,
 }
 
 impl Stage<'_> {
@@ -229,6 +247,34 @@ impl Stage<'_> {
             Happening::Confirmation(decision) => {
                 let outcome = self.diary.decide(self.client, self.county, &decision);
                 played.failed.extend(outcome.await?);
+            }
+            Happening::Devices(_, devices) => {
+                let (client, county) = (self.client, self.county);
+                let registered = self
+                    .homes
+                    .register(client, county, &mut self.directory, &devices);
+                played.failed.extend(registered.await?);
+            }
+            Happening::Signals(_, lines) => {
+                let heard = self.homes.hear(self.client, &lines);
+                played.failed.extend(heard.await?);
+            }
+            Happening::Away(line) => {
+                let (client, county) = (self.client, self.county);
+                let away = play_signals::away(client, county, &mut self.directory, &line, false);
+                played.failed.extend(away.await?);
+            }
+            Happening::Back(_, line) => {
+                let (client, county) = (self.client, self.county);
+                let back = play_signals::away(client, county, &mut self.directory, &line, true);
+                played.failed.extend(back.await?);
+            }
+            Happening::Response(line) => {
+                let (client, county) = (self.client, self.county);
+                let done = self
+                    .homes
+                    .respond(client, county, &mut self.directory, &line);
+                played.failed.extend(done.await?);
             }
         }
         Ok(())
@@ -269,6 +315,11 @@ impl Stage<'_> {
                         .await?;
                 played.visits = Some(visits);
             }
+            Reading::Alerts(at) => {
+                let (homes, directory) = (&self.homes, &self.directory);
+                let alerts = alerts_figures::alerts(client, self.county, homes, directory, at);
+                played.alerts = Some(alerts.await?);
+            }
         }
         Ok(())
     }
@@ -280,6 +331,10 @@ mod tests {
 
     fn sample() -> County {
         County::open(concat!(env!("CARGO_MANIFEST_DIR"), "/data/anxi")).unwrap()
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
     }
 
     fn readings(extent: Extent) -> Vec<(String, Reading)> {
@@ -313,7 +368,10 @@ mod tests {
         assert_eq!(found.last().unwrap().1, Reading::Tiers(day("2024-11-19")));
         let evaluated = ("2024-10-31T16:00:00+00:00".to_owned(), Reading::Visits);
         assert!(found.contains(&evaluated));
-        assert_eq!(found.len(), 8);
+        let evaluated = at("2024-11-18T00:00:00+08:00");
+        let evaluated = (evaluated.to_rfc3339(), Reading::Alerts(evaluated));
+        assert!(found.contains(&evaluated));
+        assert_eq!(found.len(), 9);
     }
 
     #[test]

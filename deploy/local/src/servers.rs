@@ -8,7 +8,7 @@ use backing_services::{Nats, NatsOptions, Postgres, PostgresOptions, Syncing, To
 use crate::{cli::Common, connection::ConnectionFile, data_folder::DataFolder, output::Progress};
 
 /// The services, each with a database of its own.
-pub const SERVICES: [&str; 3] = ["registry", "tiering", "visits"];
+pub const SERVICES: [&str; 4] = ["registry", "tiering", "visits", "alerts"];
 
 /// NATS and PostgreSQL, and where they are.
 #[derive(Debug)]

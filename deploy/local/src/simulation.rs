@@ -9,6 +9,7 @@ use proto::eldercare::simulation::v1::{
     simulation_service_server::{SERVICE_NAME, SimulationService},
 };
 use service::{Action, Actions, Caller, Clock, Deadline, Refusal, Violation, errors};
+use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, async_trait};
 
 use crate::wire;
@@ -45,11 +46,15 @@ pub struct Move {
 /// Waits so long for all that falls due by a move of the clock to be done.
 pub type Settled = Arc<dyn Fn(Move, Duration) -> BoxFuture<'static, Settling> + Send + Sync>;
 
+/// When something falls due next, once all that was due before is done.
+pub type NextDue = Arc<dyn Fn() -> BoxFuture<'static, Option<DateTime<Utc>>> + Send + Sync>;
+
 /// The clock, and those who act when it moves.
 #[derive(Clone)]
 pub struct Simulation {
     clock: Clock,
     settled: Settled,
+    next_due: Option<NextDue>,
 }
 
 impl fmt::Debug for Simulation {
@@ -63,7 +68,30 @@ impl fmt::Debug for Simulation {
 impl Simulation {
     /// Serves this clock. An answer to AdvanceClock waits for `settled`.
     pub fn new(clock: Clock, settled: Settled) -> Self {
-        Self { clock, settled }
+        Self {
+            clock,
+            settled,
+            next_due: None,
+        }
+    }
+
+    /// On its way the clock stops wherever something falls due, so that it is done at its own time.
+    #[must_use]
+    pub fn stopping_at(self, next_due: NextDue) -> Self {
+        Self {
+            next_due: Some(next_due),
+            ..self
+        }
+    }
+
+    /// Where the clock stops next on the way to an instant; none where that is not known in time.
+    async fn stop(&self, to: DateTime<Utc>, patience: Duration) -> Option<DateTime<Utc>> {
+        let Some(next_due) = &self.next_due else {
+            return Some(to);
+        };
+        let due = tokio::time::timeout(patience, next_due()).await.ok()?;
+        let on_the_way = due.filter(|due| *due > self.clock.now() && *due < to);
+        Some(on_the_way.unwrap_or(to))
     }
 
     /// What the methods do, for the permission policies.
@@ -108,30 +136,38 @@ impl SimulationService for Simulation {
             );
             return Err(refusal.into());
         }
-        let now = self.clock.advance_to(to).map_err(|_| {
-            let (en, zh) = (
-                "the clock is the real one: start with `--as-of`",
-                "当前使用真实时钟：请以 --as-of 启动",
-            );
-            Status::from(Refusal::new(
-                Code::FailedPrecondition,
-                "CLOCK_NOT_SETTABLE",
-                en,
-                zh,
-            ))
-        })?;
-        match (self.settled)(Move { from, to: now }, patience).await {
-            Settling::Done => Ok(Response::new(AdvanceClockResponse {
-                now: Some(wire::timestamp(now)),
-            })),
-            Settling::GoesOn => {
-                let (en, zh) = (
-                    "what falls due is still being done: call again",
-                    "到期事项仍在处理，请再次调用",
-                );
-                Err(Refusal::new(Code::Aborted, CLOCK_IS_MOVING, en, zh).into())
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let stop = self.stop(to, left).await;
+            let stop = stop.ok_or_else(errors::deadline_exceeded)?;
+            let from = self.clock.now();
+            let now = self.clock.advance_to(stop).map_err(|_| not_settable())?;
+            let left = until.saturating_duration_since(Instant::now());
+            match (self.settled)(Move { from, to: now }, left).await {
+                Settling::Done if now < to => {}
+                Settling::Done => {
+                    return Ok(Response::new(AdvanceClockResponse {
+                        now: Some(wire::timestamp(now)),
+                    }));
+                }
+                Settling::GoesOn => {
+                    let (en, zh) = (
+                        "what falls due is still being done: call again",
+                        "到期事项仍在处理，请再次调用",
+                    );
+                    return Err(Refusal::new(Code::Aborted, CLOCK_IS_MOVING, en, zh).into());
+                }
+                Settling::StandsStill => return Err(errors::deadline_exceeded()),
             }
-            Settling::StandsStill => Err(errors::deadline_exceeded()),
         }
     }
+}
+
+fn not_settable() -> Status {
+    let (en, zh) = (
+        "the clock is the real one: start with `--as-of`",
+        "当前使用真实时钟：请以 --as-of 启动",
+    );
+    Refusal::new(Code::FailedPrecondition, "CLOCK_NOT_SETTABLE", en, zh).into()
 }

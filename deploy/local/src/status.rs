@@ -71,10 +71,16 @@ pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
         registry,
         tiering,
         visits,
+        alerts,
     } = workplace.services().await?;
-    let logs: [Arc<dyn EventLog>; 3] = [registry.log(), tiering.log(), visits.log()];
+    let logs: [Arc<dyn EventLog>; 4] = [registry.log(), tiering.log(), visits.log(), alerts.log()];
     let (mut projections, mut parked) = (Vec::new(), Vec::new());
-    for pool in [registry.pool(), tiering.pool(), visits.pool()] {
+    for pool in [
+        registry.pool(),
+        tiering.pool(),
+        visits.pool(),
+        alerts.pool(),
+    ] {
         projections.extend(readmodel::status(&pool, &logs).await?);
         parked.extend(passed_by(&pool).await?);
     }

@@ -1,4 +1,5 @@
-//! The demo's summary: what became of a county's survey, how its elders are sorted into tiers, who was visited, and a week's plan.
+//! The demo's summary: what became of a county's survey, how its elders are sorted into tiers, who was visited, a week's plan,
+//! and a week's alerts.
 
 use std::fmt::Write as _;
 
@@ -6,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    alerting::{AlertList, Figures, Row},
     import::{outcomes, reasons},
     output::{Report, number, percent, table},
     plans::WeekPlan,
@@ -26,12 +28,23 @@ pub struct Summary {
     pub visits: Value,
     /// The plan of a town's coming week.
     pub plan: Option<WeekPlan>,
+    /// The alerts of the set's days.
+    pub alerts: Option<Alerts>,
     /// How many residents were registered.
     pub residents: u64,
     /// How many changes were played.
     pub changes: u64,
     /// The comparison with `expected/`.
     pub comparison: Outcome,
+}
+
+/// The alerts of a set's days.
+#[derive(Debug, Serialize)]
+pub struct Alerts {
+    /// Those that were open at the end, the latest first.
+    pub open: AlertList,
+    /// How fast help came.
+    pub figures: Figures,
 }
 
 impl Summary {
@@ -62,6 +75,13 @@ impl Summary {
             tiers: tiers.collect(),
             visits: visits(played.visits.as_ref()),
             plan,
+            alerts: played.alerts.as_ref().map(|alerts| Alerts {
+                open: AlertList {
+                    alerts: alerts.open.iter().map(Row::of).collect(),
+                    more: false,
+                },
+                figures: Figures::of(&alerts.figures),
+            }),
             residents: played.residents,
             changes: played.changes,
             comparison,
@@ -238,6 +258,10 @@ impl Report for Summary {
         }
         if let Some(plan) = &self.plan {
             let _ = writeln!(text, "{}\n", plan.at_a_glance());
+        }
+        if let Some(alerts) = &self.alerts {
+            let open = format!("未结预警 open alerts\n{}", alerts.open.text());
+            let _ = writeln!(text, "{open}\n\n{}\n", alerts.figures.text());
         }
         let _ = writeln!(
             text,

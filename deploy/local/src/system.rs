@@ -1,7 +1,11 @@
 //! The whole system in one process: the two servers under it, all services behind one port, and the clock that they go by.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
+use alerts::AlertsSettings;
 use anyhow::Context as _;
 use backing_services::Tools;
 use chrono::TimeDelta;
@@ -18,16 +22,19 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use visits::VisitsSettings;
 
 use crate::{
-    connection::{Connection, ConnectionFile},
+    connection::{Connection, ConnectionFile, GATEWAY},
     data_folder::DataFolder,
     keys::Keys,
     output::Progress,
     servers::Servers,
-    simulation::{Settled, Settling, Simulation},
+    simulation::{NextDue, Settled, Settling, Simulation},
 };
 
 /// How long tokens of the launcher are valid.
 const TOKENS: TimeDelta = TimeDelta::days(30);
+
+/// How long the token is valid by which visits tell alerts: as long as a system may run without a stop.
+const SERVICE_TOKEN: TimeDelta = TimeDelta::days(3_650);
 
 /// All roles of civil affairs: what the operator of one machine may do.
 const ROLES: [&str; 5] = [
@@ -84,6 +91,15 @@ pub struct Services {
     pub tiering: tiering::App,
     /// Visits.
     pub visits: visits::App,
+    /// Alerts.
+    pub alerts: alerts::App,
+}
+
+/// Where the services reach each other, and the token that they show there.
+#[derive(Debug)]
+pub struct Peers {
+    endpoint: String,
+    token: String,
 }
 
 impl std::fmt::Debug for Services {
@@ -92,7 +108,7 @@ impl std::fmt::Debug for Services {
     }
 }
 
-/// All that has to be done by a day: what falls due on it, and what follows from facts and policies.
+/// All that has to be done by a day in tiering and visits: what falls due on it, and what follows from facts and policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Due {
     day: LocalDay,
@@ -100,6 +116,14 @@ struct Due {
     registry: u64,
     /// The last record of tiering's log.
     tiering: u64,
+}
+
+/// What there was to do when all of it was done last.
+#[derive(Debug, Clone, Copy, Default)]
+struct LastTime {
+    due: Option<Due>,
+    /// The last record of alerts' log.
+    alerts: Option<u64>,
 }
 
 /// The settings of one service on this machine.
@@ -125,7 +149,7 @@ pub fn settings_of(
 }
 
 impl Services {
-    /// Connects all services to their servers.
+    /// Connects all services to their servers. Whose peers are known tell each other what happens.
     ///
     /// # Errors
     /// Settings that can't be read, or servers that don't answer.
@@ -134,6 +158,7 @@ impl Services {
         servers: &Servers,
         keys: &Keys,
         clock: &Clock,
+        peers: Option<&Peers>,
     ) -> anyhow::Result<Self> {
         let config = loader.load::<RegistrySettings>()?;
         let settings = settings_of("registry", &config.common, servers, keys)?;
@@ -147,41 +172,65 @@ impl Services {
             .await
             .context("tiering")?;
         let config = loader.load::<VisitsSettings>()?;
-        let settings = settings_of("visits", &config.common, servers, keys)?;
+        let mut settings = settings_of("visits", &config.common, servers, keys)?;
+        if let Some(peers) = peers {
+            let alerts = ("alerts".to_owned(), peers.endpoint.clone());
+            settings.peers.extend([alerts]);
+            settings.auth.service_token = Some(service::Secret::new(&peers.token));
+        }
         let visits = visits::App::beside_registry(&settings, clock.clone(), registry.vault())
             .await
             .context("visits")?;
+        let mut config = loader.load::<AlertsSettings>()?;
+        // On one machine there is no gateway unless somebody names one.
+        config.own.notices.log = true;
+        let settings = settings_of("alerts", &config.common, servers, keys)?;
+        let vault = registry.vault();
+        let alerts = alerts::App::beside_registry(&settings, &config.own, clock.clone(), vault)
+            .await
+            .context("alerts")?;
         Ok(Self {
             registry,
             tiering,
             visits,
+            alerts,
         })
     }
 
     /// Waits for all that is due by the clock to be done, in each service, and sees whether it goes on.
     fn settled(services: &Arc<Self>, shutdown: &Shutdown) -> Settled {
         let (services, given_up) = (Arc::clone(services), shutdown.requested());
-        let last_time: Arc<Mutex<Option<Due>>> = Arc::default();
+        let last_time: Arc<Mutex<LastTime>> = Arc::default();
         Arc::new(move |moved, patience| {
             let services = Arc::clone(&services);
             let last_time = Arc::clone(&last_time);
             let tiering = services.tiering.settled(given_up.clone());
             let visits = services.visits.settled(given_up.clone());
+            let alerts = services.alerts.settled(given_up.clone());
             Box::pin(async move {
-                let due = services.due_on(LocalDay::of(moved.to)).await;
                 // Whoever does not move the clock asks for all that is under way, records of visits too.
-                if moved.from < moved.to && *last_time.lock().await == Some(due) {
-                    return Settling::Done;
-                }
+                let asks_for_all = moved.from >= moved.to;
                 let before = services.read_so_far();
                 let settling = async {
-                    tokio::join!(tiering, visits);
+                    services.alerts.keeps_up().await;
+                    let due = services.due_on(LocalDay::of(moved.to));
+                    let own = services.alerts.log();
+                    let (due, own) = tokio::join!(due, connections::last_sequence(own.as_ref()));
+                    let mut last_time = last_time.lock().await;
+                    // Between two midnights only what is new in the logs that others follow brings something about in
+                    // tiering and visits.
+                    if asks_for_all || last_time.due != Some(due) {
+                        tokio::join!(tiering, visits);
+                        last_time.due = Some(due);
+                    }
+                    // What fell due at alerts stands in their log: somebody may have to be told of it.
+                    if asks_for_all || last_time.alerts != Some(own) {
+                        alerts.await;
+                        last_time.alerts = Some(own);
+                    }
                 };
                 match tokio::time::timeout(patience, settling).await {
-                    Ok(()) => {
-                        *last_time.lock().await = Some(due);
-                        Settling::Done
-                    }
+                    Ok(()) => Settling::Done,
                     Err(_elapsed) if services.read_so_far() == before => Settling::StandsStill,
                     Err(_elapsed) => Settling::GoesOn,
                 }
@@ -189,8 +238,16 @@ impl Services {
         })
     }
 
-    /// What falls due on a day. Nobody waits here for an hour of the day yet: between two midnights only what is new in
-    /// the logs that others follow brings something about.
+    /// When something falls due next at an hour of the day: only alerts wait for hours.
+    fn next_due(services: &Arc<Self>) -> NextDue {
+        let services = Arc::clone(services);
+        Arc::new(move || {
+            let services = Arc::clone(&services);
+            Box::pin(async move { services.alerts.keeps_up().await })
+        })
+    }
+
+    /// What falls due on a day in tiering and visits.
     async fn due_on(&self, day: LocalDay) -> Due {
         let (registry, tiering) = (self.registry.log(), self.tiering.log());
         let (registry, tiering) = tokio::join!(
@@ -208,7 +265,9 @@ impl Services {
     fn read_so_far(&self) -> Vec<u64> {
         let tiering = self.tiering.followers();
         let visits = self.visits.followers();
-        tiering.iter().chain(&visits).map(Follower::known).collect()
+        let alerts = self.alerts.followers();
+        let all = tiering.iter().chain(&visits).chain(&alerts);
+        all.map(Follower::known).collect()
     }
 
     /// Waits until the read models are where the logs are.
@@ -216,8 +275,9 @@ impl Services {
         let registry = self.registry.settled(shutdown.requested());
         let tiering = self.tiering.settled(shutdown.requested());
         let visits = self.visits.settled(shutdown.requested());
+        let alerts = self.alerts.settled(shutdown.requested());
         async move {
-            tokio::join!(registry, tiering, visits);
+            tokio::join!(registry, tiering, visits, alerts);
         }
     }
 }
@@ -239,7 +299,12 @@ impl System {
         let issuer = keys.token_issuer()?;
         let servers = Servers::start(&folder, &tools, progress).await?;
         let step = progress.begin("启动 starting the services", 0);
-        let services = Services::connect(&loader, &servers, &keys, &clock).await?;
+        let listen = at_a_known_port(listen)?;
+        let peers = Peers {
+            endpoint: format!("http://{listen}"),
+            token: issuer.issue(&service_of_the_platform()),
+        };
+        let services = Services::connect(&loader, &servers, &keys, &clock, Some(&peers)).await?;
 
         let mut settings = loader.load::<()>()?.common;
         settings.grpc.listen = listen;
@@ -250,12 +315,15 @@ impl System {
         services.registry.background().start(&mut tasks, &shutdown);
         services.tiering.background().start(&mut tasks, &shutdown);
         services.visits.background().start(&mut tasks, &shutdown);
+        services.alerts.background().start(&mut tasks, &shutdown);
         let services = Arc::new(services);
-        let simulation = Simulation::new(clock.clone(), Services::settled(&services, &shutdown));
+        let simulation = Simulation::new(clock.clone(), Services::settled(&services, &shutdown))
+            .stopping_at(Services::next_due(&services));
         let server = Server::new(&settings);
         let server = services.registry.add_to(server, &shutdown);
         let server = services.tiering.add_to(server, &shutdown);
         let server = services.visits.add_to(server, &shutdown);
+        let server = services.alerts.add_to(server, &shutdown);
         let server = server.service(
             SimulationServiceServer::new(simulation),
             Simulation::actions(),
@@ -315,18 +383,33 @@ impl System {
     }
 }
 
+/// The services are told where they reach each other before any of them listens.
+fn at_a_known_port(listen: SocketAddr) -> anyhow::Result<SocketAddr> {
+    if listen.port() != 0 {
+        return Ok(listen);
+    }
+    let free = TcpListener::bind(listen).context("find a free port")?;
+    Ok(free.local_addr()?)
+}
+
+/// What a service shows to its peers.
+fn service_of_the_platform() -> Claims {
+    everywhere(Claims::system("visits", "platform").role("service")).valid_for(SERVICE_TOKEN)
+}
+
+fn everywhere(claims: Claims) -> Claims {
+    claims
+        .division("*")
+        .purpose("trial on one machine")
+        .valid_for(TOKENS)
+}
+
 fn connection_file(
     endpoint: String,
     issuer: &TokenIssuer,
     servers: &Servers,
     keys: &Keys,
 ) -> ConnectionFile {
-    let everywhere = |claims: Claims| {
-        claims
-            .division("*")
-            .purpose("trial on one machine")
-            .valid_for(TOKENS)
-    };
     let with_roles = |claims: Claims| ROLES.into_iter().fold(claims, Claims::role);
     let operator = with_roles(everywhere(Claims::officer("operator", "civil_affairs")))
         .role("operator")
@@ -340,10 +423,12 @@ fn connection_file(
         };
         (department.to_owned(), issuer.issue(&claims))
     });
+    let gateway = everywhere(Claims::system(GATEWAY, "platform").role(GATEWAY));
+    let gateway = (GATEWAY.to_owned(), issuer.issue(&gateway));
     ConnectionFile {
         endpoint,
         token: issuer.issue(&operator),
-        tokens: tokens.into(),
+        tokens: tokens.into_iter().chain([gateway]).collect(),
         nats_url: servers.nats_url.clone(),
         databases: servers.databases.clone(),
         kek_id: keys.kek_id.clone(),

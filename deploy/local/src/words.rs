@@ -2,6 +2,7 @@
 
 use civic::Term;
 use proto::eldercare::{
+    alerts::v1 as alerts,
     registry::v1::{SurveyOutcome, SurveyRejection, SurveyWarning},
     tiering::v1::Interval,
     r#type::v1 as types,
@@ -87,6 +88,15 @@ words! {
     Doubt = "DOUBT_",
     SkipReason = "SKIP_REASON_",
     UnplannedReason = "UNPLANNED_REASON_",
+    alerts::DeviceKind = "DEVICE_KIND_",
+    alerts::SignalKind = "SIGNAL_KIND_",
+    alerts::AlertKind = "ALERT_KIND_",
+    alerts::Severity = "SEVERITY_",
+    alerts::AlertStage = "ALERT_STAGE_",
+    alerts::AlertOutcome = "ALERT_OUTCOME_",
+    alerts::AwayReason = "AWAY_REASON_",
+    alerts::NoticeChannel = "NOTICE_CHANNEL_",
+    alerts::RecipientRole = "RECIPIENT_ROLE_",
 }
 
 /// What officers call a name of ours; empty where they have no word for it.
@@ -106,8 +116,19 @@ pub fn chinese(name: &str) -> &'static str {
         .or_else(|| term::<civic::ConsentGiver>(name))
         .or_else(|| term::<civic::Sex>(name))
         .or_else(|| term::<civic::SkipReason>(name))
-        .or_else(|| term::<civic::UnplannedReason>(name));
+        .or_else(|| term::<civic::UnplannedReason>(name))
+        .or_else(|| term::<civic::AlertKind>(name))
+        .or_else(|| term::<civic::Severity>(name))
+        .or_else(|| term::<civic::SignalKind>(name))
+        .or_else(|| term::<civic::DeviceKind>(name))
+        .or_else(|| term::<civic::AlertOutcome>(name))
+        .or_else(|| term::<civic::RecipientRole>(name))
+        .or_else(|| term::<civic::NoticeChannel>(name));
     of_the_trade.unwrap_or(match name {
+        "RAISED" => "待响应",
+        "ACKNOWLEDGED" => "已响应",
+        "DISPATCHED" => "已派出",
+        "RESOLVED" => "已处置",
         "PRIORITY" => "重点人群",
         "SECONDARY" => "次重点人群",
         "GENERAL" => "一般人群",

@@ -68,7 +68,8 @@ impl Workplace {
     /// # Errors
     /// Settings that can't be read, or servers that don't answer.
     pub async fn services(&self) -> anyhow::Result<Services> {
-        Services::connect(&self.loader, &self.servers, &self.keys, &Clock::system()).await
+        let clock = Clock::system();
+        Services::connect(&self.loader, &self.servers, &self.keys, &clock, None).await
     }
 
     /// Stops the servers that were started for this work.

@@ -15,6 +15,9 @@
 
 include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 /// The descriptors of all contracts and of what they import, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/file_descriptor_set.bin"));

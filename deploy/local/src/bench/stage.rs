@@ -305,6 +305,7 @@ impl Served {
         let connection = Connection {
             endpoint: self.endpoint(),
             token: service::Secret::new(&self.token),
+            gateway: None,
         };
         (0..CONNECTIONS).map(|_| Client::new(&connection)).collect()
     }

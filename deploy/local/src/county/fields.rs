@@ -217,7 +217,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.problem(field, "is no whole number"))
     }
 
-    fn optional_number(&self, field: &str) -> Result<Option<f64>, Problem> {
+    pub(crate) fn optional_number(&self, field: &str) -> Result<Option<f64>, Problem> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };

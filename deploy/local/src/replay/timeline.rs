@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::county::{Change, Confirmation, County, Line, Problem, Visit};
+use crate::county::{
+    Away, Change, Confirmation, County, Device, Line, Problem, Response, Signal, Visit,
+};
 
 /// Something that happens at an instant.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,16 @@ pub enum Happening {
     Visit(Line<Visit>),
     /// A line of `confirmations.ndjson`.
     Confirmation(Line<Confirmation>),
+    /// All rows of `devices.csv`, at the beginning of the day of the first signal.
+    Devices(DateTime<Utc>, Vec<Line<Device>>),
+    /// The lines of `signals.ndjson` that arrived at one instant.
+    Signals(DateTime<Utc>, Vec<Line<Signal>>),
+    /// The beginning of a spell of `away.ndjson`.
+    Away(Line<Away>),
+    /// Its end.
+    Back(DateTime<Utc>, Line<Away>),
+    /// A line of `acknowledgements.ndjson`.
+    Response(Line<Response>),
 }
 
 impl Happening {
@@ -34,6 +46,13 @@ impl Happening {
             Self::Change(line) => ("changes.ndjson", line.number),
             Self::Visit(line) => ("visits", line.number),
             Self::Confirmation(line) => ("confirmations.ndjson", line.number),
+            Self::Devices(..) => ("devices.csv", 0),
+            Self::Signals(_, lines) => {
+                let first = lines.first().map_or(0, |line| line.number);
+                ("signals.ndjson", first)
+            }
+            Self::Away(line) | Self::Back(_, line) => ("away.ndjson", line.number),
+            Self::Response(line) => ("acknowledgements.ndjson", line.number),
         }
     }
 
@@ -43,15 +62,19 @@ impl Happening {
             Self::Change(line) => line.what.recorded_at,
             Self::Visit(line) => line.what.submitted_at,
             Self::Confirmation(line) => line.what.at,
+            Self::Devices(at, _) | Self::Signals(at, _) | Self::Back(at, _) => *at,
+            Self::Away(line) => line.what.from,
+            Self::Response(line) => line.what.at,
         }
     }
 }
 
 /// The dated files in the order of the README.
-const README_ORDER: [&str; 8] = [
+const README_ORDER: [&str; 9] = [
     "changes.ndjson",
     "visits",
     "confirmations.ndjson",
+    "devices.csv",
     "signals.ndjson",
     "away.ndjson",
     "acknowledgements.ndjson",
@@ -69,6 +92,20 @@ pub fn read(county: &County) -> Result<Vec<Moment>, Problem> {
     happenings.extend(county.visits()?.into_iter().map(Happening::Visit));
     let confirmations = county.confirmations()?;
     happenings.extend(confirmations.into_iter().map(Happening::Confirmation));
+    if let Some(day) = county.signals_begin_on()? {
+        happenings.push(Happening::Devices(day.start(), county.devices()?));
+    }
+    let signals = county.signals()?;
+    let together = signals.chunk_by(|one, next| one.what.arrived_at == next.what.arrived_at);
+    happenings.extend(together.filter_map(|lines| {
+        let at = lines.first()?.what.arrived_at;
+        Some(Happening::Signals(at, lines.to_vec()))
+    }));
+    for line in county.away()? {
+        let back = line.what.to.map(|to| Happening::Back(to, line.clone()));
+        happenings.extend([Happening::Away(line)].into_iter().chain(back));
+    }
+    happenings.extend(county.responses()?.into_iter().map(Happening::Response));
     Ok(in_order(happenings))
 }
 

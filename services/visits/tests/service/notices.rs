@@ -1,45 +1,23 @@
 //! Alerts are told of missed visits: of priority elders alone, once, and also after both were away.
 
+use std::future::ready;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use civic::ElderId;
 use elders::event::{Event, Spoken};
-use proto::eldercare::alerts::v1::alert_service_server::{AlertService, AlertServiceServer};
+use proto::eldercare::alerts::v1::alert_service_server::AlertServiceServer;
 use proto::eldercare::alerts::v1::raise_alert_request::Cause;
 use proto::eldercare::alerts::v1::{AlertKind, RaiseAlertRequest, RaiseAlertResponse};
+use proto::testing::Raising;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Status;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
 
 use crate::support::{Ground, at, date, timestamp};
-
-/// Takes alerts down, as the service does.
-struct Told<F> {
-    told: mpsc::UnboundedSender<RaiseAlertRequest>,
-    /// What is answered.
-    answer: F,
-}
-
-#[tonic::async_trait]
-impl<F> AlertService for Told<F>
-where
-    F: Fn(&RaiseAlertRequest) -> Result<(), Status> + Send + Sync + 'static,
-{
-    async fn raise_alert(
-        &self,
-        request: Request<RaiseAlertRequest>,
-    ) -> Result<Response<RaiseAlertResponse>, Status> {
-        let request = request.into_inner();
-        let answer = (self.answer)(&request);
-        // A test that has seen enough listens no more.
-        let _ = self.told.send(request);
-        answer.map(|()| Response::new(RaiseAlertResponse::default()))
-    }
-}
 
 /// Alerts that answer as they are told: their address, and what they are told.
 async fn alerts<F>(answer: F) -> (String, mpsc::UnboundedReceiver<RaiseAlertRequest>)
@@ -49,7 +27,12 @@ where
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (told, notices) = mpsc::unbounded_channel();
-    let service = AlertServiceServer::new(Told { told, answer });
+    let service = AlertServiceServer::new(Raising(move |request: RaiseAlertRequest| {
+        let answer = answer(&request);
+        // A test that has seen enough listens no more.
+        let _ = told.send(request);
+        ready(answer.map(|()| RaiseAlertResponse::default()))
+    }));
     tokio::spawn(
         Server::builder()
             .add_service(service)
