@@ -12,6 +12,7 @@ mod bare;
 mod callers;
 mod coverage;
 mod decide;
+mod homes;
 mod import;
 mod people;
 mod plan;
@@ -22,8 +23,11 @@ mod record;
 mod register;
 mod seed;
 pub mod service;
+mod signals;
+mod sos;
 mod stage;
 mod tier;
+mod timers;
 mod visible;
 
 /// What a bench measured.
@@ -205,6 +209,21 @@ pub const BENCHES: &[Bench] = &[
         name: "coverage",
         about: "the coverage of a city's counties in a month, with a year of records",
         run: |ground| Box::pin(coverage::run(ground)),
+    },
+    Bench {
+        name: "signals",
+        about: "what the devices of 380,000 homes say, from gateways to the watch",
+        run: |ground| Box::pin(signals::run(ground)),
+    },
+    Bench {
+        name: "sos",
+        about: "from the receipt for a press of the button to the notice, while other homes speak",
+        run: |ground| Box::pin(sos::run(ground)),
+    },
+    Bench {
+        name: "timers",
+        about: "a million silences waited for: the start, and ten thousand that end in one second",
+        run: |ground| Box::pin(timers::run(ground)),
     },
 ];
 

@@ -20,6 +20,8 @@ pub enum Role {
     Tiering,
     /// Visits; it asks the registry for keys.
     Visits,
+    /// Alerts; they ask the registry for keys.
+    Alerts,
     /// A bare gRPC server with the query of GetElder and nothing else.
     Bare,
     /// Rebuilds the registry's read model, and ends.
@@ -32,6 +34,7 @@ impl Role {
             Self::Registry => "registry",
             Self::Tiering => "tiering",
             Self::Visits => "visits",
+            Self::Alerts => "alerts",
             Self::Bare => "bare",
             Self::Rebuild => "rebuild",
         }
@@ -48,6 +51,7 @@ pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
         Role::Registry => serve_alone::<registry::App>(loader.load()?).await,
         Role::Tiering => serve_alone::<tiering::App>(loader.load()?).await,
         Role::Visits => serve_alone::<visits::App>(loader.load()?).await,
+        Role::Alerts => serve_alone::<alerts::App>(loader.load()?).await,
         Role::Rebuild => rebuild(loader.load()?).await,
         Role::Bare => {
             let settings = loader.load::<()>()?.common;

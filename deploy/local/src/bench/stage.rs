@@ -82,6 +82,11 @@ impl Stage {
         Ok(Loader::new(Some(&self.config), [])?.load()?)
     }
 
+    /// A token for a caller.
+    pub(super) fn token_of(&self, claims: &Claims) -> anyhow::Result<String> {
+        Ok(Keys::of(&self.folder)?.token_issuer()?.issue(claims))
+    }
+
     /// Sets one more key of the service's settings.
     pub(super) fn configure(
         &self,
@@ -106,7 +111,7 @@ impl Stage {
         let claims = Claims::system(name, "platform")
             .division("*")
             .role("service");
-        let token = Keys::of(&self.folder)?.token_issuer()?.issue(&claims);
+        let token = self.token_of(&claims)?;
         self.configure("postgres", "url", self.database.as_str())?;
         self.configure("peers", "registry", registry)?;
         self.configure("auth", "service_token", token)
@@ -300,19 +305,29 @@ impl Served {
         format!("http://{}", self.address)
     }
 
-    /// Callers of it, each with a connection of its own.
-    pub(super) fn clients(&self) -> anyhow::Result<Vec<Client>> {
-        let connection = Connection {
+    /// How to speak with it.
+    pub(super) fn connection(&self) -> Connection {
+        Connection {
             endpoint: self.endpoint(),
             token: service::Secret::new(&self.token),
             gateway: None,
-        };
+        }
+    }
+
+    /// Callers of it, each with a connection of its own.
+    pub(super) fn clients(&self) -> anyhow::Result<Vec<Client>> {
+        let connection = self.connection();
         (0..CONNECTIONS).map(|_| Client::new(&connection)).collect()
     }
 
     /// The most memory that it held up to now, in bytes.
     pub(super) fn peak_rss(&self) -> Option<u64> {
         peak_rss(format!("/proc/{}/status", self.pid))
+    }
+
+    /// The memory that it holds now, in bytes.
+    pub(super) fn rss(&self) -> Option<u64> {
+        resident(format!("/proc/{}/status", self.pid), "VmRSS:")
     }
 
     /// The processor time that it took up to now.
@@ -375,10 +390,12 @@ fn spent(fields: &[String], which: std::ops::Range<usize>) -> Option<Duration> {
 
 /// The peak of a process's resident memory, in bytes, where the system tells (Linux).
 pub(super) fn peak_rss(status: impl AsRef<Path>) -> Option<u64> {
+    resident(status, "VmHWM:")
+}
+
+fn resident(status: impl AsRef<Path>, field: &str) -> Option<u64> {
     let status = std::fs::read_to_string(status).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib << 10)
 }

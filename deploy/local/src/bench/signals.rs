@@ -1,0 +1,120 @@
+//! `signals`: what the homes of a city say, heartbeats, water and now and then an alarm, from a gateway's stream to the watch.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use std::time::Duration;
+
+use backing_services::Syncing;
+use chrono::Utc;
+use civic::DeviceKind;
+use proto::eldercare::alerts::v1 as pb;
+use tokio::{task::JoinSet, time::Instant};
+use uuid::Uuid;
+
+use super::{Ground, Measured, homes, raw, seed::Seeded, service::Role, stage::Stage};
+
+/// How many homes there are, each with a water meter.
+const HOMES: usize = 380_000;
+/// How many streams of gateways there are, and how large their batches.
+const GATEWAYS: usize = 8;
+const BATCH: u64 = 500;
+/// For how long it goes on.
+const LASTS: Duration = Duration::from_secs(60);
+/// One of so many signals is water, one of so many an alarm.
+const FLOW: u64 = 4;
+const ALARM: u64 = 20_011;
+
+pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
+    let mut stage = Stage::set(ground, "signals", Syncing::EveryTwoMinutes).await?;
+    Seeded::registered(&stage, 1_000, ground.progress).await?;
+    let homes = ground.scaled(HOMES) as u64;
+    let now = Utc::now();
+    let home = |number: u64| {
+        let elder = Uuid::from_u128(u128::from(number) + 1);
+        // Alarms are raised by buttons.
+        let kind = if number.is_multiple_of(100) {
+            DeviceKind::SosButton
+        } else {
+            DeviceKind::WaterMeter
+        };
+        (kind, elder, now)
+    };
+    homes::register(&stage, homes, home, ground.progress).await?;
+    let registry = stage.start(Role::Registry).await?;
+    stage.become_peer("alerts", &registry.endpoint()).await?;
+    stage.configure(
+        "alerts",
+        "notices",
+        toml::Table::from_iter([("log".to_owned(), true.into())]),
+    )?;
+    let served = stage.start(Role::Alerts).await?;
+    let before = served.rss();
+
+    let lasts = LASTS.mul_f64(ground.scale.clamp(0.1, 1.0));
+    let step = ground.progress.begin("signals", 0);
+    let began = Instant::now();
+    let (number, last) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut sending = JoinSet::new();
+    for client in homes::gateways(&stage, &served, GATEWAYS)? {
+        let (number, last) = (Arc::clone(&number), Arc::clone(&last));
+        sending.spawn(async move {
+            let mut gateway = homes::Gateway::open(&client).await?;
+            while began.elapsed() < lasts {
+                let first = number.fetch_add(BATCH, Ordering::Relaxed);
+                let signals = (first..first + BATCH).map(|number| said(number, homes));
+                let stored = gateway.send(signals.collect()).await?;
+                last.fetch_max(stored, Ordering::Relaxed);
+            }
+            anyhow::Ok(())
+        });
+    }
+    let mut half = None;
+    while let Some(ended) = sending.join_next().await {
+        ended??;
+        half = half.or_else(|| served.rss());
+    }
+    let stored = last.load(Ordering::Relaxed);
+    let mut db = stage.database().await?;
+    homes::hears(&mut db, stored).await?;
+    let elapsed = began.elapsed();
+    #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+    let rate = stored as f64 / elapsed.as_secs_f64();
+    step.done(&format!("{rate:.0} a second"));
+    let after = served.rss();
+    let alerts = homes::alerts(&mut db).await?;
+
+    let step = ground.progress.begin("bare publishes", 0);
+    let sample = raw::sample(&stage, alerts::signals::STREAM, stored).await?;
+    let bare = raw::publishes(&stage, &[sample], 64, 200_000, &step).await?;
+    step.done("");
+    let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes >> 20);
+    let measured = Measured::new("signals", rate, "signals/s")
+        .limit(bare.rate())
+        .peak(served.peak_rss())
+        .with("homes", homes)
+        .with("signals", stored)
+        .with("seconds", elapsed.as_secs())
+        .with("alerts", alerts)
+        .with("rss_before_mib", mib(before))
+        .with("rss_after_mib", mib(after.max(half)));
+    let measured = stage.note(measured);
+    served.stop().await?;
+    registry.stop().await?;
+    stage.strike().await;
+    Ok(vec![measured])
+}
+
+/// What home says a signal of this number.
+fn said(number: u64, homes: u64) -> pb::Signal {
+    // Neighbouring signals come from homes far apart.
+    let home = number.wrapping_mul(7_919) % homes;
+    let kind = match home.is_multiple_of(100) {
+        true if number.is_multiple_of(ALARM) => pb::SignalKind::Press,
+        true => pb::SignalKind::Heartbeat,
+        false if number.is_multiple_of(FLOW) => pb::SignalKind::Flow,
+        false => pb::SignalKind::Heartbeat,
+    };
+    homes::signal(home, kind, number)
+}
