@@ -37,6 +37,10 @@ pub struct ConnectionFile {
     pub tokens: std::collections::BTreeMap<String, String>,
     /// The log's server.
     pub nats_url: String,
+    /// The services' user there, and its password.
+    pub nats_user: (String, String),
+    /// Where devices speak MQTT, with their id as user and the credential of their registration as password.
+    pub mqtt_url: Option<String>,
     /// The databases by service; passwords included.
     pub databases: std::collections::BTreeMap<String, String>,
     /// The key-encryption key that the running system wraps new keys under.
@@ -117,6 +121,8 @@ mod tests {
             token: "t".to_owned(),
             tokens: Default::default(),
             nats_url: String::new(),
+            nats_user: (String::new(), String::new()),
+            mqtt_url: None,
             databases: Default::default(),
             kek_id: "kek_1".to_owned(),
             pid: 1,

@@ -6,10 +6,16 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use alerts::DeviceAccess;
 use anyhow::Context as _;
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD},
+};
+use nats_access::{Issuer, SealingKey, ServerAccess, User};
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 use service::{Secret, TokenIssuer, settings};
@@ -28,7 +34,36 @@ pub struct Keys {
     index_key: String,
     /// The key that signs tokens, PEM.
     token_key: String,
+    /// What opens the log's server; a folder of an earlier version has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nats: Option<NatsKeys>,
 }
+
+/// What opens the log's server: to the services, to the one that closes connections, and to devices by the word of alerts.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NatsKeys {
+    services_password: String,
+    system_password: String,
+    issuer_seed: String,
+    sealing_seed: String,
+}
+
+impl NatsKeys {
+    fn generate() -> Self {
+        Self {
+            services_password: random_password(),
+            system_password: random_password(),
+            issuer_seed: Issuer::generate().seed(),
+            sealing_seed: SealingKey::generate().seed(),
+        }
+    }
+}
+
+/// The services' user of the log's server.
+const SERVICES_USER: &str = "eldercare";
+/// The user of its system account.
+const SYSTEM_USER: &str = "system";
 
 /// Without the keys.
 impl fmt::Debug for Keys {
@@ -52,6 +87,7 @@ impl Keys {
             keks: keks.into(),
             index_key: random_key(),
             token_key: token_key.expose().to_owned(),
+            nats: Some(NatsKeys::generate()),
         }
     }
 
@@ -65,12 +101,17 @@ impl Keys {
             let text =
                 fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
             // The parser's own message would repeat the line, and the line holds a key.
-            return toml::from_str(&text).map_err(|_| {
+            let mut keys: Self = toml::from_str(&text).map_err(|_| {
                 anyhow::anyhow!(
                     "{} is not as this program wrote it: restore it",
                     path.display()
                 )
-            });
+            })?;
+            if keys.nats.is_none() {
+                keys.nats = Some(NatsKeys::generate());
+                keys.write(folder)?;
+            }
+            return Ok(keys);
         }
         let keys = Self::generate();
         keys.write(folder)?;
@@ -140,6 +181,57 @@ impl Keys {
         }
     }
 
+    fn nats(&self) -> anyhow::Result<&NatsKeys> {
+        self.nats.as_ref().context("the keys of the log's server")
+    }
+
+    /// The services' user of the log's server and its password.
+    ///
+    /// # Errors
+    /// Keys of an earlier version, that were never written anew.
+    pub fn nats_user(&self) -> anyhow::Result<(String, String)> {
+        let password = self.nats()?.services_password.clone();
+        Ok((SERVICES_USER.to_owned(), password))
+    }
+
+    /// How the log's server knows the services, and lets devices in by the word of alerts.
+    ///
+    /// # Errors
+    /// Keys that are none.
+    pub fn server_access(&self) -> anyhow::Result<ServerAccess> {
+        let keys = self.nats()?;
+        let user = |name: &str, password: &str| User {
+            name: name.to_owned(),
+            password: password.to_owned(),
+            permissions: None,
+        };
+        let issuer: Issuer = keys.issuer_seed.parse()?;
+        let sealing: SealingKey = keys.sealing_seed.parse()?;
+        Ok(ServerAccess {
+            sealing: Some(sealing.public_key()),
+            ..ServerAccess::new(
+                vec![user(SERVICES_USER, &keys.services_password)],
+                user(SYSTEM_USER, &keys.system_password),
+                issuer.public_key(),
+            )
+        })
+    }
+
+    /// The section `alerts.devices` of the settings.
+    ///
+    /// # Errors
+    /// Keys of an earlier version, that were never written anew.
+    pub fn device_access(&self) -> anyhow::Result<DeviceAccess> {
+        let keys = self.nats()?;
+        Ok(DeviceAccess {
+            issuer_seed: Secret::new(&keys.issuer_seed),
+            sealing_seed: Some(Secret::new(&keys.sealing_seed)),
+            system_user: SYSTEM_USER.to_owned(),
+            system_password: Secret::new(&keys.system_password),
+            admitted_for: Duration::from_secs(24 * 3_600),
+        })
+    }
+
     /// The issuer of this installation's tokens.
     ///
     /// # Errors
@@ -157,6 +249,13 @@ fn random_key() -> String {
     let mut key = [0; 32];
     rand::rng().fill_bytes(&mut key);
     BASE64.encode(key)
+}
+
+/// Without characters that mean something in an address.
+fn random_password() -> String {
+    let mut password = [0; 24];
+    rand::rng().fill_bytes(&mut password);
+    URL_SAFE_NO_PAD.encode(password)
 }
 
 /// Writes a file that its owner alone can read, whole or not at all.

@@ -5,22 +5,36 @@ use std::{collections::BTreeMap, path::PathBuf};
 use anyhow::Context as _;
 use backing_services::{Nats, NatsOptions, Postgres, PostgresOptions, Syncing, Tools};
 
-use crate::{cli::Common, connection::ConnectionFile, data_folder::DataFolder, output::Progress};
+use crate::{
+    cli::Common, connection::ConnectionFile, data_folder::DataFolder, keys::Keys, output::Progress,
+};
 
 /// The services, each with a database of its own.
 pub const SERVICES: [&str; 4] = ["registry", "tiering", "visits", "alerts"];
 
 /// NATS and PostgreSQL, and where they are.
-#[derive(Debug)]
 pub struct Servers {
     /// The log's server.
     pub nats_url: String,
+    /// The services' user there, and its password.
+    pub nats_user: (String, String),
+    /// The port where devices speak MQTT; none where another process runs the server.
+    pub mqtt_port: Option<u16>,
     /// The databases by service; passwords included.
     pub databases: BTreeMap<String, String>,
     /// Whether the log's server writes through before each acknowledgement.
     pub sync_always: bool,
     /// Ours, to be stopped at the end; `None` where another process runs them.
     own: Option<(Nats, Postgres)>,
+}
+
+/// Without passwords.
+impl std::fmt::Debug for Servers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Servers")
+            .field("nats_url", &self.nats_url)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Servers {
@@ -31,19 +45,26 @@ impl Servers {
     pub async fn start(
         folder: &DataFolder,
         tools: &Tools,
+        keys: &Keys,
         progress: Progress,
     ) -> anyhow::Result<Self> {
         let step = progress.begin("启动 starting NATS and PostgreSQL", 0);
+        let access = keys.server_access()?.server_configuration();
         let (nats, postgres) = if folder.is_temporary() {
             // The whole folder, so that nothing of it is left after a crash.
             let mut options = NatsOptions::new(folder.path());
             options.syncing = Syncing::EveryTwoMinutes;
             options.scratch = true;
+            options.mqtt_port = Some(0);
+            options.configuration = access;
             tokio::join!(Nats::start(tools, options), Postgres::for_tests(tools))
         } else {
             let postgres_folder = folder.path().join("postgres");
+            let mut options = NatsOptions::new(folder.path().join("nats"));
+            options.mqtt_port = Some(0);
+            options.configuration = access;
             tokio::join!(
-                Nats::start(tools, NatsOptions::new(folder.path().join("nats"))),
+                Nats::start(tools, options),
                 Postgres::start(tools, PostgresOptions::new(postgres_folder))
             )
         };
@@ -59,6 +80,8 @@ impl Servers {
         ));
         Ok(Self {
             nats_url: nats.url(),
+            nats_user: keys.nats_user()?,
+            mqtt_port: nats.mqtt_port(),
             databases,
             sync_always: !folder.is_temporary(),
             own: Some((nats, postgres)),
@@ -69,10 +92,24 @@ impl Servers {
     pub fn of_running(connection: &ConnectionFile) -> Self {
         Self {
             nats_url: connection.nats_url.clone(),
+            nats_user: connection.nats_user.clone(),
+            mqtt_port: None,
             databases: connection.databases.clone(),
             sync_always: true,
             own: None,
         }
+    }
+
+    /// A connection to the log's server, as the services have.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn nats(&self) -> anyhow::Result<async_nats::Client> {
+        let (user, password) = self.nats_user.clone();
+        async_nats::ConnectOptions::with_user_and_password(user, password)
+            .connect(&self.nats_url)
+            .await
+            .context("connect to NATS")
     }
 
     /// The database of a service.

@@ -51,9 +51,7 @@ pub struct StreamStatus {
 /// # Errors
 /// Servers that don't answer.
 pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
-    let client = async_nats::connect(&workplace.servers.nats_url)
-        .await
-        .context("connect to NATS")?;
+    let client = workplace.servers.nats().await?;
     let jetstream = jetstream::new(client);
     let mut streams: Vec<StreamStatus> = jetstream
         .streams()

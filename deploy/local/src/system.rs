@@ -138,6 +138,9 @@ pub fn settings_of(
 ) -> anyhow::Result<Settings> {
     let mut settings = common.clone();
     settings.nats.url = service::settings::Address::new(&servers.nats_url);
+    let (user, password) = &servers.nats_user;
+    settings.nats.user = Some(user.clone());
+    settings.nats.password = Some(service::Secret::new(password));
     settings.nats.sync_always = servers.sync_always;
     settings.postgres.url = service::settings::Address::new(servers.database(service)?);
     settings.vault = service::settings::Vault {
@@ -184,6 +187,7 @@ impl Services {
         let mut config = loader.load::<AlertsSettings>()?;
         // On one machine there is no gateway unless somebody names one.
         config.own.notices.log = true;
+        config.own.devices = Some(keys.device_access()?);
         let settings = settings_of("alerts", &config.common, servers, keys)?;
         let vault = registry.vault();
         let alerts = alerts::App::beside_registry(&settings, &config.own, clock.clone(), vault)
@@ -297,7 +301,7 @@ impl System {
         } = start;
         let keys = folder.keys()?;
         let issuer = keys.token_issuer()?;
-        let servers = Servers::start(&folder, &tools, progress).await?;
+        let servers = Servers::start(&folder, &tools, &keys, progress).await?;
         let step = progress.begin("启动 starting the services", 0);
         let listen = at_a_known_port(listen)?;
         let peers = Peers {
@@ -430,6 +434,10 @@ fn connection_file(
         token: issuer.issue(&operator),
         tokens: tokens.into_iter().chain([gateway]).collect(),
         nats_url: servers.nats_url.clone(),
+        nats_user: servers.nats_user.clone(),
+        mqtt_url: servers
+            .mqtt_port
+            .map(|port| format!("mqtt://127.0.0.1:{port}")),
         databases: servers.databases.clone(),
         kek_id: keys.kek_id.clone(),
         pid: std::process::id(),

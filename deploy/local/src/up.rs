@@ -43,6 +43,8 @@ pub struct Serving {
     pub tokens: std::collections::BTreeMap<String, String>,
     /// The log's server.
     pub nats_url: String,
+    /// Where devices speak MQTT.
+    pub mqtt_url: Option<String>,
     /// What the clock says, local time.
     pub clock: String,
     /// Whether that is a simulated time.
@@ -62,6 +64,9 @@ impl Report for Serving {
         };
         rows.add_row(["gRPC (reflection, health)", &self.endpoint]);
         rows.add_row(["NATS", &self.nats_url]);
+        if let Some(mqtt) = &self.mqtt_url {
+            rows.add_row(["MQTT (设备 devices)", mqtt]);
+        }
         rows.add_row(["时钟 clock", &format!("{} ({kind})", self.clock)]);
         rows.add_row(["数据目录 data", &self.data_dir]);
         let file = "connection.json";
@@ -280,6 +285,7 @@ fn serving(system: &System) -> Serving {
         token: system.connection.token.clone(),
         tokens: system.connection.tokens.clone(),
         nats_url: system.connection.nats_url.clone(),
+        mqtt_url: system.connection.mqtt_url.clone(),
         clock: wire::local_time(system.clock.now()),
         simulated: system.clock.is_settable(),
         data_dir: system.folder.path().display().to_string(),

@@ -53,7 +53,8 @@ impl Workplace {
         }
         let folder = DataFolder::kept(path)?;
         let keys = folder.keys()?;
-        let servers = Servers::start(&folder, &tools(common, Some(&folder)), progress).await?;
+        let tools = tools(common, Some(&folder));
+        let servers = Servers::start(&folder, &tools, &keys, progress).await?;
         Ok(Self {
             folder: Some(folder),
             running: None,

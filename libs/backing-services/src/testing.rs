@@ -3,7 +3,7 @@
 //! Tests share a server and stay independent by having streams and databases of their own ([`Postgres::fresh_database`]).
 //! A test that stops or kills a server starts its own with [`own_nats`] or [`own_postgres`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
@@ -121,4 +121,41 @@ pub async fn servers() -> Servers {
 /// A test without its server has failed, and the text says what to do.
 fn must<T>(started: Result<T, Error>) -> T {
     started.unwrap_or_else(|failed| panic!("{failed}"))
+}
+
+/// The folder with packages of the Python package index, at the pins of a file, installed once for these pins; for clients in
+/// that language. `name` is that of the folder in cargo's target folder.
+///
+/// # Panics
+/// There is no Python 3 with pip, or the packages can't be had.
+pub async fn python_packages(name: &str, pins: &Path) -> PathBuf {
+    let target = target_folder().join("python").join(name);
+    let (kept, installed) = (target.join("packages"), target.join("installed.txt"));
+    let wanted = std::fs::read_to_string(pins).expect("the pins are part of the project");
+    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        return kept;
+    }
+    // Beside the place, so that an install that broke off leaves nothing half done.
+    std::fs::create_dir_all(&target).expect("the target folder is ours");
+    let aside = target.join(format!("aside-{:016x}", rand::random::<u64>()));
+    let output = tokio::process::Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", "--root-user-action=ignore"])
+        .args(["--only-binary=:all:", "--no-deps", "--target"])
+        .arg(&aside)
+        .arg("--requirement")
+        .arg(pins)
+        .output()
+        .await
+        .expect("tests with clients of other makers need python3 with pip");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // Another process may have been faster with the same.
+    let _ = std::fs::remove_dir_all(&kept);
+    std::fs::rename(&aside, &kept).expect("the target folder is ours");
+    std::fs::write(installed, wanted).expect("the target folder is ours");
+    kept
 }

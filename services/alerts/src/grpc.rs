@@ -65,7 +65,9 @@ impl AlertsFace {
         mut batches: Streaming<pb::IngestSignalsRequest>,
         sender: mpsc::Sender<Result<pb::IngestSignalsResponse, Status>>,
     ) {
-        while let Some(batch) = batches.next().await {
+        // A gateway keeps its line open: when we go down it ends between two batches.
+        let draining = self.draining.clone();
+        while let Some(Some(batch)) = draining.run_until_cancelled(batches.next()).await {
             let receipt = match batch {
                 Ok(batch) => self.alerts.ingest(&caller, batch).await,
                 Err(status) => Err(status),

@@ -4,6 +4,7 @@
 mod bad_input;
 mod devices;
 mod life;
+mod mqtt;
 mod notices;
 mod restarts;
 mod rules;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use alerts::credentials::Credentials;
+use alerts::doors::Doors;
 use alerts::signals::{SignalSettings, Signals};
 use alerts::{App, Ground as Under};
 use async_trait::async_trait;
@@ -182,10 +183,15 @@ pub(crate) fn id() -> String {
 impl Ground {
     /// Empty logs; the clock stands.
     pub(crate) async fn at(now: &str) -> Self {
+        Self::on(testing::own_nats().await, now)
+    }
+
+    /// The same, with this server for the signals.
+    pub(crate) fn on(nats: Nats, now: &str) -> Self {
         let ring = KeyRing::local_default(Mode::Local).unwrap();
         let store = Arc::new(MemoryKeyStore::new());
         Self {
-            nats: Arc::new(testing::own_nats().await),
+            nats: Arc::new(nats),
             registry: Arc::new(MemoryLog::new("REGISTRY")),
             own: Arc::new(MemoryLog::new("ALERTS")),
             vault: Vault::new(store, ring, VaultOptions::default()),
@@ -202,6 +208,22 @@ impl Ground {
 
     /// Starts alerts on a database that may hold something.
     pub(crate) async fn start_on(&self, database: String) -> Running {
+        let client = async_nats::connect(self.nats.url()).await.unwrap();
+        let mut channels = Channels::new(&ChannelSettings::default()).unwrap();
+        for channel in NoticeChannel::ALL {
+            channels = channels.with(*channel, Arc::new(self.told.clone()));
+        }
+        self.start_with(database, client, channels, None).await
+    }
+
+    /// Starts alerts with these ways to tell somebody, and with doors for devices.
+    pub(crate) async fn start_with(
+        &self,
+        database: String,
+        client: async_nats::Client,
+        channels: Channels,
+        doors: Option<Doors>,
+    ) -> Running {
         let settings = service::testing::settings(&self.issuer);
         let shutdown = Shutdown::new(&settings.shutdown);
         let pool = PgPoolOptions::new()
@@ -209,7 +231,6 @@ impl Ground {
             .connect(&database)
             .await
             .unwrap();
-        let client = async_nats::connect(self.nats.url()).await.unwrap();
         let signals = SignalSettings {
             kept_for: std::time::Duration::from_secs(30 * 24 * 3_600),
             replicas: 1,
@@ -218,10 +239,6 @@ impl Ground {
         let signals = Signals::open(client, &signals, self.clock.clone())
             .await
             .unwrap();
-        let mut channels = Channels::new(&ChannelSettings::default()).unwrap();
-        for channel in NoticeChannel::ALL {
-            channels = channels.with(*channel, Arc::new(self.told.clone()));
-        }
         let under = Under {
             registry: Arc::clone(&self.registry),
             own: Arc::clone(&self.own) as Arc<dyn EventLog>,
@@ -230,7 +247,7 @@ impl Ground {
             channels,
             digests: RequestDigests::keyed(b"test"),
             credentials: Credentials::keyed(b"test"),
-            doors: None,
+            doors,
         };
         let app = App::over(under, pool, self.clock.clone()).await.unwrap();
         let started = application::start(&app, &settings, &shutdown)
