@@ -9,6 +9,7 @@ use crate::output::{Progress, Report, number, table};
 
 mod append;
 mod bare;
+mod bare_append;
 mod callers;
 mod coverage;
 mod decide;

@@ -107,7 +107,8 @@ impl JetStreamLog {
         Ok(self)
     }
 
-    fn prepare(&self, records: &[NewRecord]) -> Result<Vec<Message>, AppendError> {
+    /// Whether these records can be written here.
+    fn check(&self, records: &[NewRecord]) -> Result<(), AppendError> {
         check(records)?;
         if records.len() > LARGEST_GROUP {
             return Err(AppendError::TooLarge);
@@ -116,7 +117,7 @@ impl JetStreamLog {
         if !records.iter().all(ours) {
             return Err(AppendError::Invalid("an aggregate of another context"));
         }
-        Ok(records.iter().map(Message::of).collect())
+        Ok(())
     }
 
     fn measured<T>(
@@ -142,32 +143,27 @@ impl EventLog for JetStreamLog {
 
     async fn append(&self, record: NewRecord) -> Result<u64, AppendError> {
         let begun = Instant::now();
-        let mut messages = self.prepare(std::slice::from_ref(&record))?;
-        let result = match (self.gather, messages.pop()) {
-            (Gather::GroupsOnly, Some(message)) => self
-                .publisher
-                .one(&message)
-                .await
-                .map_err(|r| r.about(record.subject)),
-            (Gather::Always, Some(message)) => {
-                self.gatherer
-                    .append(vec![message])
-                    .await
-                    .and_then(|sequences| {
-                        sequences
-                            .first()
-                            .copied()
-                            .ok_or(AppendError::Invalid("no records"))
-                    })
+        self.check(std::slice::from_ref(&record))?;
+        let result = match self.gather {
+            Gather::GroupsOnly => {
+                let written = self.publisher.one(&record).await;
+                written.map_err(|refusal| refusal.about(record.subject))
             }
-            (Gather::GroupsOnly | Gather::Always, None) => Err(AppendError::Invalid("no records")),
+            Gather::Always => {
+                let written = self.gatherer.append(vec![Message::of(&record)]).await;
+                written.and_then(|sequences| {
+                    let only = sequences.first().copied();
+                    only.ok_or(AppendError::Invalid("no records"))
+                })
+            }
         };
         self.measured(begun, 1, result)
     }
 
     async fn append_all(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, AppendError> {
         let begun = Instant::now();
-        let messages = self.prepare(&records)?;
+        self.check(&records)?;
+        let messages = records.iter().map(Message::of).collect();
         let result = self.gatherer.append(messages).await;
         self.measured(begun, records.len(), result)
     }

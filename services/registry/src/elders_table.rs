@@ -120,6 +120,11 @@ impl EldersTable {
                 // A vault of another process learns of the erasure here.
                 self.vault.forget(elder.as_uuid());
             }
+            // A bulk load goes through everybody, and hardly meets the same ones again soon.
+            if phase == Phase::Rebuild {
+                self.remembered.invalidate(&elder);
+                continue;
+            }
             self.remembered.insert(
                 elder,
                 Arc::new(Kept {

@@ -4,6 +4,7 @@
 mod support;
 
 use proto::eldercare::registry::v1::{self as pb, import_survey_response::Part};
+use registry::survey::Column;
 use serde_json::Value;
 use service::Claims;
 use support::{
@@ -233,6 +234,118 @@ async fn an_import_cut_off_in_the_middle_goes_on_where_it_was() {
         .map(|row| &row.elder_id)
         .collect();
     assert_eq!(elders.len(), resumed.summary.accepted as usize);
+    running.verify().await;
+}
+
+/// An ID number that can be: of a birth in 1940, told apart by its serial.
+fn id_number(serial: u32) -> civic::IdNumber {
+    let digits = format!(
+        "350524194{}{:02}{:02}{:03}",
+        serial % 10,
+        serial / 10 % 12 + 1,
+        serial / 120 % 28 + 1,
+        serial / 3_360 + 100
+    );
+    let weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+    let sum: u32 = digits
+        .chars()
+        .zip(weights)
+        .map(|(digit, weight)| digit.to_digit(10).unwrap() * weight)
+        .sum();
+    let check = b"10X98765432"[sum as usize % 11];
+    format!("{digits}{}", char::from(check)).parse().unwrap()
+}
+
+/// A workbook with a row for each name and ID number.
+fn workbook_of(village: &str, rows: &[(&str, civic::IdNumber)]) -> Vec<u8> {
+    let day = civic::LocalDay::from_ymd(2024, 9, 20).unwrap();
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write(0, 0, "特殊困难老年人摸底汇总表").unwrap();
+    sheet.write(1, 0, "填表日期：2024年9月20日").unwrap();
+    for (place, column) in (0..).zip(Column::ALL) {
+        sheet.write(2, place, column.header()).unwrap();
+    }
+    for (row, (name, number)) in (3..).zip(rows) {
+        for (place, column) in (0..).zip(Column::ALL) {
+            let text = match column {
+                Column::Serial => (row - 2).to_string(),
+                Column::Name => (*name).to_owned(),
+                Column::Sex => civic::Term::chinese(number.sex()).to_owned(),
+                Column::Age => civic::Age::on(number.birth_date(), day).to_string(),
+                Column::IdNumber => number.as_str().to_owned(),
+                Column::Village => village.to_owned(),
+                Column::Category => civic::Term::chinese(civic::Category::LivingAlone).to_owned(),
+                Column::Capability => {
+                    civic::Term::chinese(civic::CapabilityLevel::Intact).to_owned()
+                }
+                Column::Consent => "是".to_owned(),
+                Column::Address
+                | Column::ContactName
+                | Column::ContactRelation
+                | Column::ContactPhone
+                | Column::WantedServices
+                | Column::Remarks
+                | Column::Longitude
+                | Column::Latitude => continue,
+            };
+            sheet.write(row, place, text).unwrap();
+        }
+    }
+    book.save_to_buffer().unwrap()
+}
+
+#[tokio::test]
+async fn of_rows_far_apart_with_one_number_the_upper_has_the_say() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let divisions = sample_divisions();
+    let village = divisions.divisions.iter();
+    let village = village
+        .filter(|division| division.parent == TOWN)
+        .map(|division| division.name.clone())
+        .next()
+        .unwrap();
+    client.import_divisions(divisions).await.unwrap();
+    // More rows than are decided together: the same elders again in the next piece and in the one after it.
+    let mut rows: Vec<_> = (0..1_300).map(|row| ("王秀英", id_number(row))).collect();
+    let first = |row: usize| id_number(u32::try_from(row).unwrap());
+    for (row, name, of) in [
+        (520, "王秀英", 510),
+        (521, "李桂兰", 3),
+        (1_290, "王秀英", 3),
+        (1_291, "王秀英", 700),
+    ] {
+        rows[row] = (name, first(of));
+    }
+    let file = workbook_of(&village, &rows);
+    let options = options(TOWN);
+    let imported = import(&mut client, options.clone(), &file).await.unwrap();
+    let numbers: Vec<_> = imported.rows.iter().map(|row| row.row).collect();
+    assert!(numbers.is_sorted() && numbers.len() == rows.len());
+    for (place, row) in imported.rows.iter().enumerate() {
+        let expected = match place {
+            520 | 1_290 | 1_291 => pb::SurveyOutcome::Duplicate,
+            521 => pb::SurveyOutcome::Rejected,
+            _ => pb::SurveyOutcome::Accepted,
+        };
+        assert_eq!(row.outcome(), expected, "row {place}");
+    }
+    assert_eq!(imported.rows[520].elder_id, imported.rows[510].elder_id);
+    assert_eq!(imported.rows[1_290].elder_id, imported.rows[3].elder_id);
+    assert_eq!(
+        (
+            imported.summary.accepted,
+            imported.summary.duplicate,
+            imported.summary.rejected
+        ),
+        (1_296, 3, 1)
+    );
+    // Sent again it is answered as before, and nothing is written.
+    let written = running.log.last_sequence().await.unwrap();
+    let again = import(&mut client, options, &file).await.unwrap();
+    assert_eq!(told(&again), told(&imported));
+    assert_eq!(running.log.last_sequence().await.unwrap(), written);
     running.verify().await;
 }
 

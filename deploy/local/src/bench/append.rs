@@ -58,6 +58,7 @@ async fn measure(
         commands as u64,
     );
     let before = served.processor_time();
+    let bare_requests = requests.clone();
     let latencies = assess(&served, requests, warm, commands, &step).await?;
     step.done(&format!("{:.0}/s", latencies.rate()));
     let processor = served
@@ -74,6 +75,15 @@ async fn measure(
     let limit = raw::publishes(&stage, &samples, CALLERS, publishes, &step).await?;
     step.done(&format!("{:.0}/s", limit.rate()));
     served.stop().await?;
+
+    // What any gRPC server could do at most, on the same cores with the same callers.
+    let served = stage.start(Role::BareAppend).await?;
+    let step = ground
+        .progress
+        .begin("a bare publish for each call", (warm + commands) as u64);
+    let over_grpc = assess(&served, bare_requests, warm, commands, &step).await?;
+    step.done(&format!("{:.0}/s", over_grpc.rate()));
+    served.stop().await?;
     let measured = Measured::new("append", latencies.rate(), "commands/s")
         .limit(limit.rate())
         .latencies(&latencies)
@@ -87,7 +97,12 @@ async fn measure(
             "service_processor_us",
             per_command(processor, warm + commands),
         )
-        .with_rounded("limit_p50_ms", limit.permille(500));
+        .with_rounded("limit_p50_ms", limit.permille(500))
+        .with_rounded("limit_over_grpc", over_grpc.rate())
+        .with_rounded(
+            "ratio_over_grpc",
+            latencies.rate() / over_grpc.rate().max(1e-9),
+        );
     let measured = stage.note(measured);
     stage.strike().await;
     Ok(measured)

@@ -43,7 +43,15 @@ pub(super) async fn samples(
     stage: &Stage,
     streams: &[(&str, &str)],
 ) -> anyhow::Result<Vec<Sample>> {
-    let server = jetstream::new(stage.nats_client().await?);
+    samples_from(stage.nats_client().await?, streams).await
+}
+
+/// The same for who has a connection alone.
+pub(super) async fn samples_from(
+    client: async_nats::Client,
+    streams: &[(&str, &str)],
+) -> anyhow::Result<Vec<Sample>> {
+    let server = jetstream::new(client);
     let mut samples = Vec::new();
     for (name, prefix) in streams {
         let stream = server.get_stream(name).await?;
@@ -68,6 +76,23 @@ pub(super) async fn sample(stage: &Stage, stream: &str, sequence: u64) -> anyhow
 }
 
 impl Sample {
+    /// Publishes it, and waits for the acknowledgement.
+    pub(super) async fn publish(
+        &self,
+        server: &jetstream::Context,
+        number: usize,
+    ) -> anyhow::Result<()> {
+        // As many bytes as an id, and another subject for each message as for each elder.
+        let kept = self.subject.len().saturating_sub(10);
+        let subject = format!(
+            "{}{number:010}",
+            self.subject.get(..kept).unwrap_or(RAW_ROOT)
+        );
+        let publish = server.publish_with_headers(subject, self.headers.clone(), self.body.clone());
+        publish.await?.await?;
+        Ok(())
+    }
+
     fn of(message: StreamMessage) -> Self {
         let mut headers = HeaderMap::new();
         for (name, values) in message.headers.iter() {
@@ -109,27 +134,24 @@ pub(super) async fn publishes(
     count: usize,
     step: &Step,
 ) -> anyhow::Result<Latencies> {
-    let client = stage.nats_client().await?;
-    let server = jetstream::new(client);
-    server.get_or_create_stream(stream_config()).await?;
+    let server = stream(stage.nats_client().await?).await?;
     let samples: std::sync::Arc<[Sample]> = samples.into();
     callers::drive(in_flight, count / 10, count, step, move |_, number| {
         let (server, samples) = (server.clone(), std::sync::Arc::clone(&samples));
         async move {
-            let sample = &samples[number % samples.len()];
-            // As many bytes as an id, and another subject for each message as for each elder.
-            let kept = sample.subject.len().saturating_sub(10);
-            let subject = format!(
-                "{}{number:010}",
-                sample.subject.get(..kept).unwrap_or(RAW_ROOT)
-            );
-            let publish =
-                server.publish_with_headers(subject, sample.headers.clone(), sample.body.clone());
-            publish.await?.await?;
-            Ok(())
+            samples[number % samples.len()]
+                .publish(&server, number)
+                .await
         }
     })
     .await
+}
+
+/// The stream that raw messages go to, made if it is not there.
+pub(super) async fn stream(client: async_nats::Client) -> anyhow::Result<jetstream::Context> {
+    let server = jetstream::new(client);
+    server.get_or_create_stream(stream_config()).await?;
+    Ok(server)
 }
 
 /// Publishes the samples together again and again in atomic batches, one batch after the other, and answers how many times
@@ -143,8 +165,7 @@ pub(super) async fn batches(
     step: &Step,
 ) -> anyhow::Result<f64> {
     let client = stage.nats_client().await?;
-    let server = jetstream::new(client.clone());
-    server.get_or_create_stream(stream_config()).await?;
+    let server = stream(client.clone()).await?;
     let messages = samples.len() * times_a_batch;
     let since = Instant::now();
     for batch in 0..batches {

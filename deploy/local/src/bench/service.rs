@@ -9,7 +9,7 @@ use service::{
     Application, Clock, Config, Section, Shutdown, Telemetry, application, config::Loader,
 };
 
-use super::{bare, stage::peak_rss};
+use super::{bare, bare_append, stage::peak_rss};
 
 /// What a process of a bench is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,6 +24,8 @@ pub enum Role {
     Alerts,
     /// A bare gRPC server with the query of GetElder and nothing else.
     Bare,
+    /// A bare gRPC server that publishes a record for each call and does nothing else.
+    BareAppend,
     /// Rebuilds the registry's read model, and ends.
     Rebuild,
 }
@@ -36,6 +38,7 @@ impl Role {
             Self::Visits => "visits",
             Self::Alerts => "alerts",
             Self::Bare => "bare",
+            Self::BareAppend => "bare-append",
             Self::Rebuild => "rebuild",
         }
     }
@@ -53,6 +56,10 @@ pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
         Role::Visits => serve_alone::<visits::App>(loader.load()?).await,
         Role::Alerts => serve_alone::<alerts::App>(loader.load()?).await,
         Role::Rebuild => rebuild(loader.load()?).await,
+        Role::BareAppend => {
+            let settings = loader.load::<()>()?.common;
+            bare_append::serve(&settings, &closing(&settings)).await
+        }
         Role::Bare => {
             let settings = loader.load::<()>()?.common;
             bare::serve(&settings, config, &closing(&settings)).await

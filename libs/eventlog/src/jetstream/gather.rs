@@ -1,11 +1,11 @@
 //! Gathers what several callers want written at the same moment into one atomic batch of the server's.
 //!
-//! A batch costs the server about as much as a handful of single messages, and one write through to the disk instead
-//! of one for each, however many records it holds. So there are few on their way at a time: two, each with half of the
-//! callers, so that the half who are being answered decide while the others' batch is written; and only one, with all of
-//! them, where the disk is slow. When a batch has ended, those whom it answered are about to ask again: rather than leave
-//! at once with the first of them, the next batch waits for the others, for no longer than a part of the time that a batch
-//! takes. A caller who is alone never waits.
+//! A batch costs the server some files made and taken away again, and one write through to the disk instead of one for
+//! each record, however many it holds; and what the files cost grows with how many are made in a second. So one batch is
+//! on its way at a time, and whoever comes meanwhile goes with the next: under load the callers fall into two halves by
+//! themselves, of which one decides while the other's batch is written. A second batch leaves beside it only when it is
+//! full. When a batch has ended, those whom it answered are about to ask again: rather than leave at once with the first
+//! of them, the next batch waits for the others, for no longer than a batch takes. A caller who is alone never waits.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -25,19 +25,11 @@ use crate::{log::AppendError, measures::Measures, subject::Subject};
 /// own.
 const LARGEST: usize = 512;
 
-/// How many batches are on their way at once. With more the server takes longer for all of them together.
+/// How many batches are on their way at once, all but the first of them full. With more the server takes longer for all of
+/// them together.
 const ON_THEIR_WAY: usize = 2;
 
-/// Where a batch takes longer than this, the disk is what holds up, and it takes no longer for twice as many.
-const SLOW: Duration = Duration::from_millis(20);
-
-/// So many callers are not divided among batches.
-const UNDIVIDED: usize = 16;
-
-/// A batch waits for company for this part of the time that the last one took.
-const PATIENCE: u32 = 3;
-
-/// And for no longer than this.
+/// A batch waits for company for as long as the last one took, and for no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
 /// How many bytes a batch gathers at most.
@@ -92,22 +84,25 @@ async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Recei
     let mut open = true;
     while open || !waiting.units.is_empty() || !on_their_way.is_empty() {
         let mut leaves = None;
-        while on_their_way.len() < pace.at_once() && !waiting.units.is_empty() {
-            leaves = pace.waits_until(waiting.units.len()).filter(|_| open);
+        while !waiting.units.is_empty()
+            && (on_their_way.is_empty() || (on_their_way.len() < ON_THEIR_WAY && waiting.is_full()))
+        {
+            leaves = pace
+                .waits_until(waiting.units.len())
+                .filter(|_| open && !waiting.is_full());
             if leaves.is_some() {
                 break;
             }
-            let Some(batch) = waiting.next_batch(pace.share(waiting.units.len())) else {
+            let Some(batch) = waiting.next_batch() else {
                 break;
             };
             measures.gathered(batch.iter().map(|unit| unit.messages.len()).sum());
-            pace.left(batch.len());
             on_their_way.push(send(&publisher, batch));
         }
         tokio::select! {
             Some(sent) = on_their_way.next() => {
                 waiting.release(&sent.subjects);
-                pace.arrived(&sent);
+                pace.arrived(&sent, waiting.units.len());
             }
             () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
             unit = arriving.recv(), if open && waiting.has_room() => match unit {
@@ -121,46 +116,26 @@ async fn run(publisher: Publisher, measures: Measures, mut arriving: mpsc::Recei
     }
 }
 
-/// How the last batches went, and what that says of the next one.
+/// How the last batch went, and what that says of the next one.
 #[derive(Debug, Default)]
 struct Pace {
-    /// How many callers the last batch took along.
+    /// How many callers there are, as far as is known: those whom the last batch answered, and those who waited then.
     company: usize,
-    /// How many callers' batches are on their way.
-    away: usize,
-    /// How long the last batch took.
-    took: Duration,
-    /// Until when its callers may take to come back.
+    /// Until when those who were answered may take to come back.
     patient_until: Option<Instant>,
 }
 
 impl Pace {
-    fn at_once(&self) -> usize {
-        if self.took > SLOW { 1 } else { ON_THEIR_WAY }
-    }
-
-    /// How many of those who wait go with the next batch.
-    fn share(&self, waiting: usize) -> usize {
-        (waiting + self.away)
-            .div_ceil(self.at_once())
-            .max(UNDIVIDED)
-    }
-
     /// Until when the next batch waits for those who were answered by the last one; none when it need not.
     fn waits_until(&self, waiting: usize) -> Option<Instant> {
         self.patient_until
             .filter(|until| waiting < self.company && *until > Instant::now())
     }
 
-    fn left(&mut self, company: usize) {
-        self.company = company;
-        self.away += company;
-    }
-
-    fn arrived(&mut self, sent: &Sent) {
-        self.away -= sent.callers;
-        self.took = sent.took;
-        self.patient_until = Some(Instant::now() + (sent.took / PATIENCE).min(LONGEST_WAIT));
+    fn arrived(&mut self, sent: &Sent, waiting: usize) {
+        self.company = sent.callers + waiting;
+        let patience = sent.took.min(LONGEST_WAIT);
+        self.patient_until = Some(Instant::now() + patience);
     }
 }
 
@@ -192,9 +167,17 @@ impl Waiting {
         }
     }
 
-    /// Takes what can go together now, for so many callers: each aggregate once, none that is on its way, first come first
-    /// served.
-    fn next_batch(&mut self, callers: usize) -> Option<Vec<Unit>> {
+    /// Whether there is enough for a full batch.
+    fn is_full(&self) -> bool {
+        let mut records = 0;
+        self.units.iter().any(|unit| {
+            records += unit.messages.len();
+            records >= LARGEST
+        })
+    }
+
+    /// Takes what can go together now: each aggregate once, none that is on its way, first come first served.
+    fn next_batch(&mut self) -> Option<Vec<Unit>> {
         let mut batch = Vec::new();
         let (mut records, mut bytes) = (0, 0);
         let mut stay = VecDeque::new();
@@ -207,8 +190,7 @@ impl Waiting {
             }
             let unit_bytes: usize = unit.messages.iter().map(Message::size).sum();
             let fits = batch.is_empty()
-                || (batch.len() < callers
-                    && records + unit.messages.len() <= LARGEST
+                || (records + unit.messages.len() <= LARGEST
                     && bytes + unit_bytes <= LARGEST_BYTES);
             let mut subjects = unit.messages.iter().map(|message| &message.subject);
             let free =

@@ -125,17 +125,30 @@ impl Publisher {
         Self { client, timeout }
     }
 
-    /// Writes one record and returns its sequence.
-    pub(super) async fn one(&self, message: &Message) -> Result<u64, Refusal> {
-        self.patiently(|| self.confirmed(message, message.headers.clone()))
-            .await
+    /// Writes one record and returns its sequence. It is written down anew for each offer, of which there is mostly one.
+    pub(super) async fn one(&self, record: &NewRecord) -> Result<u64, Refusal> {
+        self.patiently(|| {
+            let Message {
+                subject,
+                headers,
+                body,
+            } = Message::of(record);
+            self.confirmed(subject, headers, body)
+        })
+        .await
     }
 
     /// Writes records all or nothing and returns the sequence of the last; they follow each other without a gap.
     pub(super) async fn batch(&self, messages: &[&Message]) -> Result<u64, Refusal> {
         match messages {
             [] => Ok(0),
-            [only] => self.one(only).await,
+            [only] => {
+                let offer = || {
+                    let (subject, headers) = (only.subject.clone(), only.headers.clone());
+                    self.confirmed(subject, headers, only.body.clone())
+                };
+                self.patiently(offer).await
+            }
             [..] => self.patiently(|| self.offer_batch(messages)).await,
         }
     }
@@ -170,18 +183,24 @@ impl Publisher {
         }
         let mut headers = marked(others.len(), last);
         headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-        self.confirmed(last, headers).await
+        self.confirmed(last.subject.clone(), headers, last.body.clone())
+            .await
     }
 
-    async fn confirmed(&self, message: &Message, headers: HeaderMap) -> Result<u64, Refusal> {
+    async fn confirmed(
+        &self,
+        subject: Subject,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<u64, Refusal> {
         let request = Request::new()
             .headers(headers)
-            .payload(message.body.clone())
+            .payload(body)
             // Bounded as a whole by the caller.
             .timeout(None);
         let answer = self
             .client
-            .send_request(message.subject.nats(), request)
+            .send_request(subject.nats(), request)
             .await
             .map_err(|error| match error.kind() {
                 RequestErrorKind::MaxPayloadExceeded => Refusal::TooLarge,

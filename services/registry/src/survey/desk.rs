@@ -35,7 +35,7 @@ pub(super) struct Desk<'a> {
     pub(super) as_of: LocalDay,
     pub(super) digest: RequestDigest,
     /// The elders of the rows before.
-    pub(super) listed: &'a HashSet<ElderId>,
+    pub(super) listed: &'a Mutex<HashSet<ElderId>>,
     /// In a dry run: under which names the rows before would have been registered.
     pub(super) would_be: &'a Mutex<HashMap<IdNumber, PersonName>>,
 }
@@ -167,9 +167,7 @@ impl Desk<'_> {
         match candidate.identity(Some(&registered_as)) {
             // Of several rows about one elder the first has the say: were each to update the file, every import would
             // change it again.
-            Identity::Known
-                if self.options.update && above.is_none() && !self.listed.contains(&elder) =>
-            {
+            Identity::Known if self.options.update && above.is_none() && !self.is_listed(elder) => {
                 self.resurvey(candidate, elder, request).await
             }
             Identity::Known => Ok(duplicate(candidate, Some(elder))),
@@ -177,6 +175,11 @@ impl Desk<'_> {
                 Ok(rejected(candidate.row, Rejection::IdentityConflict))
             }
         }
+    }
+
+    fn is_listed(&self, elder: ElderId) -> bool {
+        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.contains(&elder)
     }
 
     async fn name_of(

@@ -5,8 +5,8 @@
 //! what was not is written now.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::Mutex,
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use civic::{
@@ -14,7 +14,10 @@ use civic::{
 };
 use elders::codec::write_day;
 use eventlog::{Position, RequestDigest};
-use futures::{StreamExt as _, stream};
+use futures::{
+    StreamExt as _,
+    stream::{self, FuturesOrdered},
+};
 use proto::eldercare::registry::v1 as pb;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -41,6 +44,9 @@ use crate::{
 /// How many rows are looked up together; their outcomes are told together too.
 const ROWS_AT_ONCE: usize = 512;
 
+/// How many such pieces are under way at once: while what one decided is being written, the next one decides.
+const PIECES_AT_ONCE: usize = 2;
+
 /// How many files of a town are listed at a time.
 const LISTED_AT_ONCE: usize = 1_000;
 
@@ -52,11 +58,18 @@ struct Import<'a> {
     as_of: LocalDay,
     /// The digest of the workbook: the same import may not be sent with another one.
     digest: RequestDigest,
-    summary: pb::ImportSummary,
-    last_position: u64,
-    listed: HashSet<ElderId>,
+    /// The elders of the rows before.
+    listed: Mutex<HashSet<ElderId>>,
     /// In a dry run: under which names the rows before would have been registered.
     would_be: Mutex<HashMap<IdNumber, PersonName>>,
+}
+
+/// What an import has come to so far.
+struct Tally {
+    summary: pb::ImportSummary,
+    /// How many rows have been told.
+    done: usize,
+    last_position: u64,
     /// Claims to the numbers of rows that were rejected: these elders are listed all the same.
     listed_claims: Vec<String>,
 }
@@ -137,21 +150,14 @@ impl Registry {
             .map_err(|error| refusals::of_loading(error.into()))?;
         self.reach(call, Some(&Position::new(self.log.stream(), last)))
             .await?;
-        let mut import = Import {
+        let import = Import {
             registry: self,
             call,
             options,
             as_of: sheet.as_of(),
             digest,
-            summary: pb::ImportSummary {
-                as_of: Some(write_day(sheet.as_of())),
-                rows: count(sheet.len()),
-                ..pb::ImportSummary::default()
-            },
-            last_position: 0,
-            listed: HashSet::new(),
+            listed: Mutex::default(),
             would_be: Mutex::default(),
-            listed_claims: Vec::new(),
         };
         import.run(&sheet, &town, answers).await
     }
@@ -187,7 +193,7 @@ impl Registry {
 
 impl Import<'_> {
     async fn run(
-        &mut self,
+        &self,
         sheet: &Sheet,
         town: &TownVillages,
         answers: &mut Telling,
@@ -200,73 +206,141 @@ impl Import<'_> {
                 id_number,
             }
         });
-        let mut done = 0;
+        let mut tally = Tally {
+            summary: pb::ImportSummary {
+                as_of: Some(write_day(self.as_of)),
+                rows: count(sheet.len()),
+                ..pb::ImportSummary::default()
+            },
+            done: 0,
+            last_position: 0,
+            listed_claims: Vec::new(),
+        };
+        // What an update does to a row depends on the rows before it.
+        let at_once = if self.options.update {
+            1
+        } else {
+            PIECES_AT_ONCE
+        };
+        let mut under_way = FuturesOrdered::new();
+        let mut numbers: VecDeque<HashSet<IdNumber>> = VecDeque::new();
+        let mut concluded = VecDeque::new();
+        let mut next = None;
         loop {
-            let some: Vec<Judged> = rows.by_ref().take(ROWS_AT_ONCE).collect();
-            if some.is_empty() {
-                break;
-            }
-            let outcomes = self.conclude(&some).await?;
-            for (outcome, judged) in outcomes.into_iter().zip(&some) {
-                self.last_position = self.last_position.max(outcome.position.unwrap_or_default());
-                match (outcome.elder, judged.id_number) {
-                    (Some(elder), _) => {
-                        self.listed.insert(elder);
-                    }
-                    (None, Some(number)) if self.options.update => {
-                        self.listed_claims.extend(self.registry.claims_to(&number));
-                    }
-                    (None, Some(_) | None) => {}
+            while under_way.len() + concluded.len() < at_once {
+                let piece: Vec<Judged> = match next.take() {
+                    Some(piece) => piece,
+                    None => rows.by_ref().take(ROWS_AT_ONCE).collect(),
+                };
+                if piece.is_empty() {
+                    break;
                 }
-                tally(&mut self.summary, outcome.row.outcome());
-                answers
-                    .tell(pb::import_survey_response::Part::Row(outcome.row))
-                    .await?;
+                let own = numbers_of(&piece);
+                // Of rows with one number the upper comes first.
+                if numbers.iter().any(|before| !before.is_disjoint(&own)) {
+                    next = Some(piece);
+                    break;
+                }
+                numbers.push_back(own);
+                under_way.push_back(async move {
+                    let outcomes = self.conclude(&piece).await;
+                    (piece, outcomes)
+                });
             }
-            done += some.len();
-            let progress = pb::ImportProgress {
-                rows_done: count(done),
-                rows_total: self.summary.rows,
+            let first = match concluded.pop_front() {
+                Some(first) => Some(first),
+                None => under_way.next().await.inspect(|_| {
+                    numbers.pop_front();
+                }),
             };
-            answers
-                .tell(pb::import_survey_response::Part::Progress(progress))
-                .await?;
+            let Some((piece, outcomes)) = first else {
+                break;
+            };
+            let telling = self.tell(&piece, outcomes?, &mut tally, answers);
+            let mut telling = std::pin::pin!(telling);
+            // However long the reader takes, what is under way goes on: it holds locks that others wait for.
+            loop {
+                tokio::select! {
+                    biased;
+                    told = &mut telling => break told?,
+                    Some(more) = under_way.next() => {
+                        numbers.pop_front();
+                        concluded.push_back(more);
+                    }
+                }
+            }
         }
-        drop(rows);
+        drop((rows, under_way));
+        let position = Position::new(self.registry.log.stream(), tally.last_position);
         if self.options.update {
-            self.summary.no_longer_listed_elder_ids = self.no_longer_listed().await?;
+            let missing = self.no_longer_listed(&position, &tally.listed_claims);
+            tally.summary.no_longer_listed_elder_ids = missing.await?;
         }
-        if self.last_position > 0 {
-            self.summary.position = self.position().to_string();
+        if tally.last_position > 0 {
+            tally.summary.position = position.to_string();
         }
-        let summary = std::mem::take(&mut self.summary);
         answers
-            .tell(pb::import_survey_response::Part::Summary(summary))
+            .tell(pb::import_survey_response::Part::Summary(tally.summary))
             .await?;
         Ok(())
     }
 
-    fn position(&self) -> Position {
-        Position::new(self.registry.log.stream(), self.last_position)
+    /// Tells the outcomes of some rows, and counts them.
+    async fn tell(
+        &self,
+        rows: &[Judged],
+        outcomes: Vec<Outcome>,
+        tally: &mut Tally,
+        answers: &mut Telling,
+    ) -> Result<(), Unread> {
+        for (outcome, judged) in outcomes.into_iter().zip(rows) {
+            let reached = outcome.position.unwrap_or_default();
+            tally.last_position = tally.last_position.max(reached);
+            match (outcome.elder, judged.id_number) {
+                (Some(elder), _) => {
+                    self.listed().insert(elder);
+                }
+                (None, Some(number)) if self.options.update => {
+                    tally.listed_claims.extend(self.registry.claims_to(&number));
+                }
+                (None, Some(_) | None) => {}
+            }
+            tally.count(outcome.row.outcome());
+            answers
+                .tell(pb::import_survey_response::Part::Row(outcome.row))
+                .await?;
+        }
+        tally.done += rows.len();
+        let progress = pb::ImportProgress {
+            rows_done: count(tally.done),
+            rows_total: tally.summary.rows,
+        };
+        answers
+            .tell(pb::import_survey_response::Part::Progress(progress))
+            .await
+    }
+
+    fn listed(&self) -> MutexGuard<'_, HashSet<ElderId>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The town's active elders with a category whom the workbook does not list.
-    async fn no_longer_listed(&mut self) -> Result<Vec<String>, Status> {
+    async fn no_longer_listed(
+        &self,
+        reached: &Position,
+        listed_claims: &[String],
+    ) -> Result<Vec<String>, Status> {
         let registry = self.registry;
         registry
             .reach(
                 self.call,
-                Some(&self.position()).filter(|position| position.sequence > 0),
+                Some(reached).filter(|position| position.sequence > 0),
             )
             .await?;
-        for claims in self.listed_claims.chunks(ROWS_AT_ONCE) {
-            self.listed.extend(
-                registry
-                    .holders(claims)
-                    .await?
-                    .into_values()
-                    .map(|file| file.elder.id),
-            );
+        for claims in listed_claims.chunks(ROWS_AT_ONCE) {
+            let holders = registry.holders(claims).await?;
+            self.listed()
+                .extend(holders.into_values().map(|file| file.elder.id));
         }
         let mut missing = Vec::new();
         let mut after = None;
@@ -283,10 +357,10 @@ impl Import<'_> {
             });
             let files = files.await.map_err(refusals::of_database)?;
             after = files.last().map(|file| file.elder.id.as_uuid());
-            let unlisted = files
-                .iter()
-                .filter(|file| !self.listed.contains(&file.elder.id));
+            let listed = self.listed();
+            let unlisted = files.iter().filter(|file| !listed.contains(&file.elder.id));
             missing.extend(unlisted.map(|file| file.elder.id.to_string()));
+            drop(listed);
             if files.len() < LISTED_AT_ONCE {
                 return Ok(missing);
             }
@@ -384,16 +458,25 @@ impl Import<'_> {
     }
 }
 
-fn tally(summary: &mut pb::ImportSummary, outcome: pb::SurveyOutcome) {
-    let counter = match outcome {
-        pb::SurveyOutcome::Accepted => &mut summary.accepted,
-        pb::SurveyOutcome::Duplicate => &mut summary.duplicate,
-        pb::SurveyOutcome::Rejected => &mut summary.rejected,
-        pb::SurveyOutcome::Changed => &mut summary.changed,
-        pb::SurveyOutcome::Unchanged => &mut summary.unchanged,
-        pb::SurveyOutcome::Unspecified => return,
-    };
-    *counter += 1;
+impl Tally {
+    fn count(&mut self, outcome: pb::SurveyOutcome) {
+        let summary = &mut self.summary;
+        let counter = match outcome {
+            pb::SurveyOutcome::Accepted => &mut summary.accepted,
+            pb::SurveyOutcome::Duplicate => &mut summary.duplicate,
+            pb::SurveyOutcome::Rejected => &mut summary.rejected,
+            pb::SurveyOutcome::Changed => &mut summary.changed,
+            pb::SurveyOutcome::Unchanged => &mut summary.unchanged,
+            pb::SurveyOutcome::Unspecified => return,
+        };
+        *counter += 1;
+    }
+}
+
+/// The ID numbers of the rows that can stand.
+fn numbers_of(rows: &[Judged]) -> HashSet<IdNumber> {
+    let judged = rows.iter().filter_map(|row| row.judgement.as_ref().ok());
+    judged.map(|candidate| candidate.id_number).collect()
 }
 
 fn count(rows: usize) -> i32 {
