@@ -1,6 +1,7 @@
 //! Who calls: an officer of civil affairs with every role, and a service of the system.
 
 use proto::eldercare::{
+    alerts::v1::alert_service_client::AlertServiceClient,
     registry::v1::{
         registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient,
     },
@@ -29,6 +30,8 @@ pub type Registry = RegistryServiceClient<Authorised>;
 pub type Tiering = TieringServiceClient<Authorised>;
 /// Visits, as a caller sees them.
 pub type Visits = VisitServiceClient<Authorised>;
+/// Alerts, as a caller sees them.
+pub type Alerts = AlertServiceClient<Authorised>;
 /// The vault, as a caller sees it.
 pub type Vault = VaultServiceClient<Authorised>;
 /// The clock, as a caller sees it.
@@ -59,6 +62,13 @@ pub fn service_of_the_system() -> Claims {
         .role("service")
 }
 
+/// A gateway, which passes on what devices say.
+pub fn gateway() -> Claims {
+    Claims::system("gateway", "platform")
+        .division("*")
+        .role("device_gateway")
+}
+
 /// A caller: lines with a token.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -83,6 +93,11 @@ impl Caller {
         InterceptedService::new(self.lines.visits.clone(), self.bearer.clone())
     }
 
+    /// The same to alerts.
+    pub fn channel_to_alerts(&self) -> Authorised {
+        InterceptedService::new(self.lines.alerts.clone(), self.bearer.clone())
+    }
+
     /// The registry.
     pub fn registry(&self) -> Registry {
         RegistryServiceClient::new(self.channel()).max_decoding_message_size(LARGEST_ANSWER)
@@ -98,6 +113,11 @@ impl Caller {
         VisitServiceClient::new(self.channel_to_visits()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
+    /// Alerts.
+    pub fn alerts(&self) -> Alerts {
+        AlertServiceClient::new(self.channel_to_alerts()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
     /// The vault.
     pub fn vault(&self) -> Vault {
         VaultServiceClient::new(self.channel())
@@ -111,5 +131,10 @@ impl Caller {
     /// The clock of visits.
     pub fn simulation_of_visits(&self) -> Simulation {
         SimulationServiceClient::new(self.channel_to_visits())
+    }
+
+    /// The clock of alerts.
+    pub fn simulation_of_alerts(&self) -> Simulation {
+        SimulationServiceClient::new(self.channel_to_alerts())
     }
 }

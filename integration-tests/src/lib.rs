@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, fmt::Debug};
 
+mod beside;
 pub mod callers;
 pub mod contracts;
 pub mod county;

@@ -14,6 +14,8 @@ pub struct Lines {
     pub elders: Channel,
     /// To visits; nobody answers where they don't run.
     pub visits: Channel,
+    /// To alerts; nobody answers where they don't run.
+    pub alerts: Channel,
 }
 
 /// A line to a process that runs.

@@ -19,11 +19,13 @@ pub enum Part {
     Elders,
     /// Visits.
     Visits,
+    /// Alerts.
+    Alerts,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Elders, Self::Visits];
+    pub const ALL: [Self; 3] = [Self::Elders, Self::Visits, Self::Alerts];
 }
 
 impl fmt::Display for Part {
@@ -31,6 +33,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Elders => "elders",
             Self::Visits => "visits",
+            Self::Alerts => "alerts",
         })
     }
 }

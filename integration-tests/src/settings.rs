@@ -2,6 +2,7 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
+use alerts::AlertsSettings;
 use chrono::{DateTime, Utc};
 use registry::RegistrySettings;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use visits::VisitsSettings;
 
 use crate::callers::service_of_the_system;
 
-/// 32 bytes in Base64, by which visits know a request again; the registry has its own.
+/// 32 bytes in Base64, by which visits and alerts know a request again; the registry has its own.
 const INDEX_KEY: &str = "dmlzaXRzIHVuZGVyIHRlc3QsIDMyIGJ5dGVzIGxvbmc=";
 
 /// What a process is told, whichever it is.
@@ -45,6 +46,17 @@ impl Told<'_> {
         if let Some(alerts) = alerts {
             own["peers"]["alerts"] = format!("http://{alerts}").into();
         }
+        self.write(file, own);
+    }
+
+    /// Writes the file of alerts, who ask the registry for keys and tell people by lines in the log.
+    pub(crate) fn write_for_alerts(&self, file: &Path, registry: &str) {
+        let own = json!({
+            "peers": { "registry": format!("http://{registry}") },
+            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
+            "vault": { "index_key": INDEX_KEY },
+            AlertsSettings::NAME: { "notices": { "log": true } },
+        });
         self.write(file, own);
     }
 
@@ -115,5 +127,13 @@ impl OfElders {
 /// # Errors
 /// An unknown key or a value of the wrong kind.
 pub fn of_visits(file: &Path) -> anyhow::Result<Config<VisitsSettings>> {
+    Ok(Loader::new(Some(file), [])?.load()?)
+}
+
+/// Reads the file that the process of alerts is started with.
+///
+/// # Errors
+/// An unknown key or a value of the wrong kind.
+pub fn of_alerts(file: &Path) -> anyhow::Result<Config<AlertsSettings>> {
     Ok(Loader::new(Some(file), [])?.load()?)
 }

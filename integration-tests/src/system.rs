@@ -1,12 +1,9 @@
 //! A system of a story's own: a log server and databases that nobody else uses, and the process that serves.
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs, net::SocketAddr, path::PathBuf};
 
-use async_nats::jetstream;
 use backing_services::{Nats, Postgres, testing};
 use chrono::{DateTime, Utc};
-use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
-use futures::StreamExt as _;
 use proto::eldercare::{
     registry::v1::{
         Elder, ElderChange, EraseElderRequest, GetElderHistoryRequest, ImportDivisionsRequest,
@@ -15,18 +12,18 @@ use proto::eldercare::{
     simulation::v1::AdvanceClockRequest,
     tiering::v1::{GetTierRequest, Tier},
 };
-use service::{Application as _, Clock, TokenIssuer};
+use service::TokenIssuer;
 use tempfile::TempDir;
 use tonic::Code;
 
 use crate::{
     Registry, Tiering, Visits, at,
-    callers::{Caller, officer, service_of_the_system},
+    callers::{Alerts, Caller, officer, service_of_the_system},
     county,
     lines::{Lines, line_to, nowhere, ready},
     new_id,
     process::{Part, Process},
-    settings::{self, OfElders, Told},
+    settings::Told,
 };
 
 /// How a system is set up.
@@ -42,6 +39,8 @@ pub struct Setup {
     pub visits: bool,
     /// Where visits tell of those who were missed; nobody is told where there is nobody.
     pub alerts: Option<SocketAddr>,
+    /// Whether alerts run too, in a process of their own.
+    pub homes: bool,
 }
 
 impl Setup {
@@ -49,6 +48,14 @@ impl Setup {
     pub fn with_visits() -> Self {
         Self {
             visits: true,
+            ..Self::default()
+        }
+    }
+
+    /// The usual one with alerts beside registry and tiering.
+    pub fn with_alerts() -> Self {
+        Self {
+            homes: true,
             ..Self::default()
         }
     }
@@ -62,6 +69,7 @@ impl Default for Setup {
             divisions: true,
             visits: false,
             alerts: None,
+            homes: false,
         }
     }
 }
@@ -80,10 +88,12 @@ struct Urls {
     tiering: String,
     /// None where visits don't run.
     visits: Option<String>,
+    /// None where alerts don't run.
+    alerts: Option<String>,
 }
 
-/// A system under test: registry, tiering and a clock in one process, visits with a clock in another where a story needs
-/// them, over servers of its own.
+/// A system under test: registry, tiering and a clock in one process, visits and alerts with a clock in others where a story
+/// needs them, over servers of its own.
 #[derive(Debug)]
 pub struct System {
     nats: Nats,
@@ -91,10 +101,11 @@ pub struct System {
     urls: Urls,
     folder: TempDir,
     issuer: TokenIssuer,
-    now: DateTime<Utc>,
-    alerts: Option<SocketAddr>,
+    pub(crate) now: DateTime<Utc>,
+    told_of_missed: Option<SocketAddr>,
     elders: Option<Process>,
     visits: Option<Process>,
+    alerts: Option<Process>,
     lines: Lines,
 }
 
@@ -118,7 +129,7 @@ impl System {
                 }
             }
         );
-        let urls = Urls::fresh(&databases, setup.visits).await;
+        let urls = Urls::fresh(&databases, setup.visits, setup.homes).await;
         let mut system = Self {
             nats,
             databases,
@@ -126,12 +137,14 @@ impl System {
             folder,
             issuer: TokenIssuer::generate(),
             now: setup.as_of,
-            alerts: setup.alerts,
+            told_of_missed: setup.alerts,
             elders: None,
             visits: None,
+            alerts: None,
             lines: Lines {
                 elders: nowhere(),
                 visits: nowhere(),
+                alerts: nowhere(),
             },
         };
         system.start_processes().await;
@@ -186,6 +199,11 @@ impl System {
         self.officer().visits()
     }
 
+    /// Alerts, as an officer sees them.
+    pub fn alerts(&self) -> Alerts {
+        self.officer().alerts()
+    }
+
     /// The process of registry and tiering.
     pub fn running(&self) -> &Process {
         self.elders.as_ref().expect("the system runs")
@@ -199,7 +217,9 @@ impl System {
     /// Whether all processes still run.
     pub fn is_running(&mut self) -> bool {
         let visits = self.visits.as_mut().map(Process::is_running);
+        let alerts = self.alerts.as_mut().map(Process::is_running);
         visits.unwrap_or(!self.has_visits())
+            && alerts.unwrap_or(!self.has_alerts())
             && self.elders.as_mut().is_some_and(Process::is_running)
     }
 
@@ -234,6 +254,11 @@ impl System {
     /// Whether visits belong to the system.
     pub fn has_visits(&self) -> bool {
         self.urls.visits.is_some()
+    }
+
+    /// Whether alerts belong to the system.
+    pub fn has_alerts(&self) -> bool {
+        self.urls.alerts.is_some()
     }
 
     /// Everything that the processes have logged so far.
@@ -328,6 +353,9 @@ impl System {
         if let Some(visits) = self.visits.take() {
             visits.kill().await;
         }
+        if let Some(alerts) = self.alerts.take() {
+            alerts.kill().await;
+        }
         self.elders.take().expect("the system runs").kill().await;
     }
 
@@ -361,6 +389,18 @@ impl System {
         ready(&self.lines.visits).await;
     }
 
+    /// Kills alerts alone; the others go on.
+    pub async fn kill_alerts(&mut self) {
+        self.alerts.take().expect("alerts run").kill().await;
+    }
+
+    /// Starts alerts again after [`System::kill_alerts`], and waits until they are ready.
+    pub async fn restart_alerts(&mut self) {
+        assert!(self.alerts.is_none(), "they still run");
+        self.start_alerts().await;
+        ready(&self.lines.alerts).await;
+    }
+
     /// Starts another replica of visits, over the same log and database: the process, and an officer who calls it.
     pub async fn replica_of_visits(&self) -> (Process, Caller) {
         let (file, log) = (self.settings_file(Part::Visits), self.log_file());
@@ -376,7 +416,7 @@ impl System {
     /// Gives the services new, empty databases, as if the old ones had been lost. No process may run.
     pub async fn lose_databases(&mut self) {
         assert!(self.elders.is_none(), "it still runs");
-        self.urls = Urls::fresh(&self.databases, self.has_visits()).await;
+        self.urls = Urls::fresh(&self.databases, self.has_visits(), self.has_alerts()).await;
     }
 
     /// Moves the clock, and waits until all that falls due up to then is done.
@@ -385,7 +425,8 @@ impl System {
         self.settled().await;
     }
 
-    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits where they run.
+    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits and alerts where
+    /// they run.
     pub async fn settled(&self) {
         let to = Some(eldercare::wire::timestamp(self.now));
         let officer = self.officer();
@@ -393,95 +434,16 @@ impl System {
         if self.visits.is_some() {
             clocks.push(officer.simulation_of_visits());
         }
+        if self.alerts.is_some() {
+            clocks.push(officer.simulation_of_alerts());
+        }
         for mut clock in clocks {
             let moved = clock.advance_clock(AdvanceClockRequest { to }).await;
             moved.unwrap();
         }
     }
 
-    /// A stream of the log, opened beside the processes: `registry`, `tiering` or `visits`.
-    pub async fn log(&self, context: &str) -> Arc<dyn EventLog> {
-        let settings = StreamSettings {
-            create: false,
-            ..StreamSettings::of(context, Gather::GroupsOnly)
-        };
-        Arc::new(
-            JetStreamLog::open(self.client().await, settings)
-                .await
-                .unwrap(),
-        )
-    }
-
-    /// The log's server, for looking at it directly.
-    pub async fn client(&self) -> async_nats::Client {
-        async_nats::connect(self.nats.url()).await.unwrap()
-    }
-
-    /// The same, as JetStream.
-    pub async fn jetstream(&self) -> jetstream::Context {
-        jetstream::new(self.client().await)
-    }
-
-    /// The last sequence of a stream: who wrote nothing has left it as it was.
-    pub async fn last_sequence(&self, context: &str) -> u64 {
-        self.log(context).await.last_sequence().await.unwrap()
-    }
-
-    /// All records of a stream.
-    pub async fn records(&self, context: &str) -> Vec<Record> {
-        let log = self.log(context).await;
-        let last = log.last_sequence().await.unwrap();
-        let mut records = Vec::new();
-        let mut deliveries = log.subscribe(0).await.unwrap();
-        while records.last().map_or(0, |record: &Record| record.sequence) < last {
-            for delivery in deliveries.next().await.unwrap().unwrap() {
-                match delivery {
-                    Delivery::Record(record) => records.push(record),
-                    Delivery::Unreadable {
-                        sequence, reason, ..
-                    } => panic!("message {sequence}: {reason}"),
-                }
-            }
-        }
-        records
-    }
-
-    /// The records of a stream about one aggregate.
-    pub async fn records_of(&self, context: &str, aggregate: &str, id: &str) -> Vec<Record> {
-        let mut records = self.records(context).await;
-        records
-            .retain(|record| record.subject.aggregate() == aggregate && record.subject.id() == id);
-        records
-    }
-
-    /// The registry's parts, opened beside the process: log, vault, database. Nothing runs in it.
-    pub async fn registry_parts(&self) -> registry::App {
-        let settings = OfElders::read(&self.settings_file(Part::Elders)).unwrap();
-        let clock = Clock::stopped_at(self.now);
-        registry::App::connect(&settings.registry, &settings.registry_own, clock)
-            .await
-            .unwrap()
-    }
-
-    /// The same of tiering.
-    pub async fn tiering_parts(&self) -> tiering::App {
-        let settings = OfElders::read(&self.settings_file(Part::Elders)).unwrap();
-        let clock = Clock::stopped_at(self.now);
-        tiering::App::connect(&settings.tiering, &settings.tiering_own, clock)
-            .await
-            .unwrap()
-    }
-
-    /// The same of visits.
-    pub async fn visits_parts(&self) -> visits::App {
-        let settings = settings::of_visits(&self.settings_file(Part::Visits)).unwrap();
-        let clock = Clock::stopped_at(self.now);
-        visits::App::connect(&settings.common, &settings.own, clock)
-            .await
-            .unwrap()
-    }
-
-    fn settings_file(&self, part: Part) -> PathBuf {
+    pub(crate) fn settings_file(&self, part: Part) -> PathBuf {
         self.folder.path().join(format!("{part}.toml"))
     }
 
@@ -507,19 +469,34 @@ impl System {
         self.elders = Some(elders);
         if self.has_visits() {
             self.start_visits().await;
-            tokio::join!(ready(&self.lines.elders), ready(&self.lines.visits));
-        } else {
-            ready(&self.lines.elders).await;
+            ready(&self.lines.visits).await;
         }
+        if self.has_alerts() {
+            self.start_alerts().await;
+            ready(&self.lines.alerts).await;
+        }
+        ready(&self.lines.elders).await;
     }
 
     async fn start_visits(&mut self) {
         let file = self.settings_file(Part::Visits);
-        self.told(self.visits_database())
-            .write_for_visits(&file, self.address(), self.alerts);
+        self.told(self.visits_database()).write_for_visits(
+            &file,
+            self.address(),
+            self.told_of_missed,
+        );
         let visits = Process::start(Part::Visits, &file, &self.log_file()).await;
         self.lines.visits = line_to(&visits);
         self.visits = Some(visits);
+    }
+
+    async fn start_alerts(&mut self) {
+        let file = self.settings_file(Part::Alerts);
+        let database = self.urls.alerts.as_deref().expect("alerts run");
+        self.told(database).write_for_alerts(&file, self.address());
+        let alerts = Process::start(Part::Alerts, &file, &self.log_file()).await;
+        self.lines.alerts = line_to(&alerts);
+        self.alerts = Some(alerts);
     }
 }
 
@@ -539,7 +516,7 @@ impl Drop for System {
 
 impl Urls {
     /// Databases that nobody has used.
-    async fn fresh(databases: &Databases, visits: bool) -> Self {
+    async fn fresh(databases: &Databases, visits: bool, alerts: bool) -> Self {
         let postgres: &Postgres = match databases {
             Databases::Shared(postgres) => postgres,
             Databases::Own(postgres) => postgres,
@@ -549,6 +526,7 @@ impl Urls {
             registry: fresh().await,
             tiering: fresh().await,
             visits: if visits { Some(fresh().await) } else { None },
+            alerts: if alerts { Some(fresh().await) } else { None },
         }
     }
 }

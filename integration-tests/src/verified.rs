@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use alerts::{
+    board_table::BoardTable,
+    elders_tables::{CARDS, FACTS},
+};
 use readmodel::Differences;
 use sqlx::PgPool;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
@@ -23,9 +27,15 @@ impl System {
             readmodel::verify(&pool, tiers, TiersTable, |_| {}).await,
         ];
         all_are_as_the_log_says(&pool, found).await;
-        if !self.has_visits() {
-            return;
+        if self.has_visits() {
+            self.verify_visits().await;
         }
+        if self.has_alerts() {
+            self.verify_alerts().await;
+        }
+    }
+
+    async fn verify_visits(&self) {
         let visits = self.visits_parts().await;
         let pool = visits.pool();
         let (facts, cards) = (visits::facts_table::TABLE, visits::cards_table::TABLE);
@@ -35,6 +45,17 @@ impl System {
             readmodel::verify(&pool, of_registry, cards, |_| {}).await,
             readmodel::verify(&pool, of_tiering, PoliciesTable, |_| {}).await,
             readmodel::verify(&pool, visits.log(), BookTable, |_| {}).await,
+        ];
+        all_are_as_the_log_says(&pool, found).await;
+    }
+
+    async fn verify_alerts(&self) {
+        let alerts = self.alerts_parts().await;
+        let (pool, of_registry) = (alerts.pool(), alerts.registry_log());
+        let found = [
+            readmodel::verify(&pool, of_registry.clone(), FACTS, |_| {}).await,
+            readmodel::verify(&pool, of_registry, CARDS, |_| {}).await,
+            readmodel::verify(&pool, alerts.log(), BoardTable, |_| {}).await,
         ];
         all_are_as_the_log_says(&pool, found).await;
     }

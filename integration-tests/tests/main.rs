@@ -1,6 +1,7 @@
 //! The stories, each about the whole system.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod alerts_killed;
 mod bad_input;
 mod erasure;
 mod full_path;

@@ -1,4 +1,5 @@
-//! A part of the system with a clock that can be set, in a process that tests may kill: registry and tiering, or visits.
+//! A part of the system with a clock that can be set, in a process that tests may kill: registry and tiering, visits, or
+//! alerts.
 
 use std::{
     io::Read as _,
@@ -11,7 +12,7 @@ use eldercare::simulation::{Settling, Simulation};
 use futures::future::BoxFuture;
 use integration_tests::{
     process::Part,
-    settings::{OfElders, of_visits},
+    settings::{OfElders, of_alerts, of_visits},
 };
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use service::{Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry};
@@ -27,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
     match part.context("there is no such part")? {
         Part::Elders => elders(&file).await,
         Part::Visits => visits(&file).await,
+        Part::Alerts => alerts(&file).await,
     }
 }
 
@@ -61,6 +63,18 @@ async fn visits(file: &Path) -> anyhow::Result<()> {
     let server = visits.add_to(frame.server(&visits), &frame.shutdown);
     frame
         .serve(server.ready_when(ready), [visits.background()])
+        .await
+}
+
+async fn alerts(file: &Path) -> anyhow::Result<()> {
+    let settings = of_alerts(file)?;
+    let frame = Frame::of(&settings)?;
+    let alerts = alerts::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
+    let alerts = Arc::new(alerts);
+    let ready = alerts.settled(frame.shutdown.requested());
+    let server = alerts.add_to(frame.server(&alerts), &frame.shutdown);
+    frame
+        .serve(server.ready_when(ready), [alerts.background()])
         .await
 }
 

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context as _;
-use futures::stream;
+use futures::{SinkExt as _, channel::mpsc};
 use proto::eldercare::alerts::v1::{
     self as pb, AcknowledgeAlertRequest, DispatchAlertRequest, EndAwayRequest,
-    IngestSignalsRequest, ListAlertsRequest, MarkAwayRequest, Recipient, RecipientChannel,
-    RegisterDeviceRequest, RegisterRecipientRequest, ResolveAlertRequest,
+    IngestSignalsRequest, IngestSignalsResponse, ListAlertsRequest, MarkAwayRequest, Recipient,
+    RecipientChannel, RegisterDeviceRequest, RegisterRecipientRequest, ResolveAlertRequest,
 };
+use tonic::Streaming;
 
 use super::elders::Directory;
 use crate::{
@@ -34,6 +35,14 @@ pub(super) struct Homes {
     pub(super) signals: HashSet<(String, String)>,
     /// How many deeds found no alert.
     pub(super) without_alert: u64,
+    line: Option<GatewayLine>,
+}
+
+/// The line of a gateway: it stays open, and each batch is answered before the next one is sent.
+#[derive(Debug)]
+struct GatewayLine {
+    batches: mpsc::Sender<IngestSignalsRequest>,
+    receipts: Streaming<IngestSignalsResponse>,
 }
 
 impl Homes {
@@ -108,16 +117,7 @@ impl Homes {
             let request = IngestSignalsRequest {
                 signals: signals.collect(),
             };
-            let receipts = client
-                .gateway()?
-                .ingest_signals(stream::iter([request]))
-                .await;
-            let mut receipts = receipts.map_err(|status| in_words(&status))?.into_inner();
-            let receipt = receipts
-                .message()
-                .await
-                .map_err(|status| in_words(&status))?;
-            let receipt = receipt.context("a batch of signals was not answered")?;
+            let receipt = self.send(client, request).await?;
             failed.extend(receipt.refused.iter().map(|refused| {
                 let place = usize::try_from(refused.index).unwrap_or_default();
                 FailedLine {
@@ -132,6 +132,27 @@ impl Homes {
                 .extend(ids.map(|signal| (signal.device_id.clone(), signal.signal_id.clone())));
         }
         Ok(failed)
+    }
+
+    async fn send(
+        &mut self,
+        client: &Client,
+        batch: IngestSignalsRequest,
+    ) -> anyhow::Result<IngestSignalsResponse> {
+        let line = match &mut self.line {
+            Some(line) => line,
+            None => {
+                let (batches, coming) = mpsc::channel(1);
+                let receipts = client.gateway()?.ingest_signals(coming).await;
+                let receipts = receipts.map_err(|status| in_words(&status))?.into_inner();
+                self.line.insert(GatewayLine { batches, receipts })
+            }
+        };
+        // Where nobody takes it any more the receipts say why.
+        let _ = line.batches.send(batch).await;
+        let receipt = line.receipts.message().await;
+        let receipt = receipt.map_err(|status| in_words(&status))?;
+        receipt.context("a batch of signals was not answered")
     }
 
     /// Does what somebody did about an alert.

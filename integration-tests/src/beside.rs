@@ -1,0 +1,107 @@
+//! What a story sees beside the processes: the log's streams, and each service's own parts.
+
+use std::sync::Arc;
+
+use async_nats::jetstream;
+use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
+use futures::StreamExt as _;
+use service::{Application as _, Clock};
+
+use crate::{
+    System,
+    process::Part,
+    settings::{self, OfElders},
+};
+
+impl System {
+    /// A stream of the log, opened beside the processes: `registry`, `tiering`, `visits` or `alerts`.
+    pub async fn log(&self, context: &str) -> Arc<dyn EventLog> {
+        let settings = StreamSettings {
+            create: false,
+            ..StreamSettings::of(context, Gather::GroupsOnly)
+        };
+        Arc::new(
+            JetStreamLog::open(self.client().await, settings)
+                .await
+                .unwrap(),
+        )
+    }
+
+    /// The log's server, for looking at it directly.
+    pub async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.nats().url()).await.unwrap()
+    }
+
+    /// The same, as JetStream.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.client().await)
+    }
+
+    /// The last sequence of a stream: who wrote nothing has left it as it was.
+    pub async fn last_sequence(&self, context: &str) -> u64 {
+        self.log(context).await.last_sequence().await.unwrap()
+    }
+
+    /// All records of a stream.
+    pub async fn records(&self, context: &str) -> Vec<Record> {
+        let log = self.log(context).await;
+        let last = log.last_sequence().await.unwrap();
+        let mut records = Vec::new();
+        let mut deliveries = log.subscribe(0).await.unwrap();
+        while records.last().map_or(0, |record: &Record| record.sequence) < last {
+            for delivery in deliveries.next().await.unwrap().unwrap() {
+                match delivery {
+                    Delivery::Record(record) => records.push(record),
+                    Delivery::Unreadable {
+                        sequence, reason, ..
+                    } => panic!("message {sequence}: {reason}"),
+                }
+            }
+        }
+        records
+    }
+
+    /// The records of a stream about one aggregate.
+    pub async fn records_of(&self, context: &str, aggregate: &str, id: &str) -> Vec<Record> {
+        let mut records = self.records(context).await;
+        records
+            .retain(|record| record.subject.aggregate() == aggregate && record.subject.id() == id);
+        records
+    }
+
+    /// The registry's parts, opened beside the process: log, vault, database. Nothing runs in it.
+    pub async fn registry_parts(&self) -> registry::App {
+        let settings = OfElders::read(&self.settings_file(Part::Elders)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        registry::App::connect(&settings.registry, &settings.registry_own, clock)
+            .await
+            .unwrap()
+    }
+
+    /// The same of tiering.
+    pub async fn tiering_parts(&self) -> tiering::App {
+        let settings = OfElders::read(&self.settings_file(Part::Elders)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        tiering::App::connect(&settings.tiering, &settings.tiering_own, clock)
+            .await
+            .unwrap()
+    }
+
+    /// The same of visits.
+    pub async fn visits_parts(&self) -> visits::App {
+        let settings = settings::of_visits(&self.settings_file(Part::Visits)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        visits::App::connect(&settings.common, &settings.own, clock)
+            .await
+            .unwrap()
+    }
+
+    /// The same of alerts.
+    pub async fn alerts_parts(&self) -> alerts::App {
+        let settings = settings::of_alerts(&self.settings_file(Part::Alerts)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        alerts::App::connect(&settings.common, &settings.own, clock)
+            .await
+            .unwrap()
+    }
+}

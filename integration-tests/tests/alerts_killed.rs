@@ -1,0 +1,312 @@
+//! Alerts, the log's server or the database's is killed at random instants while signals flow: each call for help is raised
+//! once, and whoever is to be told of it is told once at each level, as far as the log says.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures::stream;
+use integration_tests::{
+    Setup, System, an_elder, asked_to_wait,
+    callers::{Alerts, gateway},
+    county::COUNTY,
+    each_once, new_id,
+};
+use prost::{Message, Name};
+use proto::eldercare::{
+    alerts::v1::{
+        self as pb, AlertEscalated, AlertRaised, Device, IngestSignalsRequest, NoticeSent,
+        Recipient, RecipientChannel, RegisterDeviceRequest, RegisterRecipientRequest, Signal,
+        SignalJoined,
+    },
+    registry::v1::RegisterElderRequest,
+    r#type::v1::Contact,
+};
+use rand::Rng as _;
+use tokio::sync::{Semaphore, watch};
+use tonic::Status;
+
+/// Elders who call for help, each twice.
+const HOMES: usize = 24;
+
+/// How often the blow falls while signals flow.
+const BLOWS: usize = 3;
+
+/// So many batches the gateway may send before a blow and under it; the others are held back until then.
+const BETWEEN: usize = HOMES / BLOWS;
+
+/// A blow falls at most so many milliseconds after its batch.
+const SOON: u64 = 10;
+
+/// How often a batch is sent that fails.
+const TRIES: usize = 100;
+
+/// Who is struck.
+#[derive(Clone, Copy)]
+enum Struck {
+    Alerts,
+    Nats,
+    Postgres,
+}
+
+/// A street where each elder has a button, and everybody who is told of a call can be told.
+struct Street {
+    system: System,
+    elders: Vec<String>,
+}
+
+impl Street {
+    async fn with(setup: Setup) -> Self {
+        let system = System::start_with(setup).await;
+        for role in [
+            pb::RecipientRole::DutyCentre,
+            pb::RecipientRole::GridWorker,
+            pb::RecipientRole::VillageCommittee,
+            pb::RecipientRole::Town,
+        ] {
+            let request = RegisterRecipientRequest {
+                request_id: new_id(),
+                recipient: Some(Recipient {
+                    role: role.into(),
+                    division_code: COUNTY.to_owned(),
+                    name: role.as_str_name().to_owned(),
+                    channels: vec![RecipientChannel {
+                        channel: pb::NoticeChannel::Log.into(),
+                        address: String::new(),
+                    }],
+                    active: true,
+                    ..Recipient::default()
+                }),
+            };
+            system.alerts().register_recipient(request).await.unwrap();
+        }
+        let mut elders = Vec::with_capacity(HOMES);
+        for number in 0..HOMES {
+            let elder = RegisterElderRequest {
+                contacts: vec![Contact {
+                    name: "林秀兰".to_owned(),
+                    relation: "女儿".to_owned(),
+                    phone: "13600136000".to_owned(),
+                    ..Contact::default()
+                }],
+                ..an_elder(&format!("林{number}"))
+            };
+            let elder = system.register(elder).await;
+            let request = RegisterDeviceRequest {
+                request_id: new_id(),
+                device: Some(Device {
+                    device_id: button(number),
+                    kind: pb::DeviceKind::SosButton.into(),
+                    elder_id: elder.clone(),
+                    ..Device::default()
+                }),
+            };
+            system.alerts().register_device(request).await.unwrap();
+            elders.push(elder);
+        }
+        Self { system, elders }
+    }
+
+    /// Every button is pressed twice, among heartbeats; a batch that failed is sent again until it is stored. As many
+    /// are sent as are allowed; it is told how many are stored.
+    async fn signals(
+        alerts: impl Fn() -> Alerts,
+        allowed: Arc<Semaphore>,
+        stored: watch::Sender<usize>,
+    ) {
+        for turn in 0..2 {
+            for number in 0..HOMES {
+                allowed.acquire().await.unwrap().forget();
+                let batch = batch(turn, number);
+                let mut tries = 0;
+                while let Err(status) = send(alerts(), &batch).await {
+                    tries += 1;
+                    assert!(tries < TRIES, "the signals do not go through: {status}");
+                    asked_to_wait(&status).await;
+                }
+                stored.send_modify(|stored| *stored += 1);
+            }
+        }
+    }
+
+    /// What the log of alerts holds of a kind of event.
+    async fn events<E: Message + Name + Default>(&self) -> Vec<E> {
+        let records = self.system.records("alerts").await;
+        let events = records.iter().flat_map(|record| &record.events);
+        let name = E::full_name();
+        let events = events.filter(|event| event.event_type == name);
+        events
+            .map(|event| E::decode(event.data.clone()).unwrap())
+            .collect()
+    }
+
+    /// Each signal that was acknowledged is in the stream.
+    async fn signals_are_stored(&self) {
+        let jetstream = self.system.jetstream().await;
+        let signals = jetstream.get_stream("SIGNALS").await.unwrap();
+        let last = signals.cached_info().state.last_sequence;
+        let mut stored = BTreeSet::new();
+        for sequence in 1..=last {
+            let message = signals.direct_get(sequence).await.unwrap();
+            let sent: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+            let id = sent["signal_id"].as_str().unwrap().to_owned();
+            stored.insert((message.subject.to_string(), id));
+        }
+        for (turn, number) in (0..2).flat_map(|turn| (0..HOMES).map(move |number| (turn, number))) {
+            for Signal {
+                device_id,
+                signal_id,
+                ..
+            } in batch(turn, number)
+            {
+                let subject = format!("eldercare.signals.{device_id}.arrived");
+                let told = (subject, signal_id);
+                assert!(
+                    stored.contains(&told),
+                    "{told:?} was acknowledged and is lost"
+                );
+            }
+        }
+    }
+
+    async fn everybody_is_told_once(&mut self) {
+        self.system.settled().await;
+        for instant in [
+            "2024-10-01T09:02:30+08:00",
+            "2024-10-01T09:05:00+08:00",
+            "2024-10-01T09:30:00+08:00",
+        ] {
+            self.system.advance_to(instant).await;
+        }
+        let raised = self.events::<AlertRaised>().await;
+        let called = each_once(raised.iter().map(|raised| raised.elder_id.clone()));
+        assert_eq!(called, self.elders.iter().cloned().collect());
+        let joined = self.events::<SignalJoined>().await;
+        let joined = each_once(joined.iter().map(|joined| joined.alert_id.clone()));
+        assert_eq!(joined.len(), HOMES, "each button was pressed once more");
+
+        let escalated = self.events::<AlertEscalated>().await;
+        let escalated = each_once(
+            escalated
+                .iter()
+                .map(|one| (one.alert_id.clone(), one.level)),
+        );
+        let sent = self.events::<NoticeSent>().await;
+        let whom = |one: &NoticeSent| (one.alert_id.clone(), one.level, one.recipient_id.clone());
+        each_once(sent.iter().map(whom));
+        for alert in &raised {
+            let told = |level: i32| -> BTreeSet<pb::RecipientRole> {
+                let sent = sent.iter();
+                let told = sent.filter(|one| one.alert_id == alert.alert_id && one.level == level);
+                told.map(NoticeSent::role).collect()
+            };
+            for due in &alert.levels {
+                let reached =
+                    due.level == 0 || escalated.contains(&(alert.alert_id.clone(), due.level));
+                assert!(reached, "level {} was not reached", due.level);
+                for role in due.roles() {
+                    assert!(told(due.level).contains(&role), "{role:?} was not told");
+                }
+            }
+        }
+        self.system.verify().await;
+    }
+}
+
+fn button(number: usize) -> String {
+    format!("SB{number:04}")
+}
+
+/// What the gateway hears at one time: heartbeats of all, and one button pressed.
+fn batch(turn: usize, number: usize) -> Vec<Signal> {
+    let heartbeats = (0..HOMES).map(|home| Signal {
+        signal_id: format!("beat-{turn}-{number}"),
+        device_id: button(home),
+        kind: pb::SignalKind::Heartbeat.into(),
+        ..Signal::default()
+    });
+    let press = Signal {
+        signal_id: format!("press-{turn}"),
+        device_id: button(number),
+        kind: pb::SignalKind::Press.into(),
+        ..Signal::default()
+    };
+    heartbeats.chain([press]).collect()
+}
+
+async fn send(mut alerts: Alerts, signals: &[Signal]) -> Result<(), Status> {
+    let request = IngestSignalsRequest {
+        signals: signals.to_vec(),
+    };
+    let receipts = alerts.ingest_signals(stream::iter([request])).await?;
+    let receipt = receipts.into_inner().message().await?;
+    let receipt = receipt.ok_or_else(|| Status::unavailable("no receipt"))?;
+    assert_eq!(receipt.refused, []);
+    Ok(())
+}
+
+async fn blows(struck: Struck) {
+    let setup = Setup {
+        own_postgres: matches!(struck, Struck::Postgres),
+        ..Setup::with_alerts()
+    };
+    let mut street = Street::with(setup).await;
+    // Where alerts are is told anew after each blow.
+    let (line, lines) = watch::channel(street.system.caller(&gateway()));
+    let (stored, mut batches) = watch::channel(0);
+    let alerts = move || lines.borrow().alerts();
+    let allowed = Arc::new(Semaphore::new(0));
+    let flowing = Street::signals(alerts, Arc::clone(&allowed), stored);
+    let flowing = tokio::spawn(flowing);
+    for _ in 0..BLOWS {
+        allowed.add_permits(BETWEEN);
+        let (more, soon) = {
+            let mut random = rand::rng();
+            (
+                random.random_range(1..=BETWEEN),
+                random.random_range(0..SOON),
+            )
+        };
+        let enough = *batches.borrow() + more;
+        batches.wait_for(|stored| *stored >= enough).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(soon)).await;
+        match struck {
+            Struck::Alerts => {
+                street.system.kill_alerts().await;
+                street.system.restart_alerts().await;
+                line.send_replace(street.system.caller(&gateway()));
+            }
+            Struck::Nats => {
+                street.system.nats().kill().await;
+                street.system.nats().restart().await.unwrap();
+            }
+            Struck::Postgres => {
+                street.system.postgres().kill().await;
+                street.system.postgres().restart().await.unwrap();
+            }
+        }
+    }
+    allowed.add_permits(2 * HOMES);
+    flowing.await.unwrap();
+    assert!(street.system.is_running(), "a service outlives its servers");
+    street.signals_are_stored().await;
+    if matches!(struck, Struck::Alerts) {
+        // A level falls due while nobody is there, and is reached late rather than never.
+        street.system.kill().await;
+        street.system.restart_at("2024-10-01T09:02:30+08:00").await;
+    }
+    street.everybody_is_told_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_alerts_raise_each_call_once_and_tell_everybody_once() {
+    blows(Struck::Alerts).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_log_server_loses_no_call_for_help() {
+    blows(Struck::Nats).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_database_loses_no_call_for_help() {
+    blows(Struck::Postgres).await;
+}
