@@ -431,6 +431,8 @@ impl Signals {
             .await
             .map_err(|error| lost(&error))?;
         let mut look = tokio::time::interval(LOOK);
+        // The consumer numbers what it delivers, from 1 on.
+        let mut delivered = 0;
         loop {
             let message = tokio::select! {
                 biased;
@@ -444,31 +446,45 @@ impl Signals {
             };
             let mut batch = Vec::new();
             let mut next = message;
-            loop {
-                let message = next
-                    .ok_or("the consumer has ended")?
-                    .map_err(|error| lost(&error))?;
-                let (sequence, arrived) = self.read(&message)?;
+            let trouble = loop {
+                let message = match next {
+                    Some(Ok(message)) => message,
+                    Some(Err(error)) => break Some(lost(&error)),
+                    None => break Some("the consumer has ended".to_owned()),
+                };
+                let (number, sequence, arrived) = match self.read(&message) {
+                    Ok(read) => read,
+                    Err(error) => break Some(error),
+                };
+                if number != delivered + 1 {
+                    break Some("a message was lost on the way".to_owned());
+                }
+                delivered = number;
                 // A message may come twice around a lost connection.
                 if sequence > *after {
                     *after = sequence;
                     batch.push(arrived);
                 }
                 if batch.len() >= BATCH {
-                    break;
+                    break None;
                 }
                 match messages.next().now_or_never() {
                     Some(there) => next = there,
-                    None => break,
+                    None => break None,
                 }
-            }
-            if sender.send(batch).await.is_err() {
+            };
+            // What has come is handed on, whatever came after it: nobody asks for it again.
+            if !batch.is_empty() && sender.send(batch).await.is_err() {
                 return Ok(());
+            }
+            if let Some(trouble) = trouble {
+                return Err(trouble);
             }
         }
     }
 
-    fn read(&self, message: &jetstream::Message) -> Result<(u64, Arrived), String> {
+    /// The number of a delivery, the message's sequence, and what it says.
+    fn read(&self, message: &jetstream::Message) -> Result<(u64, u64, Arrived), String> {
         let info = message.info().map_err(|error| error.to_string())?;
         let sequence = info.stream_sequence;
         let stored_at =
@@ -483,7 +499,7 @@ impl Signals {
             &message.payload,
         );
         let arrived = signal.map_or(Arrived::Unreadable { sequence }, Arrived::Signal);
-        Ok((sequence, arrived))
+        Ok((info.consumer_sequence, sequence, arrived))
     }
 
     fn signal(
