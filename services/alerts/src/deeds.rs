@@ -20,7 +20,7 @@ use crate::reader::Failed;
 /// From how many deeds on they are written in batches.
 pub(crate) const MANY: usize = 16;
 /// How many records go into one atomic batch of the log.
-const BATCH: usize = 200;
+const BATCH: usize = 250;
 /// How many batches are under way at once.
 const BATCHES: usize = 4;
 /// How many aggregates decide at once.

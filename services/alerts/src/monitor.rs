@@ -267,6 +267,7 @@ impl Monitor {
 
     /// Nothing is known of what was heard before an instant: no silence counts from earlier.
     pub fn counts_from(&mut self, at: DateTime<Utc>) {
+        self.now = self.now.max(at);
         for place in 0..self.devices.len() {
             if let Some(watch) = &mut self.devices[place].watch {
                 watch.counts_from(at);

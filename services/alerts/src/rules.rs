@@ -1,11 +1,13 @@
 //! The rules of all divisions, as they are published by now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
 use proto::eldercare::alerts::v1 as pb;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::alert_policy::Policies;
 use crate::board_table;
@@ -16,7 +18,18 @@ use crate::codec::read_policy;
 pub struct Rules {
     pool: PgPool,
     read: Arc<Mutex<(i64, Arc<Policies>)>>,
+    asked: Arc<Mutex<Option<Asked>>>,
 }
+
+/// What was answered, and when.
+#[derive(Clone, Debug)]
+struct Asked {
+    at: Instant,
+    policies: Arc<Policies>,
+}
+
+/// How old an answer of [`Rules::recent`] may be.
+const RECENT: Duration = Duration::from_secs(1);
 
 impl Rules {
     /// Of this database.
@@ -25,7 +38,29 @@ impl Rules {
         Self {
             pool,
             read: Arc::default(),
+            asked: Arc::default(),
         }
+    }
+
+    /// As they stood a moment ago, or stand: for who asks again and again.
+    ///
+    /// # Errors
+    /// As for [`Rules::now`].
+    pub async fn recent(&self) -> Result<Arc<Policies>, sqlx::Error> {
+        {
+            let asked = self.asked.lock().await;
+            if let Some(asked) = &*asked
+                && asked.at.elapsed() < RECENT
+            {
+                return Ok(Arc::clone(&asked.policies));
+            }
+        }
+        let policies = self.now().await?;
+        *self.asked.lock().await = Some(Asked {
+            at: Instant::now(),
+            policies: Arc::clone(&policies),
+        });
+        Ok(policies)
     }
 
     /// As they stand.

@@ -6,12 +6,14 @@
 //!
 //! Rule: section 4, "Life".
 
+mod groups;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use civic::{AlertKind, NoticeChannel, RecipientRole, Set, Severity, VillageCode};
+use chrono::{DateTime, Utc};
+use civic::{NoticeChannel, RecipientRole, Set, Severity};
 use eventlog::{Aggregate as _, Delivery, EventLog, Record, Repository};
 use futures::StreamExt as _;
 use notices::{Address, Channels, Failure, Notice};
@@ -23,6 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::groups::{Group, GroupKey};
 use crate::alert_line::{AlertLine, Cause, Event, Raised, Stage};
 use crate::attempts::{Attempt, Notices, Outcome};
 use crate::deeds::{Deed, carry_out, request_of};
@@ -43,8 +46,8 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 const PAUSES: [u64; 10] = [1, 2, 4, 8, 15, 30, 60, 60, 120, 300];
 /// Before something that is away is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How many records may be under way at once.
-const UNDER_WAY: usize = 1_000;
+/// How many tasks may be under way at once; each of a recipient who hangs stays for minutes.
+const UNDER_WAY: usize = 20_000;
 /// Why nobody was told.
 const NOBODY: &str = "NOBODY_REGISTERED";
 
@@ -88,24 +91,6 @@ struct Task {
     raised: Raised,
     level: u8,
     roles: Set<RecipientRole>,
-}
-
-/// Of whom alerts are gathered, and for whom.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct GroupKey {
-    recipient: Uuid,
-    kind: AlertKind,
-    level: u8,
-    village: Option<VillageCode>,
-}
-
-/// Alerts that one notice will tell of.
-struct Group {
-    whom: Whom,
-    /// When it is told.
-    due: DateTime<Utc>,
-    /// The line of each, with the record that led here.
-    alerts: Vec<(String, Raised, u64)>,
 }
 
 /// A task that has ended: for which records, and what it wrote last.
@@ -227,12 +212,8 @@ impl Teller {
                     let channels = &rules.of(village).contact_channels;
                     self.finder.contacts(raised.elder, channels).await?
                 }
-                RecipientRole::Maintainer => {
-                    let device = raised.cause.device().map(|(device, _)| device.as_str());
-                    self.finder
-                        .maintainer(device.unwrap_or_default(), village)
-                        .await?
-                }
+                // Those are told of several at once.
+                RecipientRole::Maintainer => continue,
                 RecipientRole::FireService => vec![Whom {
                     recipient: request_of(&["119"]),
                     role,
@@ -533,91 +514,6 @@ impl Telling {
                 written,
             })
         });
-    }
-
-    /// Adds an alert to what each recipient is told of its village.
-    async fn gather(&mut self, task: Task, record: u64) {
-        let teller = Arc::clone(&self.teller);
-        let rules = teller
-            .patiently(|| async { Ok(teller.rules.now().await?) })
-            .await;
-        let gather = rules.of(task.raised.village.as_ref()).gather_low;
-        let whom = teller.patiently(|| teller.find(&task)).await;
-        for whom in whom {
-            let key = GroupKey {
-                recipient: whom.recipient,
-                kind: task.raised.kind,
-                level: task.level,
-                village: task.raised.village,
-            };
-            let due = teller.clock.now() + gather.max(TimeDelta::zero());
-            let group = self.groups.entry(key).or_insert_with(|| Group {
-                whom,
-                due,
-                alerts: Vec::new(),
-            });
-            group
-                .alerts
-                .push((task.line.clone(), task.raised.clone(), record));
-        }
-    }
-
-    fn tell_groups(&mut self, now: DateTime<Utc>) {
-        let due: Vec<GroupKey> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.due <= now)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in due {
-            let Some(group) = self.groups.remove(&key) else {
-                continue;
-            };
-            let records: Vec<u64> = group.alerts.iter().map(|(_, _, record)| *record).collect();
-            for record in &records {
-                *self.open.entry(*record).or_default() += 1;
-            }
-            let teller = Arc::clone(&self.teller);
-            self.tasks.spawn(async move {
-                let written = teller.tell_group(key, group).await?;
-                Ok(Finished { records, written })
-            });
-        }
-    }
-}
-
-impl Teller {
-    /// Tells one recipient of several alerts.
-    async fn tell_group(self: Arc<Self>, key: GroupKey, group: Group) -> Result<u64, Failed> {
-        let mut untold = Vec::new();
-        for (line, raised, _) in group.alerts {
-            // Loaded one by one only after a restart; otherwise nothing is known of a new alert.
-            let known = self
-                .patiently(|| async { Ok(self.notices.load(&line).await?) })
-                .await;
-            let recipient = group.whom.recipient;
-            if !known.state.has_told(raised.alert, key.level, recipient) {
-                untold.push((line, raised));
-            }
-        }
-        let Some((_, first)) = untold.first() else {
-            return Ok(0);
-        };
-        let codes: Vec<String> = key.village.iter().map(ToString::to_string).collect();
-        let names = self
-            .patiently(|| async {
-                Ok(crate::elders_tables::CARDS
-                    .names(&self.pool, &codes)
-                    .await?)
-            })
-            .await;
-        let village = names.into_values().next().unwrap_or_default();
-        let notice = notice_of(first, key.level, &group.whom);
-        let raised: Vec<Raised> = untold.iter().map(|(_, raised)| raised.clone()).collect();
-        let text = wording::gathered_text(key.kind, &village, &raised);
-        let data = wording::gathered_data(key.level, group.whom.role, &raised);
-        self.deliver(notice, group.whom, key.level, untold, text, data)
-            .await
     }
 }
 

@@ -5,33 +5,36 @@
 //! goes on from there, and what it does again the lines of alerts recognise. A silence counts only once everything that
 //! arrived before its end was heard, and everything that people did before was read: also after hours of standing still.
 
+mod homes;
+mod inflow;
+mod keeping;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use civic::{AlertKind, DeviceKind, DivisionCode, ElderId, Severity, VillageCode};
-use eventlog::{Aggregate, Deliveries, Delivery, EventLog, Position, Record, Repository};
+use civic::{AlertKind, ElderId, Severity, VillageCode};
+use eventlog::{Deliveries, Delivery, EventLog, Position, Repository};
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
 use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader, table_is_there};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::absence::{self, Absence};
-use crate::alert_line::{About, AlertLine, Cause, Command, Event, LineId, Raised};
-use crate::alert_policy::{AlertPolicy, Policies};
+use self::inflow::{Change, Inflow, Said, said};
+use self::keeping::Keeping;
+use crate::alert_line::{AlertLine, Cause, Command, LineId, Raised};
+use crate::alert_policy::Policies;
 use crate::board_table;
 use crate::deeds::{Deed, carry_out, request_of};
-use crate::device::{self, Device};
-use crate::division_policy::DivisionPolicy;
+use crate::device::Device;
 use crate::elders_tables::FACTS;
-use crate::kept::{self, Kept, Taking};
+use crate::kept::{self, Kept};
 use crate::levels::Levels;
 use crate::measures::Measures;
 use crate::monitor::{Finding, Monitor, What};
@@ -44,16 +47,12 @@ use crate::signals::{Arrived, Signals};
 /// The reader's name.
 pub const NAME: &str = "watching";
 
-/// How often the watch is kept.
-const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// How often it is told where other processes see it how far the watch has got.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 /// How many signals are heard before deeds are done.
 const HEARD_AT_ONCE: usize = 4_000;
 /// How many deeds that are not urgent are done at once: an alarm that comes meanwhile waits no longer than these take.
-const DEEDS_AT_ONCE: usize = 400;
-/// How many elders' homes are looked at in one go.
-const HOMES_AT_ONCE: i64 = 500;
+const DEEDS_AT_ONCE: usize = 1_000;
 /// How long a signal that should be there is waited for before it is asked whether it is.
 const MISSING_AFTER: Duration = Duration::from_millis(500);
 
@@ -125,54 +124,6 @@ impl Watchman {
     }
 }
 
-/// What comes in one stream, and how much of it is known.
-struct Inflow<S, T> {
-    coming: S,
-    waiting: VecDeque<T>,
-    /// The last sequence that has come.
-    seen: u64,
-    /// The last sequence that was dealt with.
-    done: u64,
-    /// Everything that was there at this instant has come.
-    complete_at: Option<DateTime<Utc>>,
-}
-
-impl<S, T> Inflow<S, T> {
-    fn after(sequence: u64, coming: S) -> Self {
-        Self {
-            coming,
-            waiting: VecDeque::new(),
-            seen: sequence,
-            done: sequence,
-            complete_at: None,
-        }
-    }
-
-    /// Whether all that happened by an instant has come, or what has come shows that it is later.
-    fn is_complete(&self, at: DateTime<Utc>) -> bool {
-        !self.waiting.is_empty() || self.complete_at.is_some_and(|complete| complete >= at)
-    }
-}
-
-/// A record of our own log, as far as it is the watch's business.
-struct Change {
-    sequence: u64,
-    at: DateTime<Utc>,
-    request: Uuid,
-    what: Vec<Said>,
-}
-
-/// What a record says.
-enum Said {
-    Registered(DeviceId, DeviceKind, ElderId),
-    Moved(DeviceId, ElderId),
-    Retired(DeviceId),
-    Away(ElderId),
-    Back(ElderId),
-    Policy(DivisionCode, Box<AlertPolicy>),
-    Line(LineId, Box<Event>),
-}
-
 /// The watch that leads.
 struct Watch<'w> {
     man: &'w Watchman,
@@ -197,16 +148,6 @@ struct Watch<'w> {
     keeping: Keeping,
     told: (Watched, Instant),
     measures: Measures,
-}
-
-/// How far the watch is kept.
-struct Keeping {
-    next: Instant,
-    kept: kept::From,
-    taking: Option<(kept::From, Taking)>,
-    /// All is taken; it is written once every deed is done that follows from what is in it.
-    taken: Option<(kept::From, Vec<Vec<u8>>)>,
-    writing: Option<(kept::From, JoinHandle<Result<(), sqlx::Error>>)>,
 }
 
 impl<'w> Watch<'w> {
@@ -241,13 +182,7 @@ impl<'w> Watch<'w> {
             ours: HashSet::new(),
             written: 0,
             active: man.progress.active(None),
-            keeping: Keeping {
-                next: Instant::now() + KEEP_EVERY,
-                kept: from,
-                taking: None,
-                taken: None,
-                writing: None,
-            },
+            keeping: Keeping::from(from),
             told: (watched, Instant::now()),
             measures: Measures::new(),
         })
@@ -393,84 +328,14 @@ impl<'w> Watch<'w> {
         Ok(())
     }
 
-    /// Where elders live who have moved, some at a time. The devices of who is erased watch nobody any more: they are retired,
-    /// and what they sent is forgotten.
-    async fn refresh_homes(&mut self) -> Result<(), Failed> {
-        let known = self.man.facts.known();
-        if known <= self.facts {
-            return Ok(());
-        }
-        let changed = FACTS
-            .changed_after(&self.man.pool, self.facts, HOMES_AT_ONCE)
-            .await?;
-        let Some((_, last)) = changed.last() else {
-            // Records about nobody's facts move the log too.
-            self.facts = self.facts.max(known);
-            return Ok(());
-        };
-        let last = last.sequence;
-        let today = self.man.clock.today();
-        for (elder, kept) in changed {
-            let Some(home) = self.monitor.homes().get(&elder) else {
-                continue;
-            };
-            let facts = kept.facts.as_ref();
-            let village = facts.map(|facts| *facts.on(today).village());
-            if facts.is_none() || home.village != village {
-                self.monitor.lives_in(elder, village);
-                self.tell_devices(elder, village, facts.is_none(), kept.sequence)
-                    .await?;
-            }
-        }
-        self.facts = last;
-        Ok(())
-    }
-
-    async fn tell_devices(
-        &mut self,
-        elder: ElderId,
-        village: Option<VillageCode>,
-        erased: bool,
-        sequence: u64,
-    ) -> Result<(), Failed> {
-        let of = self.monitor.devices();
-        let of = of.filter(|(_, watch)| watch.elder == elder);
-        let devices: Vec<DeviceId> = of.map(|(device, _)| device.clone()).collect();
-        let answers = Position::new(self.man.facts.stream(), sequence);
-        let position = answers.to_string();
-        let mut deeds = Vec::with_capacity(devices.len());
-        for device in &devices {
-            let command = if erased {
-                self.man.signals.forget(device).await?;
-                device::Command::Retire
-            } else {
-                device::Command::Update {
-                    elder: None,
-                    maintainer: None,
-                    village: Some(village),
-                }
-            };
-            deeds.push(Deed::<Device> {
-                id: device.to_string(),
-                command,
-                request: request_of(&["home", device.as_str(), &position]),
-                village,
-                answers: Some(answers.clone()),
-            });
-        }
-        let written = carry_out(&self.man.devices, deeds, self.man.clock.now()).await?;
-        self.written = self.written.max(written);
-        Ok(())
-    }
-
     /// A watch that begins anew, when older signals are gone, counts no silence from before the first one that is left.
     async fn see_where_the_dark_ends(&mut self) -> Result<(), Failed> {
         if self.blind_until != Some(DateTime::<Utc>::MAX_UTC) {
             return Ok(());
         }
-        while self.signals.waiting.is_empty() && !self.complete_signals().await? {}
-        let first = self.signals.waiting.front();
         let now = self.man.clock.now();
+        while self.signals.waiting.is_empty() && !self.complete_signals(now).await? {}
+        let first = self.signals.waiting.front();
         self.blind_until = Some(first.map_or(now, |signal| signal.arrived_at));
         Ok(())
     }
@@ -486,11 +351,13 @@ impl<'w> Watch<'w> {
                 (Some(signal), None) => (signal, false),
                 (None, Some(change)) => (change, true),
             };
-            if self.monitor.due().is_some_and(|due| due <= at) && !self.all_is_known(at).await? {
+            self.light_up(at);
+            let falls_due =
+                self.blind_until.is_none() && self.monitor.due().is_some_and(|due| due <= at);
+            if falls_due && !self.all_is_known(at).await? {
                 // Something has come that may be earlier.
                 continue;
             }
-            self.light_up(at);
             if own_first {
                 if let Some(change) = self.own.waiting.pop_front() {
                     self.take_in(change);
@@ -506,56 +373,9 @@ impl<'w> Watch<'w> {
         if let Some(dark) = self.blind_until
             && at >= dark
         {
-            self.monitor.pass(dark);
             self.monitor.counts_from(dark);
             self.blind_until = None;
         }
-    }
-
-    /// Whether all that happened by an instant has come; one batch more comes where it has not.
-    async fn all_is_known(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
-        if !self.signals.is_complete(at) && !self.complete_signals().await? {
-            return Ok(false);
-        }
-        if !self.own.is_complete(at) && !self.complete_own().await? {
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    /// Looks how far the signals go; whether all have come. Where not, a batch more does.
-    async fn complete_signals(&mut self) -> Result<bool, Failed> {
-        let now = self.man.clock.now();
-        let tip = self.man.signals.last_sequence().await?;
-        if self.signals.seen >= tip {
-            self.signals.complete_at = Some(now);
-            return Ok(true);
-        }
-        let coming = self.signals.coming.next();
-        match tokio::time::timeout(MISSING_AFTER, coming).await {
-            Ok(arrived) => self.heard_of(arrived)?,
-            // The last ones may have been taken out, with the elder whose they were.
-            Err(_) if !self.man.signals.goes_on_after(self.signals.seen).await? => {
-                self.signals.seen = tip;
-                if self.signals.waiting.is_empty() {
-                    self.signals.done = tip;
-                }
-            }
-            Err(_) => {}
-        }
-        Ok(false)
-    }
-
-    async fn complete_own(&mut self) -> Result<bool, Failed> {
-        let now = self.man.clock.now();
-        let tip = self.man.own.last_sequence().await?;
-        if self.own.seen >= tip {
-            self.own.complete_at = Some(now);
-            return Ok(true);
-        }
-        let records = self.own.coming.next().await;
-        self.read(records).await?;
-        Ok(false)
     }
 
     /// Fires what is due by now.
@@ -672,8 +492,11 @@ impl<'w> Watch<'w> {
     }
 
     fn take_in(&mut self, change: Change) {
-        let findings = self.monitor.pass(change.at);
-        self.follow(findings, None);
+        // In the dark nothing is concluded from silence.
+        if self.blind_until.is_none() {
+            let findings = self.monitor.pass(change.at);
+            self.follow(findings, None);
+        }
         let ours = self.ours.remove(&change.request);
         for said in change.what {
             match said {
@@ -710,35 +533,6 @@ impl<'w> Watch<'w> {
         } else {
             change.sequence
         };
-    }
-
-    fn know_home(&mut self, elder: ElderId) {
-        if let Some(village) = self.villages.remove(&elder) {
-            self.monitor.lives_in(elder, village);
-        }
-    }
-
-    /// What happened on a line; of what we have done ourselves the monitor knows.
-    fn told_of(&mut self, line: &LineId, event: &Event, ours: bool) {
-        match (&line.of, event) {
-            (About::Elder(elder), Event::Resolved { at, .. })
-                if line.kind == AlertKind::Inactivity =>
-            {
-                self.monitor.inactivity_resolved(*elder, *at);
-            }
-            (About::Elder(elder), Event::Raised(_))
-                if line.kind == AlertKind::Inactivity && !ours =>
-            {
-                self.monitor.inactivity_raised(*elder);
-            }
-            (About::Device(device), Event::WentOffline { .. }) if !ours => {
-                self.monitor.told_of(device, true);
-            }
-            (About::Device(device), Event::CameOnline { .. }) if !ours => {
-                self.monitor.told_of(device, false);
-            }
-            _ => {}
-        }
     }
 
     /// Does what is urgent, and some of the rest.
@@ -797,99 +591,4 @@ impl<'w> Watch<'w> {
         }
         Ok(())
     }
-
-    /// Keeps the watch from time to time, slice by slice.
-    async fn keep(&mut self) -> Result<(), Failed> {
-        let done = self.deeds.is_empty() && self.urgent.is_empty();
-        let position = self.position();
-        let keeping = &mut self.keeping;
-        if let Some((from, writing)) = keeping
-            .writing
-            .take_if(|(_, writing)| writing.is_finished())
-        {
-            let outcome = writing.await;
-            outcome.map_err(|error| Failed::Log(error.to_string()))??;
-            keeping.kept = from;
-            keeping.next = Instant::now() + KEEP_EVERY;
-        }
-        let at_rest = keeping.writing.is_none() && keeping.taken.is_none();
-        if at_rest
-            && keeping.taking.is_none()
-            && done
-            && self.blind_until.is_none()
-            && Instant::now() >= keeping.next
-            && position != keeping.kept
-        {
-            let taking = Taking::begin(position, &self.monitor, &self.levels);
-            keeping.taking = Some((position, taking));
-        } else if let Some((from, mut taking)) = keeping.taking.take() {
-            match taking.go_on(&self.monitor) {
-                None => keeping.taking = Some((from, taking)),
-                Some(parts) => keeping.taken = Some((from, parts)),
-            }
-        }
-        if done && let Some((from, parts)) = keeping.taken.take() {
-            let conn = Arc::clone(&self.conn);
-            let writing = tokio::spawn(async move {
-                let mut conn = conn.lock().await;
-                kept::write(&mut conn, &parts).await
-            });
-            keeping.writing = Some((from, writing));
-        }
-        Ok(())
-    }
-}
-
-/// What a record of our own log says to the watch.
-fn said(record: &Record) -> Vec<Said> {
-    let (aggregate, id) = (record.subject.aggregate(), record.subject.id());
-    let mut found = Vec::new();
-    if aggregate == AlertLine::NAME {
-        let Ok(line) = id.parse::<LineId>() else {
-            return found;
-        };
-        let events = record
-            .events
-            .iter()
-            .filter_map(|raw| AlertLine::decode(raw).ok());
-        found.extend(events.map(|event| Said::Line(line.clone(), Box::new(event))));
-    } else if aggregate == Device::NAME {
-        let Ok(device) = id.parse::<DeviceId>() else {
-            return found;
-        };
-        for event in record
-            .events
-            .iter()
-            .filter_map(|raw| Device::decode(raw).ok())
-        {
-            found.push(match event {
-                device::Event::Registered(registered) => {
-                    Said::Registered(device.clone(), registered.kind, registered.elder)
-                }
-                device::Event::Updated { elder, .. } => Said::Moved(device.clone(), elder),
-                device::Event::Retired => Said::Retired(device.clone()),
-            });
-        }
-    } else if aggregate == Absence::NAME {
-        let Ok(elder) = id.parse::<ElderId>() else {
-            return found;
-        };
-        for event in record
-            .events
-            .iter()
-            .filter_map(|raw| Absence::decode(raw).ok())
-        {
-            found.push(match event {
-                absence::Event::Marked(_) => Said::Away(elder),
-                absence::Event::Ended => Said::Back(elder),
-            });
-        }
-    } else if aggregate == DivisionPolicy::NAME {
-        let events = record.events.iter();
-        let policies = events.filter_map(|raw| DivisionPolicy::decode(raw).ok());
-        found.extend(
-            policies.map(|published| Said::Policy(published.division, Box::new(published.policy))),
-        );
-    }
-    found
 }

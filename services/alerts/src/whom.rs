@@ -2,7 +2,7 @@
 //!
 //! Names and addresses are opened when somebody is told, and are written down nowhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use civic::{DivisionCode, ElderId, NoticeChannel, RecipientRole, VillageCode};
@@ -108,27 +108,33 @@ impl Finder {
         self.opened(role, &rows).await
     }
 
-    /// Who looks after a device: the recipient that its registration names, or whoever is registered nearest.
-    pub(crate) async fn maintainer(
+    /// Who looks after some devices: each with the recipient that its registration names, or whoever is registered nearest.
+    pub(crate) async fn maintainers(
         &self,
-        device: &str,
+        devices: &[String],
         village: Option<&VillageCode>,
-    ) -> Result<Vec<Whom>, Failed> {
+    ) -> Result<Vec<(Whom, Vec<String>)>, Failed> {
         let statement = format!(
-            "SELECT r.recipient_id, r.details FROM {book}.device d JOIN {book}.recipient r \
-             ON r.recipient_id = d.maintainer_id WHERE d.device_id = $1 AND r.active",
+            "SELECT r.recipient_id, r.details, array_agg(d.device_id) FROM {book}.device d JOIN {book}.recipient r \
+             ON r.recipient_id = d.maintainer_id WHERE d.device_id = ANY($1) AND r.active GROUP BY 1, 2 ORDER BY 1",
             book = board_table::NAME
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(device)
+            .bind(devices)
             .fetch_all(&self.pool)
             .await?;
         let named = self.opened(RecipientRole::Maintainer, &rows).await?;
-        if named.is_empty() {
-            self.registered(RecipientRole::Maintainer, village).await
-        } else {
-            Ok(named)
+        let of = rows.iter().map(|row| row.try_get(2));
+        let of = of.collect::<Result<Vec<Vec<String>>, _>>()?;
+        let mut found: Vec<(Whom, Vec<String>)> = named.into_iter().zip(of).collect();
+        let named: HashSet<&String> = found.iter().flat_map(|(_, devices)| devices).collect();
+        let others = devices.iter().filter(|device| !named.contains(device));
+        let others: Vec<String> = others.cloned().collect();
+        if !others.is_empty() {
+            let nearest = self.registered(RecipientRole::Maintainer, village).await?;
+            found.extend(nearest.into_iter().map(|whom| (whom, others.clone())));
         }
+        Ok(found)
     }
 
     async fn opened(

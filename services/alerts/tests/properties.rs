@@ -197,10 +197,12 @@ impl World {
             if line.kind.severity() != Severity::Critical {
                 continue;
             }
-            let cause = match event {
-                Event::Raised(raised) => Some(&raised.cause),
-                Event::Joined { cause, .. } => Some(cause),
-                _ => None,
+            let cause = if let Event::Raised(raised) = event {
+                Some(&raised.cause)
+            } else if let Event::Joined { cause, .. } = event {
+                Some(cause)
+            } else {
+                None
             };
             if let Some(Cause::Signal(source)) = cause {
                 *counts.entry(source.signal.clone()).or_default() += 1;
@@ -216,13 +218,12 @@ fn expected(signals: &[Signal]) -> BTreeMap<String, usize> {
         .into_iter()
         .map(|(id, kind, _)| (id, kind))
         .collect();
-    let critical = signals.iter().filter(|signal| match signal.kind {
-        SignalKind::Press => true,
-        SignalKind::Alarm => matches!(
+    let critical = signals.iter().filter(|signal| {
+        let detects = matches!(
             kinds[&signal.device],
             DeviceKind::SmokeDetector | DeviceKind::GasDetector | DeviceKind::FallDetector
-        ),
-        _ => false,
+        );
+        signal.kind == SignalKind::Press || (signal.kind == SignalKind::Alarm && detects)
     });
     critical.map(|signal| (signal.id.clone(), 1)).collect()
 }
@@ -247,11 +248,8 @@ proptest! {
         prop_assert_eq!(world.critical(), expected);
         let mut open: BTreeMap<LineId, i32> = BTreeMap::new();
         for (line, event) in &world.log {
-            let change = match event {
-                Event::Raised(_) => 1,
-                Event::Resolved { .. } => -1,
-                _ => 0,
-            };
+            let change =
+                i32::from(matches!(event, Event::Raised(_))) - i32::from(matches!(event, Event::Resolved { .. }));
             let count = open.entry(line.clone()).or_default();
             *count += change;
             prop_assert!((0..=1).contains(count), "{} are open on {line}", count);
