@@ -295,6 +295,7 @@ fn watchman(alerts: &Alerts, retired: Option<mpsc::UnboundedSender<DeviceId>>) -
         own: Arc::clone(&alerts.own),
         lines: alerts.lines.clone(),
         devices: alerts.devices.clone(),
+        registry: Arc::clone(&alerts.registry),
         facts: alerts.facts.clone(),
         clock: alerts.clock.clone(),
         progress: alerts.watched.clone(),

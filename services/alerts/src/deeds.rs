@@ -32,6 +32,9 @@ pub(crate) const ACTOR: &str = "system:alerts";
 /// The namespace of request ids that follow from signals and timers; it never changes.
 const REQUESTS: Uuid = Uuid::from_u128(0x8f3a_1d5e_6c27_4b90_9e41_c05d_77aa_2b1c);
 
+/// The digest of our requests: an id says all of one.
+const DIGEST: [u8; 16] = [0; 16];
+
 /// What is to be done to an aggregate.
 #[derive(Clone, Debug)]
 pub(crate) struct Deed<A: Decider> {
@@ -58,7 +61,7 @@ impl<A: Decider> Deed<A> {
         CommandContext {
             request_id: self.request,
             // The request follows from what it is about: there is no other one with its id.
-            request_digest: [0; 16].into(),
+            request_digest: DIGEST.into(),
             actor: ACTOR.to_owned(),
             now,
             correlation_id: self.request,
@@ -127,10 +130,18 @@ where
     A::Command: Send + Sync,
     A::Refusal: Send,
 {
-    match aggregates
-        .execute(&deed.id, &deed.context(now), &deed.command)
-        .await
-    {
+    let mut context = deed.context(now);
+    let mut done = aggregates.execute(&deed.id, &context, &deed.command).await;
+    if let Err(ExecuteError::RequestIdReused) = &done {
+        // A caller was there before with an id of ours, by mistake or not: it shall hold up nothing.
+        tracing::error!(
+            aggregate = A::NAME,
+            "somebody else has used a request id of the system"
+        );
+        context.request_id = Uuid::new_v5(&deed.request, b"taken by somebody else");
+        done = aggregates.execute(&deed.id, &context, &deed.command).await;
+    }
+    match done {
         Ok(committed) if committed.changed => Ok(committed.position.sequence),
         Ok(_) => Ok(0),
         Err(ExecuteError::Unreadable {
@@ -193,7 +204,9 @@ where
             alone.push(deed);
             continue;
         };
-        if let Some(known) = state.request(deed.request) {
+        if let Some(known) = state.request(deed.request)
+            && known.digest == DIGEST
+        {
             last = last.max(known.sequence);
             continue;
         }
@@ -251,7 +264,7 @@ where
                 let request = KnownRequest {
                     id: one.deed.request,
                     sequence,
-                    digest: [0; 16],
+                    digest: DIGEST,
                 };
                 aggregates
                     .written(&one.deed.id, one.record.expected, &one.events, request)

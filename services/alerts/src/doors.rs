@@ -129,10 +129,11 @@ impl Admission for DeviceRegister {
             return Ok(None);
         };
         // Another's id would end its connection.
-        if let Protocol::Mqtt { client_id } = &shown.protocol
-            && !client_id.starts_with(device.as_str())
-        {
-            return Ok(None);
+        if let Protocol::Mqtt { client_id } = &shown.protocol {
+            let rest = client_id.strip_prefix(device.as_str());
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':')) {
+                return Ok(None);
+            }
         }
         let registered = registration(&self.pool, &device).await;
         let registered = registered.map_err(|error| Unavailable(error.into()))?;

@@ -43,8 +43,13 @@ pub(crate) struct Kept {
     pub(crate) levels: Levels,
 }
 
+/// The form of what is kept: raised whenever a type in it changes.
+const VERSION: u32 = 1;
+
 #[derive(Serialize, Deserialize)]
 enum Part {
+    /// Always the first.
+    Version(u32),
     From(From),
     Devices(Vec<(DeviceId, Watch)>),
     Homes(Vec<(ElderId, Home)>),
@@ -101,6 +106,7 @@ impl Taking {
             .map(|(division, policy)| (division.to_string(), write_policy(policy).encode_to_vec()));
         let levels = levels.waiting().map(KeptLevels::of);
         let parts = vec![
+            bytes(&Part::Version(VERSION)),
             bytes(&Part::From(from)),
             bytes(&Part::Policies(policies.collect())),
             bytes(&Part::Levels(levels.collect())),
@@ -173,6 +179,7 @@ pub(crate) async fn read(conn: &mut PgConnection) -> Result<Option<Kept>, sqlx::
     for row in &rows {
         let part: Result<Part, _> = postcard::from_bytes(row.try_get::<&[u8], _>(0)?);
         let understood = match part {
+            Ok(Part::Version(version)) => version == VERSION,
             Ok(Part::From(kept)) => {
                 from = Some(kept);
                 true

@@ -168,10 +168,8 @@ impl Monitor {
     ) {
         // It may have stood in another home.
         self.retire(&device);
-        if kind == DeviceKind::WaterMeter {
-            let home = self.homes.entry(elder).or_default();
-            home.meters.push(device.clone());
-        }
+        let home = self.homes.entry(elder).or_default();
+        home.devices.push(device.clone());
         self.add(device, Watch::new(kind, elder, at));
     }
 
@@ -225,7 +223,7 @@ impl Monitor {
         if let Some(watch) = watch
             && let Some(home) = self.homes.get_mut(&watch.elder)
         {
-            home.meters.retain(|meter| meter != device);
+            home.devices.retain(|one| one != device);
         }
     }
 
@@ -458,21 +456,22 @@ impl Monitor {
     }
 
     fn wait_for_meters(&mut self, elder: ElderId) {
-        let meters = self.homes.get(&elder).map(|home| home.meters.clone());
-        for meter in meters.iter().flatten() {
-            if let Some(&place) = self.places.get(meter) {
-                self.wait(place);
-            }
+        for place in self.places_of(elder) {
+            self.wait(place);
         }
     }
 
-    /// Elders move seldom: all devices are looked at.
+    fn places_of(&self, elder: ElderId) -> Vec<Place> {
+        let devices = self.homes.get(&elder).map(|home| &home.devices);
+        let devices = devices.into_iter().flatten();
+        devices
+            .filter_map(|device| self.places.get(device).copied())
+            .collect()
+    }
+
     fn wait_for_all_of(&mut self, elder: ElderId) {
-        for place in 0..self.devices.len() {
-            let watch = self.devices[place].watch.as_ref();
-            if watch.is_some_and(|watch| watch.elder == elder) {
-                self.wait_anew(place);
-            }
+        for place in self.places_of(elder) {
+            self.wait_anew(place);
         }
     }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::alert_line::{Cause, Command, LineId, Raised};
 use crate::alerts::{Alerts, Asked, broken};
 use crate::board_table;
+use crate::elders_tables::FACTS;
 use crate::raising::alert_of;
 use crate::refusals;
 
@@ -56,6 +57,11 @@ impl Alerts {
             cause,
         } = wanted;
         caller.may_here(&village.division())?;
+        // Whoever names an elder of elsewhere would have that home's people told, and its alerts joined.
+        let known = FACTS.of(&self.pool, &[elder]).await.map_err(broken)?;
+        if let Some(facts) = known.get(&elder).and_then(|kept| kept.facts.as_ref()) {
+            caller.may_here(&facts.on(self.clock.today()).village().division())?;
+        }
         let rules = self.rules.now().await.map_err(broken)?;
         let raised = Raised {
             alert: alert_of(asked.request_id),

@@ -13,7 +13,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishAckFuture};
 use async_nats::jetstream::stream::{self, Config, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, Datelike as _, FixedOffset, Utc};
 use civic::SignalKind;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _};
@@ -35,8 +35,6 @@ const STAMPED: &str = ".arrived";
 const ARRIVED_AT: &str = "eldercare-arrived-at";
 /// The longest id of a signal.
 pub const LONGEST_ID: usize = 64;
-/// The largest message: a signal is small.
-const LARGEST: i32 = 4 << 10;
 /// How many are asked for at once.
 const ASKED_FOR: usize = 2_000;
 /// How many are handed on together at most.
@@ -526,11 +524,22 @@ impl Signals {
             id: sent.signal_id,
             device: device.parse().ok()?,
             kind: sent.kind,
-            device_time: sent.device_time.map_or(arrived_at, |at| at.to_utc()),
+            device_time: sent
+                .device_time
+                .map_or(arrived_at, |at| believable(at, arrived_at)),
             arrived_at,
             litres: sent.litres,
             sequence,
         })
+    }
+}
+
+/// A clock that was never set says nothing.
+fn believable(at: DateTime<FixedOffset>, arrived_at: DateTime<Utc>) -> DateTime<Utc> {
+    if (2_000..2_200).contains(&at.year()) {
+        at.to_utc()
+    } else {
+        arrived_at
     }
 }
 
@@ -549,7 +558,8 @@ fn configuration(settings: &SignalSettings) -> Config {
         max_messages: -1,
         max_bytes: -1,
         max_messages_per_subject: -1,
-        max_message_size: LARGEST,
+        // What is too large for a signal is passed by here; were it refused, its acknowledgement over MQTT would be a lie.
+        max_message_size: -1,
         max_consumers: -1,
         max_age: settings.kept_for,
         deny_delete: true,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use civic::{NoticeChannel, RecipientRole, Set, Severity};
-use eventlog::{Aggregate as _, Delivery, EventLog, Record, Repository};
+use eventlog::{Aggregate as _, Delivery, EventLog, LoadError, Loaded, Record, Repository};
 use futures::StreamExt as _;
 use notices::{Address, Channels, Failure, Notice};
 use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader};
@@ -50,6 +50,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const UNDER_WAY: usize = 20_000;
 /// Why nobody was told.
 const NOBODY: &str = "NOBODY_REGISTERED";
+/// Why nobody is told any more.
+const OVER: &str = "ALERT_OVER";
 
 /// What it works with.
 #[derive(Clone)]
@@ -165,6 +167,10 @@ impl Teller {
 
     /// Tells everybody of a level; the last sequence of what was written.
     async fn tell_level(self: Arc<Self>, task: Task) -> Result<u64, Failed> {
+        // After a restart: what is over long since is nobody's business any more.
+        if self.is_over(&task.line, task.raised.alert).await {
+            return Ok(0);
+        }
         let whom = self.patiently(|| self.find(&task)).await;
         let village = task.raised.village;
         let elder = self
@@ -224,6 +230,14 @@ impl Teller {
                 | RecipientRole::Town
                 | RecipientRole::DutyCentre => self.finder.registered(role, village).await?,
             };
+            // The duty centre is called by telephone where nobody has answered.
+            let mut found = found;
+            if role == RecipientRole::DutyCentre && task.level > 0 {
+                for whom in &mut found {
+                    whom.ways
+                        .sort_by_key(|(way, _)| *way != NoticeChannel::Voice);
+                }
+            }
             if found.is_empty() {
                 all.push(Whom {
                     recipient: Uuid::nil(),
@@ -254,9 +268,9 @@ impl Teller {
         let Some((line, first)) = alerts.first() else {
             return Ok(0);
         };
-        let known = self
-            .patiently(|| async { Ok(self.notices.load_newest(line).await?) })
-            .await;
+        let Some(known) = self.what_was_told(line).await else {
+            return Ok(0);
+        };
         let before = known.state.of(key);
         if before.is_some_and(|told| told.over)
             || known.state.has_told(first.alert, level, whom.recipient)
@@ -318,7 +332,30 @@ impl Teller {
             let pause = PAUSES.get(usize::try_from(number - 1).unwrap_or(0));
             let pause = pause.copied().unwrap_or(PAUSES[PAUSES.len() - 1]);
             tokio::time::sleep(Duration::from_secs(pause)).await;
+            if self.is_over(line, first.alert).await {
+                let attempt = (channel, number + 1, failed(OVER, true));
+                let last = self.record(key, &whom, level, &alerts, attempt).await?;
+                return Ok(last.max(written));
+            }
         }
+    }
+
+    /// What was told of the alerts of a line; none where that can't be read: then nothing is told twice, or at all.
+    async fn what_was_told(&self, line: &str) -> Option<Arc<Loaded<Notices>>> {
+        self.patiently(|| async {
+            match self.notices.load_newest(line).await {
+                Ok(known) => Ok(Some(known)),
+                Err(LoadError::Unreadable { sequence, .. }) => {
+                    tracing::error!(
+                        sequence,
+                        "who was told of an alert can't be read: nobody is"
+                    );
+                    Ok(None)
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
     }
 
     /// Whether an alert is over: nobody else needs to be told.
@@ -469,7 +506,17 @@ impl Telling {
                     }
                 }
                 Event::Escalated { alert, level, .. } => {
-                    let known = self.teller.lines.load_newest(&line).await?;
+                    let known = match self.teller.lines.load_newest(&line).await {
+                        Ok(known) => known,
+                        Err(LoadError::Unreadable { sequence, .. }) => {
+                            tracing::error!(
+                                sequence,
+                                "a line can't be read: nobody is told of its levels"
+                            );
+                            continue;
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
                     let newest = known.state.newest();
                     // A later one on the line says that this one is over.
                     if let Some(newest) = newest.filter(|newest| newest.raised.alert == alert) {

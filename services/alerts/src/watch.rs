@@ -25,6 +25,8 @@ pub struct Watch {
     pub kind: DeviceKind,
     /// Whose home it is in.
     pub elder: ElderId,
+    /// Since when it is in this home, in microseconds since 1970: what tells its signals from those before.
+    since: i64,
     #[serde(with = "ts_microseconds")]
     registered_at: DateTime<Utc>,
     /// When the last signal of any kind arrived.
@@ -62,8 +64,8 @@ pub struct Home {
     /// When its last inactivity was resolved.
     #[serde(with = "ts_microseconds_option")]
     pub resolved_at: Option<DateTime<Utc>>,
-    /// Its water meters.
-    pub meters: Vec<DeviceId>,
+    /// Its devices.
+    pub devices: Vec<DeviceId>,
 }
 
 impl Home {
@@ -81,12 +83,19 @@ impl Watch {
         Self {
             kind,
             elder,
+            since: registered_at.timestamp_micros(),
             registered_at,
             heard_at: None,
             flow_at: None,
             offline: false,
             recent: VecDeque::new(),
         }
+    }
+
+    /// Since when it is in this home, in microseconds since 1970.
+    #[must_use]
+    pub fn since(&self) -> i64 {
+        self.since
     }
 
     /// When the last signal arrived.

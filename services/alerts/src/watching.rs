@@ -69,6 +69,8 @@ pub struct Watchman {
     pub lines: Repository<AlertLine>,
     /// Devices, to be told where the elder lives now, and retired where there is none any more.
     pub devices: Repository<Device>,
+    /// The registry's log.
+    pub registry: Arc<dyn EventLog>,
     /// Follows where elders live.
     pub facts: Follower,
     /// The time.
@@ -100,6 +102,8 @@ impl Watchman {
         for (schema, table) in [(FACTS.name(), "elder"), (board_table::NAME, "alert")] {
             table_is_there(&mut conn, &format!("{schema}.{table}")).await?;
         }
+        // Where elders live is known before the first alarm is raised: it says who is told.
+        self.facts.catches_up(self.registry.as_ref()).await?;
         let kept = match kept::read(&mut conn).await? {
             Some(kept) => kept,
             None => self.begin().await?,
@@ -193,6 +197,7 @@ impl<'w> Watch<'w> {
         self.refresh_homes().await?;
         self.see_where_the_dark_ends().await?;
         self.deal_with_what_waits().await?;
+        self.escalate();
         if self.signals.waiting.is_empty() && self.own.waiting.is_empty() {
             self.let_time_pass().await?;
         }
@@ -358,6 +363,10 @@ impl<'w> Watch<'w> {
                 // Something has come that may be earlier.
                 continue;
             }
+            // A device may have been registered, and an elder marked away, just before its signal arrived.
+            if !own_first && !self.own.is_complete(at) && !self.complete_own(at).await? {
+                continue;
+            }
             if own_first {
                 if let Some(change) = self.own.waiting.pop_front() {
                     self.take_in(change);
@@ -395,6 +404,12 @@ impl<'w> Watch<'w> {
             }
             self.follow(findings, None);
         }
+        Ok(())
+    }
+
+    /// Has lines reach the levels that are due, also while much waits to be heard: each decides on what people did.
+    fn escalate(&mut self) {
+        let now = self.man.clock.now();
         for (alert, due, waiting) in self.levels.due(now) {
             self.measures.fired(due, now);
             let due = due.timestamp_micros().to_string();
@@ -407,7 +422,6 @@ impl<'w> Watch<'w> {
             };
             self.urgent.push(deed);
         }
-        Ok(())
     }
 
     fn hear(&mut self, signal: &Signal) {
@@ -440,15 +454,21 @@ impl<'w> Watch<'w> {
             let answers =
                 signal.map(|signal| Position::new(crate::signals::STREAM, signal.sequence));
             let instant = at.timestamp_micros().to_string();
+            // A device that is registered anew, or moved, may count its signals from the beginning.
+            let since = self
+                .monitor
+                .device(&device)
+                .map_or(0, crate::watch::Watch::since)
+                .to_string();
             let (line, command, request) = match what {
                 What::Raises(kind, cause) => {
                     let line = LineId::of(kind, elder, &device);
                     let request = match &cause {
                         Cause::Signal(source) => {
-                            request_of(&["signal", device.as_str(), &source.signal])
+                            request_of(&["signal", device.as_str(), &since, &source.signal])
                         }
                         Cause::Silence { .. } | Cause::MissedVisit { .. } | Cause::Request => {
-                            request_of(&["silence", kind.name(), device.as_str(), &instant])
+                            request_of(&["silence", kind.name(), device.as_str(), &since, &instant])
                         }
                     };
                     let policy = self.monitor.policies().of(village.as_ref());
@@ -465,12 +485,12 @@ impl<'w> Watch<'w> {
                 }
                 What::Noted(kind, source) => {
                     let line = LineId::of(kind, elder, &device);
-                    let request = request_of(&["noted", device.as_str(), &source.signal]);
+                    let request = request_of(&["noted", device.as_str(), &since, &source.signal]);
                     (line, Command::Note { source, at }, request)
                 }
                 What::HeardAgain => {
                     let line = LineId::of(AlertKind::DeviceOffline, elder, &device);
-                    let request = request_of(&["heard", device.as_str(), &instant]);
+                    let request = request_of(&["heard", device.as_str(), &since, &instant]);
                     (line, Command::Clear { device, at }, request)
                 }
             };

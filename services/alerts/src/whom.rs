@@ -131,7 +131,14 @@ impl Finder {
         let others = devices.iter().filter(|device| !named.contains(device));
         let others: Vec<String> = others.cloned().collect();
         if !others.is_empty() {
-            let nearest = self.registered(RecipientRole::Maintainer, village).await?;
+            let mut nearest = self.registered(RecipientRole::Maintainer, village).await?;
+            if nearest.is_empty() {
+                nearest.push(Whom {
+                    recipient: Uuid::nil(),
+                    role: RecipientRole::Maintainer,
+                    ways: Vec::new(),
+                });
+            }
             found.extend(nearest.into_iter().map(|whom| (whom, others.clone())));
         }
         Ok(found)

@@ -161,18 +161,20 @@ impl Teller {
     ) -> Result<u64, Failed> {
         let known: Vec<_> = futures::stream::iter(alerts)
             .map(|(line, raised)| async move {
-                let load = || async { Ok(self.notices.load(&line).await?) };
-                let known = self.patiently(load).await;
-                (known, line, raised)
+                let told = self.what_was_told(&line).await?;
+                let over = self.is_over(&line, raised.alert).await;
+                (!over).then_some((told, line, raised))
             })
             .buffered(LOADED_AT_ONCE)
             .collect()
             .await;
-        // After a restart some may have been told before.
-        let untold = known.into_iter().filter(|(known, _, raised)| {
+        // After a restart some may have been told before, or given up.
+        let untold = known.into_iter().flatten().filter(|(known, _, raised)| {
+            let own = known.state.of(notice_of(raised, key.level, &whom));
             !known
                 .state
                 .has_told(raised.alert, key.level, whom.recipient)
+                && !own.is_some_and(|told| told.over)
         });
         let untold: Vec<(String, Raised)> =
             untold.map(|(_, line, raised)| (line, raised)).collect();

@@ -55,9 +55,8 @@ impl Watch<'_> {
         erased: bool,
         sequence: u64,
     ) -> Result<(), Failed> {
-        let of = self.monitor.devices();
-        let of = of.filter(|(_, watch)| watch.elder == elder);
-        let devices: Vec<DeviceId> = of.map(|(device, _)| device.clone()).collect();
+        let home = self.monitor.homes().get(&elder);
+        let devices: Vec<DeviceId> = home.map_or_else(Vec::new, |home| home.devices.clone());
         let answers = Position::new(self.man.facts.stream(), sequence);
         let position = answers.to_string();
         let mut deeds = Vec::with_capacity(devices.len());

@@ -102,7 +102,7 @@ impl Watch<'_> {
         Ok(false)
     }
 
-    async fn complete_own(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
+    pub(super) async fn complete_own(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
         let now = self.man.clock.now().max(at);
         let tip = self.man.own.last_sequence().await?;
         if self.own.seen >= tip {

@@ -25,7 +25,7 @@ def say(*words):
 
 def button(password):
     made = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2, client_id=f"{DEVICE}-1", protocol=mqtt.MQTTv311
+        mqtt.CallbackAPIVersion.VERSION2, client_id=f"{DEVICE}:1", protocol=mqtt.MQTTv311
     )
     made.username_pw_set(DEVICE, password)
     return made
@@ -59,7 +59,9 @@ def main():
     one = button(PASSWORD)
     gone = threading.Event()
     connected = threading.Event()
-    one.on_connect = lambda *_: connected.set()
+    one.on_connect = lambda _client, _data, _flags, reason, _properties: (
+        None if reason.is_failure else connected.set()
+    )
     one.on_disconnect = lambda *_: gone.set()
     one.connect(HOST, PORT)
     one.loop_start()

@@ -98,3 +98,50 @@ async fn a_lost_database_raises_and_tells_nothing_again() {
     assert_eq!(open.count(), 1);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn without_older_signals_nothing_is_concluded_from_before_them_and_a_press_is_heard() {
+    let ground = Ground::at("2024-11-08 00:00:00").await;
+    let running = ground.start().await;
+    let elder = ground.elder(&[]).await;
+    running
+        .device("WM0001", pb::DeviceKind::WaterMeter, elder)
+        .await;
+    running
+        .device("SB0001", pb::DeviceKind::SosButton, elder)
+        .await;
+    // Nobody's device, whose signals are gone in the end, the very first among them.
+    running.says("XX0001", pb::SignalKind::Heartbeat).await;
+    let xx = "XX0001".parse().unwrap();
+    // Three days on line.
+    for _ in 0..12 {
+        let now = ground.clock.now();
+        running
+            .say(vec![
+                signal("WM0001", pb::SignalKind::Flow, now),
+                signal("SB0001", pb::SignalKind::Heartbeat, now),
+                signal("XX0001", pb::SignalKind::Heartbeat, now),
+            ])
+            .await;
+        running.pass(6 * 60).await;
+    }
+    running.app.signals().forget(&xx).await.unwrap();
+    let signals = running.app.signals();
+    assert!(signals.before_first().await.unwrap() > 0);
+    let (ground, _) = running.stop().await;
+    // It came while nobody heard.
+    let device = "SB0001".parse().unwrap();
+    let press = alerts::signals::Sent {
+        signal_id: "1".to_owned(),
+        kind: civic::SignalKind::Press,
+        device_time: None,
+        litres: None,
+        latitude: None,
+        longitude: None,
+    };
+    signals.store(&[(device, press)]).await.unwrap();
+    let running = ground.start().await;
+    let alert = running.alert().await;
+    assert_eq!(alert.kind(), pb::AlertKind::Sos);
+    running.stop().await;
+}
