@@ -64,6 +64,8 @@ pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
         .try_collect()
         .await
         .context("list the streams")?;
+    // The server's own, for MQTT, are none of ours.
+    streams.retain(|stream| !stream.name.starts_with('$'));
     streams.sort_by(|one, other| one.name.cmp(&other.name));
     let Services {
         registry,

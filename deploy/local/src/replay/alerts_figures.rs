@@ -45,13 +45,12 @@ pub(super) async fn alerts(
 ) -> anyhow::Result<Alerts> {
     let set = &county.set;
     let alerts = all(client, &set.county).await?;
-    let first = county.signals_begin_on()?.unwrap_or(LocalDay::of(at));
+    let last = LocalDay::of(at - chrono::TimeDelta::milliseconds(1));
+    let first = county.signals_begin_on()?.unwrap_or(last);
     let request = GetResponseFiguresRequest {
         division_code: set.county.clone(),
         first_day: Some(wire::date(first)),
-        last_day: Some(wire::date(LocalDay::of(
-            at - chrono::TimeDelta::milliseconds(1),
-        ))),
+        last_day: Some(wire::date(last)),
         min_position: String::new(),
     };
     let figures = call(request, async |request| {
