@@ -56,6 +56,11 @@ pub(crate) fn request_of(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&REQUESTS, parts.join("\n").as_bytes())
 }
 
+/// The id of the alert that a request raises.
+pub(crate) fn alert_of(request: Uuid) -> Uuid {
+    Uuid::new_v5(&request, b"alert")
+}
+
 impl<A: Decider> Deed<A> {
     fn context(&self, now: DateTime<Utc>) -> CommandContext {
         CommandContext {

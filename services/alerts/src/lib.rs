@@ -5,7 +5,7 @@
 //!   delays, and who is told; [`levels`]: which levels are to come.
 //! - [`alert_line`], [`attempts`], [`device`], [`absence`], [`division_policy`], [`recipient`]: the aggregates; [`codec`]: their bytes.
 //! - [`signals`]: the stream of signals. [`board_table`]: the read model of our own log; [`elders_tables`]: those of the registry's.
-//! - [`watching`]: hears every signal and lets time pass, and has alerts raised (`raising`, `deeds`); it is kept by `kept`.
+//! - [`watching`]: hears every signal and lets time pass, and has alerts raised (`deeds`); it is kept by `kept`.
 //!   [`telling`]: tells people (`whom`, `wording`). Both tell their [`progress`].
 //! - `devices`, `ingesting`, `responding`, `listing`, `figures`, `policies`, `recipients`: what callers ask; `parse`, `grpc`: the
 //!   face; [`credentials`]: passwords of devices; [`doors`]: who may speak to the NATS server; [`app`]: the whole.
@@ -38,7 +38,6 @@ mod deeds;
 mod kept;
 mod measures;
 pub mod progress;
-mod raising;
 mod reader;
 pub mod rules;
 pub mod telling;

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use crate::alert_line::{Cause, Command, LineId, Raised};
 use crate::alerts::{Alerts, Asked, broken};
 use crate::board_table;
+use crate::deeds::alert_of;
 use crate::elders_tables::FACTS;
-use crate::raising::alert_of;
 use crate::refusals;
 
 /// An alert that somebody asks for.

@@ -3,25 +3,27 @@
 //! What a device publishes itself stands under `eldercare.signals.<device>`; it arrived when the server stored it. What came
 //! to us by gRPC stands under `eldercare.signals.<device>.arrived`, where no device may publish, and says when it arrived.
 
+mod configuration;
+mod following;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishAckFuture};
-use async_nats::jetstream::stream::{self, Config, RetentionPolicy, StorageType};
-use async_nats::jetstream::{self, Context, ErrorCode};
-use chrono::{DateTime, Datelike as _, FixedOffset, Utc};
+use async_nats::jetstream::{self, Context, ErrorCode, stream};
+use chrono::{DateTime, FixedOffset, Utc};
 use civic::SignalKind;
-use futures::stream::BoxStream;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use service::Clock;
-use tokio::sync::mpsc;
 
-use crate::signal::{DeviceId, Signal};
+pub use self::configuration::SignalSettings;
+use self::configuration::{configuration, objection};
+pub use self::following::Arrived;
+use crate::signal::DeviceId;
 
 /// The stream.
 pub const STREAM: &str = "SIGNALS";
@@ -35,18 +37,6 @@ const STAMPED: &str = ".arrived";
 const ARRIVED_AT: &str = "eldercare-arrived-at";
 /// The longest id of a signal.
 pub const LONGEST_ID: usize = 64;
-/// How many are asked for at once.
-const ASKED_FOR: usize = 2_000;
-/// How many are handed on together at most.
-const BATCH: usize = 2_000;
-/// How many batches wait for their reader.
-const AHEAD: usize = 4;
-/// How often an idle server says that it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How often it is looked whether the connection was made anew.
-const LOOK: Duration = Duration::from_millis(100);
-/// Before it is tried again.
-const AGAIN: Duration = Duration::from_millis(50);
 /// Of how many devices the last signals are asked for at once: the server gives 1,024 messages at most.
 const DEVICES_AT_ONCE: usize = 500;
 /// How long the server may take to store a batch.
@@ -56,6 +46,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[must_use]
 pub fn subject_of(device: &DeviceId) -> String {
     format!("{PREFIX}{device}")
+}
+
+/// Where we publish what a device sent by gRPC.
+fn stamped_subject_of(device: &DeviceId) -> String {
+    format!("{PREFIX}{device}{STAMPED}")
+}
+
+/// Everywhere that a device's signals stand.
+fn subjects_of(device: &DeviceId) -> [String; 2] {
+    [subject_of(device), stamped_subject_of(device)]
 }
 
 /// Where a device was, by itself.
@@ -88,29 +88,6 @@ pub struct Sent {
     pub longitude: Option<f64>,
 }
 
-/// What a reader of the stream gets for each message.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Arrived {
-    /// A signal.
-    Signal(Signal),
-    /// A message that is none: nobody can be told, so it is counted and passed by.
-    Unreadable {
-        /// Where it stands.
-        sequence: u64,
-    },
-}
-
-impl Arrived {
-    /// Where it stands in the stream.
-    #[must_use]
-    pub fn sequence(&self) -> u64 {
-        match self {
-            Self::Signal(signal) => signal.sequence,
-            Self::Unreadable { sequence } => *sequence,
-        }
-    }
-}
-
 /// The stream can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SignalsError {
@@ -123,17 +100,6 @@ pub enum SignalsError {
     /// The server does not answer, or refuses.
     #[error("the stream {STREAM} is away: {0}")]
     Unavailable(String),
-}
-
-/// How the stream is made.
-#[derive(Debug, Clone)]
-pub struct SignalSettings {
-    /// For how long signals are kept.
-    pub kept_for: Duration,
-    /// On how many servers.
-    pub replicas: usize,
-    /// Make the stream if it is not there.
-    pub create: bool,
 }
 
 /// The stream of signals. Clones share the connection.
@@ -203,7 +169,7 @@ impl Signals {
         for (device, sent) in sent {
             let mut headers = HeaderMap::new();
             headers.insert(ARRIVED_AT, arrived.as_str());
-            let subject = format!("{PREFIX}{device}{STAMPED}");
+            let subject = stamped_subject_of(device);
             let body = serde_json::to_vec(sent).map_err(away)?;
             let publishing = self
                 .jetstream
@@ -295,12 +261,7 @@ impl Signals {
     ) -> Result<HashMap<DeviceId, DateTime<Utc>>, SignalsError> {
         let mut heard: HashMap<DeviceId, DateTime<Utc>> = HashMap::new();
         for some in devices.chunks(DEVICES_AT_ONCE) {
-            let subjects = some.iter().flat_map(|device| {
-                [
-                    format!("{PREFIX}{device}"),
-                    format!("{PREFIX}{device}{STAMPED}"),
-                ]
-            });
+            let subjects = some.iter().flat_map(subjects_of);
             let ask = serde_json::json!({ "multi_last": subjects.collect::<Vec<_>>() });
             let asking = self.take_last(ask.to_string(), &mut heard);
             let asked = tokio::time::timeout(PATIENCE, asking).await;
@@ -353,261 +314,13 @@ impl Signals {
     pub async fn forget(&self, device: &DeviceId) -> Result<(), SignalsError> {
         let stream = self.jetstream.get_stream_no_info(STREAM).await;
         let stream = stream.map_err(away)?;
-        for subject in [
-            format!("{PREFIX}{device}"),
-            format!("{PREFIX}{device}{STAMPED}"),
-        ] {
+        for subject in subjects_of(device) {
             stream.purge().filter(subject).await.map_err(away)?;
         }
         Ok(())
-    }
-
-    /// All signals after a sequence that are kept, and each new one, in batches of whatever was there at once. It finds its
-    /// way back by itself when the server is lost, and goes on until it is dropped.
-    #[must_use]
-    pub fn follow(&self, after: u64) -> BoxStream<'static, Vec<Arrived>> {
-        let (sender, receiver) = mpsc::channel(AHEAD);
-        let signals = self.clone();
-        tokio::spawn(async move {
-            let gone = sender.clone();
-            tokio::select! {
-                () = signals.hand_on(after, sender) => {}
-                () = gone.closed() => {}
-            }
-        });
-        futures::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|batch| (batch, receiver))
-        })
-        .boxed()
-    }
-
-    async fn hand_on(&self, mut after: u64, sender: mpsc::Sender<Vec<Arrived>>) {
-        loop {
-            if let Err(error) = self.try_to_hand_on(&mut after, &sender).await {
-                tracing::warn!(
-                    error,
-                    "following the signals is interrupted; beginning again"
-                );
-            }
-            if sender.is_closed() {
-                return;
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
-    }
-
-    /// Hands on what comes until something is in the way.
-    async fn try_to_hand_on(
-        &self,
-        after: &mut u64,
-        sender: &mpsc::Sender<Vec<Arrived>>,
-    ) -> Result<(), String> {
-        let lost = |error: &dyn std::fmt::Display| error.to_string();
-        let statistics = self.client.statistics();
-        // Counted before the consumer is made: a connection made anew after that is noticed.
-        let connected = statistics.connects.load(Ordering::Relaxed);
-        let stream = self.jetstream.get_stream_no_info(STREAM).await;
-        let consumer = stream
-            .map_err(|error| lost(&error))?
-            .create_consumer(pull::Config {
-                deliver_policy: DeliverPolicy::ByStartSequence {
-                    start_sequence: *after + 1,
-                },
-                ack_policy: AckPolicy::None,
-                memory_storage: true,
-                num_replicas: 1,
-                inactive_threshold: Duration::from_secs(60),
-                ..pull::Config::default()
-            })
-            .await
-            .map_err(|error| lost(&error))?;
-        let mut messages = consumer
-            .stream()
-            .max_messages_per_batch(ASKED_FOR)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await
-            .map_err(|error| lost(&error))?;
-        let mut look = tokio::time::interval(LOOK);
-        // The consumer numbers what it delivers, from 1 on.
-        let mut delivered = 0;
-        loop {
-            let message = tokio::select! {
-                biased;
-                message = messages.next() => message,
-                _ = look.tick() => {
-                    if statistics.connects.load(Ordering::Relaxed) != connected {
-                        return Err("the connection was made anew".to_owned());
-                    }
-                    continue;
-                }
-            };
-            let mut batch = Vec::new();
-            let mut next = message;
-            let trouble = loop {
-                let message = match next {
-                    Some(Ok(message)) => message,
-                    Some(Err(error)) => break Some(lost(&error)),
-                    None => break Some("the consumer has ended".to_owned()),
-                };
-                let (number, sequence, arrived) = match self.read(&message) {
-                    Ok(read) => read,
-                    Err(error) => break Some(error),
-                };
-                if number != delivered + 1 {
-                    break Some("a message was lost on the way".to_owned());
-                }
-                delivered = number;
-                // A message may come twice around a lost connection.
-                if sequence > *after {
-                    *after = sequence;
-                    batch.push(arrived);
-                }
-                if batch.len() >= BATCH {
-                    break None;
-                }
-                match messages.next().now_or_never() {
-                    Some(there) => next = there,
-                    None => break None,
-                }
-            };
-            // What has come is handed on, whatever came after it: nobody asks for it again.
-            if !batch.is_empty() && sender.send(batch).await.is_err() {
-                return Ok(());
-            }
-            if let Some(trouble) = trouble {
-                return Err(trouble);
-            }
-        }
-    }
-
-    /// The number of a delivery, the message's sequence, and what it says.
-    fn read(&self, message: &jetstream::Message) -> Result<(u64, u64, Arrived), String> {
-        let info = message.info().map_err(|error| error.to_string())?;
-        let sequence = info.stream_sequence;
-        let stored_at =
-            DateTime::from_timestamp(info.published.unix_timestamp(), info.published.nanosecond());
-        let headers = message.headers.as_ref();
-        let arrived_at = headers.and_then(|headers| headers.get(ARRIVED_AT));
-        let signal = self.signal(
-            sequence,
-            &message.subject,
-            stored_at,
-            arrived_at.map(async_nats::HeaderValue::as_str),
-            &message.payload,
-        );
-        let arrived = signal.map_or(Arrived::Unreadable { sequence }, Arrived::Signal);
-        Ok((info.consumer_sequence, sequence, arrived))
-    }
-
-    fn signal(
-        &self,
-        sequence: u64,
-        subject: &str,
-        stored_at: Option<DateTime<Utc>>,
-        said: Option<&str>,
-        body: &[u8],
-    ) -> Option<Signal> {
-        let device = subject.strip_prefix(PREFIX)?;
-        let (device, arrived_at) = match device.strip_suffix(STAMPED) {
-            Some(device) => (device, DateTime::parse_from_rfc3339(said?).ok()?.to_utc()),
-            // A clock that is set by hand shows another time than the server's: then it is when we see it.
-            None if self.clock.is_settable() => (device, self.clock.now()),
-            None => (device, stored_at?),
-        };
-        let sent: Sent = serde_json::from_slice(body).ok()?;
-        let named = (1..=LONGEST_ID).contains(&sent.signal_id.chars().count());
-        if !named {
-            return None;
-        }
-        Some(Signal {
-            id: sent.signal_id,
-            device: device.parse().ok()?,
-            kind: sent.kind,
-            device_time: sent
-                .device_time
-                .map_or(arrived_at, |at| believable(at, arrived_at)),
-            arrived_at,
-            litres: sent.litres,
-            sequence,
-        })
-    }
-}
-
-/// A clock that was never set says nothing.
-fn believable(at: DateTime<FixedOffset>, arrived_at: DateTime<Utc>) -> DateTime<Utc> {
-    if (2_000..2_200).contains(&at.year()) {
-        at.to_utc()
-    } else {
-        arrived_at
     }
 }
 
 fn away(error: impl std::fmt::Display) -> SignalsError {
     SignalsError::Unavailable(error.to_string())
-}
-
-fn configuration(settings: &SignalSettings) -> Config {
-    Config {
-        name: STREAM.to_owned(),
-        description: Some("What devices in elders' homes send".to_owned()),
-        subjects: subjects(),
-        storage: StorageType::File,
-        retention: RetentionPolicy::Limits,
-        num_replicas: settings.replicas,
-        max_messages: -1,
-        max_bytes: -1,
-        max_messages_per_subject: -1,
-        // What is too large for a signal is passed by here; were it refused, its acknowledgement over MQTT would be a lie.
-        max_message_size: -1,
-        max_consumers: -1,
-        max_age: settings.kept_for,
-        deny_delete: true,
-        allow_direct: true,
-        // A device chooses the ids that the server tells repetitions by, for the whole stream: it shall suppress nobody else's.
-        duplicate_window: Duration::from_millis(100),
-        ..Config::default()
-    }
-}
-
-fn subjects() -> Vec<String> {
-    vec![DEVICES.to_owned(), format!("{DEVICES}{STAMPED}")]
-}
-
-/// What makes the stream unfit.
-fn objection(config: &Config) -> Option<&'static str> {
-    let demands = [
-        (
-            config.storage == StorageType::File,
-            "it is not kept in files",
-        ),
-        (
-            config.retention == RetentionPolicy::Limits,
-            "it drops what was consumed (set retention to limits)",
-        ),
-        (
-            config.max_messages <= 0 && config.max_bytes <= 0,
-            "it limits how much there is (unset max_msgs and max_bytes)",
-        ),
-        (
-            config.max_messages_per_subject <= 0,
-            "it limits the signals of a device (unset max_msgs_per_subject)",
-        ),
-        (!config.no_ack, "it does not acknowledge (unset no_ack)"),
-        (
-            config.allow_direct,
-            "it can't be read directly (set allow_direct)",
-        ),
-        (
-            config.subjects == subjects(),
-            "its subjects are not those of signals",
-        ),
-        (
-            !config.deny_purge,
-            "what a device of an erased elder has sent can't be purged (unset deny_purge)",
-        ),
-    ];
-    demands
-        .into_iter()
-        .find_map(|(met, objection)| (!met).then_some(objection))
 }

@@ -8,16 +8,17 @@
 mod homes;
 mod inflow;
 mod keeping;
+mod raising;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use civic::{AlertKind, ElderId, Severity, VillageCode};
-use eventlog::{Deliveries, Delivery, EventLog, Position, Repository};
+use civic::{ElderId, VillageCode};
+use eventlog::{Deliveries, EventLog, Position, Repository};
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use futures::{FutureExt as _, StreamExt as _};
 use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader, table_is_there};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -26,20 +27,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::inflow::{Change, Inflow, Said, said};
+use self::inflow::{Change, Inflow, Said};
 use self::keeping::Keeping;
-use crate::alert_line::{AlertLine, Cause, Command, LineId, Raised};
+use crate::alert_line::AlertLine;
 use crate::alert_policy::Policies;
 use crate::board_table;
-use crate::deeds::{Deed, carry_out, request_of};
+use crate::deeds::Deed;
 use crate::device::Device;
 use crate::elders_tables::FACTS;
 use crate::kept::{self, Kept};
 use crate::levels::Levels;
 use crate::measures::Measures;
-use crate::monitor::{Finding, Monitor, What};
+use crate::monitor::Monitor;
 use crate::progress::Watched;
-use crate::raising::{alert_of, assume_new};
 use crate::reader::{Failed, HEARTBEAT};
 use crate::signal::{DeviceId, Signal};
 use crate::signals::{Arrived, Signals};
@@ -51,10 +51,6 @@ pub const NAME: &str = "watching";
 const TELL_EVERY: Duration = Duration::from_millis(250);
 /// How many signals are heard before deeds are done.
 const HEARD_AT_ONCE: usize = 4_000;
-/// How many deeds that are not urgent are done at once: an alarm that comes meanwhile waits no longer than these take.
-const DEEDS_AT_ONCE: usize = 1_000;
-/// How long a signal that should be there is waited for before it is asked whether it is.
-const MISSING_AFTER: Duration = Duration::from_millis(500);
 
 /// What it works with.
 #[derive(Clone)]
@@ -255,84 +251,6 @@ impl<'w> Watch<'w> {
         Ok(())
     }
 
-    async fn take_what_is_there(&mut self) -> Result<(), Failed> {
-        while self.signals.waiting.len() < HEARD_AT_ONCE
-            && let Some(arrived) = self.signals.coming.next().now_or_never()
-        {
-            self.heard_of(arrived)?;
-        }
-        while self.own.waiting.len() < HEARD_AT_ONCE
-            && let Some(records) = self.own.coming.next().now_or_never()
-        {
-            self.read(records).await?;
-        }
-        Ok(())
-    }
-
-    fn heard_of(&mut self, arrived: Option<Vec<Arrived>>) -> Result<(), Failed> {
-        let arrived = arrived.ok_or_else(|| Failed::Log("the signals have ended".to_owned()))?;
-        self.measures.heard(arrived.len() as u64);
-        for one in arrived {
-            self.signals.seen = one.sequence();
-            match one {
-                Arrived::Signal(signal) => self.signals.waiting.push_back(signal),
-                Arrived::Unreadable { sequence } => {
-                    self.measures.unreadable();
-                    tracing::warn!(sequence, "a message on a device's subject is no signal");
-                }
-            }
-        }
-        if self.signals.waiting.is_empty() {
-            self.signals.done = self.signals.seen;
-        }
-        Ok(())
-    }
-
-    async fn read(
-        &mut self,
-        records: Option<Result<Vec<Delivery>, eventlog::ReadError>>,
-    ) -> Result<(), Failed> {
-        let records = records.ok_or_else(|| Failed::Log("our own log has ended".to_owned()))??;
-        let mut elders = Vec::new();
-        for delivery in &records {
-            self.own.seen = delivery.sequence();
-            let Delivery::Record(record) = delivery else {
-                continue;
-            };
-            let what = said(record);
-            if what.is_empty() {
-                continue;
-            }
-            let homes = what.iter().filter_map(|said| match said {
-                Said::Registered(_, _, elder) | Said::Moved(_, elder) => Some(*elder),
-                Said::Retired(_)
-                | Said::Away(_)
-                | Said::Back(_)
-                | Said::Policy(..)
-                | Said::Line(..) => None,
-            });
-            elders.extend(homes);
-            self.own.waiting.push_back(Change {
-                sequence: record.sequence,
-                at: record.metadata.time,
-                request: record.metadata.request_id,
-                what,
-            });
-        }
-        if self.own.waiting.is_empty() {
-            self.own.done = self.own.seen;
-        }
-        if !elders.is_empty() {
-            let known = FACTS.of(&self.man.pool, &elders).await?;
-            let today = self.man.clock.today();
-            self.villages.extend(known.into_iter().map(|(elder, kept)| {
-                let facts = kept.facts.as_ref();
-                (elder, facts.map(|facts| *facts.on(today).village()))
-            }));
-        }
-        Ok(())
-    }
-
     /// A watch that begins anew, when older signals are gone, counts no silence from before the first one that is left.
     async fn see_where_the_dark_ends(&mut self) -> Result<(), Failed> {
         if self.blind_until != Some(DateTime::<Utc>::MAX_UTC) {
@@ -407,23 +325,6 @@ impl<'w> Watch<'w> {
         Ok(())
     }
 
-    /// Has lines reach the levels that are due, also while much waits to be heard: each decides on what people did.
-    fn escalate(&mut self) {
-        let now = self.man.clock.now();
-        for (alert, due, waiting) in self.levels.due(now) {
-            self.measures.fired(due, now);
-            let due = due.timestamp_micros().to_string();
-            let deed = Deed {
-                request: request_of(&["escalate", &alert.to_string(), &due]),
-                id: waiting.line.to_string(),
-                command: Command::Escalate { alert, until: now },
-                village: waiting.village,
-                answers: None,
-            };
-            self.urgent.push(deed);
-        }
-    }
-
     fn hear(&mut self, signal: &Signal) {
         let findings = self.monitor.hear(signal);
         self.signals.done = if self.signals.waiting.is_empty() {
@@ -432,83 +333,6 @@ impl<'w> Watch<'w> {
             signal.sequence
         };
         self.follow(findings, Some(signal));
-    }
-
-    /// What follows from a signal, or from time that passed before it.
-    fn follow(&mut self, findings: Vec<Finding>, signal: Option<&Signal>) {
-        if self.blind_until.is_some() {
-            return;
-        }
-        for finding in findings {
-            let Finding {
-                elder,
-                device,
-                at,
-                what,
-            } = finding;
-            let village = self
-                .monitor
-                .homes()
-                .get(&elder)
-                .and_then(|home| home.village);
-            let answers =
-                signal.map(|signal| Position::new(crate::signals::STREAM, signal.sequence));
-            let instant = at.timestamp_micros().to_string();
-            // A device that is registered anew, or moved, may count its signals from the beginning.
-            let since = self
-                .monitor
-                .device(&device)
-                .map_or(0, crate::watch::Watch::since)
-                .to_string();
-            let (line, command, request) = match what {
-                What::Raises(kind, cause) => {
-                    let line = LineId::of(kind, elder, &device);
-                    let request = match &cause {
-                        Cause::Signal(source) => {
-                            request_of(&["signal", device.as_str(), &since, &source.signal])
-                        }
-                        Cause::Silence { .. } | Cause::MissedVisit { .. } | Cause::Request => {
-                            request_of(&["silence", kind.name(), device.as_str(), &since, &instant])
-                        }
-                    };
-                    let policy = self.monitor.policies().of(village.as_ref());
-                    let raised = Raised {
-                        alert: alert_of(request),
-                        kind,
-                        elder,
-                        village,
-                        at,
-                        cause,
-                        levels: policy.levels(kind, at),
-                    };
-                    (line, Command::Raise(raised), request)
-                }
-                What::Noted(kind, source) => {
-                    let line = LineId::of(kind, elder, &device);
-                    let request = request_of(&["noted", device.as_str(), &since, &source.signal]);
-                    (line, Command::Note { source, at }, request)
-                }
-                What::HeardAgain => {
-                    let line = LineId::of(AlertKind::DeviceOffline, elder, &device);
-                    let request = request_of(&["heard", device.as_str(), &since, &instant]);
-                    (line, Command::Clear { device, at }, request)
-                }
-            };
-            self.measures.done(line.kind);
-            let urgent = matches!(line.kind.severity(), Severity::Critical | Severity::High);
-            let deed = Deed {
-                id: line.to_string(),
-                command,
-                request,
-                village,
-                answers,
-            };
-            if urgent {
-                self.urgent.push(deed);
-            } else {
-                self.deeds.push_back(deed);
-            }
-        }
     }
 
     fn take_in(&mut self, change: Change) {
@@ -553,22 +377,6 @@ impl<'w> Watch<'w> {
         } else {
             change.sequence
         };
-    }
-
-    /// Does what is urgent, and some of the rest.
-    async fn do_deeds(&mut self) -> Result<(), Failed> {
-        let mut now_done = std::mem::take(&mut self.urgent);
-        let some = self.deeds.len().min(DEEDS_AT_ONCE);
-        now_done.extend(self.deeds.drain(..some));
-        if now_done.is_empty() {
-            return Ok(());
-        }
-        self.ours.extend(now_done.iter().map(|deed| deed.request));
-        let man = self.man;
-        assume_new(&man.lines, &man.pool, &now_done).await?;
-        let written = carry_out(&man.lines, now_done, man.clock.now()).await?;
-        self.written = self.written.max(written);
-        Ok(())
     }
 
     fn watched(&self) -> Watched {

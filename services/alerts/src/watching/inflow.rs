@@ -1,21 +1,27 @@
 //! What comes to the watch: signals, and what our own log says; and whether all of it has come that happened by an instant.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use civic::{DeviceKind, DivisionCode, ElderId};
-use eventlog::{Aggregate, Record};
-use futures::StreamExt as _;
+use eventlog::{Aggregate, Delivery, ReadError, Record};
+use futures::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
-use super::{MISSING_AFTER, Watch};
+use super::{HEARD_AT_ONCE, Watch};
 use crate::absence::{self, Absence};
 use crate::alert_line::{AlertLine, Event, LineId};
 use crate::alert_policy::AlertPolicy;
 use crate::device::{self, Device};
 use crate::division_policy::DivisionPolicy;
+use crate::elders_tables::FACTS;
 use crate::reader::Failed;
 use crate::signal::DeviceId;
+use crate::signals::Arrived;
+
+/// How long a signal that should be there is waited for before it is asked whether it is.
+const MISSING_AFTER: Duration = Duration::from_millis(500);
 
 /// What comes in one stream, and how much of it is known.
 pub(super) struct Inflow<S, T> {
@@ -66,6 +72,85 @@ pub(super) enum Said {
 }
 
 impl Watch<'_> {
+    /// Takes what has come, as far as it can be dealt with in one go.
+    pub(super) async fn take_what_is_there(&mut self) -> Result<(), Failed> {
+        while self.signals.waiting.len() < HEARD_AT_ONCE
+            && let Some(arrived) = self.signals.coming.next().now_or_never()
+        {
+            self.heard_of(arrived)?;
+        }
+        while self.own.waiting.len() < HEARD_AT_ONCE
+            && let Some(records) = self.own.coming.next().now_or_never()
+        {
+            self.read(records).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn heard_of(&mut self, arrived: Option<Vec<Arrived>>) -> Result<(), Failed> {
+        let arrived = arrived.ok_or_else(|| Failed::Log("the signals have ended".to_owned()))?;
+        self.measures.heard(arrived.len() as u64);
+        for one in arrived {
+            self.signals.seen = one.sequence();
+            match one {
+                Arrived::Signal(signal) => self.signals.waiting.push_back(signal),
+                Arrived::Unreadable { sequence } => {
+                    self.measures.unreadable();
+                    tracing::warn!(sequence, "a message on a device's subject is no signal");
+                }
+            }
+        }
+        if self.signals.waiting.is_empty() {
+            self.signals.done = self.signals.seen;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read(
+        &mut self,
+        records: Option<Result<Vec<Delivery>, ReadError>>,
+    ) -> Result<(), Failed> {
+        let records = records.ok_or_else(|| Failed::Log("our own log has ended".to_owned()))??;
+        let mut elders = Vec::new();
+        for delivery in &records {
+            self.own.seen = delivery.sequence();
+            let Delivery::Record(record) = delivery else {
+                continue;
+            };
+            let what = said(record);
+            if what.is_empty() {
+                continue;
+            }
+            let homes = what.iter().filter_map(|said| match said {
+                Said::Registered(_, _, elder) | Said::Moved(_, elder) => Some(*elder),
+                Said::Retired(_)
+                | Said::Away(_)
+                | Said::Back(_)
+                | Said::Policy(..)
+                | Said::Line(..) => None,
+            });
+            elders.extend(homes);
+            self.own.waiting.push_back(Change {
+                sequence: record.sequence,
+                at: record.metadata.time,
+                request: record.metadata.request_id,
+                what,
+            });
+        }
+        if self.own.waiting.is_empty() {
+            self.own.done = self.own.seen;
+        }
+        if !elders.is_empty() {
+            let known = FACTS.of(&self.man.pool, &elders).await?;
+            let today = self.man.clock.today();
+            self.villages.extend(known.into_iter().map(|(elder, kept)| {
+                let facts = kept.facts.as_ref();
+                (elder, facts.map(|facts| *facts.on(today).village()))
+            }));
+        }
+        Ok(())
+    }
+
     /// Whether all that happened by an instant has come; one batch more comes where it has not.
     pub(super) async fn all_is_known(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
         if !self.signals.is_complete(at) && !self.complete_signals(at).await? {
@@ -116,7 +201,7 @@ impl Watch<'_> {
 }
 
 /// What a record of our own log says to the watch.
-pub(super) fn said(record: &Record) -> Vec<Said> {
+fn said(record: &Record) -> Vec<Said> {
     let (aggregate, id) = (record.subject.aggregate(), record.subject.id());
     let mut found = Vec::new();
     if aggregate == AlertLine::NAME {
