@@ -1,12 +1,9 @@
 //! Events become wire bytes and back, here and nowhere else.
 
 use chrono::{DateTime, Utc};
-use civic::{ConsentGiver, ElderId, HandicapGrade, LocalDay, VillageCode};
+use civic::{ConsentGiver, ElderId, HandicapGrade, LocalDay};
 use eventlog::{DecodeError, RawEvent};
-use prost::Message;
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
-use uuid::Uuid;
-use vault::Sealed;
 
 use crate::{
     event::{
@@ -14,6 +11,7 @@ use crate::{
         Registered, Residence, Source, Spoken,
     },
     terms::{WireTerm, set_from_wire, wire_set},
+    wire::{id, maybe_sealed, message, sealed, term, village},
 };
 
 /// The bytes of an event, with the full name of its protobuf message.
@@ -31,7 +29,7 @@ pub fn encode(event: &Event) -> RawEvent {
         Event::Relocated(residence, on) => RawEvent::of(&pb::ElderRelocated {
             on: Some(write_day(*on)),
             division_code: residence.village.as_str().to_owned(),
-            home: residence.home.as_ref().map(pb_sealed),
+            home: residence.home.as_ref().map(Into::into),
         }),
         Event::ProfileUpdated(update) => RawEvent::of(&pb::ProfileUpdated {
             on: update.on.map(write_day),
@@ -44,11 +42,11 @@ pub fn encode(event: &Event) -> RawEvent {
             wanted_services: update.wanted_services.map(|set| pb::ServiceSet {
                 values: wire_set(set),
             }),
-            remarks: update.remarks.as_ref().map(pb_sealed),
+            remarks: update.remarks.as_ref().map(Into::into),
         }),
         Event::CapabilityAssessed(capability, items) => RawEvent::of(&pb::CapabilityAssessed {
             capability: Some(write_capability(capability)),
-            items: items.as_ref().map(pb_sealed),
+            items: items.as_ref().map(Into::into),
         }),
         Event::HandicapRecorded { grade, on } => RawEvent::of(&pb::HandicapRecorded {
             grade: write_grade(*grade),
@@ -112,12 +110,11 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
         return Err(DecodeError::unknown(raw));
     };
     Ok(match name {
-        "ElderRegistered" => Event::Registered(Box::new(read_registered(read(raw)?)?)),
+        "ElderRegistered" => Event::Registered(Box::new(read_registered(message(raw)?)?)),
         "IdentityCorrected" => {
-            let message: pb::IdentityCorrected = read(raw)?;
+            let message: pb::IdentityCorrected = message(raw)?;
             Event::IdentityCorrected(IdentityCorrected {
-                identity: sealed(message.identity, "identity")?
-                    .ok_or_else(|| malformed("identity"))?,
+                identity: sealed(message.identity, "identity")?,
                 identity_claim: message.identity_claim,
                 birth_date: required_day(message.birth_date, "birth_date")?,
                 sex: term(message.sex, "sex")?,
@@ -125,17 +122,17 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
             })
         }
         "ElderRelocated" => {
-            let message: pb::ElderRelocated = read(raw)?;
+            let message: pb::ElderRelocated = message(raw)?;
             Event::Relocated(
                 Residence {
                     village: village(&message.division_code)?,
-                    home: sealed(message.home, "home")?,
+                    home: maybe_sealed(message.home, "home")?,
                 },
                 required_day(message.on, "on")?,
             )
         }
         "ProfileUpdated" => {
-            let message: pb::ProfileUpdated = read(raw)?;
+            let message: pb::ProfileUpdated = message(raw)?;
             Event::ProfileUpdated(ProfileUpdated {
                 on: day(message.on, "on")?,
                 categories: message
@@ -150,86 +147,84 @@ pub fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
                     .wanted_services
                     .map(|set| term_set(&set.values, "wanted_services"))
                     .transpose()?,
-                remarks: sealed(message.remarks, "remarks")?,
+                remarks: maybe_sealed(message.remarks, "remarks")?,
             })
         }
         "CapabilityAssessed" => {
-            let message: pb::CapabilityAssessed = read(raw)?;
+            let message: pb::CapabilityAssessed = message(raw)?;
             Event::CapabilityAssessed(
                 read_capability(message.capability)?,
-                sealed(message.items, "items")?,
+                maybe_sealed(message.items, "items")?,
             )
         }
         "HandicapRecorded" => {
-            let message: pb::HandicapRecorded = read(raw)?;
+            let message: pb::HandicapRecorded = message(raw)?;
             Event::HandicapRecorded {
                 grade: read_grade(message.grade)?,
                 on: day(message.on, "on")?,
             }
         }
         "ObservationRecorded" => {
-            let message: pb::ObservationRecorded = read(raw)?;
+            let message: pb::ObservationRecorded = message(raw)?;
             Event::ObservationRecorded {
                 observation: term(message.observation, "observation")?,
                 on: day(message.on, "on")?,
             }
         }
         "ObservationEnded" => {
-            let message: pb::ObservationEnded = read(raw)?;
+            let message: pb::ObservationEnded = message(raw)?;
             Event::ObservationEnded {
                 observation: term(message.observation, "observation")?,
                 on: required_day(message.on, "on")?,
             }
         }
         "CircumstanceRecorded" => {
-            let message: pb::CircumstanceRecorded = read(raw)?;
+            let message: pb::CircumstanceRecorded = message(raw)?;
             let circumstance = message
                 .circumstance
                 .ok_or_else(|| malformed("circumstance"))?;
             Event::CircumstanceRecorded(read_circumstance(circumstance)?)
         }
         "CircumstanceEnded" => {
-            let message: pb::CircumstanceEnded = read(raw)?;
+            let message: pb::CircumstanceEnded = message(raw)?;
             Event::CircumstanceEnded {
-                id: uuid(&message.circumstance_id, "circumstance_id")?,
+                id: id(&message.circumstance_id, "circumstance_id")?,
                 last_day: required_day(message.last_day, "last_day")?,
             }
         }
         "ContactsSet" => {
-            let message: pb::ContactsSet = read(raw)?;
-            Event::ContactsSet(
-                sealed(message.contacts, "contacts")?.ok_or_else(|| malformed("contacts"))?,
-            )
+            let message: pb::ContactsSet = message(raw)?;
+            Event::ContactsSet(sealed(message.contacts, "contacts")?)
         }
         "ConsentGranted" => {
-            let message: pb::ConsentGranted = read(raw)?;
+            let message: pb::ConsentGranted = message(raw)?;
             Event::ConsentGranted(read_spoken(message.by, message.at_unix_micros)?)
         }
         "ConsentRefused" => {
-            let message: pb::ConsentRefused = read(raw)?;
+            let message: pb::ConsentRefused = message(raw)?;
             Event::ConsentRefused(read_spoken(message.by, message.at_unix_micros)?)
         }
         "ConsentWithdrawn" => {
-            let message: pb::ConsentWithdrawn = read(raw)?;
+            let message: pb::ConsentWithdrawn = message(raw)?;
             Event::ConsentWithdrawn(read_spoken(message.by, message.at_unix_micros)?)
         }
         "ElderDied" => Event::Died {
-            on: required_day(read::<pb::ElderDied>(raw)?.on, "on")?,
+            on: required_day(message::<pb::ElderDied>(raw)?.on, "on")?,
         },
         "ElderMovedOut" => Event::MovedOut {
-            on: required_day(read::<pb::ElderMovedOut>(raw)?.on, "on")?,
+            on: required_day(message::<pb::ElderMovedOut>(raw)?.on, "on")?,
         },
         "ElderReinstated" => {
-            let message: pb::ElderReinstated = read(raw)?;
+            let message: pb::ElderReinstated = message(raw)?;
             Event::Reinstated {
                 on: required_day(message.on, "on")?,
                 reason: message.reason,
             }
         }
-        "EldersMerged" => Event::Merged(read_merged(read(raw)?)?),
-        "EldersUnmerged" => Event::Unmerged(read_unmerged(read(raw)?)?),
+        "EldersMerged" => Event::Merged(read_merged(message(raw)?)?),
+        "EldersUnmerged" => Event::Unmerged(read_unmerged(message(raw)?)?),
         "ElderErased" => Event::Erased {
-            reason: read::<pb::ElderErased>(raw)?.reason,
+            reason: message::<pb::ElderErased>(raw)?.reason,
         },
         _ => return Err(DecodeError::unknown(raw)),
     })
@@ -335,7 +330,7 @@ fn write_registered(registered: &Registered) -> pb::ElderRegistered {
         birth_date: Some(write_day(registered.birth_date)),
         sex: registered.sex.wire(),
         division_code: registered.residence.village.as_str().to_owned(),
-        home: registered.residence.home.as_ref().map(pb_sealed),
+        home: registered.residence.home.as_ref().map(Into::into),
         categories: wire_set(registered.categories),
         assistance: wire_set(registered.assistance),
         capability: Some(write_capability(&registered.capability)),
@@ -346,14 +341,14 @@ fn write_registered(registered: &Registered) -> pb::ElderRegistered {
             .iter()
             .map(write_circumstance)
             .collect(),
-        contacts: registered.contacts.as_ref().map(pb_sealed),
+        contacts: registered.contacts.as_ref().map(Into::into),
         consent: Some(pb::Consent {
             state: registered.consent.state.wire(),
             by: write_giver(registered.consent.spoken.by),
             at_unix_micros: registered.consent.spoken.at.map(|at| at.timestamp_micros()),
         }),
         wanted_services: wire_set(registered.wanted_services),
-        remarks: registered.remarks.as_ref().map(pb_sealed),
+        remarks: registered.remarks.as_ref().map(Into::into),
         import_id: registered
             .import
             .map(|import| import.to_string())
@@ -370,13 +365,13 @@ fn read_registered(message: pb::ElderRegistered) -> Result<Registered, DecodeErr
             Ok(pb::RegistrationSource::Survey) => Source::Survey,
             Ok(pb::RegistrationSource::Unspecified) | Err(_) => return Err(malformed("source")),
         },
-        identity: sealed(message.identity, "identity")?.ok_or_else(|| malformed("identity"))?,
+        identity: sealed(message.identity, "identity")?,
         identity_claim: message.identity_claim,
         birth_date: required_day(message.birth_date, "birth_date")?,
         sex: term(message.sex, "sex")?,
         residence: Residence {
             village: village(&message.division_code)?,
-            home: sealed(message.home, "home")?,
+            home: maybe_sealed(message.home, "home")?,
         },
         categories: term_set(&message.categories, "categories")?,
         assistance: term_set(&message.assistance, "assistance")?,
@@ -388,22 +383,22 @@ fn read_registered(message: pb::ElderRegistered) -> Result<Registered, DecodeErr
             .into_iter()
             .map(read_circumstance)
             .collect::<Result<_, _>>()?,
-        contacts: sealed(message.contacts, "contacts")?,
+        contacts: maybe_sealed(message.contacts, "contacts")?,
         consent: Consent {
             state: term(consent.state, "consent.state")?,
             spoken: read_spoken(consent.by, consent.at_unix_micros)?,
         },
         wanted_services: term_set(&message.wanted_services, "wanted_services")?,
-        remarks: sealed(message.remarks, "remarks")?,
+        remarks: maybe_sealed(message.remarks, "remarks")?,
         import: (!message.import_id.is_empty())
-            .then(|| uuid(&message.import_id, "import_id"))
+            .then(|| id(&message.import_id, "import_id"))
             .transpose()?,
     })
 }
 
 fn read_circumstance(message: types::Circumstance) -> Result<Circumstance, DecodeError> {
     Ok(Circumstance {
-        id: uuid(&message.circumstance_id, "circumstance_id")?,
+        id: id(&message.circumstance_id, "circumstance_id")?,
         kind: term(message.kind, "kind")?,
         first_day: required_day(message.first_day, "first_day")?,
         last_day: day(message.last_day, "last_day")?,
@@ -450,29 +445,8 @@ fn read_grade(grade: i32) -> Result<Option<HandicapGrade>, DecodeError> {
     }
 }
 
-fn pb_sealed<T>(sealed: &Sealed<T>) -> types::Sealed {
-    sealed.into()
-}
-
-fn read<M: Message + Default>(raw: &RawEvent) -> Result<M, DecodeError> {
-    M::decode(raw.data.clone()).map_err(|_broken| malformed("message"))
-}
-
 fn malformed(field: &'static str) -> DecodeError {
     DecodeError::malformed(field)
-}
-
-fn sealed<T>(
-    message: Option<types::Sealed>,
-    field: &'static str,
-) -> Result<Option<Sealed<T>>, DecodeError> {
-    message
-        .map(|envelope| Sealed::try_from(envelope).map_err(|_envelope| malformed(field)))
-        .transpose()
-}
-
-fn term<T: WireTerm>(number: i32, field: &'static str) -> Result<T, DecodeError> {
-    T::from_wire(number).ok_or_else(|| malformed(field))
 }
 
 fn term_set<T: WireTerm>(
@@ -491,14 +465,6 @@ fn required_day(date: Option<types::Date>, field: &'static str) -> Result<LocalD
     day(date, field)?.ok_or_else(|| malformed(field))
 }
 
-fn village(code: &str) -> Result<VillageCode, DecodeError> {
-    code.parse().map_err(|_code| malformed("division_code"))
-}
-
-fn uuid(text: &str, field: &'static str) -> Result<Uuid, DecodeError> {
-    Uuid::try_parse(text).map_err(|_text| malformed(field))
-}
-
 fn elder_id(text: &str, field: &'static str) -> Result<ElderId, DecodeError> {
-    uuid(text, field).map(ElderId::from)
+    id(text, field).map(ElderId::from)
 }

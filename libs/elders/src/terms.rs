@@ -1,12 +1,14 @@
 //! The words of the domain as protobuf enums, and back.
 
 use civic::{
-    AlertKind, AlertOutcome, Assistance, AwayReason, CapabilityLevel, Category, CircumstanceKind,
-    ConsentGiver, ConsentState, DeviceKind, ElderStatus, NoticeChannel, Observation, RecipientRole,
-    ServiceKind, Set, Severity, Sex, SignalKind, Term, VisitMode,
+    AlertKind, AlertOutcome, Assistance, AwayReason, CampaignKind, CapabilityLevel, Category,
+    CircumstanceKind, ConsentGiver, ConsentState, DeviceKind, Doubt, ElderStatus, FindingKind,
+    NoticeChannel, Observation, RecipientRole, ReferralOutcome, ServiceKind, Set, Severity, Sex,
+    SignalKind, SkipReason, Term, UnplannedReason, VisitMode, VisitResult, VisitorKind,
 };
 use proto::eldercare::alerts::v1 as alerts;
 use proto::eldercare::r#type::v1 as types;
+use proto::eldercare::visits::v1 as visits;
 
 /// A word of the domain that has a protobuf enum.
 pub trait WireTerm: Term {
@@ -77,6 +79,26 @@ wire_terms! { alerts:
     RecipientRole { EmergencyContact, GridWorker, VillageCommittee, Town, DutyCentre, Maintainer, FireService }
 }
 
+wire_terms! { visits:
+    VisitorKind {
+        VillageCommittee, CareInstitution, SocialWorker, FamilyDoctor, ElderAssociation, PropertyCompany, Volunteer,
+        StudentVolunteer, GridWorker, PartyVeteran, YoungerElder, NeighbourOrRelative, Courier,
+    }
+    VisitResult { Met, NotAtHome, RefusedAtDoor }
+    Doubt { Overlap, ImpossibleTravel, LocationMismatch, EvidenceReused, ImplausibleVolume, TooShort }
+    FindingKind {
+        HousingHazard, PolicyEntitlement, Medical, MentalHealth, LegalSupport, DailyCare, Rehabilitation, HomeAdaptation,
+        FraudRisk,
+    }
+    ReferralOutcome { Solved, Declined, Unfounded, Unsolved }
+    CampaignKind { ExtremeWeather, Festival, Other }
+    SkipReason { Away, AskedForAnotherWeek, ArrangedOtherwise, WayNotSafe }
+    UnplannedReason {
+        ConsentMissing, NoVisitorForMode, NoVisitorOnDays, CapacityExhausted, PinMode, PinConsent, PinDay, PinVisitor,
+        PinCapacity, AwaitsPlanning,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +124,22 @@ mod tests {
         every_word_survives::<ServiceKind>();
         every_word_survives::<VisitMode>();
         every_word_survives::<ElderStatus>();
+        every_word_survives::<DeviceKind>();
+        every_word_survives::<SignalKind>();
+        every_word_survives::<AlertKind>();
+        every_word_survives::<Severity>();
+        every_word_survives::<AlertOutcome>();
+        every_word_survives::<AwayReason>();
+        every_word_survives::<NoticeChannel>();
+        every_word_survives::<RecipientRole>();
+        every_word_survives::<VisitorKind>();
+        every_word_survives::<VisitResult>();
+        every_word_survives::<Doubt>();
+        every_word_survives::<FindingKind>();
+        every_word_survives::<ReferralOutcome>();
+        every_word_survives::<CampaignKind>();
+        every_word_survives::<SkipReason>();
+        every_word_survives::<UnplannedReason>();
     }
 
     #[test]

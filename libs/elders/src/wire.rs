@@ -129,6 +129,18 @@ pub fn span(span: Option<prost_types::Duration>, field: &str) -> Result<TimeDelt
 /// # Errors
 /// It is missing, or no envelope.
 pub fn sealed<T>(envelope: Option<types::Sealed>, field: &str) -> Result<Sealed<T>, DecodeError> {
-    let envelope = present(envelope, field)?;
-    present(envelope.try_into().ok(), field)
+    present(maybe_sealed(envelope, field)?, field)
+}
+
+/// A sealed field that may be missing.
+///
+/// # Errors
+/// It is no envelope.
+pub fn maybe_sealed<T>(
+    envelope: Option<types::Sealed>,
+    field: &str,
+) -> Result<Option<Sealed<T>>, DecodeError> {
+    envelope
+        .map(|envelope| present(envelope.try_into().ok(), field))
+        .transpose()
 }

@@ -3,7 +3,7 @@
 //! `cargo run --release -p visit-planning --example plan_sample_county`
 #![allow(clippy::unwrap_used, reason = "an example may unwrap")]
 
-#[path = "../tests/sample_county/mod.rs"]
+#[path = "../tests/plans/sample_county/mod.rs"]
 mod sample_county;
 
 use std::{

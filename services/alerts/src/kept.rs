@@ -18,7 +18,7 @@ use crate::codec::{read_policy, write_policy};
 use crate::levels::{Levels, Waiting};
 use crate::monitor::Monitor;
 use crate::signal::DeviceId;
-use crate::watch::{Home, Watch};
+use crate::watched_device::{Home, WatchedDevice};
 
 /// How many devices or homes are taken in one slice.
 const SLICE: usize = 2_048;
@@ -51,7 +51,7 @@ enum Part {
     /// Always the first.
     Version(u32),
     From(From),
-    Devices(Vec<(DeviceId, Watch)>),
+    Devices(Vec<(DeviceId, WatchedDevice)>),
     Homes(Vec<(ElderId, Home)>),
     /// By division, as messages.
     Policies(Vec<(String, Vec<u8>)>),

@@ -1,6 +1,6 @@
 //! Alerts (紧急呼援, 智能监测): what homes say, which alerts follow from it, who is told, and how far help has come.
 //!
-//! - [`signal`]: what a device sends; [`watch`]: what is known of a device and of a home by it.
+//! - [`signal`]: what a device sends; [`watched_device`]: what is known of a device and of a home by it.
 //! - [`monitor`]: which alerts follow from signals in their order, and from time that passes; [`alert_policy`]: thresholds,
 //!   delays, and who is told; [`levels`]: which levels are to come.
 //! - [`alert_line`], [`attempts`], [`device`], [`absence`], [`division_policy`], [`recipient`]: the aggregates; [`codec`]: their bytes.
@@ -16,7 +16,7 @@ pub mod alert_policy;
 pub mod levels;
 pub mod monitor;
 pub mod signal;
-pub mod watch;
+pub mod watched_device;
 
 pub mod absence;
 pub mod alert_line;

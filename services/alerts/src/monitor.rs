@@ -13,7 +13,7 @@ use civic::{AlertKind, DeviceKind, ElderId, VillageCode};
 use crate::alert_line::{Cause, Source};
 use crate::alert_policy::{AlertPolicy, Policies};
 use crate::signal::{DeviceId, Signal};
-use crate::watch::{Home, Watch};
+use crate::watched_device::{Home, WatchedDevice};
 
 /// What follows from a signal, or from time that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,10 @@ enum Timer {
 type Place = usize;
 
 #[derive(Clone, Debug)]
-struct Watched {
+struct Slot {
     id: DeviceId,
     /// None once it is retired, until the place is taken anew.
-    watch: Option<Watch>,
+    watch: Option<WatchedDevice>,
     /// For which instant each timer stands in the queue.
     queued: [Option<DateTime<Utc>>; 2],
 }
@@ -68,7 +68,7 @@ pub struct Monitor {
     /// Up to here everything was judged.
     now: DateTime<Utc>,
     places: HashMap<DeviceId, Place>,
-    devices: Vec<Watched>,
+    devices: Vec<Slot>,
     /// Places of devices that are retired.
     free: Vec<Place>,
     homes: HashMap<ElderId, Home>,
@@ -95,7 +95,7 @@ impl Monitor {
     pub fn restored(
         policies: Policies,
         now: DateTime<Utc>,
-        devices: impl IntoIterator<Item = (DeviceId, Watch)>,
+        devices: impl IntoIterator<Item = (DeviceId, WatchedDevice)>,
         homes: HashMap<ElderId, Home>,
     ) -> Self {
         let mut monitor = Self::new(policies, now);
@@ -113,7 +113,7 @@ impl Monitor {
     }
 
     /// The devices that are watched.
-    pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &Watch)> {
+    pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &WatchedDevice)> {
         let all = self.devices.iter();
         all.filter_map(|one| Some((&one.id, one.watch.as_ref()?)))
     }
@@ -122,7 +122,7 @@ impl Monitor {
     pub fn devices_in(
         &self,
         places: std::ops::Range<usize>,
-    ) -> impl Iterator<Item = (&DeviceId, &Watch)> {
+    ) -> impl Iterator<Item = (&DeviceId, &WatchedDevice)> {
         let some = self.devices.get(places).unwrap_or_default().iter();
         some.filter_map(|one| Some((&one.id, one.watch.as_ref()?)))
     }
@@ -135,7 +135,7 @@ impl Monitor {
 
     /// A device that is watched.
     #[must_use]
-    pub fn device(&self, device: &DeviceId) -> Option<&Watch> {
+    pub fn device(&self, device: &DeviceId) -> Option<&WatchedDevice> {
         let place = self.places.get(device)?;
         self.devices[*place].watch.as_ref()
     }
@@ -170,11 +170,11 @@ impl Monitor {
         self.retire(&device);
         let home = self.homes.entry(elder).or_default();
         home.devices.push(device.clone());
-        self.add(device, Watch::new(kind, elder, at));
+        self.add(device, WatchedDevice::new(kind, elder, at));
     }
 
-    fn add(&mut self, id: DeviceId, watch: Watch) {
-        let watched = Watched {
+    fn add(&mut self, id: DeviceId, watch: WatchedDevice) {
+        let watched = Slot {
             id: id.clone(),
             watch: Some(watch),
             queued: [None; 2],
@@ -366,7 +366,7 @@ impl Monitor {
         findings
     }
 
-    fn policy_of(&self, watch: &Watch) -> &AlertPolicy {
+    fn policy_of(&self, watch: &WatchedDevice) -> &AlertPolicy {
         let home = self.homes.get(&watch.elder);
         self.policies
             .of(home.and_then(|home| home.village.as_ref()))
@@ -392,7 +392,7 @@ impl Monitor {
         match timer {
             Timer::Offline => {
                 let offline_after = policy.offline_after;
-                let Watched { id, watch, .. } = &mut self.devices[place];
+                let Slot { id, watch, .. } = &mut self.devices[place];
                 let watch = watch.as_mut()?;
                 watch.goes_offline();
                 let cause = Cause::Silence {
@@ -414,7 +414,7 @@ impl Monitor {
     }
 
     fn becomes_inactive(&mut self, place: Place, at: DateTime<Utc>) -> Option<Finding> {
-        let Watched { id, watch, .. } = &self.devices[place];
+        let Slot { id, watch, .. } = &self.devices[place];
         let watch = watch.as_ref()?;
         let home = self.homes.entry(watch.elder).or_default();
         let cause = Cause::Silence {

@@ -1,6 +1,7 @@
-//! What operators get to see of a registration: its trace from call to read model, figures, and nothing about the person.
+//! What operators get to see of a registration: its trace from call to read model, figures, and nothing about the person. In a process of its own: a process has one telemetry.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
+#[path = "service/support/mod.rs"]
 mod support;
 
 use std::{

@@ -1,6 +1,7 @@
-//! What a call leaves behind beside its answer: an access record, whatever the log leaves out, and records in its trace.
+//! What a call leaves behind beside its answer: an access record, whatever the log leaves out, and records in its trace. In a process of its own: a process has one telemetry.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
+#[path = "service/support/mod.rs"]
 mod support;
 
 use proto::eldercare::registry::v1 as pb;

@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 
-use civic::{ElderId, LocalDay, Set};
+use civic::Set;
 use decider::Decider;
-use elders::codec::{read_day, write_day};
+use elders::codec::write_day;
 use elders::terms::{set_from_wire, wire_set};
+use elders::wire;
 use eventlog::{Aggregate, DecodeError, RawEvent};
-use prost::{Message, Name};
+use prost::Name;
 use proto::eldercare::tiering::v1 as pb;
-use proto::eldercare::r#type::v1 as types;
 
 use crate::evaluate::{Assignment, PolicyRef};
 use crate::policy::Interval;
@@ -52,24 +52,24 @@ impl Aggregate for Tier {
 
     fn decode(raw: &RawEvent) -> Result<tier::Event, DecodeError> {
         if raw.event_type == pb::TierAssigned::full_name() {
-            let message: pb::TierAssigned = read(raw)?;
+            let message: pb::TierAssigned = wire::message(raw)?;
             Ok(tier::Event::Assigned {
-                elder: elder_id(&message.elder_id)?,
+                elder: wire::elder(&message.elder_id)?,
                 assignment: Box::new(assignment(message.assignment)?),
-                on: day(message.on)?,
+                on: wire::day(message.on, "on")?,
             })
         } else if raw.event_type == pb::TierChanged::full_name() {
-            let message: pb::TierChanged = read(raw)?;
+            let message: pb::TierChanged = wire::message(raw)?;
             Ok(tier::Event::Changed {
-                elder: elder_id(&message.elder_id)?,
+                elder: wire::elder(&message.elder_id)?,
                 assignment: Box::new(assignment(message.assignment)?),
-                on: day(message.on)?,
+                on: wire::day(message.on, "on")?,
             })
         } else if raw.event_type == pb::TierEnded::full_name() {
-            let message: pb::TierEnded = read(raw)?;
+            let message: pb::TierEnded = wire::message(raw)?;
             Ok(tier::Event::Ended {
-                elder: elder_id(&message.elder_id)?,
-                on: day(message.on)?,
+                elder: wire::elder(&message.elder_id)?,
+                on: wire::day(message.on, "on")?,
             })
         } else {
             Err(DecodeError::unknown(raw))
@@ -100,7 +100,7 @@ impl Aggregate for PolicyBook {
         if raw.event_type != pb::PolicyPublished::full_name() {
             return Err(DecodeError::unknown(raw));
         }
-        let message: pb::PolicyPublished = read(raw)?;
+        let message: pb::PolicyPublished = wire::message(raw)?;
         Ok(policy_book::Event::Published {
             jurisdiction: message
                 .division_code
@@ -108,7 +108,7 @@ impl Aggregate for PolicyBook {
                 .map_err(|_code| DecodeError::malformed("division_code"))?,
             version: version(message.version, "version")?,
             yaml: message.yaml,
-            on: day(message.on)?,
+            on: wire::day(message.on, "on")?,
         })
     }
 }
@@ -165,20 +165,6 @@ fn assignment(message: Option<pb::Assignment>) -> Result<Assignment, DecodeError
     })
 }
 
-fn read<M: Message + Default>(raw: &RawEvent) -> Result<M, DecodeError> {
-    M::decode(raw.data.clone()).map_err(|_broken| DecodeError::malformed("message"))
-}
-
-fn elder_id(text: &str) -> Result<ElderId, DecodeError> {
-    text.parse()
-        .map_err(|_text| DecodeError::malformed("elder_id"))
-}
-
-fn day(date: Option<types::Date>) -> Result<LocalDay, DecodeError> {
-    date.and_then(read_day)
-        .ok_or_else(|| DecodeError::malformed("on"))
-}
-
 fn version(number: i64, field: &str) -> Result<u64, DecodeError> {
     u64::try_from(number).map_err(|_negative| DecodeError::malformed(field))
 }
@@ -192,7 +178,7 @@ const _: fn() = || {
 
 #[cfg(test)]
 mod tests {
-    use civic::VisitMode;
+    use civic::{ElderId, LocalDay, VisitMode};
     use proptest::prelude::*;
     use proptest::{collection::vec, sample::select};
     use uuid::Uuid;

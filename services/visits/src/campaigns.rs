@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use civic::{DivisionCode, LocalDay};
 use elders::codec::write_day;
+use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, Checks};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use crate::campaign::{Announced, Campaign, Command};
 use crate::campaign_rows::{self, Kept};
-use crate::codec::{VisitTerm as _, write_selection};
+use crate::codec::write_selection;
 use crate::visitors::Asked;
 use crate::visits::{Visits, broken, cut};
 use crate::{policies_table, refusals};
@@ -150,7 +151,7 @@ fn told(kept: Kept) -> pb::Campaign {
     pb::Campaign {
         campaign_id: announced.campaign.to_string(),
         division_code: announced.division.to_string(),
-        kind: announced.kind.number(),
+        kind: announced.kind.wire(),
         first_day: Some(write_day(announced.first)),
         last_day: Some(write_day(announced.last)),
         selection: Some(write_selection(&announced.selection)),

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use civic::{DivisionCode, ElderId, VisitResult};
+use elders::wire::write_time;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, access};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -11,7 +12,6 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::book_table::{self, place};
-use crate::codec::write_time;
 use crate::record_rows::REJECTED;
 use crate::visits::{Visits, beyond, broken, cut};
 

@@ -1,7 +1,8 @@
 //! Supervisors decide on doubtful records, and departments on referrals; lists of both.
 
 use civic::{DivisionCode, Doubt, ElderId, FindingKind, LocalDay, ReferralOutcome, VisitMode};
-use elders::terms::WireTerm as _;
+use elders::terms::{WireTerm as _, wire_set};
+use elders::wire::write_time;
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, access, errors, person_keys};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use vault::{DataKey, Sealed};
 
 use crate::book_table::{self, place, set, word};
-use crate::codec::{VisitTerm as _, purpose, write_doubts, write_time};
+use crate::codec::purpose;
 use crate::elder_year::{Command, ElderYear};
 use crate::record_rows::{CONFIRMED, REJECTED};
 use crate::referral_rows::OPEN;
@@ -255,7 +256,7 @@ fn doubtful(row: &PgRow) -> Result<pb::DoubtfulRecord, sqlx::Error> {
         start_time: Some(time(4)?),
         end_time: Some(time(5)?),
         arrive_time: Some(time(6)?),
-        doubts: write_doubts(set::<Doubt>(row.try_get(7)?)),
+        doubts: wire_set(set::<Doubt>(row.try_get(7)?)),
         state: state.into(),
         division_code: row.try_get(9)?,
     })
@@ -285,14 +286,14 @@ fn referral(row: &PgRow, elder: Uuid, key: Option<&DataKey>) -> Result<pb::Refer
         referral_id: row.try_get::<Uuid, _>(0)?.to_string(),
         elder_id: elder.to_string(),
         record_id: row.try_get::<Uuid, _>(2)?.to_string(),
-        kind: kind.number(),
+        kind: kind.wire(),
         note: opened(4, purpose::FINDING)?,
         division_code: row.try_get(5)?,
         open_time: Some(write_time(row.try_get(6)?)),
         state: state.into(),
         department: department.unwrap_or_default(),
         answer: opened(8, purpose::ANSWER)?,
-        outcome: ended.map_or(0, |outcome| outcome.number()),
+        outcome: ended.map_or(0, |outcome| outcome.wire()),
         referred_to: kind.department().to_owned(),
     })
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use civic::{Doubt, ElderId, ServiceKind, VisitMode, VisitResult};
 use elders::terms::{WireTerm as _, wire_set};
+use elders::wire::write_time;
 use proto::eldercare::visits::v1 as pb;
 use service::{Caller, access};
 use sqlx::postgres::PgRow;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use vault::{DataKey, Sealed};
 
 use crate::book_table::{self, set, word};
-use crate::codec::{VisitTerm as _, purpose, write_doubts, write_time};
+use crate::codec::purpose;
 use crate::record_rows::{CONFIRMED, REJECTED};
 use crate::visits::{Visits, broken, cut};
 use crate::{facts_table, refusals};
@@ -99,7 +100,7 @@ fn visit(
             elder_id: elder.to_string(),
             visitor_id: row.try_get::<Uuid, _>(1)?.to_string(),
             mode: word::<VisitMode>(row.try_get(2)?)?.wire(),
-            result: result.number(),
+            result: result.wire(),
             start_time: Some(write_time(row.try_get(4)?)),
             end_time: Some(write_time(row.try_get(5)?)),
             services: wire_set(set::<ServiceKind>(row.try_get(6)?)),
@@ -110,7 +111,7 @@ fn visit(
             findings: vec![],
         }),
         state: state.into(),
-        doubts: write_doubts(doubts),
+        doubts: wire_set(doubts),
         arrive_time: Some(write_time(row.try_get(10)?)),
     })
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use elders::codec::write_day;
+use elders::wire::write_time;
 use eventlog::{Aggregate as _, Position, RawEvent, Record};
 use futures::{StreamExt as _, stream};
 use proto::eldercare::alerts::v1::alert_service_client::AlertServiceClient;
@@ -20,7 +21,6 @@ use sqlx::PgConnection;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::codec::write_time;
 use crate::elder_year::{ElderYear, Event, Missed};
 use crate::period::Period;
 

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use civic::{DivisionCode, DivisionLevel, ElderId, LocalDay, Set, VisitMode, VisitorKind};
 use decider::Decider as _;
 use elders::codec::write_day;
+use elders::terms::WireTerm as _;
 use elders::terms::wire_set;
 use eventlog::{Loaded, Position, RequestDigest};
 use proto::eldercare::visits::v1 as pb;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use vault::{DataKey, Sealed};
 
 use crate::book_table::{self, set, word};
-use crate::codec::{VisitTerm as _, purpose};
+use crate::codec::purpose;
 use crate::refusals;
 use crate::visiting;
 use crate::visitor::{self, Command, Profile, Visitor};
@@ -376,7 +377,7 @@ fn told(
     let paired: Vec<Uuid> = row.try_get(9)?;
     Ok(pb::Visitor {
         visitor_id: id.to_string(),
-        kind: word::<VisitorKind>(row.try_get(1)?)?.number(),
+        kind: word::<VisitorKind>(row.try_get(1)?)?.wire(),
         name: name.name,
         phone: name.phone,
         home_division_code: row.try_get(2)?,

@@ -14,6 +14,7 @@ use crate::monitor::{Finding, What};
 use crate::reader::Failed;
 use crate::signal::Signal;
 use crate::signals::STREAM;
+use crate::watched_device::WatchedDevice;
 
 /// How many deeds that are not urgent are done at once: an alarm that comes meanwhile waits no longer than these take.
 const DEEDS_AT_ONCE: usize = 1_000;
@@ -42,7 +43,7 @@ impl Watch<'_> {
             let since = self
                 .monitor
                 .device(&device)
-                .map_or(0, crate::watch::Watch::since)
+                .map_or(0, WatchedDevice::since)
                 .to_string();
             let (line, command, request) = match what {
                 What::Raises(kind, cause) => {

@@ -1,11 +1,13 @@
 //! Events of a campaign become wire bytes and back.
 
 use elders::codec::write_day;
+use elders::terms::WireTerm as _;
+use elders::wire::{self, day, division, id, term};
 use eventlog::{Aggregate, DecodeError, RawEvent};
 use prost::Name as _;
 use proto::eldercare::visits::v1 as pb;
 
-use super::{CONTEXT, VisitTerm as _, day, division, id, read, term};
+use super::CONTEXT;
 use crate::campaign::{self, Announced, Campaign, Selection};
 
 impl Aggregate for Campaign {
@@ -17,7 +19,7 @@ impl Aggregate for Campaign {
             campaign::Event::Started(announced) => RawEvent::of(&pb::CampaignStarted {
                 campaign_id: announced.campaign.to_string(),
                 division_code: announced.division.to_string(),
-                kind: announced.kind.number(),
+                kind: announced.kind.wire(),
                 name: announced.name.clone(),
                 first_day: Some(write_day(announced.first)),
                 last_day: Some(write_day(announced.last)),
@@ -42,7 +44,7 @@ impl Aggregate for Campaign {
     fn decode(raw: &RawEvent) -> Result<campaign::Event, DecodeError> {
         let name = raw.event_type.as_str();
         if name == pb::CampaignStarted::full_name() {
-            let message: pb::CampaignStarted = read(raw)?;
+            let message: pb::CampaignStarted = wire::message(raw)?;
             let selection = message.selection.unwrap_or_default();
             Ok(campaign::Event::Started(Box::new(Announced {
                 campaign: id(&message.campaign_id, "campaign_id")?,
@@ -57,13 +59,13 @@ impl Aggregate for Campaign {
                 },
             })))
         } else if name == pb::CampaignEnded::full_name() {
-            let message: pb::CampaignEnded = read(raw)?;
+            let message: pb::CampaignEnded = wire::message(raw)?;
             Ok(campaign::Event::Ended {
                 campaign: id(&message.campaign_id, "campaign_id")?,
                 last: day(message.last_day, "last_day")?,
             })
         } else if name == pb::CampaignClosed::full_name() {
-            let message: pb::CampaignClosed = read(raw)?;
+            let message: pb::CampaignClosed = wire::message(raw)?;
             Ok(campaign::Event::Closed {
                 campaign: id(&message.campaign_id, "campaign_id")?,
                 duties: message.duties.cast_unsigned(),

@@ -1,15 +1,12 @@
 //! Events of an elder's year become wire bytes and back.
 
-use civic::Doubt;
-use elders::terms::{WireTerm, set_from_wire, wire_set};
+use elders::terms::{WireTerm as _, set_from_wire, wire_set};
+use elders::wire::{self, elder, id, maybe_sealed, sealed, term, time, village, write_time};
 use eventlog::{Aggregate, DecodeError, RawEvent};
 use prost::Name as _;
 use proto::eldercare::visits::v1 as pb;
 
-use super::{
-    CONTEXT, VisitTerm as _, elder, envelope, id, period, read, read_time, sealed, term, village,
-    write_doubts, write_period, write_time,
-};
+use super::{CONTEXT, period, write_period};
 use crate::elder_year::{self, ElderYear, Finding, Missed, Recorded};
 
 impl Aggregate for ElderYear {
@@ -21,7 +18,7 @@ impl Aggregate for ElderYear {
             elder_year::Event::Recorded(recorded) => RawEvent::of(&write_recorded(recorded)),
             elder_year::Event::Doubted { record, doubts } => RawEvent::of(&pb::RecordDoubted {
                 record_id: record.to_string(),
-                doubts: write_doubts(*doubts),
+                doubts: wire_set(*doubts),
             }),
             elder_year::Event::Confirmed { record } => RawEvent::of(&pb::RecordConfirmed {
                 record_id: record.to_string(),
@@ -55,8 +52,8 @@ impl Aggregate for ElderYear {
                 referral_id: referral.to_string(),
                 record_id: record.to_string(),
                 finding: Some(pb::Finding {
-                    kind: finding.kind.number(),
-                    note: finding.note.as_ref().map(envelope),
+                    kind: finding.kind.wire(),
+                    note: finding.note.as_ref().map(Into::into),
                 }),
                 department: finding.kind.department().to_owned(),
             }),
@@ -67,12 +64,12 @@ impl Aggregate for ElderYear {
             } => RawEvent::of(&pb::ReferralAnswered {
                 referral_id: referral.to_string(),
                 department: department.clone(),
-                answer: Some(envelope(answer)),
+                answer: Some(answer.into()),
             }),
             elder_year::Event::ReferralClosed { referral, outcome } => {
                 RawEvent::of(&pb::ReferralClosed {
                     referral_id: referral.to_string(),
-                    outcome: outcome.number(),
+                    outcome: outcome.wire(),
                 })
             }
         }
@@ -81,30 +78,28 @@ impl Aggregate for ElderYear {
     fn decode(raw: &RawEvent) -> Result<elder_year::Event, DecodeError> {
         let name = raw.event_type.as_str();
         if name == pb::VisitRecorded::full_name() {
-            Ok(elder_year::Event::Recorded(Box::new(recorded(read(raw)?)?)))
+            Ok(elder_year::Event::Recorded(Box::new(recorded(
+                wire::message(raw)?,
+            )?)))
         } else if name == pb::RecordDoubted::full_name() {
-            let message: pb::RecordDoubted = read(raw)?;
+            let message: pb::RecordDoubted = wire::message(raw)?;
             Ok(elder_year::Event::Doubted {
                 record: id(&message.record_id, "record_id")?,
-                doubts: message
-                    .doubts
-                    .iter()
-                    .map(|doubt| Doubt::of_number(*doubt))
-                    .collect::<Option<_>>()
-                    .ok_or_else(|| DecodeError::malformed("doubts"))?,
+                doubts: set_from_wire(&message.doubts)
+                    .map_err(|_index| DecodeError::malformed("doubts"))?,
             })
         } else if name == pb::RecordConfirmed::full_name() {
-            let message: pb::RecordConfirmed = read(raw)?;
+            let message: pb::RecordConfirmed = wire::message(raw)?;
             Ok(elder_year::Event::Confirmed {
                 record: id(&message.record_id, "record_id")?,
             })
         } else if name == pb::RecordRejected::full_name() {
-            let message: pb::RecordRejected = read(raw)?;
+            let message: pb::RecordRejected = wire::message(raw)?;
             Ok(elder_year::Event::Rejected {
                 record: id(&message.record_id, "record_id")?,
             })
         } else if name == pb::DutyMet::full_name() {
-            let message: pb::DutyMet = read(raw)?;
+            let message: pb::DutyMet = wire::message(raw)?;
             Ok(elder_year::Event::DutyMet {
                 elder: elder(&message.elder_id)?,
                 period: period(message.period)?,
@@ -112,7 +107,7 @@ impl Aggregate for ElderYear {
                 late: message.late,
             })
         } else if name == pb::VisitMissed::full_name() {
-            let message: pb::VisitMissed = read(raw)?;
+            let message: pb::VisitMissed = wire::message(raw)?;
             Ok(elder_year::Event::Missed(Missed {
                 elder: elder(&message.elder_id)?,
                 period: period(message.period)?,
@@ -121,30 +116,25 @@ impl Aggregate for ElderYear {
                 blocked_by_consent: message.blocked_by_consent,
             }))
         } else if name == pb::ReferralOpened::full_name() {
-            let message: pb::ReferralOpened = read(raw)?;
-            let finding = message
-                .finding
-                .ok_or_else(|| DecodeError::malformed("finding"))?;
+            let message: pb::ReferralOpened = wire::message(raw)?;
+            let finding = wire::present(message.finding, "finding")?;
             Ok(elder_year::Event::ReferralOpened {
                 referral: id(&message.referral_id, "referral_id")?,
                 record: id(&message.record_id, "record_id")?,
                 finding: Finding {
                     kind: term(finding.kind, "kind")?,
-                    note: finding.note.map(|note| sealed(note, "note")).transpose()?,
+                    note: maybe_sealed(finding.note, "note")?,
                 },
             })
         } else if name == pb::ReferralAnswered::full_name() {
-            let message: pb::ReferralAnswered = read(raw)?;
-            let answer = message
-                .answer
-                .ok_or_else(|| DecodeError::malformed("answer"))?;
+            let message: pb::ReferralAnswered = wire::message(raw)?;
             Ok(elder_year::Event::ReferralAnswered {
                 referral: id(&message.referral_id, "referral_id")?,
                 department: message.department,
-                answer: sealed(answer, "answer")?,
+                answer: sealed(message.answer, "answer")?,
             })
         } else if name == pb::ReferralClosed::full_name() {
-            let message: pb::ReferralClosed = read(raw)?;
+            let message: pb::ReferralClosed = wire::message(raw)?;
             Ok(elder_year::Event::ReferralClosed {
                 referral: id(&message.referral_id, "referral_id")?,
                 outcome: term(message.outcome, "outcome")?,
@@ -161,13 +151,13 @@ fn write_recorded(recorded: &Recorded) -> pb::VisitRecorded {
         elder_id: recorded.elder.to_string(),
         visitor_id: recorded.visitor.to_string(),
         mode: recorded.mode.wire(),
-        result: recorded.result.number(),
+        result: recorded.result.wire(),
         start_time: Some(write_time(recorded.start)),
         end_time: Some(write_time(recorded.end)),
         services: wire_set(recorded.services),
         signed: recorded.signed,
-        check_in: recorded.check_in.as_ref().map(envelope),
-        remarks: recorded.remarks.as_ref().map(envelope),
+        check_in: recorded.check_in.as_ref().map(Into::into),
+        remarks: recorded.remarks.as_ref().map(Into::into),
         photo_hashes: recorded
             .photos
             .iter()
@@ -178,29 +168,19 @@ fn write_recorded(recorded: &Recorded) -> pb::VisitRecorded {
 }
 
 fn recorded(message: pb::VisitRecorded) -> Result<Recorded, DecodeError> {
-    let time = |time: Option<prost_types::Timestamp>, field: &str| {
-        time.and_then(read_time)
-            .ok_or_else(|| DecodeError::malformed(field))
-    };
     Ok(Recorded {
         record: id(&message.record_id, "record_id")?,
         elder: elder(&message.elder_id)?,
         visitor: id(&message.visitor_id, "visitor_id")?,
-        mode: WireTerm::from_wire(message.mode).ok_or_else(|| DecodeError::malformed("mode"))?,
+        mode: term(message.mode, "mode")?,
         result: term(message.result, "result")?,
         start: time(message.start_time, "start_time")?,
         end: time(message.end_time, "end_time")?,
         services: set_from_wire(&message.services)
             .map_err(|_index| DecodeError::malformed("services"))?,
         signed: message.signed,
-        check_in: message
-            .check_in
-            .map(|check_in| sealed(check_in, "check_in"))
-            .transpose()?,
-        remarks: message
-            .remarks
-            .map(|remarks| sealed(remarks, "remarks"))
-            .transpose()?,
+        check_in: maybe_sealed(message.check_in, "check_in")?,
+        remarks: maybe_sealed(message.remarks, "remarks")?,
         photos: message
             .photo_hashes
             .iter()

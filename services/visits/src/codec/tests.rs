@@ -1,8 +1,8 @@
 //! Events survive the wire, and their bytes never change.
 
-use civic::{ServiceKind, VisitMode};
-
-use eventlog::Aggregate as _;
+use civic::{Doubt, FindingKind, ReferralOutcome, ServiceKind, VisitMode, VisitResult};
+use eventlog::{Aggregate as _, RawEvent};
+use uuid::Uuid;
 
 use super::*;
 use crate::elder_year::{self, ElderYear, Finding, Missed, Recorded};

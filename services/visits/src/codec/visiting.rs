@@ -1,11 +1,12 @@
 //! Events of a division that visits become wire bytes and back.
 
 use elders::codec::write_day;
+use elders::wire::{self, day, division};
 use eventlog::{Aggregate, DecodeError, RawEvent};
 use prost::Name as _;
 use proto::eldercare::visits::v1 as pb;
 
-use super::{CONTEXT, day, division, period, read, write_period};
+use super::{CONTEXT, period, write_period};
 use crate::visiting::{self, Visiting};
 
 impl Aggregate for Visiting {
@@ -35,13 +36,13 @@ impl Aggregate for Visiting {
     fn decode(raw: &RawEvent) -> Result<visiting::Event, DecodeError> {
         let name = raw.event_type.as_str();
         if name == pb::VisitingStarted::full_name() {
-            let message: pb::VisitingStarted = read(raw)?;
+            let message: pb::VisitingStarted = wire::message(raw)?;
             Ok(visiting::Event::Started {
                 division: division(&message.division_code)?,
                 on: day(message.on, "on")?,
             })
         } else if name == pb::PeriodClosed::full_name() {
-            let message: pb::PeriodClosed = read(raw)?;
+            let message: pb::PeriodClosed = wire::message(raw)?;
             Ok(visiting::Event::Closed {
                 division: division(&message.division_code)?,
                 period: period(message.period)?,

@@ -1,13 +1,14 @@
 //! Events of a visitor become wire bytes and back.
 
 use elders::codec::write_day;
-use elders::terms::{set_from_wire, wire_set};
+use elders::terms::{WireTerm as _, set_from_wire, wire_set};
+use elders::wire::{self, day, id, sealed, term};
 use eventlog::{Aggregate, DecodeError, RawEvent};
 use prost::Name as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 
-use super::{CONTEXT, VisitTerm as _, day, elder_ids, envelope, id, read, sealed, term};
+use super::{CONTEXT, elder_ids};
 use crate::visitor::{self, Profile, Visitor};
 
 impl Aggregate for Visitor {
@@ -22,20 +23,20 @@ impl Aggregate for Visitor {
                 active_from,
             } => RawEvent::of(&pb::VisitorRegistered {
                 visitor_id: visitor.to_string(),
-                kind: profile.kind.number(),
+                kind: profile.kind.wire(),
                 home_division_code: profile.home.to_string(),
                 weekly_capacity: i32::from(profile.weekly_capacity),
                 modes: wire_set(profile.modes),
                 active_from: Some(write_day(*active_from)),
-                name: Some(envelope(&profile.name)),
+                name: Some((&profile.name).into()),
             }),
             visitor::Event::Updated { visitor, profile } => RawEvent::of(&pb::VisitorUpdated {
                 visitor_id: visitor.to_string(),
-                kind: profile.kind.number(),
+                kind: profile.kind.wire(),
                 home_division_code: profile.home.to_string(),
                 weekly_capacity: i32::from(profile.weekly_capacity),
                 modes: wire_set(profile.modes),
-                name: Some(envelope(&profile.name)),
+                name: Some((&profile.name).into()),
             }),
             visitor::Event::Retired { visitor, last_day } => RawEvent::of(&pb::VisitorRetired {
                 visitor_id: visitor.to_string(),
@@ -65,7 +66,7 @@ impl Aggregate for Visitor {
     fn decode(raw: &RawEvent) -> Result<visitor::Event, DecodeError> {
         let name = raw.event_type.as_str();
         if name == pb::VisitorRegistered::full_name() {
-            let message: pb::VisitorRegistered = read(raw)?;
+            let message: pb::VisitorRegistered = wire::message(raw)?;
             Ok(visitor::Event::Registered {
                 visitor: id(&message.visitor_id, "visitor_id")?,
                 profile: Box::new(profile(
@@ -78,7 +79,7 @@ impl Aggregate for Visitor {
                 active_from: day(message.active_from, "active_from")?,
             })
         } else if name == pb::VisitorUpdated::full_name() {
-            let message: pb::VisitorUpdated = read(raw)?;
+            let message: pb::VisitorUpdated = wire::message(raw)?;
             Ok(visitor::Event::Updated {
                 visitor: id(&message.visitor_id, "visitor_id")?,
                 profile: Box::new(profile(
@@ -90,20 +91,20 @@ impl Aggregate for Visitor {
                 )?),
             })
         } else if name == pb::VisitorRetired::full_name() {
-            let message: pb::VisitorRetired = read(raw)?;
+            let message: pb::VisitorRetired = wire::message(raw)?;
             Ok(visitor::Event::Retired {
                 visitor: id(&message.visitor_id, "visitor_id")?,
                 last_day: day(message.last_day, "last_day")?,
             })
         } else if name == pb::EldersPaired::full_name() {
-            let message: pb::EldersPaired = read(raw)?;
+            let message: pb::EldersPaired = wire::message(raw)?;
             Ok(visitor::Event::Paired {
                 visitor: id(&message.visitor_id, "visitor_id")?,
                 elders: elder_ids(&message.elder_ids)?,
                 since: day(message.since, "since")?,
             })
         } else if name == pb::PairingEnded::full_name() {
-            let message: pb::PairingEnded = read(raw)?;
+            let message: pb::PairingEnded = wire::message(raw)?;
             Ok(visitor::Event::Unpaired {
                 visitor: id(&message.visitor_id, "visitor_id")?,
                 elders: elder_ids(&message.elder_ids)?,
@@ -130,6 +131,6 @@ fn profile(
         weekly_capacity: u16::try_from(capacity)
             .map_err(|_number| DecodeError::malformed("weekly_capacity"))?,
         modes: set_from_wire(modes).map_err(|_index| DecodeError::malformed("modes"))?,
-        name: sealed(name.ok_or_else(|| DecodeError::malformed("name"))?, "name")?,
+        name: sealed(name, "name")?,
     })
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use civic::{IsoWeek, SkipReason, UnplannedReason};
 use elders::codec::write_day;
-use elders::terms::WireTerm;
+use elders::terms::WireTerm as _;
+use elders::wire::{self, day, division, elder, id, term, village};
 use eventlog::{Aggregate, DecodeError, RawEvent};
 use prost::Name as _;
 use proto::eldercare::visits::v1 as pb;
 
-use super::{CONTEXT, VisitTerm, day, division, elder, id, read, term, village};
+use super::CONTEXT;
 use crate::week_plan::{Change, Entry, Event, PlanId, Planned, PlannedVisit, Slot, WeekPlan};
 
 impl Aggregate for WeekPlan {
@@ -45,7 +46,7 @@ impl Aggregate for WeekPlan {
                     Change::Released => {
                         pb::plan_adjusted::Change::Marked(pb::PlanMark::Released.into())
                     }
-                    Change::Skipped(reason) => pb::plan_adjusted::Change::Skipped(reason.number()),
+                    Change::Skipped(reason) => pb::plan_adjusted::Change::Skipped(reason.wire()),
                 }),
             }),
         }
@@ -54,7 +55,7 @@ impl Aggregate for WeekPlan {
     fn decode(raw: &RawEvent) -> Result<Event, DecodeError> {
         let name = raw.event_type.as_str();
         if name == pb::WeekPlanned::full_name() {
-            let message: pb::WeekPlanned = read(raw)?;
+            let message: pb::WeekPlanned = wire::message(raw)?;
             Ok(Event::Planned(Box::new(Planned {
                 plan: plan(&message.county_code, &message.week)?,
                 division: division(&message.division_code)?,
@@ -66,7 +67,7 @@ impl Aggregate for WeekPlan {
                     .collect::<Result<BTreeMap<_, _>, _>>()?,
             })))
         } else if name == pb::PlanAdjusted::full_name() {
-            let message: pb::PlanAdjusted = read(raw)?;
+            let message: pb::PlanAdjusted = wire::message(raw)?;
             let change = match message.change {
                 Some(pb::plan_adjusted::Change::Moved(moved)) => Change::Moved(visit(&moved)?),
                 Some(pb::plan_adjusted::Change::Marked(mark)) => match pb::PlanMark::try_from(mark)
@@ -106,8 +107,8 @@ pub fn write_entry(elder: civic::ElderId, entry: &Entry) -> pb::PlanEntry {
                 visitor_id: visitor.to_string(),
                 day: Some(write_day(*day)),
             }),
-            Slot::Unplanned(reason) => Planned::Unplanned(reason.number()),
-            Slot::Skipped(reason) => Planned::Skipped(reason.number()),
+            Slot::Unplanned(reason) => Planned::Unplanned(reason.wire()),
+            Slot::Skipped(reason) => Planned::Skipped(reason.wire()),
         }),
     }
 }
@@ -158,7 +159,7 @@ fn visit(message: &pb::PlannedVisit) -> Result<PlannedVisit, DecodeError> {
         visitor: id(&message.visitor_id, "visitor_id")?,
         day: day(message.day, "day")?,
         place: u16::try_from(message.place).map_err(|_place| DecodeError::malformed("place"))?,
-        mode: WireTerm::from_wire(message.mode).ok_or_else(|| DecodeError::malformed("mode"))?,
+        mode: term(message.mode, "mode")?,
         pinned: message.pinned,
     })
 }

@@ -1,5 +1,6 @@
 //! Records that come in a stream, and how their outcomes are told.
 
+use elders::terms::wire_set;
 use eventlog::Position;
 use futures::StreamExt as _;
 use proto::eldercare::visits::v1 as pb;
@@ -11,7 +12,6 @@ use tonic_types::StatusExt as _;
 use tracing::Instrument as _;
 
 use super::VisitsFace;
-use crate::codec::write_doubts;
 use crate::desk::{Arrived, Outcome};
 use crate::keeping::{Order, Place, Turn, is_of_the_record};
 use crate::recording::Refusal;
@@ -164,7 +164,7 @@ impl VisitsFace {
                 pb::RecordOutcome {
                     record_id,
                     outcome: kind.into(),
-                    doubts: write_doubts(doubts),
+                    doubts: wire_set(doubts),
                     repeated_record: repeated,
                     position: Position::new(self.visits.own.stream(), sequence).to_string(),
                     ..Default::default()

@@ -1,6 +1,7 @@
 //! Requests about campaigns.
 
 use civic::{CampaignKind, DivisionLevel, LocalDay};
+use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
@@ -11,7 +12,6 @@ use uuid::Uuid;
 use super::{LISTS, Paged, Parse, Parsed, day, page_of, paged};
 use crate::campaign::{Announced, Selection};
 use crate::campaigns::{self, Cursor, campaign_of};
-use crate::codec::VisitTerm as _;
 use crate::visitors::Asked;
 
 /// The longest name, in characters.
@@ -37,7 +37,7 @@ impl Parse {
             "专项探访由县（市、区）、乡镇（街道）或村（社区）组织",
         );
         let kind = checks.known::<pb::CampaignKind>("kind", request.kind);
-        let kind = kind.and_then(|kind| CampaignKind::of_number(kind.into()));
+        let kind = kind.and_then(|kind| CampaignKind::from_wire(kind.into()));
         let name = checks.string("name", &request.name, 1..=LONGEST_NAME);
         let first = day(&mut checks, "first_day", request.first_day);
         let last = day(&mut checks, "last_day", request.last_day);

@@ -1,6 +1,7 @@
 //! Requests about plans.
 
 use civic::{DivisionCode, DivisionLevel, IsoWeek, LocalDay, SkipReason};
+use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
@@ -8,7 +9,6 @@ use service::{Checks, List};
 use uuid::Uuid;
 
 use super::{LONG_LISTS, Paged, Parse, Parsed, day, page_of, paged, unknown};
-use crate::codec::VisitTerm as _;
 use crate::planning::ToPlan;
 use crate::plans::{Filter, ToAdjust, Wish};
 use crate::visitors::Asked;
@@ -69,7 +69,7 @@ impl Parse {
                 }
             },
             Adjustment::Skip(reason) => {
-                let reason = SkipReason::of_number(reason);
+                let reason = SkipReason::from_wire(reason);
                 if reason.is_none() {
                     unknown(&mut checks, "skip");
                 }

@@ -10,7 +10,6 @@ use service::{Checks, List};
 use uuid::Uuid;
 
 use super::{LISTS, Paged, Parse, Parsed, instant, page_of, paged, text, unknown};
-use crate::codec::VisitTerm as _;
 use crate::decisions;
 use crate::desk::Arrived;
 use crate::recording::Visit;
@@ -116,7 +115,7 @@ impl Parse {
         let mode = checks.known::<types::VisitMode>("mode", record.mode);
         let mode = mode.and_then(|mode| VisitMode::from_wire(mode.into()));
         let result = checks.known::<pb::VisitResult>("result", record.result);
-        let result = result.and_then(|result| VisitResult::of_number(result.into()));
+        let result = result.and_then(|result| VisitResult::from_wire(result.into()));
         let start = instant(checks, "start_time", record.start_time);
         let end = instant(checks, "end_time", record.end_time);
         let services = set_from_wire(&record.services).map_or_else(
@@ -166,7 +165,7 @@ impl Parse {
             .map(|(place, finding)| {
                 checks.within(&format!("findings[{place}]"), |checks| {
                     let kind = checks.known::<pb::FindingKind>("kind", finding.kind);
-                    let kind = kind.and_then(|kind| FindingKind::of_number(kind.into()));
+                    let kind = kind.and_then(|kind| FindingKind::from_wire(kind.into()));
                     let note = text(checks, "note", &finding.note);
                     Some((kind?, note?))
                 })

@@ -1,6 +1,7 @@
 //! Requests about referrals.
 
 use civic::{FindingKind, ReferralOutcome};
+use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
@@ -8,7 +9,6 @@ use service::{Checks, List};
 use uuid::Uuid;
 
 use super::{LISTS, LONGEST_TEXT, Paged, Parse, Parsed, page_of, paged};
-use crate::codec::VisitTerm as _;
 use crate::decisions;
 use crate::visitors::Asked;
 
@@ -67,7 +67,7 @@ impl Parse {
         let asked = self.asked(&mut checks, &id, &request);
         let referral = checks.id("referral_id", &request.referral_id);
         let outcome = checks.known::<pb::ReferralOutcome>("outcome", request.outcome);
-        let outcome = outcome.and_then(|outcome| ReferralOutcome::of_number(outcome.into()));
+        let outcome = outcome.and_then(|outcome| ReferralOutcome::from_wire(outcome.into()));
         checks.all((asked, referral, outcome, position))
     }
 }

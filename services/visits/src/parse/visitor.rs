@@ -1,6 +1,7 @@
 //! Requests about visitors.
 
 use civic::{DivisionLevel, ElderId, LocalDay, Set, VisitMode, VisitorKind};
+use elders::terms::WireTerm as _;
 use elders::terms::set_from_wire;
 use eventlog::Position;
 use prost::Message as _;
@@ -9,7 +10,6 @@ use service::{Checks, List};
 use uuid::Uuid;
 
 use super::{LISTS, Paged, Parse, Parsed, day, page_of, paged, unknown};
-use crate::codec::VisitTerm as _;
 use crate::visitors::{self, Asked, Change, Said};
 
 /// The most elders paired at once.
@@ -171,7 +171,7 @@ fn change(checks: &mut Checks, visitor: &pb::Visitor, named: &[&str]) -> Change 
     let mut change = Change::default();
     if is("kind") {
         let kind = checks.known::<pb::VisitorKind>("kind", visitor.kind);
-        change.kind = kind.and_then(|kind| VisitorKind::of_number(kind.into()));
+        change.kind = kind.and_then(|kind| VisitorKind::from_wire(kind.into()));
     }
     if is("name") {
         change.name = checks.string("name", &visitor.name, 1..=64);

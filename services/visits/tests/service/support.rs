@@ -97,7 +97,7 @@ pub(crate) fn date(text: &str) -> types::Date {
 }
 
 pub(crate) fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
-    visits::codec::write_time(at)
+    elders::wire::write_time(at)
 }
 
 pub(crate) fn reason(status: &Status) -> String {
