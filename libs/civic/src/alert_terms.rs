@@ -98,7 +98,7 @@ terms! {
 }
 
 impl AlertKind {
-    /// How urgent it is, unless a policy says otherwise. Rule: section 4, the table of kinds.
+    /// How urgent it is. Rule: section 4, the table of kinds.
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {

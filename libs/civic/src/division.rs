@@ -117,6 +117,13 @@ impl DivisionCode {
         other.as_str().starts_with(self.as_str())
     }
 
+    /// The first text after the codes of its subtree: those from its own on and below this are the division's.
+    #[must_use]
+    pub fn beyond(&self) -> String {
+        // After the digit 9 comes the colon, so that `37:` lies beyond all that begins with 37.
+        format!("{self}:")
+    }
+
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

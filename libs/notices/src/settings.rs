@@ -1,5 +1,9 @@
 //! What the channels go by: how webhooks are signed, where the gateway is, how long a receiver may take.
 //!
+//! The keys stand in a section of the service that tells people. Of alerts that is `alerts.notices`: the first of them is
+//! `alerts.notices.webhook.signing_key`, in the environment `ELDERCARE_ALERTS__NOTICES__WEBHOOK__SIGNING_KEY`. None is
+//! required, but `gateway.url` and `gateway.token` go together.
+//!
 //! | key | default | meaning |
 //! | --- | --- | --- |
 //! | `webhook.signing_key` | none | signs webhooks: 64 or more hex digits, or text of 32 bytes or more; without it there is no WEBHOOK |
@@ -43,7 +47,7 @@ pub struct ChannelSettings {
     pub log: bool,
 }
 
-/// Section `webhook`.
+/// Section `webhook` (of alerts: `alerts.notices.webhook`).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webhook {
@@ -74,7 +78,7 @@ impl Default for Webhook {
     }
 }
 
-/// Section `gateway`.
+/// Section `gateway` (of alerts: `alerts.notices.gateway`).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
@@ -107,7 +111,7 @@ impl Gateway {
     }
 }
 
-/// Section `circuit`.
+/// Section `circuit` (of alerts: `alerts.notices.circuit`).
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Circuit {

@@ -84,7 +84,9 @@ pub use follower::{Follower, WaitError};
 pub use look_up::LookUp;
 pub use projection::{Ahead, Parked, Phase, Projection, read_events};
 pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};
-pub use reader::{ActiveReader, Reached, ReaderFollower, run_reader, table_is_there};
+pub use reader::{
+    ActiveReader, HEARTBEAT, Reached, ReaderFailed, ReaderFollower, run_reader, table_is_there,
+};
 pub use rebuild::{Progress, rebuild};
 pub use runner::Runner;
 pub use settings::Settings;

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use eventlog::{LoadError, ReadError};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::connect;
+use crate::failure::DatabaseError;
 
 /// How often a standby tries to become the active one.
 const STANDBY: Duration = Duration::from_millis(250);
@@ -29,6 +31,45 @@ const SOON: Duration = Duration::from_millis(20);
 
 /// A reader that ran for so long has recovered from what failed before.
 const RECOVERED: Duration = Duration::from_secs(30);
+
+/// How often an idle reader looks whether its connection, and the lock that it holds, are still there.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Why a reader starts over.
+#[derive(Debug, thiserror::Error)]
+pub enum ReaderFailed {
+    /// The database.
+    #[error("database: {0}")]
+    Database(DatabaseError),
+    /// A log, a key, or whatever else it needs.
+    #[error("{0}")]
+    Elsewhere(String),
+}
+
+impl ReaderFailed {
+    /// What it needs has failed.
+    pub fn because(error: impl fmt::Display) -> Self {
+        Self::Elsewhere(error.to_string())
+    }
+}
+
+impl From<sqlx::Error> for ReaderFailed {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<ReadError> for ReaderFailed {
+    fn from(error: ReadError) -> Self {
+        Self::because(format_args!("log: {error}"))
+    }
+}
+
+impl From<LoadError> for ReaderFailed {
+    fn from(error: LoadError) -> Self {
+        Self::because(format_args!("log: {error}"))
+    }
+}
 
 /// How far a reader has got.
 #[async_trait]

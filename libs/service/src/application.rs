@@ -42,9 +42,14 @@ pub trait Application: Sized + Send + Sync + 'static {
     /// What runs beside the server: projections, reactors, timers.
     fn background(&self) -> &Background;
 
-    /// Waits until all that is due by now is done and can be read: then it is ready. Ends early when `given_up` is
-    /// cancelled.
+    /// Waits until all that is due by now is done and can be read. Ends early when `given_up` is cancelled.
     fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()>;
+
+    /// Waits until calls may be sent to it: once it has settled, unless what it does for others may take them long. Ends
+    /// early when `given_up` is cancelled.
+    fn ready(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
+        self.settled(given_up)
+    }
 }
 
 type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
@@ -134,7 +139,7 @@ pub async fn start(
 ) -> Result<Started, ServeError> {
     let bound = app
         .add_to(Server::new(settings), shutdown)
-        .ready_when(app.settled(shutdown.requested()))
+        .ready_when(app.ready(shutdown.requested()))
         .bind()
         .await?;
     let mut tasks = Supervised::new(shutdown);

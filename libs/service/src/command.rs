@@ -78,6 +78,27 @@ fn mac(key: &[u8]) -> Hmac<Sm3> {
     mac.chain_update(b"eldercare request digest\0")
 }
 
+/// What each command of a caller bears.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The caller's id of the request.
+    pub request_id: Uuid,
+    /// What tells a retry from another request under this id.
+    pub digest: RequestDigest,
+}
+
+impl Asked {
+    /// The context of the command, in the present trace; `division` is where its aggregate belongs.
+    pub fn by(
+        &self,
+        caller: &Caller,
+        now: DateTime<Utc>,
+        division: Option<DivisionCode>,
+    ) -> CommandContext {
+        caller.context(self.request_id, self.digest.clone(), now, division)
+    }
+}
+
 impl Caller {
     /// The context of a command that this call asks for, in the present trace.
     pub fn context(

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::time::Instant;
-use tonic::Request;
+use tonic::{Request, Status};
 
-use crate::settings;
+use crate::{errors, settings};
+
+/// How long an answer waits for something where the call has no nearer deadline.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When a call must be done. Streams without a deadline of their own have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,16 @@ impl Deadline {
     pub fn wait_at_most(self, most: Duration) -> Duration {
         self.remaining()
             .map_or(most, |left| most.min(left.mul_f32(0.9)))
+    }
+
+    /// Waits for something before answering, as long as the call may take and for a minute at most.
+    ///
+    /// # Errors
+    /// DEADLINE_EXCEEDED where it has not come by then.
+    pub async fn bounds<T>(self, waiting: impl Future<Output = T>) -> Result<T, Status> {
+        tokio::time::timeout(self.wait_at_most(PATIENCE), waiting)
+            .await
+            .map_err(|_elapsed| errors::deadline_exceeded())
     }
 
     /// Gives a call to another service the same deadline.

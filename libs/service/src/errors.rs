@@ -7,6 +7,7 @@
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use rand::Rng as _;
+use readmodel::DatabaseError;
 use tonic::{Code, Status};
 use tonic_types::{
     BadRequest, ErrorDetail, ErrorInfo, FieldViolation, LocalizedMessage, PreconditionFailure,
@@ -274,6 +275,17 @@ pub fn unavailable(what: &'static str) -> Status {
     .with("dependency", what)
     .retry_after(soon())
     .into()
+}
+
+/// The answer where a query failed: UNAVAILABLE where the database is away, INTERNAL where a row can't be read.
+pub fn of_database(error: sqlx::Error) -> Status {
+    let error = DatabaseError::from(error);
+    if error.is_away() {
+        tracing::warn!(%error, "the database is unavailable");
+        return unavailable("the database");
+    }
+    // The server's own text may quote values of rows; this shows none.
+    internal(&error)
 }
 
 /// DEADLINE_EXCEEDED: the call's time is up. The outcome may be unknown: a retry with the same request

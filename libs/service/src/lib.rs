@@ -66,7 +66,7 @@ pub use application::{Application, Background, run};
 pub use auth::Claims;
 pub use caller::{Caller, Kind};
 pub use clock::Clock;
-pub use command::{RequestDigests, not_executed, not_loaded};
+pub use command::{Asked, RequestDigests, not_executed, not_loaded};
 pub use config::{Config, Section};
 pub use connections::Connections;
 pub use deadline::Deadline;

@@ -44,6 +44,15 @@ pub struct Page {
     pub after: Option<Vec<u8>>,
 }
 
+/// Cuts what was read, one element more than the page's size where there is one, to that size; the last element where more
+/// follow.
+pub fn cut<T>(page: &mut Vec<T>, size: u32) -> Option<&T> {
+    let size = size as usize;
+    let more = page.len() > size;
+    page.truncate(size);
+    page.last().filter(|_| more)
+}
+
 impl List {
     /// The list that a method gives for a filter.
     pub fn new(method: &str, filter: &[u8]) -> Self {

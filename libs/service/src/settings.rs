@@ -50,8 +50,8 @@
 //! | `vault.algorithm` | `sm4-gcm` | how new data is sealed: `sm4-gcm` or `aes-256-gcm` |
 //! | `vault.kek`, `vault.kek_id` | none, `kek_1` | the key-encryption key and its name |
 //! | `vault.previous_keks` | none | former keys by name, while keys are being rewrapped |
-//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, and its name; a new key needs a new name |
-//! | `vault.previous_index_keys` | none | former keys by name: what was registered under them is found by them, so they stay for ever |
+//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, of what recognises a retry, and of the devices' passwords; and its name: a new key needs a new one |
+//! | `vault.previous_index_keys` | none | former keys by name: what was registered under them is found by them, devices keep their passwords, so they stay for ever |
 //! | `vault.remembered_keys` | `50000` | keys of persons kept in memory, for ten minutes at most, some 2 KB each |
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |

@@ -1,17 +1,14 @@
 //! What alerts answer from: logs, signals, read models and clock, and waiting for what a caller has seen.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use civic::{DivisionCode, ElderId, VillageCode};
-use eventlog::{EventLog, Position, Repository, RequestDigest};
-use readmodel::{DatabaseError, Follower, ReaderFollower};
+use civic::{ElderId, VillageCode};
+use eventlog::{EventLog, Position, Repository};
+use readmodel::{Follower, ReaderFollower};
 use service::person_keys::Keys;
 use service::{Clock, Deadline, RequestDigests, connections, errors};
 use sqlx::PgPool;
 use tonic::Status;
-use uuid::Uuid;
 
 use crate::absence::Absence;
 use crate::alert_line::AlertLine;
@@ -24,9 +21,6 @@ use crate::recipient::Recipient;
 use crate::refusals;
 use crate::rules::Rules;
 use crate::signals::{STREAM, Signals};
-
-/// How long an answer waits for a position where the call has no nearer deadline.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the answers are made of. Cheap to clone.
 #[derive(Clone)]
@@ -48,15 +42,10 @@ pub(crate) struct Alerts {
     pub(crate) facts: Follower,
     pub(crate) cards: Follower,
     pub(crate) board: Follower,
+    /// How far what erased elders' devices sent is deleted.
+    pub(crate) forgotten: Follower,
     pub(crate) watched: ReaderFollower<Watched>,
     pub(crate) told: ReaderFollower<Told>,
-}
-
-/// A command of a caller with its request id and digest.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) request_id: Uuid,
-    pub(crate) digest: RequestDigest,
 }
 
 impl Alerts {
@@ -81,7 +70,7 @@ impl Alerts {
                 self.board.reaches(sequence).await;
             }
         };
-        within(deadline, waiting).await
+        deadline.bounds(waiting).await
     }
 
     /// Waits until the board has all that is in our own log now.
@@ -90,7 +79,7 @@ impl Alerts {
             let last = connections::last_sequence(self.own.as_ref()).await;
             self.board.reaches(last).await;
         };
-        within(deadline, waiting).await
+        deadline.bounds(waiting).await
     }
 
     /// Where an elder of the registry lives today.
@@ -103,46 +92,13 @@ impl Alerts {
             let last = connections::last_sequence(self.registry.as_ref()).await;
             self.facts.reaches(last).await;
         };
-        within(deadline, registered).await?;
-        let known = FACTS.of(&self.pool, &[elder]).await.map_err(broken)?;
+        deadline.bounds(registered).await?;
+        let known = FACTS
+            .of(&self.pool, &[elder])
+            .await
+            .map_err(errors::of_database)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         Ok(*facts.on(self.clock.today()).village())
     }
-}
-
-/// Waits as long as the call may take.
-pub(crate) async fn within(
-    deadline: Deadline,
-    waiting: impl Future<Output = ()>,
-) -> Result<(), Status> {
-    let most = deadline.wait_at_most(PATIENCE);
-    tokio::time::timeout(most, waiting)
-        .await
-        .map_err(|_elapsed| errors::deadline_exceeded())
-}
-
-/// The answer where the database is away, or a row can't be read.
-pub(crate) fn broken(error: sqlx::Error) -> Status {
-    let error = DatabaseError::from(error);
-    if error.is_away() {
-        tracing::warn!(%error, "the database is unavailable");
-        return errors::unavailable("the database");
-    }
-    // The server's own text may quote values of rows; this shows none.
-    errors::internal(&error)
-}
-
-/// The first text after all codes of a division's subtree.
-pub(crate) fn beyond(division: &DivisionCode) -> String {
-    // ':' comes after '9'.
-    format!("{division}:")
-}
-
-/// Cuts a page to its size; the last element where more follow.
-pub(crate) fn cut<T>(page: &mut Vec<T>, size: u32) -> Option<&T> {
-    let size = size as usize;
-    let more = page.len() > size;
-    page.truncate(size);
-    page.last().filter(|_| more)
 }

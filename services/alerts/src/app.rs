@@ -7,7 +7,7 @@ use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use notices::Channels;
 use proto::eldercare::alerts::v1::alert_service_server::AlertServiceServer;
-use readmodel::{Follower, ReaderFollower, Runner};
+use readmodel::{Follower, ReactorRunner, ReaderFollower, Runner};
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
 use service::{
@@ -27,6 +27,7 @@ use crate::doors::Doors;
 use crate::elders_tables::{CARDS, FACTS};
 use crate::grpc::{self, AlertsFace};
 use crate::measures::Measures;
+use crate::on_elder_erased::{self, OnElderErased};
 use crate::progress::{Told, Watched};
 use crate::rules::Rules;
 use crate::settings::AlertsSettings;
@@ -98,36 +99,54 @@ impl Application for App {
             given_up.run_until_cancelled(settling).await;
         })
     }
+
+    /// Waits for nobody to be told: a recipient who can't be reached makes nobody else wait.
+    fn ready(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
+        let alerts = self.alerts.clone();
+        Box::pin(async move {
+            let hearing = heard(&alerts);
+            given_up.run_until_cancelled(hearing).await;
+        })
+    }
+}
+
+/// Waits until what was there is heard, whatever fell due of it is written, and all of it can be read; the last sequence of our
+/// own log then.
+async fn heard(alerts: &Alerts) -> u64 {
+    let registry = connections::last_sequence(alerts.registry.as_ref()).await;
+    alerts.facts.reaches(registry).await;
+    alerts.cards.reaches(registry).await;
+    // A server that is away is waited for.
+    let signals = loop {
+        match alerts.signals.last_sequence().await {
+            Ok(last) => break last,
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    };
+    let own = connections::last_sequence(alerts.own.as_ref()).await;
+    let now = alerts.clock.now();
+    let watched = alerts
+        .watched
+        .wait_until(|watched: &Watched| {
+            watched.signals >= signals
+                && watched.own >= own
+                && watched.facts >= registry
+                && watched.next_due.is_none_or(|due| due > now)
+        })
+        .await;
+    let last = own.max(watched.written);
+    alerts.board.reaches(last).await;
+    last
 }
 
 async fn settle(alerts: &Alerts) {
     loop {
         let registry = connections::last_sequence(alerts.registry.as_ref()).await;
-        alerts.facts.reaches(registry).await;
-        alerts.cards.reaches(registry).await;
-        // A server that is away is waited for.
-        let signals = loop {
-            match alerts.signals.last_sequence().await {
-                Ok(last) => break last,
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
-            }
-        };
-        let own = connections::last_sequence(alerts.own.as_ref()).await;
-        let now = alerts.clock.now();
-        let watched = alerts
-            .watched
-            .wait_until(|watched: &Watched| {
-                watched.signals >= signals
-                    && watched.own >= own
-                    && watched.facts >= registry
-                    && watched.next_due.is_none_or(|due| due > now)
-            })
-            .await;
-        let told = alerts
-            .told
-            .wait_until(|told: &Told| told.live >= own.max(watched.written))
-            .await;
-        let last = own.max(watched.written).max(told.written);
+        alerts.forgotten.reaches(registry).await;
+        let heard = heard(alerts).await;
+        let told = |told: &Told| told.live >= heard;
+        let told = alerts.told.wait_until(told).await;
+        let last = heard.max(told.written);
         alerts.board.reaches(last).await;
         // Whatever was written meanwhile has effects of its own.
         if connections::last_sequence(alerts.own.as_ref()).await <= last {
@@ -200,6 +219,15 @@ impl App {
         let facts = Runner::new(pool.clone(), Arc::clone(&registry), || FACTS);
         let cards = Runner::new(pool.clone(), Arc::clone(&registry), || CARDS);
         let board = Runner::new(pool.clone(), Arc::clone(&own), BoardTable::default);
+        let forgetting = {
+            let (signals, log, board) = (signals.clone(), Arc::clone(&own), board.follower());
+            ReactorRunner::new(
+                pool.clone(),
+                Arc::clone(&registry),
+                Arc::clone(&own),
+                move || OnElderErased::new(signals.clone(), Arc::clone(&log), board.clone()),
+            )
+        };
         let erasures = Erasures::from_now(keys.vault.clone(), Arc::clone(&registry)).await;
         let alerts = Alerts {
             devices: Repository::new(Arc::clone(&own)),
@@ -211,6 +239,7 @@ impl App {
             facts: facts.follower(),
             cards: cards.follower(),
             board: board.follower(),
+            forgotten: forgetting.follower(),
             watched: ReaderFollower::new(pool.clone()),
             told: ReaderFollower::new(pool.clone()),
             pool,
@@ -241,6 +270,7 @@ impl App {
                 .with("alerts_board", |stopped| board.run(stopped))
                 .with("alerts_watching", |stopped| watchman.run(stopped))
                 .with("alerts_telling", |stopped| teller.run(stopped))
+                .with(on_elder_erased::NAME, |stopped| forgetting.run(stopped))
                 .with("alerts_erasures", |stopped| erasures.run(stopped)),
             alerts,
         })

@@ -13,9 +13,8 @@ use eventlog::{
     Repository,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
+use readmodel::ReaderFailed;
 use uuid::Uuid;
-
-use crate::reader::Failed;
 
 /// From how many deeds on they are written in batches.
 pub(crate) const MANY: usize = 16;
@@ -83,7 +82,7 @@ pub(crate) async fn carry_out<A: Aggregate>(
     aggregates: &Repository<A>,
     deeds: Vec<Deed<A>>,
     now: DateTime<Utc>,
-) -> Result<u64, Failed>
+) -> Result<u64, ReaderFailed>
 where
     A::Command: Send + Sync,
     A::Refusal: Send,
@@ -113,7 +112,7 @@ async fn one_by_one<A: Aggregate>(
     aggregates: &Repository<A>,
     deeds: Vec<Deed<A>>,
     now: DateTime<Utc>,
-) -> Result<u64, Failed>
+) -> Result<u64, ReaderFailed>
 where
     A::Command: Send + Sync,
     A::Refusal: Send,
@@ -130,7 +129,7 @@ async fn decide<A: Aggregate>(
     aggregates: &Repository<A>,
     deed: &Deed<A>,
     now: DateTime<Utc>,
-) -> Result<u64, Failed>
+) -> Result<u64, ReaderFailed>
 where
     A::Command: Send + Sync,
     A::Refusal: Send,
@@ -162,7 +161,7 @@ where
             Ok(0)
         }
         Err(ExecuteError::Refused(_)) => Ok(0),
-        Err(error) => Err(Failed::Log(unwritten(&error))),
+        Err(error) => Err(ReaderFailed::because(unwritten(&error))),
     }
 }
 
@@ -189,7 +188,7 @@ async fn in_batches<A: Aggregate>(
     aggregates: &Repository<A>,
     deeds: Vec<Deed<A>>,
     now: DateTime<Utc>,
-) -> Result<u64, Failed>
+) -> Result<u64, ReaderFailed>
 where
     A::Command: Send + Sync,
     A::Refusal: Send,
@@ -218,7 +217,7 @@ where
         match state.state.decide(&deed.command) {
             Ok(events) if !events.is_empty() => {
                 let subject = Repository::<A>::subject(&deed.id)
-                    .map_err(|error| Failed::unwritten(&error))?;
+                    .map_err(|error| ReaderFailed::because(error))?;
                 let record = NewRecord {
                     subject,
                     expected: state.sequence,
@@ -256,7 +255,7 @@ async fn append<A: Aggregate>(
     aggregates: &Repository<A>,
     batch: Vec<Decided<A>>,
     now: DateTime<Utc>,
-) -> Result<u64, Failed>
+) -> Result<u64, ReaderFailed>
 where
     A::Command: Send + Sync,
     A::Refusal: Send,
@@ -273,7 +272,7 @@ where
                 };
                 aggregates
                     .written(&one.deed.id, one.record.expected, &one.events, request)
-                    .map_err(|error| Failed::unwritten(&error))?;
+                    .map_err(|error| ReaderFailed::because(error))?;
             }
             Ok(last)
         }
@@ -285,6 +284,6 @@ where
         // Whether they were written is open: the watch starts over from where it was kept.
         Err(
             error @ (AppendError::TooLarge | AppendError::Invalid(_) | AppendError::Unavailable(_)),
-        ) => Err(Failed::unwritten(&error)),
+        ) => Err(ReaderFailed::because(error)),
     }
 }

@@ -7,14 +7,14 @@ use elders::terms::WireTerm as _;
 use elders::wire::write_time;
 use eventlog::Position;
 use proto::eldercare::alerts::v1 as pb;
-use service::{Caller, Deadline, access, errors};
+use service::{Asked, Caller, Deadline, access, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::absence;
-use crate::alerts::{Alerts, Asked, beyond, broken, cut};
+use crate::alerts::Alerts;
 use crate::board_table::{self, word};
 use crate::device::{Command, Device, Registered};
 use crate::refusals;
@@ -69,9 +69,8 @@ impl Alerts {
             credential: registration,
             village,
         });
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
+        let context = asked.by(
+            caller,
             self.clock.now(),
             village.map(|village| village.division()),
         );
@@ -112,7 +111,7 @@ impl Alerts {
             maintainer: change.maintainer,
             village,
         };
-        let context = caller.context(asked.request_id, asked.digest, self.clock.now(), division);
+        let context = asked.by(caller, self.clock.now(), division);
         let committed = self
             .devices
             .execute_with(device.as_str(), &context, |held| {
@@ -137,7 +136,7 @@ impl Alerts {
         device: DeviceId,
     ) -> Result<Position, Status> {
         let division = self.may_change(caller, &device).await?;
-        let context = caller.context(asked.request_id, asked.digest, self.clock.now(), division);
+        let context = asked.by(caller, self.clock.now(), division);
         let committed = self
             .devices
             .execute(device.as_str(), &context, &Command::Retire)
@@ -160,7 +159,7 @@ impl Alerts {
         .bind(device.as_str())
         .fetch_optional(&self.pool)
         .await
-        .map_err(broken)?;
+        .map_err(errors::of_database)?;
         let village = match row {
             Some(village) => village.parse::<DivisionCode>().ok(),
             // It may have been registered a moment ago.
@@ -225,16 +224,16 @@ impl Alerts {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .bind(filter.elder.map(|elder| elder.as_uuid()))
             .bind(after)
             .bind(i64::from(size) + 1)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let devices = rows.iter().map(device).collect::<Result<Vec<_>, _>>();
-        let mut devices = devices.map_err(broken)?;
-        let next = cut(&mut devices, size).map(|last| last.device_id.clone());
+        let mut devices = devices.map_err(errors::of_database)?;
+        let next = paging::cut(&mut devices, size).map(|last| last.device_id.clone());
         let ids: Vec<DeviceId> = devices
             .iter()
             .filter_map(|device| device.device_id.parse().ok())
@@ -292,12 +291,7 @@ impl Alerts {
     ) -> Result<Position, Status> {
         let division = self.village_of(elder, deadline).await?.division();
         caller.may_here(&division)?;
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(division));
         let committed = self
             .absences
             .execute(&elder.to_string(), &context, &command)

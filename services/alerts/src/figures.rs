@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use civic::{AlertKind, AlertOutcome, DeviceKind, DivisionCode, LocalDay};
 use elders::terms::WireTerm as _;
 use proto::eldercare::alerts::v1 as pb;
-use service::Caller;
+use service::{Caller, errors};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 
-use crate::alerts::{Alerts, beyond, broken};
+use crate::alerts::Alerts;
 use crate::board_table::{self, NO_WORD, place, word};
 
 /// The instants to which delays are told, in the order of the answer.
@@ -35,8 +35,8 @@ impl Alerts {
         let kinds = self.delays(division, from, before).await;
         let false_alarms = self.false_alarms(division, from, before).await;
         Ok(pb::GetResponseFiguresResponse {
-            kinds: kinds.map_err(broken)?,
-            false_alarms: false_alarms.map_err(broken)?,
+            kinds: kinds.map_err(errors::of_database)?,
+            false_alarms: false_alarms.map_err(errors::of_database)?,
         })
     }
 
@@ -63,7 +63,7 @@ impl Alerts {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(division.as_str())
-            .bind(beyond(division))
+            .bind(division.beyond())
             .bind(from)
             .bind(before)
             .fetch_all(&self.pool)
@@ -99,7 +99,7 @@ impl Alerts {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(division.as_str())
-            .bind(beyond(division))
+            .bind(division.beyond())
             .bind(from)
             .bind(before)
             .bind(place(AlertOutcome::FalseAlarm))

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::alerts::v1 as pb;
 use proto::eldercare::alerts::v1::alert_service_server::{AlertService, SERVICE_NAME};
-use service::{Action, Actions, Caller, Deadline};
+use service::{Action, Actions, Asked, Caller, Deadline};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::alerts::{Alerts, Asked};
+use crate::alerts::Alerts;
 use crate::listing::Cursor;
 use crate::parse::Parse;
 use crate::responding::Done;

@@ -10,7 +10,7 @@ use service::{Caller, Checks, errors};
 use sqlx::AssertSqlSafe;
 use tonic::Status;
 
-use crate::alerts::{Alerts, broken};
+use crate::alerts::Alerts;
 use crate::board_table;
 use crate::signal::DeviceId;
 use crate::signals::{LONGEST_ID, STREAM, Sent};
@@ -85,7 +85,7 @@ impl Alerts {
             .bind(devices)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let reached = rows.into_iter().filter(|(_, village)| {
             let village = village.parse::<DivisionCode>();
             village.is_ok_and(|village| caller.may_here(&village).is_ok())

@@ -6,7 +6,7 @@
 //! - [`alert_line`], [`attempts`], [`device`], [`absence`], [`division_policy`], [`recipient`]: the aggregates; [`codec`]: their bytes.
 //! - [`signals`]: the stream of signals. [`board_table`]: the read model of our own log; [`elders_tables`]: those of the registry's.
 //! - [`watching`]: hears every signal and lets time pass, and has alerts raised (`deeds`); it is kept by `kept`.
-//!   [`telling`]: tells people (`whom`, `wording`). Both tell their [`progress`].
+//!   [`telling`]: tells people (`whom`, `wording`). Both tell their [`progress`]. `on_elder_erased` deletes signals.
 //! - `devices`, `ingesting`, `responding`, `listing`, `figures`, `policies`, `recipients`: what callers ask; `parse`, `grpc`: the
 //!   face; [`credentials`]: passwords of devices; [`doors`]: who may speak to the NATS server; [`app`]: the whole.
 
@@ -37,8 +37,8 @@ mod register_rows;
 mod deeds;
 mod kept;
 mod measures;
+mod on_elder_erased;
 pub mod progress;
-mod reader;
 pub mod rules;
 pub mod telling;
 pub mod watching;

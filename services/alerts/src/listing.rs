@@ -6,14 +6,14 @@ use elders::wire::{read_time, write_time};
 use eventlog::Position;
 use prost::{Message as _, Name as _};
 use proto::eldercare::alerts::v1 as pb;
-use service::{Caller, Deadline, access};
+use service::{Caller, Deadline, access, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::alerts::{Alerts, beyond, broken, cut};
+use crate::alerts::Alerts;
 use crate::board_table::{self, place};
 use crate::refusals;
 
@@ -67,7 +67,7 @@ impl Alerts {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .bind(filter.kinds())
             .bind(filter.open_only)
             .bind(filter.elder.map(|elder| elder.as_uuid()))
@@ -78,13 +78,13 @@ impl Alerts {
             .bind(i64::from(size) + 1)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let alerts = rows
             .iter()
             .map(|row| self.alert(row))
             .collect::<Result<Vec<_>, _>>();
-        let mut alerts = alerts.map_err(broken)?;
-        let next = cut(&mut alerts, size).and_then(|last| {
+        let mut alerts = alerts.map_err(errors::of_database)?;
+        let next = paging::cut(&mut alerts, size).and_then(|last| {
             let at = last.raised_at.and_then(read_time)?;
             Some((at, last.alert_id.parse().ok()?))
         });
@@ -118,9 +118,9 @@ impl Alerts {
             .bind(id)
             .fetch_optional(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let row = row.ok_or_else(|| refusals::no_alert(id))?;
-        let alert = self.alert(&row).map_err(broken)?;
+        let alert = self.alert(&row).map_err(errors::of_database)?;
         match alert.division_code.parse::<DivisionCode>() {
             Ok(division) => caller.may_here(&division)?,
             Err(_) => caller.may_everywhere()?,
@@ -133,9 +133,9 @@ impl Alerts {
             .bind(id)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let course = rows.iter().map(entry).collect::<Result<Vec<_>, _>>();
-        let course = course.map_err(broken)?;
+        let course = course.map_err(errors::of_database)?;
         let position = match course.iter().find_map(signal_of) {
             Some(sequence) => self.signals.place(sequence).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the place of a signal can't be had");
@@ -219,18 +219,18 @@ impl Alerts {
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(after.cast_signed())
             .bind(division.as_str())
-            .bind(beyond(division))
+            .bind(division.beyond())
             .bind(open_only)
             .bind(most)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let mut last = after;
         let mut alerts = Vec::with_capacity(rows.len());
         for row in &rows {
-            let changed: i64 = row.try_get(1).map_err(broken)?;
+            let changed: i64 = row.try_get(1).map_err(errors::of_database)?;
             last = last.max(changed.cast_unsigned());
-            alerts.push(self.alert(row).map_err(broken)?);
+            alerts.push(self.alert(row).map_err(errors::of_database)?);
         }
         Ok((alerts, last))
     }

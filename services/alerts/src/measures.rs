@@ -34,12 +34,12 @@ impl Measures {
             done: meter
                 .u64_counter("alerts.deeds")
                 .with_unit("{deed}")
-                .with_description("What followed from signals and timers, by kind of alert")
+                .with_description("What follows from signals and silences, not levels, by kind")
                 .build(),
             late: meter
                 .f64_histogram("alerts.timer.lateness")
                 .with_unit("s")
-                .with_description("From when a timer fell due to when what follows was written")
+                .with_description("From when a timer fell due until it fired, before the write")
                 .with_boundaries(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1., 5., 30., 300., 3_600.])
                 .build(),
             noticed: meter
@@ -53,7 +53,7 @@ impl Measures {
             devices: meter
                 .u64_gauge("alerts.devices.watched")
                 .with_unit("{device}")
-                .with_description("Places of devices in the watch")
+                .with_description("Places of devices in the watch, also those that are free")
                 .build(),
         }
     }

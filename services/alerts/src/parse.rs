@@ -13,13 +13,12 @@ use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::alerts::v1 as pb;
 use proto::eldercare::r#type::v1 as types;
-use service::{Checks, List, Page, PageBounds, RequestDigests};
+use service::{Asked, Checks, List, Page, PageBounds, RequestDigests};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::alert_line::Cause;
 use crate::alert_policy::AlertPolicy;
-use crate::alerts::Asked;
 use crate::codec::read_policy;
 use crate::listing;
 use crate::recipients::{self, Named};

@@ -3,12 +3,12 @@
 use civic::DivisionCode;
 use eventlog::Position;
 use proto::eldercare::alerts::v1 as pb;
-use service::Caller;
+use service::{Asked, Caller, errors};
 use sqlx::AssertSqlSafe;
 use tonic::Status;
 
 use crate::alert_policy::AlertPolicy;
-use crate::alerts::{Alerts, Asked, broken};
+use crate::alerts::Alerts;
 use crate::board_table;
 use crate::codec::write_policy;
 use crate::division_policy::Publish;
@@ -24,12 +24,7 @@ impl Alerts {
         policy: AlertPolicy,
     ) -> Result<(u32, Position), Status> {
         caller.may_here(&division)?;
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(division));
         let committed = self
             .policies
             .execute(division.as_str(), &context, &Publish { division, policy })
@@ -43,7 +38,7 @@ impl Alerts {
         &self,
         division: &DivisionCode,
     ) -> Result<pb::GetAlertPolicyResponse, Status> {
-        let rules = self.rules.now().await.map_err(broken)?;
+        let rules = self.rules.now().await.map_err(errors::of_database)?;
         let (policy, published_for) = rules.of_division(division);
         let version = match published_for {
             None => 0,
@@ -56,7 +51,7 @@ impl Alerts {
                     .bind(of.as_str())
                     .fetch_one(&self.pool)
                     .await
-                    .map_err(broken)?
+                    .map_err(errors::of_database)?
             }
         };
         Ok(pb::GetAlertPolicyResponse {

@@ -4,13 +4,13 @@ use civic::{DivisionCode, NoticeChannel, RecipientRole};
 use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::alerts::v1 as pb;
-use service::{Caller, access, person_keys};
+use service::{Asked, Caller, access, errors, paging, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 use vault::Sealed;
 
-use crate::alerts::{Alerts, Asked, beyond, broken, cut};
+use crate::alerts::Alerts;
 use crate::board_table::{self, word};
 use crate::codec::purpose;
 use crate::recipient::{Command, Said};
@@ -84,12 +84,7 @@ impl Alerts {
         } else {
             Command::Register(said)
         };
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(named.division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(named.division));
         let committed = self
             .recipients
             .execute(&id.to_string(), &context, &command)
@@ -117,15 +112,17 @@ impl Alerts {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .bind(filter.inactive_too)
             .bind(after)
             .bind(i64::from(size) + 1)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let ids = rows.iter().map(|row| row.try_get(0));
-        let ids = ids.collect::<Result<Vec<Uuid>, _>>().map_err(broken)?;
+        let ids = ids
+            .collect::<Result<Vec<Uuid>, _>>()
+            .map_err(errors::of_database)?;
         let keys = self.keys.vault.keys(&ids).await;
         let keys = keys.map_err(|error| person_keys::away(&error))?;
         let read = |row: &sqlx::postgres::PgRow| -> Result<pb::Recipient, sqlx::Error> {
@@ -146,8 +143,9 @@ impl Alerts {
             })
         };
         let recipients = rows.iter().map(read).collect::<Result<Vec<_>, _>>();
-        let mut recipients = recipients.map_err(broken)?;
-        let next = cut(&mut recipients, size).and_then(|last| last.recipient_id.parse().ok());
+        let mut recipients = recipients.map_err(errors::of_database)?;
+        let next =
+            paging::cut(&mut recipients, size).and_then(|last| last.recipient_id.parse().ok());
         let told = recipients.iter().map(|recipient| &recipient.recipient_id);
         access::record(caller, "ListRecipients", told);
         Ok((recipients, next))

@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use civic::{AlertKind, AlertOutcome, DivisionCode, ElderId, VillageCode};
 use eventlog::Position;
-use service::{Caller, Deadline};
+use service::{Asked, Caller, Deadline, errors};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::alert_line::{Cause, Command, LineId, Raised};
-use crate::alerts::{Alerts, Asked, broken};
+use crate::alerts::Alerts;
 use crate::board_table;
 use crate::deeds::alert_of;
 use crate::elders_tables::FACTS;
@@ -58,11 +58,14 @@ impl Alerts {
         } = wanted;
         caller.may_here(&village.division())?;
         // Whoever names an elder of elsewhere would have that home's people told, and its alerts joined.
-        let known = FACTS.of(&self.pool, &[elder]).await.map_err(broken)?;
+        let known = FACTS
+            .of(&self.pool, &[elder])
+            .await
+            .map_err(errors::of_database)?;
         if let Some(facts) = known.get(&elder).and_then(|kept| kept.facts.as_ref()) {
             caller.may_here(&facts.on(self.clock.today()).village().division())?;
         }
-        let rules = self.rules.now().await.map_err(broken)?;
+        let rules = self.rules.now().await.map_err(errors::of_database)?;
         let raised = Raised {
             alert: alert_of(asked.request_id),
             kind,
@@ -72,12 +75,7 @@ impl Alerts {
             cause,
             levels: rules.of(Some(&village)).levels(kind, at),
         };
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(village.division()),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(village.division()));
         let line = LineId::of_elder(kind, elder).to_string();
         let alert = raised.alert;
         let committed = self
@@ -124,7 +122,7 @@ impl Alerts {
             Done::Arrived => Command::Arrive { alert, at },
             Done::Resolved(outcome) => Command::Resolve { alert, outcome, at },
         };
-        let context = caller.context(asked.request_id, asked.digest, at, found.division);
+        let context = asked.by(caller, at, found.division);
         let committed = self
             .lines
             .execute(&found.line, &context, &command)
@@ -154,7 +152,7 @@ impl Alerts {
             .bind(alert)
             .fetch_optional(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         row.map(|row| {
             Ok(Found {
                 line: row.try_get(0)?,
@@ -162,6 +160,6 @@ impl Alerts {
             })
         })
         .transpose()
-        .map_err(broken)
+        .map_err(errors::of_database)
     }
 }

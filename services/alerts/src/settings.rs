@@ -2,12 +2,17 @@
 //!
 //! | key | default | meaning |
 //! | --- | --- | --- |
-//! | `signals_kept_for` | `30d` | for how long the stream of signals keeps them, when the service makes it |
-//! | `devices.issuer_seed` | none | seed of the key by which the NATS server knows our answers (`auth_callout.issuer` is its public half); without the section devices can't connect themselves, and signals come by gRPC alone |
-//! | `devices.sealing_seed` | none | seed of the key that the server seals its questions for (`auth_callout.xkey`) |
-//! | `devices.system_user`, `devices.system_password` | | a user of the server's system account, who may close connections |
-//! | `devices.admitted_for` | `24h` | after this a device shows its password again |
-//! | `notices` | none configured | the ways to tell somebody (`notices::settings` has the table) |
+//! | `alerts.signals_kept_for` | `30d` | for how long the stream of signals keeps them, when the service makes it |
+//! | `alerts.devices.issuer_seed` | none | seed of the key by which the NATS server knows our answers (`auth_callout.issuer` is its public half); without the section `alerts.devices` devices can't connect themselves, and signals come by gRPC alone |
+//! | `alerts.devices.sealing_seed` | none | seed of the key that the server seals its questions for (`auth_callout.xkey`) |
+//! | `alerts.devices.system_user`, `alerts.devices.system_password` | none | a user of the server's system account, who may close connections |
+//! | `alerts.devices.admitted_for` | `24h` | after this a device shows its password again |
+//! | `alerts.notices.…` | none configured | the ways to tell somebody (`notices::settings` has the table); without any nobody is told |
+//!
+//! None of these is required; a section `alerts.devices` holds issuer's seed, user and password at least. Of the settings that
+//! all services have, a process of its own does not start without `peers.registry` and `vault.index_key`, and tells nobody
+//! without `auth.service_token` or `auth.service_token_file`: for that token the registry hands out the keys by which names,
+//! homes and numbers are opened.
 
 use std::time::Duration;
 
@@ -32,7 +37,7 @@ pub struct AlertsSettings {
     pub notices: ChannelSettings,
 }
 
-/// Section `devices`.
+/// Section `alerts.devices`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceAccess {

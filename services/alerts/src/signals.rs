@@ -17,6 +17,7 @@ use async_nats::jetstream::{self, Context, ErrorCode, stream};
 use chrono::{DateTime, FixedOffset, Utc};
 use civic::SignalKind;
 use futures::StreamExt as _;
+use readmodel::ReaderFailed;
 use serde::{Deserialize, Serialize};
 use service::Clock;
 
@@ -100,6 +101,12 @@ pub enum SignalsError {
     /// The server does not answer, or refuses.
     #[error("the stream {STREAM} is away: {0}")]
     Unavailable(String),
+}
+
+impl From<SignalsError> for ReaderFailed {
+    fn from(error: SignalsError) -> Self {
+        Self::because(error)
+    }
 }
 
 /// The stream of signals. Clones share the connection.

@@ -17,7 +17,7 @@ use civic::{NoticeChannel, RecipientRole, Set, Severity};
 use eventlog::{Aggregate as _, Delivery, EventLog, LoadError, Loaded, Record, Repository};
 use futures::StreamExt as _;
 use notices::{Address, Channels, Failure, Notice};
-use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader};
+use readmodel::{ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, run_reader};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::task::JoinSet;
@@ -31,7 +31,6 @@ use crate::attempts::{Attempt, Notices, Outcome};
 use crate::deeds::{Deed, carry_out, request_of};
 use crate::measures::Measures;
 use crate::progress::Told;
-use crate::reader::{Failed, HEARTBEAT};
 use crate::rules::Rules;
 use crate::signals::Signals;
 use crate::whom::{Finder, Whom};
@@ -118,7 +117,7 @@ impl Teller {
         .await;
     }
 
-    async fn lead(self: Arc<Self>, mut conn: PgConnection) -> Result<(), Failed> {
+    async fn lead(self: Arc<Self>, mut conn: PgConnection) -> Result<(), ReaderFailed> {
         // Who is registered and whom a file names is known before the first is told.
         self.cards.catches_up(self.registry.as_ref()).await?;
         self.facts.catches_up(self.registry.as_ref()).await?;
@@ -140,13 +139,13 @@ impl Teller {
             let group_due = group_due.unwrap_or(DateTime::<Utc>::MAX_UTC);
             tokio::select! {
                 batch = deliveries.next(), if telling.tasks.len() < UNDER_WAY => {
-                    let batch = batch.ok_or_else(|| Failed::Log("our own log has ended".to_owned()))??;
+                    let batch = batch.ok_or_else(|| ReaderFailed::because("our own log has ended"))??;
                     for delivery in batch {
                         telling.take(delivery).await?;
                     }
                 }
                 Some(finished) = telling.tasks.join_next() => {
-                    let finished = finished.map_err(|error| Failed::Log(error.to_string()))??;
+                    let finished = finished.map_err(|error| ReaderFailed::because(error))??;
                     telling.close(&finished);
                 }
                 () = self.clock.sleep_until(group_due) => telling.tell_groups(self.clock.now()),
@@ -166,7 +165,7 @@ impl Teller {
     }
 
     /// Tells everybody of a level; the last sequence of what was written.
-    async fn tell_level(self: Arc<Self>, task: Task) -> Result<u64, Failed> {
+    async fn tell_level(self: Arc<Self>, task: Task) -> Result<u64, ReaderFailed> {
         // After a restart: what is over long since is nobody's business any more.
         if self.is_over(&task.line, task.raised.alert).await {
             return Ok(0);
@@ -207,7 +206,7 @@ impl Teller {
     }
 
     /// Whoever is to be told of a level; of a role that nobody has, that nobody is there.
-    async fn find(&self, task: &Task) -> Result<Vec<Whom>, Failed> {
+    async fn find(&self, task: &Task) -> Result<Vec<Whom>, ReaderFailed> {
         let raised = &task.raised;
         let village = raised.village.as_ref();
         let mut all = Vec::new();
@@ -264,7 +263,7 @@ impl Teller {
         alerts: Vec<(String, Raised)>,
         text: notices::Text,
         data: serde_json::Value,
-    ) -> Result<u64, Failed> {
+    ) -> Result<u64, ReaderFailed> {
         let Some((line, first)) = alerts.first() else {
             return Ok(0);
         };
@@ -376,7 +375,7 @@ impl Teller {
         level: u8,
         alerts: &[(String, Raised)],
         (channel, number, outcome): (NoticeChannel, u32, Outcome),
-    ) -> Result<u64, Failed> {
+    ) -> Result<u64, ReaderFailed> {
         let now = self.clock.now();
         let count = u32::try_from(alerts.len()).unwrap_or(u32::MAX);
         loop {
@@ -416,7 +415,7 @@ impl Teller {
     /// What fails is tried again: whoever is to be told waits for nothing else.
     async fn patiently<T, F>(&self, look: impl Fn() -> F) -> T
     where
-        F: Future<Output = Result<T, Failed>>,
+        F: Future<Output = Result<T, ReaderFailed>>,
     {
         loop {
             match look().await {
@@ -439,7 +438,7 @@ struct Telling {
     /// Records of which somebody is not told yet, with how many tasks and groups that is up to.
     open: BTreeMap<u64, usize>,
     groups: HashMap<GroupKey, Group>,
-    tasks: JoinSet<Result<Finished, Failed>>,
+    tasks: JoinSet<Result<Finished, ReaderFailed>>,
 }
 
 impl Telling {
@@ -473,7 +472,7 @@ impl Telling {
         }
     }
 
-    async fn take(&mut self, delivery: Delivery) -> Result<(), Failed> {
+    async fn take(&mut self, delivery: Delivery) -> Result<(), ReaderFailed> {
         self.seen = delivery.sequence();
         if let Delivery::Record(record) = delivery
             && record.subject.aggregate() == AlertLine::NAME
@@ -483,7 +482,7 @@ impl Telling {
         Ok(())
     }
 
-    async fn take_record(&mut self, record: &Record) -> Result<(), Failed> {
+    async fn take_record(&mut self, record: &Record) -> Result<(), ReaderFailed> {
         let line = record.subject.id().to_owned();
         for event in record
             .events

@@ -19,7 +19,9 @@ use civic::{ElderId, VillageCode};
 use eventlog::{Deliveries, EventLog, Position, Repository};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use readmodel::{ActiveReader, Follower, ReaderFollower, run_reader, table_is_there};
+use readmodel::{
+    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, run_reader, table_is_there,
+};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::sync::{Mutex, mpsc};
@@ -40,7 +42,6 @@ use crate::levels::Levels;
 use crate::measures::Measures;
 use crate::monitor::Monitor;
 use crate::progress::Watched;
-use crate::reader::{Failed, HEARTBEAT};
 use crate::signal::{DeviceId, Signal};
 use crate::signals::{Arrived, Signals};
 
@@ -94,7 +95,7 @@ impl Watchman {
         .await;
     }
 
-    async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+    async fn lead(&self, mut conn: PgConnection) -> Result<(), ReaderFailed> {
         for (schema, table) in [(FACTS.name(), "elder"), (board_table::NAME, "alert")] {
             table_is_there(&mut conn, &format!("{schema}.{table}")).await?;
         }
@@ -111,7 +112,7 @@ impl Watchman {
     }
 
     /// A watch that knows nothing yet: it hears all signals that are still kept, and reads the whole log.
-    async fn begin(&self) -> Result<Kept, Failed> {
+    async fn begin(&self) -> Result<Kept, ReaderFailed> {
         let from = kept::From {
             signals: self.signals.before_first().await?,
             ..kept::From::default()
@@ -151,7 +152,7 @@ struct Watch<'w> {
 }
 
 impl<'w> Watch<'w> {
-    async fn open(man: &'w Watchman, conn: PgConnection, kept: Kept) -> Result<Self, Failed> {
+    async fn open(man: &'w Watchman, conn: PgConnection, kept: Kept) -> Result<Self, ReaderFailed> {
         let Kept {
             from,
             monitor,
@@ -188,7 +189,7 @@ impl<'w> Watch<'w> {
         })
     }
 
-    async fn step(&mut self) -> Result<(), Failed> {
+    async fn step(&mut self) -> Result<(), ReaderFailed> {
         self.take_what_is_there().await?;
         self.refresh_homes().await?;
         self.see_where_the_dark_ends().await?;
@@ -223,7 +224,7 @@ impl<'w> Watch<'w> {
     }
 
     /// Waits for a signal, for what somebody does, or for the next timer.
-    async fn idle(&mut self) -> Result<(), Failed> {
+    async fn idle(&mut self) -> Result<(), ReaderFailed> {
         let due = self.due().unwrap_or(DateTime::<Utc>::MAX_UTC);
         let moved = Position::new(self.man.facts.stream(), self.facts + 1);
         let heartbeat = Instant::now() + HEARTBEAT;
@@ -252,7 +253,7 @@ impl<'w> Watch<'w> {
     }
 
     /// A watch that begins anew, when older signals are gone, counts no silence from before the first one that is left.
-    async fn see_where_the_dark_ends(&mut self) -> Result<(), Failed> {
+    async fn see_where_the_dark_ends(&mut self) -> Result<(), ReaderFailed> {
         if self.blind_until != Some(DateTime::<Utc>::MAX_UTC) {
             return Ok(());
         }
@@ -264,7 +265,7 @@ impl<'w> Watch<'w> {
     }
 
     /// Signals and what people did, merged by their instants; what people did goes before what arrives with it.
-    async fn deal_with_what_waits(&mut self) -> Result<(), Failed> {
+    async fn deal_with_what_waits(&mut self) -> Result<(), ReaderFailed> {
         for _ in 0..HEARD_AT_ONCE {
             let signal = self.signals.waiting.front().map(|signal| signal.arrived_at);
             let change = self.own.waiting.front().map(|change| change.at);
@@ -306,7 +307,7 @@ impl<'w> Watch<'w> {
     }
 
     /// Fires what is due by now.
-    async fn let_time_pass(&mut self) -> Result<(), Failed> {
+    async fn let_time_pass(&mut self) -> Result<(), ReaderFailed> {
         let now = self.man.clock.now();
         if self.monitor.due().is_some_and(|due| due <= now) || self.blind_until.is_some() {
             if !self.all_is_known(now).await?
@@ -399,7 +400,7 @@ impl<'w> Watch<'w> {
     }
 
     /// Tells how far it has got, once all that follows from it is done.
-    async fn tell(&mut self) -> Result<(), Failed> {
+    async fn tell(&mut self) -> Result<(), ReaderFailed> {
         if !self.deeds.is_empty() || !self.urgent.is_empty() {
             return Ok(());
         }

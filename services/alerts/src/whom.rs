@@ -8,6 +8,7 @@ use std::sync::Arc;
 use civic::{DivisionCode, ElderId, NoticeChannel, RecipientRole, VillageCode};
 use elders::purpose as of_elder;
 use notices::Address;
+use readmodel::ReaderFailed;
 use service::Clock;
 use service::person_keys::Keys;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
@@ -17,7 +18,6 @@ use vault::{DataKey, KeyError, Sealed};
 use crate::board_table::{self, place};
 use crate::codec::purpose;
 use crate::elders_tables::{CARDS, FACTS};
-use crate::reader::Failed;
 use proto::eldercare::alerts::v1 as pb;
 
 /// Somebody who is to be told.
@@ -56,7 +56,7 @@ impl Finder {
         &self,
         elder: ElderId,
         channels: &[NoticeChannel],
-    ) -> Result<Vec<Whom>, Failed> {
+    ) -> Result<Vec<Whom>, ReaderFailed> {
         let cards = CARDS.of(&self.pool, &[elder]).await?;
         let sealed = cards.get(&elder).and_then(|card| card.contacts.as_ref());
         let (Some(sealed), Some(key)) = (sealed, self.key(elder.as_uuid()).await?) else {
@@ -85,7 +85,7 @@ impl Finder {
         &self,
         role: RecipientRole,
         village: Option<&VillageCode>,
-    ) -> Result<Vec<Whom>, Failed> {
+    ) -> Result<Vec<Whom>, ReaderFailed> {
         let Some(village) = village else {
             return Ok(Vec::new());
         };
@@ -113,7 +113,7 @@ impl Finder {
         &self,
         devices: &[String],
         village: Option<&VillageCode>,
-    ) -> Result<Vec<(Whom, Vec<String>)>, Failed> {
+    ) -> Result<Vec<(Whom, Vec<String>)>, ReaderFailed> {
         let statement = format!(
             "SELECT r.recipient_id, r.details, array_agg(d.device_id) FROM {book}.device d JOIN {book}.recipient r \
              ON r.recipient_id = d.maintainer_id WHERE d.device_id = ANY($1) AND r.active GROUP BY 1, 2 ORDER BY 1",
@@ -148,7 +148,7 @@ impl Finder {
         &self,
         role: RecipientRole,
         rows: &[sqlx::postgres::PgRow],
-    ) -> Result<Vec<Whom>, Failed> {
+    ) -> Result<Vec<Whom>, ReaderFailed> {
         let ids = rows.iter().map(|row| row.try_get(0));
         let ids = ids.collect::<Result<Vec<Uuid>, _>>()?;
         let keys = self.some_keys(&ids).await?;
@@ -173,7 +173,7 @@ impl Finder {
         &self,
         elder: ElderId,
         village: Option<&VillageCode>,
-    ) -> Result<Particulars, Failed> {
+    ) -> Result<Particulars, ReaderFailed> {
         let elders = [elder];
         let codes: Vec<String> = village.iter().map(ToString::to_string).collect();
         let (cards, facts, names, key) = tokio::join!(
@@ -205,17 +205,20 @@ impl Finder {
         Ok(particulars)
     }
 
-    async fn key(&self, person: Uuid) -> Result<Option<Arc<DataKey>>, Failed> {
+    async fn key(&self, person: Uuid) -> Result<Option<Arc<DataKey>>, ReaderFailed> {
         match self.keys.vault.key(person).await {
             Ok(key) => Ok(Some(key)),
             Err(KeyError::Erased) => Ok(None),
-            Err(error @ KeyError::Unavailable(_)) => Err(Failed::Log(error.to_string())),
+            Err(error @ KeyError::Unavailable(_)) => Err(ReaderFailed::because(error)),
         }
     }
 
-    async fn some_keys(&self, persons: &[Uuid]) -> Result<HashMap<Uuid, Arc<DataKey>>, Failed> {
+    async fn some_keys(
+        &self,
+        persons: &[Uuid],
+    ) -> Result<HashMap<Uuid, Arc<DataKey>>, ReaderFailed> {
         let keys = self.keys.vault.keys(persons).await;
-        keys.map_err(|error| Failed::Log(error.to_string()))
+        keys.map_err(|error| ReaderFailed::because(error))
     }
 }
 

@@ -12,15 +12,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::NaiveDate;
 use civic::{ElderId, LocalDay};
 use elders::Facts;
-use eventlog::{EventLog, Position, ReadError};
+use eventlog::{EventLog, Position};
 use futures::StreamExt as _;
 use readmodel::{
-    ActiveReader, DatabaseError, Follower, ReaderFollower, run_reader, table_is_there,
+    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, run_reader, table_is_there,
 };
 use service::Clock;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
@@ -51,8 +50,6 @@ const BATCH: usize = 100;
 const BATCHES: usize = 4;
 /// How many decisions are remembered until the read model has them.
 const REMEMBERED: usize = 50_000;
-/// How often an idle connection (and the lock that it holds) is checked.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// What the evaluator works with.
 #[derive(Clone)]
@@ -75,30 +72,9 @@ pub struct Evaluator {
     pub progress: ReaderFollower<Progress>,
 }
 
-/// Why the evaluator starts over.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error("database: {0}")]
-    Database(DatabaseError),
-    #[error("log: {0}")]
-    Log(String),
-}
-
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
-    }
-}
-
-impl From<NotWritten> for Failed {
+impl From<NotWritten> for ReaderFailed {
     fn from(error: NotWritten) -> Self {
-        Self::Log(error.to_string())
-    }
-}
-
-impl From<ReadError> for Failed {
-    fn from(error: ReadError) -> Self {
-        Self::Log(error.to_string())
+        Self::because(error)
     }
 }
 
@@ -117,7 +93,7 @@ impl Evaluator {
     }
 
     /// Is the active one until something fails.
-    async fn lead(&self, mut conn: PgConnection, measures: &Measures) -> Result<(), Failed> {
+    async fn lead(&self, mut conn: PgConnection, measures: &Measures) -> Result<(), ReaderFailed> {
         self.await_read_models(&mut conn).await?;
         let progress = match Progress::read(&mut conn).await? {
             Some(progress) => progress,
@@ -143,7 +119,7 @@ impl Evaluator {
     }
 
     /// The read models hold what was in both logs when this instance became active: what a former instance wrote is seen.
-    async fn await_read_models(&self, conn: &mut PgConnection) -> Result<(), Failed> {
+    async fn await_read_models(&self, conn: &mut PgConnection) -> Result<(), ReaderFailed> {
         self.facts.catches_up(self.registry.as_ref()).await?;
         self.tiers.catches_up(self.tiering.as_ref()).await?;
         for (schema, table) in [(facts_table::NAME, "elder"), (tiers_table::NAME, "tier")] {
@@ -153,7 +129,7 @@ impl Evaluator {
     }
 
     /// Where to begin without a database: on the day of the last change on record, or today.
-    async fn beginning(&self, conn: &mut PgConnection) -> Result<Progress, Failed> {
+    async fn beginning(&self, conn: &mut PgConnection) -> Result<Progress, ReaderFailed> {
         let statement = format!("SELECT max(on_day) FROM {}.tier", tiers_table::NAME);
         let last: Option<NaiveDate> = sqlx::query_scalar(AssertSqlSafe(statement))
             .fetch_one(conn)
@@ -214,7 +190,7 @@ struct Judged {
 
 impl Active<'_> {
     /// Does what is next, or waits for something to do.
-    async fn step(&mut self) -> Result<(), Failed> {
+    async fn step(&mut self) -> Result<(), ReaderFailed> {
         let today = self.evaluator.clock.today();
         self.measures
             .days_behind(self.progress.day.days_until(today));
@@ -251,7 +227,7 @@ impl Active<'_> {
     }
 
     /// Both checkpoints and the next policy, in one snapshot.
-    async fn inputs(&mut self) -> Result<Inputs, Failed> {
+    async fn inputs(&mut self) -> Result<Inputs, ReaderFailed> {
         let statement = format!(
             "SELECT coalesce((SELECT sequence FROM readmodel.checkpoint WHERE projection = '{}'), 0), \
                     coalesce((SELECT sequence FROM readmodel.checkpoint WHERE projection = '{}'), 0), \
@@ -285,7 +261,7 @@ impl Active<'_> {
     }
 
     /// Writes what holds now and the progress, and tells those who wait.
-    async fn commit(&mut self, rows: &[Today], erased: &[ElderId]) -> Result<(), Failed> {
+    async fn commit(&mut self, rows: &[Today], erased: &[ElderId]) -> Result<(), ReaderFailed> {
         let mut tx = self.conn.begin().await?;
         today_table::write(&mut tx, rows).await?;
         today_table::drop_rows(&mut tx, erased).await?;
@@ -298,7 +274,7 @@ impl Active<'_> {
     }
 
     /// Waits for facts, policies or the next day.
-    async fn idle(&mut self, tiers: u64) -> Result<(), Failed> {
+    async fn idle(&mut self, tiers: u64) -> Result<(), ReaderFailed> {
         let deadline = Instant::now() + HEARTBEAT;
         let Evaluator {
             registry,
@@ -322,7 +298,7 @@ impl Active<'_> {
     }
 
     /// Has each tier decide, and appends the decisions.
-    async fn append(&mut self, judged: Vec<Judged>) -> Result<(), Failed> {
+    async fn append(&mut self, judged: Vec<Judged>) -> Result<(), ReaderFailed> {
         let mut known = self.known(&judged).await?;
         let now = self.evaluator.clock.now();
         let mut decided = Vec::new();
@@ -374,7 +350,7 @@ impl Active<'_> {
         facts: &Facts,
         day: LocalDay,
         earliest: LocalDay,
-    ) -> Result<LocalDay, Failed> {
+    ) -> Result<LocalDay, ReaderFailed> {
         // As for everybody who has just been registered.
         if earliest >= day {
             return Ok(day);
@@ -391,7 +367,10 @@ impl Active<'_> {
     }
 
     /// The tiers as last written: by the read model, and what it may not have yet.
-    async fn known(&mut self, judged: &[Judged]) -> Result<HashMap<ElderId, (Tier, u64)>, Failed> {
+    async fn known(
+        &mut self,
+        judged: &[Judged],
+    ) -> Result<HashMap<ElderId, (Tier, u64)>, ReaderFailed> {
         let appended = self.progress.appended;
         if self.recent.len() > REMEMBERED {
             self.evaluator.tiers.reaches(appended).await;

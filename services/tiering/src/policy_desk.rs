@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use civic::{DivisionCode, LocalDay};
 use eventlog::{Aggregate, Position, Repository, RequestDigest};
-use service::{Caller, Refusal, errors};
+use service::{Caller, Refusal, errors, paging};
 use tokio::sync::SemaphorePermit;
 use tonic::{Code, Status};
 
@@ -15,7 +15,7 @@ use crate::policy::{Fault, Policy};
 use crate::policy_book::{self, PolicyBook};
 use crate::publication;
 use crate::simulate::{self, Outcome};
-use crate::tiering::{Tiering, broken, next, unread};
+use crate::tiering::{Tiering, unread};
 use crate::tiers_queries::{self, Listed};
 
 /// The most faults of a policy that are told; who mends these is told the rest.
@@ -148,11 +148,11 @@ impl Tiering {
         };
         let newest = tiers_queries::policy(&self.pool, jurisdiction, None)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         if let Some(version) = version {
             let row = tiers_queries::policy(&self.pool, jurisdiction, Some(version))
                 .await
-                .map_err(broken)?;
+                .map_err(errors::of_database)?;
             let latest = newest.is_some_and(|newest| newest.policy.version == version);
             return row.map(|row| Listed { row, latest }).ok_or_else(unknown);
         }
@@ -162,7 +162,7 @@ impl Tiering {
         for above in division.upwards().skip(1) {
             let row = tiers_queries::policy(&self.pool, Jurisdiction::Division(above), None)
                 .await
-                .map_err(broken)?;
+                .map_err(errors::of_database)?;
             if let Some(row) = row {
                 return Ok(Listed { row, latest: true });
             }
@@ -188,9 +188,9 @@ impl Tiering {
         };
         let rows = tiers_queries::policies(&self.pool, &divisions, after.as_ref(), asked.size + 1)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         policies.extend(rows);
-        let token = next(&mut policies, asked.size).map_or_else(String::new, |last| {
+        let token = paging::cut(&mut policies, asked.size).map_or_else(String::new, |last| {
             asked.list.token(&parse::policy_cursor(&last.row.policy))
         });
         Ok((policies, token))
@@ -210,7 +210,7 @@ impl Tiering {
             .policies
             .on(&self.pool, LocalDay::MAX)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let draft = check(yaml, Arc::clone(&before.above(&division).1)).await?;
         let draft_ref = PolicyRef {
             jurisdiction: Jurisdiction::Division(division),
@@ -227,10 +227,10 @@ impl Tiering {
         after: &PoliciesInForce,
         told: impl FnMut(u64, u64),
     ) -> Result<Outcome, Status> {
-        let mut conn = self.pool.acquire().await.map_err(broken)?;
+        let mut conn = self.pool.acquire().await.map_err(errors::of_database)?;
         simulate::simulate(&mut *conn, division, before, after, told)
             .await
-            .map_err(broken)
+            .map_err(errors::of_database)
     }
 }
 

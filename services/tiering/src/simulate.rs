@@ -14,7 +14,6 @@ use crate::evaluate::{Judge, PolicyRef};
 use crate::facts_key::FactsKey;
 use crate::policies_in_force::PoliciesInForce;
 use crate::policy::Interval;
-use crate::today_table::beyond;
 
 /// Progress is told each time that so many groups of elders are judged.
 const TOLD_EACH: usize = 10_000;
@@ -167,7 +166,7 @@ async fn groups(
          WHERE village >= $1 AND village < $2 AND facts_key IS NOT NULL GROUP BY place, facts_key",
     )
     .bind(division.as_str())
-    .bind(beyond(division))
+    .bind(division.beyond())
     .bind(i32::try_from(digits).unwrap_or(i32::MAX))
     .fetch(db);
     let mut groups = Vec::new();

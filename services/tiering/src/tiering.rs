@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use civic::{DivisionCode, ElderId, LocalDay};
 use eventlog::{EventLog, ReadError, Record, Repository, Subject};
-use readmodel::{DatabaseError, Follower, ReaderFollower};
-use service::{Caller, Clock, RequestDigests, access, errors};
+use readmodel::{Follower, ReaderFollower};
+use service::{Caller, Clock, RequestDigests, access, errors, paging};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -58,7 +58,7 @@ impl Tiering {
         // Whoever may not read there learns nothing about who is there.
         let place = today_table::villages(&self.pool, &[standing])
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         for (_, village) in place {
             caller.may_here(&village.division())?;
         }
@@ -90,7 +90,7 @@ impl Tiering {
     async fn found(&self, elders: &[ElderId]) -> Result<Vec<(ElderId, Option<Found>)>, Status> {
         let mut tiers = tiers_queries::of_elders(&self.pool, elders)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         // A merged file has no tier of its own.
         let without: Vec<ElderId> = elders
             .iter()
@@ -101,13 +101,13 @@ impl Tiering {
         if !without.is_empty() {
             standing = facts_table::standing_for(&self.pool, &without)
                 .await
-                .map_err(broken)?;
+                .map_err(errors::of_database)?;
         }
         if !standing.is_empty() {
             let survivors: Vec<ElderId> = standing.values().copied().collect();
             let theirs = tiers_queries::of_elders(&self.pool, &survivors)
                 .await
-                .map_err(broken)?;
+                .map_err(errors::of_database)?;
             tiers.extend(theirs);
         }
         let standing = elders
@@ -131,8 +131,8 @@ impl Tiering {
             .and_then(|cursor| ElderId::from_slice(cursor).ok());
         let mut tiers = tiers_queries::list(&self.pool, &asked.filter, after, asked.size + 1)
             .await
-            .map_err(broken)?;
-        let token = next(&mut tiers, asked.size).map_or_else(String::new, |last| {
+            .map_err(errors::of_database)?;
+        let token = paging::cut(&mut tiers, asked.size).map_or_else(String::new, |last| {
             asked.list.token(last.row.elder.0.as_bytes())
         });
         access::record(
@@ -152,12 +152,12 @@ impl Tiering {
         caller.may_where_asked(division)?;
         let counts = tiers_queries::count(&self.pool, division)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let in_force = self
             .policies
             .on(&self.pool, LocalDay::MAX)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let mut order: Vec<String> = in_force
             .of(division)
             .1
@@ -227,7 +227,11 @@ impl Tiering {
         if let Known::Facts(latest, _) = explain::known(elder, &records, today, None) {
             caller.may_here(&latest.on(today).village().division())?;
         }
-        let in_force = self.policies.on(&self.pool, day).await.map_err(broken)?;
+        let in_force = self
+            .policies
+            .on(&self.pool, day)
+            .await
+            .map_err(errors::of_database)?;
         access::record(caller, "ExplainTier", [elder]);
         Ok(explain::explain(&facts, origins, day, &in_force))
     }
@@ -250,14 +254,6 @@ fn not_registered() -> Explanation {
     }
 }
 
-/// Cuts a page to its size; the last element where more follow.
-pub(crate) fn next<T>(page: &mut Vec<T>, size: u32) -> Option<&T> {
-    let size = size as usize;
-    let more = page.len() > size;
-    page.truncate(size);
-    page.last().filter(|_| more)
-}
-
 /// Counts in an order of tiers.
 pub fn in_order<'a>(
     counts: &'a BTreeMap<String, u64>,
@@ -266,16 +262,6 @@ pub fn in_order<'a>(
     order
         .iter()
         .map(|tier| (tier.as_str(), counts.get(tier).copied().unwrap_or_default()))
-}
-
-pub(crate) fn broken(error: sqlx::Error) -> Status {
-    let error = DatabaseError::from(error);
-    if error.is_away() {
-        tracing::warn!(%error, "the database is unavailable");
-        return errors::unavailable("the database");
-    }
-    // The server's own text may quote values of rows; this shows none.
-    errors::internal(&error)
 }
 
 pub(crate) fn unread(error: ReadError) -> Status {

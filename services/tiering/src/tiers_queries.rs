@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::evaluate::{Jurisdiction, PolicyRef};
 use crate::tiers_table::{self, PolicyRow, TierRow};
-use crate::today_table::{beyond, village};
+use crate::today_table::village;
 
 /// A tier with where the elder lives today.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub async fn list(
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(filter.division.as_str())
-        .bind(beyond(&filter.division))
+        .bind(filter.division.beyond())
         .bind(after.map(|elder| elder.as_uuid()))
         .bind(&filter.tiers)
         .bind(&filter.reasons)
@@ -121,7 +121,7 @@ pub async fn count(pool: &PgPool, division: &DivisionCode) -> Result<Counts, sql
     );
     let rows = sqlx::query(AssertSqlSafe(by_tier))
         .bind(division.as_str())
-        .bind(beyond(division))
+        .bind(division.beyond())
         .bind(below.map_or(0, |level| i32::try_from(level.digits()).unwrap_or_default()))
         .fetch_all(&mut *tx)
         .await?;
@@ -149,7 +149,7 @@ pub async fn count(pool: &PgPool, division: &DivisionCode) -> Result<Counts, sql
     );
     let rows = sqlx::query(AssertSqlSafe(by_reason))
         .bind(division.as_str())
-        .bind(beyond(division))
+        .bind(division.beyond())
         .fetch_all(&mut *tx)
         .await?;
     for row in rows {

@@ -137,7 +137,7 @@ pub async fn in_scope(
          ORDER BY elder_id LIMIT $4",
     )
     .bind(division.as_str())
-    .bind(beyond(division))
+    .bind(division.beyond())
     .bind(after.map(|elder| elder.as_uuid()))
     .bind(most)
     .fetch_all(db)
@@ -227,9 +227,4 @@ pub async fn villages(
 pub(crate) fn village(text: &str) -> Result<VillageCode, sqlx::Error> {
     text.parse()
         .map_err(|_code| sqlx::Error::Decode("column village holds no village".into()))
-}
-
-/// What comes right after the last code of a division's subtree: after the digit 9 comes the colon.
-pub(crate) fn beyond(division: &DivisionCode) -> String {
-    format!("{division}:")
 }

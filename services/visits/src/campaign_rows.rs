@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::book_table::{self, place, word};
 use crate::campaign::{Announced, Event, Selection};
-use crate::visits::{beyond, day};
+use crate::visits::day;
 
 /// A campaign as its row keeps it.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ pub(crate) async fn page(
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(division.as_str())
-        .bind(beyond(division))
+        .bind(division.beyond())
         .bind(closed_too)
         .bind(after.map(|(day, _)| day.date()))
         .bind(after.map(|(_, id)| id))

@@ -7,7 +7,7 @@ use elders::codec::write_day;
 use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, Checks};
+use service::{Asked, Caller, Checks, errors, paging};
 use tier_policy::policy::Policy;
 use tonic::Status;
 use uuid::Uuid;
@@ -15,8 +15,7 @@ use uuid::Uuid;
 use crate::campaign::{Announced, Campaign, Command};
 use crate::campaign_rows::{self, Kept};
 use crate::codec::write_selection;
-use crate::visitors::Asked;
-use crate::visits::{Visits, broken, cut};
+use crate::visits::Visits;
 use crate::{policies_table, refusals};
 
 /// Which campaigns are listed.
@@ -45,12 +44,7 @@ impl Visits {
         caller.may_here(&announced.division)?;
         self.tiers_are_known(&announced).await?;
         let campaign = announced.campaign;
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(announced.division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(announced.division));
         let command = Command::Start {
             announced: Box::new(announced),
             today: self.today(),
@@ -68,7 +62,9 @@ impl Visits {
         if announced.selection.tiers.is_empty() {
             return Ok(());
         }
-        let (policies, _) = policies_table::all(&self.pool).await.map_err(broken)?;
+        let (policies, _) = policies_table::all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
         let of_policies = policies
             .iter()
             .flat_map(|published| &published.policy.tiers)
@@ -107,12 +103,7 @@ impl Visits {
             return Err(refusals::no_campaign(campaign));
         };
         caller.may_here(&started.division)?;
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(started.division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(started.division));
         let command = Command::End {
             campaign,
             today: self.today(),
@@ -140,8 +131,9 @@ impl Visits {
         let most = i64::from(size) + 1;
         let page =
             campaign_rows::page(&self.pool, &filter.division, filter.closed_too, after, most);
-        let mut page = page.await.map_err(broken)?;
-        let next = cut(&mut page, size).map(|last| (last.announced.first, last.announced.campaign));
+        let mut page = page.await.map_err(errors::of_database)?;
+        let next = paging::cut(&mut page, size)
+            .map(|last| (last.announced.first, last.announced.campaign));
         Ok((page.into_iter().map(told).collect(), next))
     }
 }

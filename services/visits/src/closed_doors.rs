@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use civic::{DivisionCode, ElderId, VisitResult};
 use elders::wire::write_time;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access};
+use service::{Caller, access, errors, paging};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::book_table::{self, place};
 use crate::record_rows::REJECTED;
-use crate::visits::{Visits, beyond, broken, cut};
+use crate::visits::Visits;
 
 /// How many visits running.
 const RUNNING: i64 = 2;
@@ -29,8 +29,8 @@ impl Visits {
     ) -> Result<(Vec<pb::ClosedDoor>, Option<Uuid>), Status> {
         caller.may_here(division)?;
         let doors = self.read_closed_doors(division, after, size).await;
-        let mut doors = doors.map_err(broken)?;
-        let next = cut(&mut doors, size).and_then(|last| last.elder_id.parse().ok());
+        let mut doors = doors.map_err(errors::of_database)?;
+        let next = paging::cut(&mut doors, size).and_then(|last| last.elder_id.parse().ok());
         let elders = doors
             .iter()
             .filter_map(|door| door.elder_id.parse::<ElderId>().ok());
@@ -59,7 +59,7 @@ impl Visits {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(division.as_str())
-            .bind(beyond(division))
+            .bind(division.beyond())
             .bind(self.today().date())
             .bind(place(VisitResult::NotAtHome))
             .bind(REJECTED)

@@ -15,7 +15,10 @@ use elder_tables::Kept;
 use elders::Facts;
 use eventlog::{CommandContext, EventLog, Position, ReadError, Repository, Subject};
 use futures::{StreamExt as _, TryStreamExt as _};
-use readmodel::{Follower, ReaderFollower, reaction_request_id, run_reader, table_is_there};
+use readmodel::{
+    Follower, HEARTBEAT, ReaderFailed, ReaderFollower, reaction_request_id, run_reader,
+    table_is_there,
+};
 use service::Clock;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tier_policy::policy::Interval;
@@ -27,7 +30,6 @@ use crate::campaign::{self, Campaign};
 use crate::elder_year::{Command, ElderYear, Missed};
 use crate::period::Period;
 use crate::progress::Examined;
-use crate::reader::{Failed, HEARTBEAT};
 use crate::selected::Selecting;
 use crate::settling::{self, Settlement};
 use crate::standing::{Standing, Standings};
@@ -122,7 +124,7 @@ impl Closer {
         .await;
     }
 
-    async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+    async fn lead(&self, mut conn: PgConnection) -> Result<(), ReaderFailed> {
         for (schema, name) in [
             (book_table::NAME, "campaign"),
             (facts_table::NAME, "elder"),
@@ -154,7 +156,7 @@ impl Closer {
         conn: &mut PgConnection,
         end: Option<DateTime<Utc>>,
         known: u64,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), ReaderFailed> {
         let deadline = Instant::now() + HEARTBEAT;
         let end = end.unwrap_or(DateTime::<Utc>::MAX_UTC);
         let moved = Position::new(self.book.stream(), known + 1);
@@ -177,7 +179,7 @@ impl Closer {
         conn: &mut PgConnection,
         visitings: &[(DivisionCode, Started)],
         closing: Closing,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), ReaderFailed> {
         self.facts.catches_up(self.registry.as_ref()).await?;
         self.policies.catches_up(self.tiering.as_ref()).await?;
         let tip = self.examined(0).await?;
@@ -197,7 +199,7 @@ impl Closer {
             let then = futures::stream::iter(page)
                 .map(|(elder, kept)| async move {
                     let facts = self.facts_then(elder, kept, period.end()).await?;
-                    Ok::<_, Failed>(facts.map(|facts| (elder, facts)))
+                    Ok::<_, ReaderFailed>(facts.map(|facts| (elder, facts)))
                 })
                 .buffered(AT_ONCE);
             let then: Vec<_> = then.try_collect().await?;
@@ -240,7 +242,7 @@ impl Closer {
         &self,
         closing: &Closing,
         counts: &BTreeMap<DivisionCode, Counts>,
-    ) -> Result<u64, Failed> {
+    ) -> Result<u64, ReaderFailed> {
         let of = |division: &DivisionCode| counts.get(division).copied().unwrap_or_default();
         match closing {
             Closing::Period { period, divisions } => {
@@ -285,7 +287,7 @@ impl Closer {
 
     /// Where our own log stands, once all records up to there are examined and the book holds them with their doubts, and
     /// everything up to `written` besides. What is recorded later may yet be doubted.
-    async fn examined(&self, written: u64) -> Result<u64, Failed> {
+    async fn examined(&self, written: u64) -> Result<u64, ReaderFailed> {
         let tip = self.own.last_sequence().await?;
         let examined = self
             .examined
@@ -303,12 +305,12 @@ impl Closer {
         elder: ElderId,
         kept: Kept,
         end: DateTime<Utc>,
-    ) -> Result<Option<Facts>, Failed> {
+    ) -> Result<Option<Facts>, ReaderFailed> {
         if kept.recorded_at < end {
             return Ok(kept.facts);
         }
         let subject = Subject::new("registry", "elder", &elder.to_string())
-            .map_err(|error| Failed::unwritten(&error))?;
+            .map_err(|error| ReaderFailed::because(error))?;
         let records = match self.registry.read(&subject, 0).await {
             Ok(records) => records,
             Err(ReadError::Unreadable { sequence, .. }) => {
@@ -336,7 +338,7 @@ impl Closer {
         due: Vec<Due>,
         met: HashMap<ElderId, Uuid>,
         period: Period,
-    ) -> Result<u64, Failed> {
+    ) -> Result<u64, ReaderFailed> {
         let elders: Vec<Uuid> = due.iter().map(|due| due.elder.as_uuid()).collect();
         let year = period.last_day().year();
         let mut rows = year_rows::of(conn, &elders, year).await?;
@@ -380,7 +382,7 @@ impl Closer {
         conn: &mut PgConnection,
         period: Period,
         last: u64,
-    ) -> Result<u64, Failed> {
+    ) -> Result<u64, ReaderFailed> {
         let tip = self.examined(last).await?;
         let statement = format!(
             "SELECT DISTINCT ON (m.elder_id) m.elder_id, r.record_id FROM {book}.missed m JOIN {book}.record r \
@@ -467,12 +469,15 @@ struct Rule<'a> {
 }
 
 impl<'a> Rule<'a> {
-    fn of(closing: &'a Closing, visitings: &'a [(DivisionCode, Started)]) -> Result<Self, Failed> {
+    fn of(
+        closing: &'a Closing,
+        visitings: &'a [(DivisionCode, Started)],
+    ) -> Result<Self, ReaderFailed> {
         let selecting = match closing {
             Closing::Period { .. } => None,
             Closing::Campaign(campaign) => {
                 let selecting = Selecting::of(&campaign.announced);
-                Some(selecting.map_err(|fault| Failed::Log(fault.en()))?)
+                Some(selecting.map_err(|fault| ReaderFailed::because(fault.en()))?)
             }
         };
         Ok(Self {
@@ -516,18 +521,20 @@ impl<'a> Rule<'a> {
     }
 }
 
-fn unwritten<R>(error: eventlog::ExecuteError<R>, what: &str) -> Failed
+fn unwritten<R>(error: eventlog::ExecuteError<R>, what: &str) -> ReaderFailed
 where
     eventlog::ExecuteError<R>: std::fmt::Display,
 {
     match error {
-        eventlog::ExecuteError::Refused(_) => Failed::Log(format!("{what} was to be closed")),
+        eventlog::ExecuteError::Refused(_) => {
+            ReaderFailed::because(format!("{what} was to be closed"))
+        }
         error @ (eventlog::ExecuteError::RequestIdReused
         | eventlog::ExecuteError::Contended
         | eventlog::ExecuteError::TooLarge
         | eventlog::ExecuteError::Invalid(_)
         | eventlog::ExecuteError::Unreadable { .. }
-        | eventlog::ExecuteError::Unavailable(_)) => Failed::unwritten(&error),
+        | eventlog::ExecuteError::Unavailable(_)) => ReaderFailed::because(error),
     }
 }
 
@@ -551,7 +558,7 @@ async fn met(
     due: &[Due],
     period: Period,
     tip: u64,
-) -> Result<HashMap<ElderId, Uuid>, Failed> {
+) -> Result<HashMap<ElderId, Uuid>, ReaderFailed> {
     let elders: Vec<Uuid> = due.iter().map(|due| due.elder.as_uuid()).collect();
     let statement = format!(
         "SELECT DISTINCT ON (elder_id) elder_id, record_id FROM {}.record \

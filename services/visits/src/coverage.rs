@@ -3,14 +3,14 @@
 use civic::{CalendarMonth, DivisionCode, DivisionLevel, ElderId, LocalDay};
 use elders::codec::write_day;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, Deadline, access};
+use service::{Caller, Deadline, access, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::progress::LaidOut;
-use crate::visits::{self, Visits, beyond, broken, cut, within};
+use crate::visits::{self, Visits};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -49,18 +49,28 @@ impl Visits {
         caller.may_here(&filter.division)?;
         self.day_is_counted(deadline).await?;
         let Some(visited) = filter.visited else {
-            let mut db = self.pool.acquire().await.map_err(broken)?;
-            let (_, response) = self.figures(&mut db, filter).await.map_err(broken)?;
+            let mut db = self.pool.acquire().await.map_err(errors::of_database)?;
+            let (_, response) = self
+                .figures(&mut db, filter)
+                .await
+                .map_err(errors::of_database)?;
             return Ok((response, None));
         };
         // The figures and who is behind them are of one moment.
         let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let mut db = self.pool.begin_with(snapshot).await.map_err(broken)?;
-        let (on, mut response) = self.figures(&mut db, filter).await.map_err(broken)?;
+        let mut db = self
+            .pool
+            .begin_with(snapshot)
+            .await
+            .map_err(errors::of_database)?;
+        let (on, mut response) = self
+            .figures(&mut db, filter)
+            .await
+            .map_err(errors::of_database)?;
         let elders = elders_behind(&mut db, filter, on, visited, after, size).await;
-        let mut elders = elders.map_err(broken)?;
-        db.commit().await.map_err(broken)?;
-        let next = cut(&mut elders, size).and_then(|last| last.elder_id.parse().ok());
+        let mut elders = elders.map_err(errors::of_database)?;
+        db.commit().await.map_err(errors::of_database)?;
+        let next = paging::cut(&mut elders, size).and_then(|last| last.elder_id.parse().ok());
         let ids = elders
             .iter()
             .filter_map(|one| one.elder_id.parse::<ElderId>().ok());
@@ -76,7 +86,7 @@ impl Visits {
         let waiting = async {
             self.standings.wait_until(counted).await;
         };
-        within(deadline, waiting).await
+        deadline.bounds(waiting).await
     }
 
     /// The figures, and the day that they are of.
@@ -90,7 +100,7 @@ impl Visits {
         let digits = i32::try_from(digits).unwrap_or_default();
         let kept = sqlx::query(KEPT)
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .bind(filter.month.first_day().date())
             .bind(digits)
             .fetch_all(&mut *db)
@@ -116,7 +126,7 @@ async fn counted_now(
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(filter.division.as_str())
-        .bind(beyond(&filter.division))
+        .bind(filter.division.beyond())
         .bind(on.date())
         .bind(filter.month.first_day().date())
         .bind(digits)
@@ -139,7 +149,7 @@ async fn elders_behind(
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(filter.division.as_str())
-        .bind(beyond(&filter.division))
+        .bind(filter.division.beyond())
         .bind(on.date())
         .bind(filter.month.first_day().date())
         .bind(visited)

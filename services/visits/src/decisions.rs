@@ -5,7 +5,7 @@ use elders::terms::{WireTerm as _, wire_set};
 use elders::wire::write_time;
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors, person_keys};
+use service::{Asked, Caller, access, errors, paging, person_keys};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -18,8 +18,7 @@ use crate::elder_year::{Command, ElderYear};
 use crate::record_rows::{CONFIRMED, REJECTED};
 use crate::referral_rows::OPEN;
 use crate::refusals;
-use crate::visitors::Asked;
-use crate::visits::{Visits, beyond, broken, cut, day, village};
+use crate::visits::{Visits, day, village};
 
 /// Which of a list is asked for.
 #[derive(Clone, Debug)]
@@ -117,7 +116,7 @@ impl Visits {
             .bind(id)
             .fetch_optional(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         row.map(|row| {
             Ok((
                 ElderId(row.try_get(0)?),
@@ -126,7 +125,7 @@ impl Visits {
             ))
         })
         .transpose()
-        .map_err(broken)
+        .map_err(errors::of_database)
     }
 
     async fn decide(
@@ -136,12 +135,7 @@ impl Visits {
         (elder, on, division): (ElderId, LocalDay, DivisionCode),
         command: Command,
     ) -> Result<Position, Status> {
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(division));
         let committed = self
             .years
             .execute(&ElderYear::id(elder, on), &context, &command)
@@ -167,19 +161,19 @@ impl Visits {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .bind(filter.done_too)
             .bind(after)
             .bind(i64::from(size) + 1)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let mut listed = rows
             .iter()
             .map(|row| Ok((doubtful(row)?, row.try_get(10)?)))
             .collect::<Result<Vec<(pb::DoubtfulRecord, i64)>, sqlx::Error>>()
-            .map_err(broken)?;
-        let next = cut(&mut listed, size).map(|(_, sequence)| *sequence);
+            .map_err(errors::of_database)?;
+        let next = paging::cut(&mut listed, size).map(|(_, sequence)| *sequence);
         let records: Vec<_> = listed.into_iter().map(|(record, _)| record).collect();
         let elders = records
             .iter()
@@ -207,7 +201,7 @@ impl Visits {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .bind(filter.done_too)
             .bind(OPEN)
             .bind(after.map(|(sequence, _)| sequence))
@@ -216,12 +210,12 @@ impl Visits {
             .bind(kinds)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let elders = rows
             .iter()
             .map(|row| row.try_get(1))
             .collect::<Result<Vec<Uuid>, _>>()
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let keys = self.keys.vault.keys(&elders).await;
         let keys = keys.map_err(|error| person_keys::away(&error))?;
         let mut listed = rows
@@ -232,8 +226,8 @@ impl Visits {
                 Ok((told, (row.try_get(10)?, row.try_get(0)?)))
             })
             .collect::<Result<Vec<(pb::Referral, (i64, Uuid))>, sqlx::Error>>()
-            .map_err(broken)?;
-        let next = cut(&mut listed, size).map(|(_, cursor)| *cursor);
+            .map_err(errors::of_database)?;
+        let next = paging::cut(&mut listed, size).map(|(_, cursor)| *cursor);
         access::record(caller, "ListReferrals", elders.into_iter().map(ElderId));
         Ok((listed.into_iter().map(|(told, _)| told).collect(), next))
     }

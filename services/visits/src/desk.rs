@@ -13,7 +13,7 @@ use civic::{
 use elder_tables::Kept;
 use elders::Facts;
 use eventlog::RequestDigest;
-use service::{Caller, Deadline, person_keys};
+use service::{Caller, Deadline, errors, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use crate::keeping::{Turn, Written};
 use crate::on_visit_recorded::verdicts;
 use crate::recording::{self, ElderThen, Refusal, Visit, VisitorThen};
 use crate::standing::{Standings, consent_granted};
-use crate::visits::{Visits, broken, day, within};
+use crate::visits::{Visits, day};
 use crate::{book_table, facts_table, refusals};
 
 /// A record as it arrived.
@@ -112,10 +112,10 @@ impl Visits {
             self.keys.vault.keys(&persons),
             self.written(arrived, turn),
         );
-        let written = written.map_err(broken)?;
+        let written = written.map_err(errors::of_database)?;
         Ok(Known {
-            elders: facts.map_err(broken)?,
-            visitors: visitors.map_err(broken)?,
+            elders: facts.map_err(errors::of_database)?,
+            visitors: visitors.map_err(errors::of_database)?,
             keys: keys.map_err(|error| person_keys::away(&error))?,
             taken: written.records.clone(),
             written,
@@ -167,8 +167,10 @@ impl Visits {
                 .wait_until(|examined| examined.judged >= last)
                 .await;
         };
-        within(deadline, examined).await?;
-        let verdicts = verdicts(&self.pool, &records).await.map_err(broken)?;
+        deadline.bounds(examined).await?;
+        let verdicts = verdicts(&self.pool, &records)
+            .await
+            .map_err(errors::of_database)?;
         for (record, outcome) in outcomes {
             if let Ok(Outcome::Kept { doubts, .. }) = outcome
                 && let Some(more) = verdicts.get(record)

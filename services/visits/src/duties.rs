@@ -2,7 +2,7 @@
 
 use civic::{DivisionCode, ElderId, LocalDay};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access};
+use service::{Caller, access, errors, paging};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::book_table;
 use crate::owed::{BOUND, OWED, Owed};
 use crate::period::Period;
-use crate::visits::{Visits, beyond, broken, cut};
+use crate::visits::Visits;
 use crate::{campaign_rows, refusals, visiting_rows};
 
 /// Which duties are listed.
@@ -50,7 +50,9 @@ impl Visits {
         let period = match filter.asked_for {
             AskedFor::Period(period) => period,
             AskedFor::Campaign(id) => {
-                let campaign = campaign_rows::of(&self.pool, id).await.map_err(broken)?;
+                let campaign = campaign_rows::of(&self.pool, id)
+                    .await
+                    .map_err(errors::of_database)?;
                 let campaign = campaign.ok_or_else(|| refusals::no_campaign(id))?;
                 Period::Campaign(campaign.announced.days())
             }
@@ -58,8 +60,8 @@ impl Visits {
         let (mut response, mut duties) = self
             .read_duties(filter, period, after, size)
             .await
-            .map_err(broken)?;
-        let next = cut(&mut duties, size).and_then(|last| last.elder_id.parse().ok());
+            .map_err(errors::of_database)?;
+        let next = paging::cut(&mut duties, size).and_then(|last| last.elder_id.parse().ok());
         let elders = duties
             .iter()
             .filter_map(|duty| duty.elder_id.parse::<ElderId>().ok());
@@ -88,7 +90,7 @@ impl Visits {
         let missed: i64 = sqlx::query_scalar(AssertSqlSafe(missed))
             .bind(period.to_string())
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .fetch_one(&mut *tx)
             .await?;
         let counts = format!("SELECT count(*), count(record_id) FROM ({OWED}) AS owed");
@@ -112,7 +114,7 @@ impl Visits {
                     .bind(period.first_day().date())
                     .bind(period.last_day().date())
                     .bind(filter.division.as_str())
-                    .bind(beyond(&filter.division))
+                    .bind(filter.division.beyond())
                     .bind(after)
                     .bind(i64::from(size) + 1)
                     .fetch_all(&mut *tx)

@@ -5,7 +5,7 @@ use civic::{Doubt, ElderId, ServiceKind, VisitMode, VisitResult};
 use elders::terms::{WireTerm as _, wire_set};
 use elders::wire::write_time;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access};
+use service::{Caller, access, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -15,7 +15,7 @@ use vault::{DataKey, Sealed};
 use crate::book_table::{self, set, word};
 use crate::codec::purpose;
 use crate::record_rows::{CONFIRMED, REJECTED};
-use crate::visits::{Visits, broken, cut};
+use crate::visits::Visits;
 use crate::{facts_table, refusals};
 
 /// Where a page of an elder's records ended.
@@ -33,7 +33,7 @@ impl Visits {
         let known = facts_table::TABLE
             .of(&self.pool, &[elder])
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         caller.may_here(&facts.on(self.today()).village().division())?;
@@ -51,7 +51,7 @@ impl Visits {
             .bind(i64::from(size) + 1)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let mut visits = rows
             .iter()
             .map(|row| {
@@ -59,8 +59,8 @@ impl Visits {
                 Ok((visit(row, elder, key.as_deref())?, cursor))
             })
             .collect::<Result<Vec<(pb::ElderVisit, Cursor)>, sqlx::Error>>()
-            .map_err(broken)?;
-        let next = cut(&mut visits, size).map(|(_, cursor)| *cursor);
+            .map_err(errors::of_database)?;
+        let next = paging::cut(&mut visits, size).map(|(_, cursor)| *cursor);
         access::record(caller, "GetElderVisits", [elder]);
         Ok((visits.into_iter().map(|(visit, _)| visit).collect(), next))
     }

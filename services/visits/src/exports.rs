@@ -18,7 +18,7 @@ use workbooks::printing::PrintError;
 use crate::annex2::{self, Form, Line, Village};
 use crate::book_table::{self, set, word};
 use crate::codec::purpose;
-use crate::visits::{Visits, beyond, broken, day};
+use crate::visits::{Visits, day};
 use crate::{cards_table, facts_table, refusals};
 
 /// The most records of one workbook; put together in memory, this many take some 100 MiB.
@@ -60,7 +60,7 @@ impl Visits {
                 let known = facts_table::TABLE
                     .of(&self.pool, &[elder])
                     .await
-                    .map_err(broken)?;
+                    .map_err(errors::of_database)?;
                 let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
                 let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
                 let village = *facts.on(self.today()).village();
@@ -71,7 +71,10 @@ impl Visits {
             }
         };
         let place = self.exports.place().await?;
-        let records = self.counted(whose, days).await.map_err(broken)?;
+        let records = self
+            .counted(whose, days)
+            .await
+            .map_err(errors::of_database)?;
         if records.len() > MOST_RECORDS {
             return Err(too_large());
         }
@@ -123,7 +126,7 @@ impl Visits {
             .bind(last.date())
             .bind(elder)
             .bind(division.map(|division| division.to_string()))
-            .bind(division.map(|division| beyond(&division)))
+            .bind(division.map(|division| division.beyond()))
             .bind(i64::try_from(MOST_RECORDS + 1).unwrap_or(i64::MAX))
             .fetch_all(&self.pool)
             .await?;
@@ -141,7 +144,7 @@ impl Visits {
         let names = cards_table::TABLE
             .names(&self.pool, &codes)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let called = |code: &str| names.get(code).cloned().unwrap_or_default();
         let signers = self.signers(&villages).await?;
         let mut printed = BTreeMap::new();
@@ -155,7 +158,7 @@ impl Visits {
                     cards_table::TABLE.of(&self.pool, some),
                     self.keys.vault.keys(&persons),
                 );
-                let cards = cards.map_err(broken)?;
+                let cards = cards.map_err(errors::of_database)?;
                 let keys = keys.map_err(|error| person_keys::away(&error))?;
                 for elder in some {
                     let records = forms.remove(elder).unwrap_or_default();
@@ -214,7 +217,7 @@ impl Visits {
             .bind(&visitors)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let keys = self.keys.vault.keys(&visitors).await;
         let keys = keys.map_err(|error| person_keys::away(&error))?;
         rows.iter()
@@ -228,7 +231,7 @@ impl Visits {
                 Ok((visitor, name.unwrap_or_default().name))
             })
             .collect::<Result<_, sqlx::Error>>()
-            .map_err(broken)
+            .map_err(errors::of_database)
     }
 }
 

@@ -48,7 +48,6 @@ pub mod on_visit_missed;
 pub mod on_visit_recorded;
 mod owed;
 pub mod progress;
-mod reader;
 mod selected;
 mod settling;
 pub mod standings_kept;

@@ -19,7 +19,8 @@ use eventlog::{Aggregate as _, CommandContext, Delivery, EventLog, Position, Rec
 use futures::{StreamExt as _, TryStreamExt as _};
 use proto::eldercare::visits::v1 as pb;
 use readmodel::{
-    ActiveReader, Follower, ReaderFollower, reaction_request_id, run_reader, table_is_there,
+    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, reaction_request_id,
+    run_reader, table_is_there,
 };
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
@@ -36,7 +37,6 @@ use crate::elder_year::{Command, ElderYear, Event, Recorded};
 use crate::ledger::{Entry, Timeline};
 use crate::period::Period;
 use crate::progress::Examined;
-use crate::reader::{Failed, HEARTBEAT};
 use crate::recording::LATEST_ARRIVAL;
 use crate::settling;
 
@@ -94,7 +94,7 @@ impl Examiner {
         .await;
     }
 
-    async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+    async fn lead(&self, mut conn: PgConnection) -> Result<(), ReaderFailed> {
         table_is_there(&mut conn, &format!("{}.campaign", book_table::NAME)).await?;
         let stream = self.own.stream();
         let (progress, judged) = match Examined::read(&mut conn).await? {
@@ -108,7 +108,7 @@ impl Examiner {
                     .await?;
                 let judged = readmodel::last_answered(self.own.as_ref(), NAME, stream)
                     .await
-                    .map_err(|error| Failed::unwritten(&error))?;
+                    .map_err(|error| ReaderFailed::because(error))?;
                 // Verdicts of a chunk are written in any order: whatever is missing before the last one is judged again.
                 (Examined::default(), judged.saturating_sub(CHUNK as u64))
             }
@@ -131,7 +131,7 @@ impl Examiner {
                 continue;
             };
             let Some(batch) = next.transpose()? else {
-                return Err(Failed::Log("the subscription ended".to_owned()));
+                return Err(ReaderFailed::because("the subscription ended"));
             };
             for chunk in batch.chunks(CHUNK) {
                 active.examine(chunk).await?;
@@ -163,7 +163,7 @@ impl Examiner {
         nth: u32,
         year: String,
         command: Command,
-    ) -> Result<u64, Failed> {
+    ) -> Result<u64, ReaderFailed> {
         let context = self.context(record, nth);
         settling::decide(&self.years, &year, &context, &command).await
     }
@@ -201,7 +201,7 @@ struct Counts<'a> {
 }
 
 impl Active<'_> {
-    async fn examine(&mut self, chunk: &[Delivery]) -> Result<(), Failed> {
+    async fn examine(&mut self, chunk: &[Delivery]) -> Result<(), ReaderFailed> {
         let Some(last) = chunk.last().map(Delivery::sequence) else {
             return Ok(());
         };
@@ -226,7 +226,7 @@ impl Active<'_> {
     }
 
     /// Opens check-ins. What can't be opened (its elder was erased) raises no doubts any more.
-    async fn locate(&self, items: &mut [Item<'_>]) -> Result<(), Failed> {
+    async fn locate(&self, items: &mut [Item<'_>]) -> Result<(), ReaderFailed> {
         let elders: Vec<Uuid> = items
             .iter()
             .filter(|item| item.recorded.check_in.is_some())
@@ -235,7 +235,8 @@ impl Active<'_> {
         if elders.is_empty() {
             return Ok(());
         }
-        let keys = self.examiner.vault.keys(&elders).await?;
+        let keys = self.examiner.vault.keys(&elders).await;
+        let keys = keys.map_err(ReaderFailed::because)?;
         for item in items {
             let elder = item.recorded.elder.as_uuid();
             if let (Some(sealed), Some(key)) = (&item.recorded.check_in, keys.get(&elder)) {
@@ -246,7 +247,7 @@ impl Active<'_> {
     }
 
     /// The verdict on each record, in the order of the log.
-    async fn judge(&mut self, items: &[Item<'_>]) -> Result<Vec<Set<Doubt>>, Failed> {
+    async fn judge(&mut self, items: &[Item<'_>]) -> Result<Vec<Set<Doubt>>, ReaderFailed> {
         if self.remembered > REMEMBERED || self.since.elapsed() > REMEMBER_FOR {
             self.timelines.clear();
             self.remembered = 0;
@@ -272,7 +273,7 @@ impl Active<'_> {
     }
 
     /// Reads what the visitors of the chunk recorded before, where it is not in memory.
-    async fn remember(&mut self, items: &[Item<'_>]) -> Result<(), Failed> {
+    async fn remember(&mut self, items: &[Item<'_>]) -> Result<(), ReaderFailed> {
         let mut unknown: Vec<Uuid> = items
             .iter()
             .map(|item| item.recorded.visitor)
@@ -301,7 +302,8 @@ impl Active<'_> {
         let elders = sealed
             .map(|row| row.try_get(1))
             .collect::<Result<Vec<Uuid>, _>>()?;
-        let keys = self.examiner.vault.keys(&elders).await?;
+        let keys = self.examiner.vault.keys(&elders).await;
+        let keys = keys.map_err(ReaderFailed::because)?;
         for visitor in unknown {
             self.timelines.insert(visitor, Timeline::default());
         }
@@ -325,7 +327,11 @@ impl Active<'_> {
     }
 
     /// Writes the doubts to the log; the last sequence of what was written.
-    async fn append(&self, items: &[Item<'_>], verdicts: &[Set<Doubt>]) -> Result<u64, Failed> {
+    async fn append(
+        &self,
+        items: &[Item<'_>],
+        verdicts: &[Set<Doubt>],
+    ) -> Result<u64, ReaderFailed> {
         let examiner = self.examiner;
         let mut verdicts_due = Vec::new();
         for (item, doubts) in items.iter().zip(verdicts) {
@@ -350,7 +356,7 @@ impl Active<'_> {
         items: &[Item<'r>],
         verdicts: &[Set<Doubt>],
         confirmed: Vec<(&'r Record, Uuid)>,
-    ) -> Result<Vec<Counts<'r>>, Failed> {
+    ) -> Result<Vec<Counts<'r>>, ReaderFailed> {
         let clear = items.iter().zip(verdicts).filter(|(item, doubts)| {
             doubts.is_empty()
                 && item.own.is_empty()
@@ -388,7 +394,7 @@ impl Active<'_> {
 
     /// Meets duties late whose periods had closed when the record began to count. Where nothing was missed (yet), the
     /// year decides so; what closes later looks for itself.
-    async fn meet_late(&mut self, counts: Vec<Counts<'_>>) -> Result<u64, Failed> {
+    async fn meet_late(&mut self, counts: Vec<Counts<'_>>) -> Result<u64, ReaderFailed> {
         let (first, last) = (
             counts.iter().map(|one| one.day).min(),
             counts.iter().map(|one| one.day).max(),
@@ -429,7 +435,11 @@ impl Active<'_> {
             .await
     }
 
-    async fn commit(&mut self, items: &[Item<'_>], verdicts: &[Set<Doubt>]) -> Result<(), Failed> {
+    async fn commit(
+        &mut self,
+        items: &[Item<'_>],
+        verdicts: &[Set<Doubt>],
+    ) -> Result<(), ReaderFailed> {
         let mut tx = self.conn.begin().await?;
         if !items.is_empty() {
             ledger_rows::enter(&mut tx, items).await?;

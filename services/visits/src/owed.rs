@@ -9,7 +9,6 @@ use crate::campaign_rows;
 use crate::period::Period;
 use crate::selected::Selecting;
 use crate::visiting_rows;
-use crate::visits::beyond;
 
 /// Duties that are owed by all facts: elders in scope on the day, with the first counted record of the period; bound by
 /// [`Owed::bind`].
@@ -87,7 +86,7 @@ impl Owed {
     pub(crate) fn bind<'q>(&'q self, statement: Statement<'q>) -> Statement<'q> {
         statement
             .bind(self.division.as_str())
-            .bind(beyond(&self.division))
+            .bind(self.division.beyond())
             .bind(self.on.date())
             .bind(self.period.first_day().date())
             .bind(self.period.last_day().date())

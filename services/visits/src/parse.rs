@@ -6,11 +6,10 @@ use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
-use service::{Checks, List, Page, PageBounds, RequestDigests};
+use service::{Asked, Checks, List, Page, PageBounds, RequestDigests};
 use tonic::Status;
 
 use crate::exports::Whose;
-use crate::visitors::Asked;
 
 pub(crate) mod campaign;
 mod duties;

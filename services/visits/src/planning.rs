@@ -13,7 +13,7 @@ use civic::{
 use decider::Decider as _;
 use eventlog::{Aggregate as _, Loaded, Position, Repository};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors, person_keys};
+use service::{Asked, Caller, access, errors, person_keys};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
@@ -26,8 +26,7 @@ use crate::owed::{OWED, Owed as Owing};
 use crate::period::{CampaignDays, Period};
 use crate::plan_draft::{Candidate, Draft, Known, Resident, active_days};
 use crate::standing::Standings;
-use crate::visitors::Asked;
-use crate::visits::{Visits, beyond, broken, day};
+use crate::visits::{Visits, day};
 use crate::week_plan::{Command, Event, PlanId, Planned, WeekPlan};
 use crate::{campaign_rows, facts_table, policies_table, refusals};
 
@@ -93,7 +92,9 @@ impl Visits {
         let place = place.map_err(|_closed| errors::shutting_down())?;
         let (sequence, from) = (stands.sequence, today.max(what.week.first_day()));
         let known = self.known_of_week(&what, from, &stands.state).await?;
-        let (policies, _) = policies_table::all(&self.pool).await.map_err(broken)?;
+        let (policies, _) = policies_table::all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
         let teller = steps.clone();
         let work = move || {
             let draft = Draft::of(known, &mut Standings::new(policies));
@@ -117,12 +118,7 @@ impl Visits {
             planned: Box::new(planned),
             capacities: made.capacities,
         };
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(what.division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(what.division));
         let committed = self
             .plans
             .execute_with(&id.token(), &context, |held| {
@@ -202,7 +198,7 @@ impl Visits {
             let plan = self.plan_as_it_stands(PlanId { week, ..id }).await?;
             before.push(plan.state.clone());
         }
-        let owed = self.owed(id, from).await.map_err(broken)?;
+        let owed = self.owed(id, from).await.map_err(errors::of_database)?;
         let residents = self.residents(&owed.everybody, from).await?;
         Ok(Known {
             plan: id,
@@ -249,7 +245,7 @@ impl Visits {
             "SELECT elder_id FROM visits_kept.span WHERE village >= $1 AND village < $2 AND from_day <= $3 AND until_day > $3",
         )
         .bind(id.county.as_str())
-        .bind(beyond(&id.county))
+        .bind(id.county.beyond())
         .bind(from.date())
         .fetch_all(&mut *tx)
         .await?;
@@ -286,7 +282,7 @@ impl Visits {
                 self.keys.vault.keys(&persons),
             );
             let keys = keys.map_err(|error| person_keys::away(&error))?;
-            for (elder, kept) in files.map_err(broken)? {
+            for (elder, kept) in files.map_err(errors::of_database)? {
                 let Some(facts) = kept.facts else { continue };
                 let residence = facts.on(from).residence;
                 let key = keys.get(&elder.as_uuid());
@@ -348,7 +344,7 @@ async fn candidates(db: &mut PgConnection, id: PlanId) -> Result<Vec<Candidate>,
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(id.county.as_str())
-        .bind(beyond(&id.county))
+        .bind(id.county.beyond())
         .fetch_all(db)
         .await?;
     rows.iter()
@@ -381,7 +377,7 @@ async fn pairings(
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(id.county.as_str())
-        .bind(beyond(&id.county))
+        .bind(id.county.beyond())
         .bind(id.week.last_day().date())
         .bind(id.week.first_day().date())
         .fetch_all(db)

@@ -7,7 +7,7 @@ use civic::{CalendarMonth, ConsentState, DivisionCode, ElderId, IsoWeek, LocalDa
 use decider::Decider as _;
 use eventlog::{Committed, Loaded, Position, ReadError, Subject};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors};
+use service::{Asked, Caller, access, errors, paging};
 use tier_policy::policy::Interval;
 use tonic::Status;
 use uuid::Uuid;
@@ -18,8 +18,7 @@ use crate::plan_draft::active_days;
 use crate::planning::county_of;
 use crate::standing::Standings;
 use crate::visitor::Visitor;
-use crate::visitors::Asked;
-use crate::visits::{Visits, broken};
+use crate::visits::Visits;
 use crate::week_plan::{Adjustment, Command, Entry, Event, Fit, PlanId, Slot, WeekPlan};
 use crate::{facts_table, policies_table, refusals};
 
@@ -91,7 +90,7 @@ impl Visits {
         }
         entries.sort_unstable_by_key(|(cursor, ..)| *cursor);
         entries.retain(|(cursor, ..)| after.is_none_or(|after| *cursor > after));
-        let next = crate::visits::cut(&mut entries, size).map(|(cursor, ..)| *cursor);
+        let next = paging::cut(&mut entries, size).map(|(cursor, ..)| *cursor);
         access::record(caller, "GetPlan", entries.iter().map(|(_, elder, _)| elder));
         response.entries = entries
             .iter()
@@ -115,7 +114,7 @@ impl Visits {
         let known = facts_table::TABLE
             .of(&self.pool, &[elder])
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         let village = facts.on(today.max(what.week.first_day())).residence.village;
@@ -133,7 +132,9 @@ impl Visits {
                 let held = self.plan_as_it_stands(id).await?;
                 let entry = held.state.entry(elder);
                 let mut fit = self.visitor_fit(id, visitor).await?;
-                let (policies, _) = policies_table::all(&self.pool).await.map_err(broken)?;
+                let (policies, _) = policies_table::all(&self.pool)
+                    .await
+                    .map_err(errors::of_database)?;
                 let mut standings = Standings::new(policies);
                 let weekly = standings
                     .on(facts, what.week.last_day())
@@ -163,12 +164,7 @@ impl Visits {
             adjustment,
         };
         let now = self.clock.now();
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            now,
-            Some(village.division()),
-        );
+        let context = asked.by(caller, now, Some(village.division()));
         let over = what.week.last_day() < today;
         let committed = self
             .plans
@@ -222,7 +218,7 @@ impl Visits {
     ) -> Result<pb::AdjustPlanResponse, Status> {
         caller.may_here(&id.county)?;
         let (now, division) = (self.clock.now(), Some(id.county));
-        let context = caller.context(asked.request_id, asked.digest, now, division);
+        let context = asked.by(caller, now, division);
         let committed = self
             .plans
             .execute_with(&id.token(), &context, |_| async {

@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use crate::campaign::Announced;
 use crate::facts_table;
-use crate::visits::beyond;
 
 /// How many elders' facts are read in one query.
 const AT_ONCE: usize = 2_000;
@@ -75,7 +74,7 @@ impl<'a> Selecting<'a> {
              AND until_day > $3 AND (cardinality($4::text[]) = 0 OR tier = ANY($4)) ORDER BY elder_id",
         )
         .bind(within.as_str())
-        .bind(beyond(within))
+        .bind(within.beyond())
         .bind(on.date())
         .bind(&campaign.selection.tiers)
         .fetch_all(&mut *db)

@@ -11,8 +11,8 @@ use eventlog::{
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::elder_year::{Command, ElderYear, Event};
-use crate::reader::Failed;
 use crate::year_rows::YearRow;
+use readmodel::ReaderFailed;
 
 /// How many records go into one atomic batch of the log.
 const BATCH: usize = 100;
@@ -42,7 +42,7 @@ struct Decided {
 pub(crate) async fn settle(
     years: &Repository<ElderYear>,
     settlements: Vec<Settlement>,
-) -> Result<u64, Failed> {
+) -> Result<u64, ReaderFailed> {
     let mut batches = Vec::new();
     let mut rest = settlements.into_iter().peekable();
     while rest.peek().is_some() {
@@ -64,7 +64,7 @@ pub(crate) async fn decide(
     year: &str,
     context: &CommandContext,
     command: &Command,
-) -> Result<u64, Failed> {
+) -> Result<u64, ReaderFailed> {
     match years.execute(year, context, command).await {
         Ok(committed) if committed.changed => Ok(committed.position.sequence),
         Ok(_) => Ok(0),
@@ -78,18 +78,18 @@ pub(crate) async fn decide(
             );
             Ok(0)
         }
-        Err(error) => Err(Failed::unwritten(&error)),
+        Err(error) => Err(ReaderFailed::because(error)),
     }
 }
 
 impl Decided {
-    fn of(settlement: Settlement) -> Result<Self, Failed> {
+    fn of(settlement: Settlement) -> Result<Self, ReaderFailed> {
         // A year in which this period is not settled decides as one in which nothing has happened.
         let events = ElderYear::default()
             .decide(&settlement.command)
-            .map_err(|_refusal| Failed::Log("a settlement was refused".to_owned()))?;
+            .map_err(|_refusal| ReaderFailed::because("a settlement was refused"))?;
         let subject = Repository::<ElderYear>::subject(&settlement.year)
-            .map_err(|error| Failed::unwritten(&error))?;
+            .map_err(|error| ReaderFailed::because(error))?;
         let record = NewRecord {
             subject,
             expected: settlement.row.sequence,
@@ -104,7 +104,7 @@ impl Decided {
     }
 }
 
-async fn append(years: &Repository<ElderYear>, batch: Vec<Decided>) -> Result<u64, Failed> {
+async fn append(years: &Repository<ElderYear>, batch: Vec<Decided>) -> Result<u64, ReaderFailed> {
     let records = batch.iter().map(|one| one.record.clone()).collect();
     match years.log().append_all(records).await {
         Ok(sequences) => {
@@ -120,7 +120,7 @@ async fn append(years: &Repository<ElderYear>, batch: Vec<Decided>) -> Result<u6
                 };
                 years
                     .written(year, row.sequence, &one.events, request)
-                    .map_err(|error| Failed::unwritten(&error))?;
+                    .map_err(|error| ReaderFailed::because(error))?;
             }
             Ok(last)
         }
@@ -144,7 +144,7 @@ async fn append(years: &Repository<ElderYear>, batch: Vec<Decided>) -> Result<u6
         // Whether they were written is open: the closing starts over when the read model has all that is in the log.
         Err(
             error @ (AppendError::TooLarge | AppendError::Invalid(_) | AppendError::Unavailable(_)),
-        ) => Err(Failed::unwritten(&error)),
+        ) => Err(ReaderFailed::because(error)),
     }
 }
 

@@ -11,7 +11,10 @@ use chrono::NaiveDate;
 use civic::ElderId;
 use elder_tables::Kept;
 use eventlog::Position;
-use readmodel::{ActiveReader, Follower, ReaderFollower, checkpoints, run_reader, table_is_there};
+use readmodel::{
+    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, checkpoints, run_reader,
+    table_is_there,
+};
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tier_policy::policy::Interval;
@@ -21,7 +24,6 @@ use uuid::Uuid;
 
 use crate::coverage_kept::{self, Contribution};
 use crate::progress::LaidOut;
-use crate::reader::{Failed, HEARTBEAT};
 use crate::standing::{Span, Standings};
 use crate::{book_table, facts_table, policies_table};
 
@@ -68,7 +70,7 @@ impl Keeper {
         .await;
     }
 
-    async fn lead(&self, mut conn: PgConnection) -> Result<(), Failed> {
+    async fn lead(&self, mut conn: PgConnection) -> Result<(), ReaderFailed> {
         for (schema, table) in [
             (facts_table::NAME, "elder"),
             (policies_table::NAME, "policy"),
@@ -97,7 +99,7 @@ impl Keeper {
     }
 
     /// Waits for something to change.
-    async fn idle(&self, conn: &mut PgConnection, progress: LaidOut) -> Result<(), Failed> {
+    async fn idle(&self, conn: &mut PgConnection, progress: LaidOut) -> Result<(), ReaderFailed> {
         let deadline = Instant::now() + HEARTBEAT;
         let facts = Position::new(self.facts.stream(), progress.facts + 1);
         let policies = Position::new(self.policies.stream(), progress.policies + 1);
@@ -141,7 +143,7 @@ struct Active<'a> {
 
 impl Active<'_> {
     /// Takes in what has changed, up to a size; whether there is more.
-    async fn step(&mut self) -> Result<bool, Failed> {
+    async fn step(&mut self) -> Result<bool, ReaderFailed> {
         let names = [facts_table::NAME, policies_table::NAME, book_table::NAME];
         let [facts, policies, book] = checkpoints(&mut self.conn, names).await?;
         let today = self.keeper.clock.today();
@@ -184,7 +186,7 @@ impl Active<'_> {
 
     /// Judges by the policies as they are published by now, and lays everybody out anew if there are others than those up to
     /// a publication.
-    async fn refresh_policies(&mut self, known: u64) -> Result<(), Failed> {
+    async fn refresh_policies(&mut self, known: u64) -> Result<(), ReaderFailed> {
         let (published, last) = policies_table::all(&mut self.conn).await?;
         if last > self.last_policy {
             self.standings = Standings::new(published);

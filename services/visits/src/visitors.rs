@@ -8,9 +8,9 @@ use decider::Decider as _;
 use elders::codec::write_day;
 use elders::terms::WireTerm as _;
 use elders::terms::wire_set;
-use eventlog::{Loaded, Position, RequestDigest};
+use eventlog::{Loaded, Position};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, Deadline, access, connections, errors, person_keys};
+use service::{Asked, Caller, Deadline, access, connections, errors, paging, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use crate::codec::purpose;
 use crate::refusals;
 use crate::visiting;
 use crate::visitor::{self, Command, Profile, Visitor};
-use crate::visits::{Visits, beyond, broken, cut, day, within};
+use crate::visits::{Visits, day};
 
 /// What is said of a visitor, as it was asked for.
 #[derive(Clone, Debug)]
@@ -43,13 +43,6 @@ pub(crate) struct Change {
     pub(crate) home: Option<DivisionCode>,
     pub(crate) weekly_capacity: Option<u16>,
     pub(crate) modes: Option<Set<VisitMode>>,
-}
-
-/// A command of a caller with its request id and digest.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) request_id: Uuid,
-    pub(crate) digest: RequestDigest,
 }
 
 /// How many days ago a division may have started at most: each period since then is to be closed.
@@ -87,12 +80,7 @@ impl Visits {
             name: sealed(&key, visitor, said.name, said.phone),
         };
         let division = said.home;
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(division));
         let command = Command::Register {
             visitor,
             profile,
@@ -120,12 +108,7 @@ impl Visits {
         }
         let key = self.keys.key(visitor).await?;
         let key = key.ok_or_else(|| refusals::no_visitor(visitor))?;
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(division));
         let committed = self
             .visitors
             .execute_with(&visitor.to_string(), &context, |held| {
@@ -146,12 +129,7 @@ impl Visits {
         command: Command,
     ) -> Result<Position, Status> {
         let division = self.may_change(caller, visitor).await?;
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(division));
         let committed = self
             .visitors
             .execute(&visitor.to_string(), &context, &command)
@@ -196,11 +174,11 @@ impl Visits {
             let last = connections::last_sequence(self.registry.as_ref()).await;
             self.facts.reaches(last).await;
         };
-        within(deadline, registered).await?;
+        deadline.bounds(registered).await?;
         let known = crate::facts_table::TABLE
             .of(&self.pool, elders)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let today = self.today();
         for elder in elders {
             let facts = known.get(elder).and_then(|kept| kept.facts.as_ref());
@@ -233,27 +211,27 @@ impl Visits {
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(filter.division.as_str())
-            .bind(beyond(&filter.division))
+            .bind(filter.division.beyond())
             .bind(filter.retired_too)
             .bind(self.today().date())
             .bind(after)
             .bind(i64::from(size) + 1)
             .fetch_all(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let ids = rows
             .iter()
             .map(|row| row.try_get(0))
             .collect::<Result<Vec<Uuid>, _>>()
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let keys = self.keys.vault.keys(&ids).await;
         let keys = keys.map_err(|error| person_keys::away(&error))?;
         let mut visitors = rows
             .iter()
             .map(|row| told(row, &keys))
             .collect::<Result<Vec<_>, sqlx::Error>>()
-            .map_err(broken)?;
-        let next = cut(&mut visitors, size).and_then(|last| last.visitor_id.parse().ok());
+            .map_err(errors::of_database)?;
+        let next = paging::cut(&mut visitors, size).and_then(|last| last.visitor_id.parse().ok());
         let told = visitors.iter().map(|visitor| &visitor.visitor_id);
         access::record(caller, "ListVisitors", told);
         Ok((visitors, next))
@@ -281,7 +259,7 @@ impl Visits {
             .bind(last.date())
             .fetch_one(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let figures = || {
             Ok::<_, sqlx::Error>(pb::GetVisitorFiguresResponse {
                 visits: row.try_get(0)?,
@@ -291,7 +269,7 @@ impl Visits {
             })
         };
         access::record(caller, "GetVisitorFigures", [visitor]);
-        figures().map_err(broken)
+        figures().map_err(errors::of_database)
     }
 
     /// Says from which day on a division visits.
@@ -308,12 +286,7 @@ impl Visits {
         if loaded.is_new() && on < self.today().plus_days(-LONGEST_AGO) {
             return Err(refusals::visiting_too_early());
         }
-        let context = caller.context(
-            asked.request_id,
-            asked.digest,
-            self.clock.now(),
-            Some(division),
-        );
+        let context = asked.by(caller, self.clock.now(), Some(division));
         let command = visiting::Command::Start { division, on };
         let committed = self
             .visitings

@@ -1,13 +1,11 @@
 //! What visits answers from: logs, read models and clock, and waiting for what a caller has seen.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::NaiveDate;
-use civic::{DivisionCode, LocalDay, VillageCode};
+use civic::{LocalDay, VillageCode};
 use eventlog::{EventLog, Position, Repository};
-use readmodel::{DatabaseError, Follower, ReaderFollower};
+use readmodel::{Follower, ReaderFollower};
 use service::elder_keys::Forgotten;
 use service::person_keys::Keys;
 use service::{Clock, Deadline, RequestDigests, errors};
@@ -24,9 +22,6 @@ use crate::standing::Standings;
 use crate::visiting::Visiting;
 use crate::visitor::Visitor;
 use crate::week_plan::WeekPlan;
-
-/// How long an answer waits for a position where the call has no nearer deadline.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the answers are made of. Cheap to clone.
 #[derive(Clone)]
@@ -74,10 +69,12 @@ impl Visits {
         let last: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
             .fetch_one(&self.pool)
             .await
-            .map_err(broken)?;
+            .map_err(errors::of_database)?;
         let mut rules = self.rules.lock().await;
         if last.cast_unsigned() > rules.0 {
-            let (published, last) = policies_table::all(&self.pool).await.map_err(broken)?;
+            let (published, last) = policies_table::all(&self.pool)
+                .await
+                .map_err(errors::of_database)?;
             *rules = (last, Standings::new(published));
         }
         Ok(())
@@ -96,7 +93,7 @@ impl Visits {
             .into_iter()
             .find(|follower| follower.stream() == position.stream);
         match follower {
-            Some(follower) => within(deadline, follower.reaches(position.sequence)).await,
+            Some(follower) => deadline.bounds(follower.reaches(position.sequence)).await,
             None => Ok(()),
         }
     }
@@ -123,7 +120,7 @@ impl Visits {
                 self.examined_up_to(sequence).await;
             }
         };
-        within(deadline, waiting).await
+        deadline.bounds(waiting).await
     }
 
     /// As [`Visits::wait`], also for the figures that are kept.
@@ -145,7 +142,7 @@ impl Visits {
                 .wait_until(|laid_out: &LaidOut| laid_out.book >= read)
                 .await;
         };
-        within(deadline, counted).await
+        deadline.bounds(counted).await
     }
 
     /// Waits until records up to a sequence are judged, and what came of it can be read.
@@ -154,34 +151,6 @@ impl Visits {
         let examined = self.examined.wait_until(enough).await;
         self.book.reaches(sequence.max(examined.appended)).await;
     }
-}
-
-/// Waits as long as the call may take.
-pub(crate) async fn within(
-    deadline: Deadline,
-    waiting: impl Future<Output = ()>,
-) -> Result<(), Status> {
-    let most = deadline.wait_at_most(PATIENCE);
-    tokio::time::timeout(most, waiting)
-        .await
-        .map_err(|_elapsed| errors::deadline_exceeded())
-}
-
-/// The answer where the database is away, or a row can't be read.
-pub(crate) fn broken(error: sqlx::Error) -> Status {
-    let error = DatabaseError::from(error);
-    if error.is_away() {
-        tracing::warn!(%error, "the database is unavailable");
-        return errors::unavailable("the database");
-    }
-    // The server's own text may quote values of rows; this shows none.
-    errors::internal(&error)
-}
-
-/// The first text after all codes of a division's subtree.
-pub(crate) fn beyond(division: &DivisionCode) -> String {
-    // ':' comes after '9'.
-    format!("{division}:")
 }
 
 /// A village of a row.
@@ -193,12 +162,4 @@ pub(crate) fn village(text: &str) -> Result<VillageCode, sqlx::Error> {
 /// A day of a row.
 pub(crate) fn day(date: NaiveDate) -> Result<LocalDay, sqlx::Error> {
     LocalDay::try_from(date).map_err(|_day| sqlx::Error::Decode("a column holds no day".into()))
-}
-
-/// Cuts a page to its size; the last element where more follow.
-pub(crate) fn cut<T>(page: &mut Vec<T>, size: u32) -> Option<&T> {
-    let size = size as usize;
-    let more = page.len() > size;
-    page.truncate(size);
-    page.last().filter(|_| more)
 }

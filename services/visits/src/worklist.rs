@@ -15,7 +15,7 @@ use vault::DataKey;
 
 use crate::planning::number;
 use crate::visitor::Visitor;
-use crate::visits::{Visits, broken};
+use crate::visits::Visits;
 use crate::week_plan::{PlanId, Slot, WeekPlan};
 use crate::{cards_table, facts_table, refusals};
 
@@ -58,7 +58,10 @@ impl Visits {
             cards_table::TABLE.of(&self.pool, &elders),
             self.keys.vault.keys(&persons),
         );
-        let (files, cards) = (files.map_err(broken)?, cards.map_err(broken)?);
+        let (files, cards) = (
+            files.map_err(errors::of_database)?,
+            cards.map_err(errors::of_database)?,
+        );
         let keys = keys.map_err(|error| person_keys::away(&error))?;
         let can = registered.profile.modes;
         self.refresh_rules().await?;

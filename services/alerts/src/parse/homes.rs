@@ -3,11 +3,10 @@
 use civic::{AwayReason, DeviceKind, ElderId};
 use prost::Message as _;
 use proto::eldercare::alerts::v1 as pb;
-use service::{Checks, List};
+use service::{Asked, Checks, List};
 use uuid::Uuid;
 
 use super::{Paged, Parse, Parsed, device_id, maybe_id, page_of, paged, term};
-use crate::alerts::Asked;
 use crate::devices::{self, Change};
 use crate::signal::DeviceId;
 

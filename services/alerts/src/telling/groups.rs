@@ -6,13 +6,13 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use civic::{AlertKind, RecipientRole, Set, VillageCode};
 use futures::StreamExt as _;
+use readmodel::ReaderFailed;
 use uuid::Uuid;
 
 use super::{Finished, Task, Teller, Telling, notice_of};
 use crate::alert_line::Raised;
 use crate::alert_policy::AlertPolicy;
 use crate::elders_tables::CARDS;
-use crate::reader::Failed;
 use crate::whom::Whom;
 use crate::wording;
 
@@ -86,7 +86,7 @@ impl Telling {
 
 impl Teller {
     /// Tells everybody of several alerts of a village; the last sequence of what was written.
-    async fn tell_group(self: Arc<Self>, key: GroupKey, group: Group) -> Result<u64, Failed> {
+    async fn tell_group(self: Arc<Self>, key: GroupKey, group: Group) -> Result<u64, ReaderFailed> {
         let alerts: Vec<(String, Raised)> = group
             .alerts
             .into_iter()
@@ -118,7 +118,7 @@ impl Teller {
         key: &GroupKey,
         roles: Set<RecipientRole>,
         alerts: &[(String, Raised)],
-    ) -> Result<Vec<(Whom, Vec<usize>)>, Failed> {
+    ) -> Result<Vec<(Whom, Vec<usize>)>, ReaderFailed> {
         let village = key.village.as_ref();
         let mut found = Vec::new();
         for role in roles.iter() {
@@ -158,7 +158,7 @@ impl Teller {
         whom: Whom,
         alerts: Vec<(String, Raised)>,
         village: &str,
-    ) -> Result<u64, Failed> {
+    ) -> Result<u64, ReaderFailed> {
         let known: Vec<_> = futures::stream::iter(alerts)
             .map(|(line, raised)| async move {
                 let told = self.what_was_told(&line).await?;

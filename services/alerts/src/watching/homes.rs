@@ -8,16 +8,15 @@ use crate::alert_line::{About, Event, LineId};
 use crate::deeds::{Deed, carry_out, request_of};
 use crate::device::{self, Device};
 use crate::elders_tables::FACTS;
-use crate::reader::Failed;
 use crate::signal::DeviceId;
+use readmodel::ReaderFailed;
 
 /// How many elders' homes are looked at in one go.
 const HOMES_AT_ONCE: i64 = 500;
 
 impl Watch<'_> {
-    /// Where elders live who have moved, some at a time. The devices of who is erased watch nobody any more: they are retired,
-    /// and what they sent is forgotten.
-    pub(super) async fn refresh_homes(&mut self) -> Result<(), Failed> {
+    /// Where elders live who have moved, some at a time. The devices of who is erased watch nobody any more: they are retired.
+    pub(super) async fn refresh_homes(&mut self) -> Result<(), ReaderFailed> {
         let known = self.man.facts.known();
         if known <= self.facts {
             return Ok(());
@@ -54,7 +53,7 @@ impl Watch<'_> {
         village: Option<VillageCode>,
         erased: bool,
         sequence: u64,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), ReaderFailed> {
         let home = self.monitor.homes().get(&elder);
         let devices: Vec<DeviceId> = home.map_or_else(Vec::new, |home| home.devices.clone());
         let answers = Position::new(self.man.facts.stream(), sequence);
@@ -62,7 +61,6 @@ impl Watch<'_> {
         let mut deeds = Vec::with_capacity(devices.len());
         for device in &devices {
             let command = if erased {
-                self.man.signals.forget(device).await?;
                 device::Command::Retire
             } else {
                 device::Command::Update {

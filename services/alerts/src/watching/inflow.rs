@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use civic::{DeviceKind, DivisionCode, ElderId};
 use eventlog::{Aggregate, Delivery, ReadError, Record};
 use futures::{FutureExt as _, StreamExt as _};
+use readmodel::ReaderFailed;
 use uuid::Uuid;
 
 use super::{HEARD_AT_ONCE, Watch};
@@ -16,7 +17,6 @@ use crate::alert_policy::AlertPolicy;
 use crate::device::{self, Device};
 use crate::division_policy::DivisionPolicy;
 use crate::elders_tables::FACTS;
-use crate::reader::Failed;
 use crate::signal::DeviceId;
 use crate::signals::Arrived;
 
@@ -73,7 +73,7 @@ pub(super) enum Said {
 
 impl Watch<'_> {
     /// Takes what has come, as far as it can be dealt with in one go.
-    pub(super) async fn take_what_is_there(&mut self) -> Result<(), Failed> {
+    pub(super) async fn take_what_is_there(&mut self) -> Result<(), ReaderFailed> {
         while self.signals.waiting.len() < HEARD_AT_ONCE
             && let Some(arrived) = self.signals.coming.next().now_or_never()
         {
@@ -87,8 +87,8 @@ impl Watch<'_> {
         Ok(())
     }
 
-    pub(super) fn heard_of(&mut self, arrived: Option<Vec<Arrived>>) -> Result<(), Failed> {
-        let arrived = arrived.ok_or_else(|| Failed::Log("the signals have ended".to_owned()))?;
+    pub(super) fn heard_of(&mut self, arrived: Option<Vec<Arrived>>) -> Result<(), ReaderFailed> {
+        let arrived = arrived.ok_or_else(|| ReaderFailed::because("the signals have ended"))?;
         self.measures.heard(arrived.len() as u64);
         for one in arrived {
             self.signals.seen = one.sequence();
@@ -109,8 +109,8 @@ impl Watch<'_> {
     pub(super) async fn read(
         &mut self,
         records: Option<Result<Vec<Delivery>, ReadError>>,
-    ) -> Result<(), Failed> {
-        let records = records.ok_or_else(|| Failed::Log("our own log has ended".to_owned()))??;
+    ) -> Result<(), ReaderFailed> {
+        let records = records.ok_or_else(|| ReaderFailed::because("our own log has ended"))??;
         let mut elders = Vec::new();
         for delivery in &records {
             self.own.seen = delivery.sequence();
@@ -152,7 +152,7 @@ impl Watch<'_> {
     }
 
     /// Whether all that happened by an instant has come; one batch more comes where it has not.
-    pub(super) async fn all_is_known(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
+    pub(super) async fn all_is_known(&mut self, at: DateTime<Utc>) -> Result<bool, ReaderFailed> {
         if !self.signals.is_complete(at) && !self.complete_signals(at).await? {
             return Ok(false);
         }
@@ -165,7 +165,10 @@ impl Watch<'_> {
     /// Looks how far the signals go; whether all have come that arrived by an instant. Where not, a batch more does.
     ///
     /// Another's clock may be a little ahead of ours: what is not there now arrives later than anything that is.
-    pub(super) async fn complete_signals(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
+    pub(super) async fn complete_signals(
+        &mut self,
+        at: DateTime<Utc>,
+    ) -> Result<bool, ReaderFailed> {
         let now = self.man.clock.now().max(at);
         let tip = self.man.signals.last_sequence().await?;
         if self.signals.seen >= tip {
@@ -187,7 +190,7 @@ impl Watch<'_> {
         Ok(false)
     }
 
-    pub(super) async fn complete_own(&mut self, at: DateTime<Utc>) -> Result<bool, Failed> {
+    pub(super) async fn complete_own(&mut self, at: DateTime<Utc>) -> Result<bool, ReaderFailed> {
         let now = self.man.clock.now().max(at);
         let tip = self.man.own.last_sequence().await?;
         if self.own.seen >= tip {

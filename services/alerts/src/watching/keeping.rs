@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use readmodel::ReaderFailed;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Watch;
 use crate::kept::{self, Taking};
-use crate::reader::Failed;
 
 /// How often the watch is kept.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
@@ -38,7 +38,7 @@ impl Keeping {
 
 impl Watch<'_> {
     /// Keeps the watch from time to time, slice by slice.
-    pub(super) async fn keep(&mut self) -> Result<(), Failed> {
+    pub(super) async fn keep(&mut self) -> Result<(), ReaderFailed> {
         let done = self.deeds.is_empty() && self.urgent.is_empty();
         let position = self.position();
         let keeping = &mut self.keeping;
@@ -47,7 +47,7 @@ impl Watch<'_> {
             .take_if(|(_, writing)| writing.is_finished())
         {
             let outcome = writing.await;
-            outcome.map_err(|error| Failed::Log(error.to_string()))??;
+            outcome.map_err(|error| ReaderFailed::because(error))??;
             keeping.kept = from;
             keeping.next = Instant::now() + KEEP_EVERY;
         }

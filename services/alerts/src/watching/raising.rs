@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use civic::{AlertKind, Severity};
 use eventlog::{Position, Repository};
+use readmodel::ReaderFailed;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use super::Watch;
@@ -11,7 +12,6 @@ use crate::alert_line::{AlertLine, Cause, Command, LineId, Raised};
 use crate::board_table;
 use crate::deeds::{Deed, MANY, alert_of, carry_out, request_of};
 use crate::monitor::{Finding, What};
-use crate::reader::Failed;
 use crate::signal::Signal;
 use crate::signals::STREAM;
 use crate::watched_device::WatchedDevice;
@@ -114,7 +114,7 @@ impl Watch<'_> {
     }
 
     /// Does what is urgent, and some of the rest.
-    pub(super) async fn do_deeds(&mut self) -> Result<(), Failed> {
+    pub(super) async fn do_deeds(&mut self) -> Result<(), ReaderFailed> {
         let mut now_done = std::mem::take(&mut self.urgent);
         let some = self.deeds.len().min(DEEDS_AT_ONCE);
         now_done.extend(self.deeds.drain(..some));
@@ -136,7 +136,7 @@ async fn assume_new(
     lines: &Repository<AlertLine>,
     pool: &PgPool,
     deeds: &[Deed<AlertLine>],
-) -> Result<(), Failed> {
+) -> Result<(), ReaderFailed> {
     if deeds.len() < MANY {
         return Ok(());
     }
@@ -154,7 +154,7 @@ async fn assume_new(
     for line in wanted.into_iter().filter(|line| !known.contains(line)) {
         lines
             .assume_new(line)
-            .map_err(|error| Failed::unwritten(&error))?;
+            .map_err(|error| ReaderFailed::because(error))?;
     }
     Ok(())
 }

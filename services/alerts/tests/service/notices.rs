@@ -3,6 +3,8 @@
 use civic::NoticeChannel;
 use notices::Reason;
 use proto::eldercare::alerts::v1 as pb;
+use service::Application as _;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{COUNTY, Ground, VILLAGE, id, recipient, signal};
 
@@ -27,7 +29,7 @@ fn failed(course: &pb::GetAlertResponse) -> Vec<&pb::NoticeFailed> {
 }
 
 #[tokio::test]
-async fn one_who_hangs_delays_no_other() {
+async fn one_who_hangs_delays_no_other_and_no_start() {
     let ground = Ground::at("2024-11-11 09:00:00").await;
     let running = ground.start().await;
     let elder = ground.elder(&["13800000001", "13800000002"]).await;
@@ -49,6 +51,7 @@ async fn one_who_hangs_delays_no_other() {
         .unwrap();
     ground.told.until(2).await;
     assert_eq!(ground.told.addresses(), ["12349", "13800000002"]);
+    running.app.ready(CancellationToken::new()).await;
     running.stop().await;
 }
 

@@ -246,7 +246,7 @@ impl Ground {
             keys: Keys::own(self.vault.clone()),
             channels,
             digests: RequestDigests::keyed(b"test"),
-            credentials: Credentials::keyed(b"test"),
+            credentials: Credentials::keyed(b"test", []),
             doors,
         };
         let app = App::over(under, pool, self.clock.clone()).await.unwrap();

@@ -3,12 +3,12 @@
 use civic::LocalDay;
 use eventlog::Position;
 
-use super::{Active, CHUNK, Failed};
+use super::{Active, CHUNK, ReaderFailed};
 use crate::today_table;
 
 impl Active<'_> {
     /// A day begins: those are judged whom time alone may change.
-    pub(super) async fn day(&mut self, day: LocalDay) -> Result<(), Failed> {
+    pub(super) async fn day(&mut self, day: LocalDay) -> Result<(), ReaderFailed> {
         self.load_policies(day).await?;
         let event = Position::new("DAY", u64::from(day.epoch_days().unsigned_abs()));
         loop {

@@ -3,14 +3,14 @@
 use civic::LocalDay;
 use eventlog::Position;
 
-use super::{Active, CHUNK, Evaluator, Failed, Judged};
+use super::{Active, CHUNK, Evaluator, Judged, ReaderFailed};
 use crate::holds_from::assign;
 use crate::tier_decisions::{Cause, Evaluated};
 use crate::today_table::{self, Due, Today};
 
 impl Active<'_> {
     /// The facts hold all that was recorded before now.
-    pub(super) async fn await_facts(&self) -> Result<(), Failed> {
+    pub(super) async fn await_facts(&self) -> Result<(), ReaderFailed> {
         let Evaluator {
             registry, facts, ..
         } = self.evaluator;
@@ -24,7 +24,7 @@ impl Active<'_> {
         &mut self,
         known: Option<u64>,
         until: LocalDay,
-    ) -> Result<bool, Failed> {
+    ) -> Result<bool, ReaderFailed> {
         let mut due =
             today_table::recorded_after(&mut self.conn, self.progress.registry, CHUNK).await?;
         let more = due.len() as i64 == CHUNK;
@@ -59,7 +59,7 @@ impl Active<'_> {
         due: Vec<Due>,
         day: LocalDay,
         event: impl Fn(&Due) -> Position,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), ReaderFailed> {
         let (mut rows, mut erased, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         for due in due {
             let cause = Cause {

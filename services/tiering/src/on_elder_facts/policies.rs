@@ -3,7 +3,7 @@
 use civic::{DivisionCode, LocalDay};
 use eventlog::Position;
 
-use super::{Active, CHUNK, Failed, Judged, NextPolicy};
+use super::{Active, CHUNK, Judged, NextPolicy, ReaderFailed};
 use crate::evaluate::Jurisdiction;
 use crate::holds_from::assign;
 use crate::tier_decisions::{Cause, Evaluated};
@@ -11,7 +11,7 @@ use crate::today_table;
 
 impl Active<'_> {
     /// On a past day only the policies of that day; today all that are published.
-    pub(super) async fn load_policies(&mut self, day: LocalDay) -> Result<(), Failed> {
+    pub(super) async fn load_policies(&mut self, day: LocalDay) -> Result<(), ReaderFailed> {
         let day = if day < self.evaluator.clock.today() {
             day
         } else {
@@ -24,7 +24,7 @@ impl Active<'_> {
     }
 
     /// A policy goes into force: those within its division are judged by what holds there now.
-    pub(super) async fn policy(&mut self, policy: NextPolicy) -> Result<(), Failed> {
+    pub(super) async fn policy(&mut self, policy: NextPolicy) -> Result<(), ReaderFailed> {
         self.load_policies(self.progress.day).await?;
         if let Jurisdiction::Division(division) = policy.jurisdiction {
             self.judge_division(&division, &policy).await?;
@@ -37,7 +37,7 @@ impl Active<'_> {
         &mut self,
         division: &DivisionCode,
         policy: &NextPolicy,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), ReaderFailed> {
         let event = Position::new(self.evaluator.tiering.stream(), policy.sequence);
         // Whoever was judged since it was published was judged by it already.
         let on = policy.on.min(self.progress.day);

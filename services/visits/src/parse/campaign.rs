@@ -5,14 +5,13 @@ use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Checks, Violation};
+use service::{Asked, Checks, Violation};
 use tier_policy::condition::Condition;
 use uuid::Uuid;
 
 use super::{LISTS, Paged, Parse, Parsed, day, page_of, paged};
 use crate::campaign::{Announced, Selection};
 use crate::campaigns::{self, Cursor, campaign_of};
-use crate::visitors::Asked;
 
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 64;

@@ -5,13 +5,12 @@ use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Checks, List};
+use service::{Asked, Checks, List};
 use uuid::Uuid;
 
 use super::{LONG_LISTS, Paged, Parse, Parsed, day, page_of, paged, unknown};
 use crate::planning::ToPlan;
 use crate::plans::{Filter, ToAdjust, Wish};
-use crate::visitors::Asked;
 
 impl Parse {
     pub(crate) fn plan_week(

@@ -6,14 +6,13 @@ use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
-use service::{Checks, List};
+use service::{Asked, Checks, List};
 use uuid::Uuid;
 
 use super::{LISTS, Paged, Parse, Parsed, instant, page_of, paged, text, unknown};
 use crate::decisions;
 use crate::desk::Arrived;
 use crate::recording::Visit;
-use crate::visitors::Asked;
 
 /// The most photos of a record.
 const MOST_PHOTOS: usize = 20;

@@ -5,12 +5,11 @@ use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Checks, List};
+use service::{Asked, Checks, List};
 use uuid::Uuid;
 
 use super::{LISTS, LONGEST_TEXT, Paged, Parse, Parsed, page_of, paged};
 use crate::decisions;
-use crate::visitors::Asked;
 
 impl Parse {
     pub(crate) fn list_referrals(

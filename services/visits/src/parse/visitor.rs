@@ -6,11 +6,11 @@ use elders::terms::set_from_wire;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Checks, List};
+use service::{Asked, Checks, List};
 use uuid::Uuid;
 
 use super::{LISTS, Paged, Parse, Parsed, day, page_of, paged, unknown};
-use crate::visitors::{self, Asked, Change, Said};
+use crate::visitors::{self, Change, Said};
 
 /// The most elders paired at once.
 const MOST_ELDERS: usize = 1_000;
