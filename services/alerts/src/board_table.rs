@@ -11,6 +11,7 @@ use crate::alert_line::AlertLine;
 use crate::alert_rows::AlertRows;
 use crate::attempts::Notices;
 use crate::device::Device;
+use crate::device_rows::DeviceRows;
 use crate::division_policy::DivisionPolicy;
 use crate::recipient::Recipient;
 use crate::register_rows;
@@ -115,7 +116,7 @@ impl Projection for BoardTable {
         _: Phase,
     ) -> Result<Vec<Parked>, ApplyError> {
         let mut parked = Vec::new();
-        let mut alerts = AlertRows::default();
+        let (mut alerts, mut devices) = (AlertRows::default(), DeviceRows::default());
         for record in records {
             let aggregate = record.subject.aggregate();
             if aggregate == AlertLine::NAME {
@@ -125,9 +126,8 @@ impl Projection for BoardTable {
                 let attempts = read_events(record, Notices::decode, &mut parked);
                 alerts.fold_notices(record, attempts);
             } else if aggregate == Device::NAME {
-                for event in read_events(record, Device::decode, &mut parked) {
-                    register_rows::write_device(db, record, &event).await?;
-                }
+                let events = read_events(record, Device::decode, &mut parked);
+                devices.fold(record, events);
             } else if aggregate == Absence::NAME {
                 for event in read_events(record, Absence::decode, &mut parked) {
                     register_rows::write_absence(db, record, event).await?;
@@ -145,6 +145,7 @@ impl Projection for BoardTable {
                 parked.extend(events.map(|event| Parked::unknown_type(record, event)));
             }
         }
+        devices.write(db).await?;
         alerts.write(db).await?;
         Ok(parked)
     }

@@ -31,6 +31,7 @@ pub mod signals;
 
 mod alert_rows;
 pub mod board_table;
+mod device_rows;
 pub mod elders_tables;
 mod register_rows;
 

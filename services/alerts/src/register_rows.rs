@@ -1,4 +1,4 @@
-//! The rows of devices, absences, recipients and rules.
+//! The rows of absences, recipients and rules.
 
 use eventlog::Record;
 use prost::Message as _;
@@ -9,68 +9,8 @@ use uuid::Uuid;
 use crate::absence;
 use crate::board_table::place;
 use crate::codec;
-use crate::device;
 use crate::division_policy::Published;
 use crate::recipient;
-
-/// Writes what happened to a device.
-pub(crate) async fn write_device(
-    db: &mut PgConnection,
-    record: &Record,
-    event: &device::Event,
-) -> Result<(), ApplyError> {
-    let device = record.subject.id();
-    let sequence = record.sequence.cast_signed();
-    let village = |village: &Option<civic::VillageCode>| {
-        village.map_or_else(String::new, |village| village.to_string())
-    };
-    match event {
-        device::Event::Registered(registered) => {
-            sqlx::query(
-                "INSERT INTO device (device_id, kind, elder_id, maintainer_id, credential_id, village, registered_at, \
-                     retired, sequence) VALUES ($1, $2, $3, $4, $5, $6, $7, false, $8) \
-                 ON CONFLICT (device_id) DO UPDATE SET kind = excluded.kind, elder_id = excluded.elder_id, \
-                     maintainer_id = excluded.maintainer_id, credential_id = excluded.credential_id, \
-                     village = excluded.village, registered_at = excluded.registered_at, retired = false, \
-                     sequence = excluded.sequence",
-            )
-            .bind(device)
-            .bind(place(registered.kind))
-            .bind(registered.elder.as_uuid())
-            .bind(registered.maintainer)
-            .bind(registered.credential)
-            .bind(village(&registered.village))
-            .bind(record.metadata.time)
-            .bind(sequence)
-            .execute(db)
-            .await?;
-        }
-        device::Event::Updated {
-            elder,
-            maintainer,
-            village: lives_in,
-        } => {
-            sqlx::query(
-                "UPDATE device SET elder_id = $2, maintainer_id = $3, village = $4, sequence = $5 WHERE device_id = $1",
-            )
-            .bind(device)
-            .bind(elder.as_uuid())
-            .bind(maintainer)
-            .bind(village(lives_in))
-            .bind(sequence)
-            .execute(db)
-            .await?;
-        }
-        device::Event::Retired => {
-            sqlx::query("UPDATE device SET retired = true, sequence = $2 WHERE device_id = $1")
-                .bind(device)
-                .bind(sequence)
-                .execute(&mut *db)
-                .await?;
-        }
-    }
-    Ok(())
-}
 
 /// Writes that somebody left or came back.
 pub(crate) async fn write_absence(

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use civic::{AlertKind, DeviceKind, ElderId, SignalKind, VillageCode};
 use serde::{Deserialize, Serialize};
 use sm3::{Digest as _, Sm3};
@@ -13,9 +13,8 @@ use sm3::{Digest as _, Sm3};
 use crate::alert_policy::AlertPolicy;
 use crate::signal::{DeviceId, Signal};
 
-/// For how long a signal is known again when it comes once more; what raises alerts is known for ever, by the alerts.
-const REMEMBERED_FOR: TimeDelta = TimeDelta::hours(2);
-/// How many signals of a device are known again at most.
+/// How many signals of a device, the last ones, are known again when they come once more; what raises alerts is known for
+/// ever, by the alerts. Half a kilobyte of each device.
 const REMEMBERED: usize = 64;
 
 /// A device that is watched.
@@ -37,16 +36,8 @@ pub struct WatchedDevice {
     flow_at: Option<DateTime<Utc>>,
     /// Whether it is known to be off line.
     offline: bool,
-    /// The last signals.
-    recent: VecDeque<Recent>,
-}
-
-/// A signal that is known again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Recent {
-    digest: u64,
-    /// When it arrived, in seconds since 1970.
-    arrived: i64,
+    /// The digests of the last signals' ids.
+    recent: VecDeque<u64>,
 }
 
 /// A home: what holds for all its devices.
@@ -112,23 +103,15 @@ impl WatchedDevice {
 
     /// Whether this signal came before.
     pub(crate) fn repeats(&self, signal: &Signal) -> bool {
-        let digest = digest(&signal.id);
-        self.recent.iter().any(|recent| recent.digest == digest)
+        self.recent.contains(&digest(&signal.id))
     }
 
     /// Hears a signal; whether the device was off line.
     pub(crate) fn hear(&mut self, signal: &Signal) -> bool {
-        let arrived = signal.arrived_at.timestamp();
-        let forgotten = arrived - REMEMBERED_FOR.num_seconds();
-        while self.recent.len() >= REMEMBERED
-            || (self.recent.front()).is_some_and(|recent| recent.arrived < forgotten)
-        {
+        if self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
         }
-        self.recent.push_back(Recent {
-            digest: digest(&signal.id),
-            arrived,
-        });
+        self.recent.push_back(digest(&signal.id));
         self.heard_at = self.heard_at.max(Some(signal.arrived_at));
         if signal.is_flow() {
             self.flow_at = self.flow_at.max(Some(signal.time()));

@@ -13,6 +13,8 @@ use proto::eldercare::alerts::v1 as pb;
 use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
+use crate::client::Client;
+
 use super::{Ground, Measured, homes, raw, seed::Seeded, service::Role, stage::Stage};
 
 /// How many homes there are, each with a water meter.
@@ -50,34 +52,28 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         toml::Table::from_iter([("log".to_owned(), true.into())]),
     )?;
     let served = stage.start(Role::Alerts).await?;
+    // Each home has spoken before, as in a city that was there yesterday.
+    let numbers = Arc::new(AtomicU64::new(1));
+    let speaking = Speaking {
+        gateways: homes::gateways(&stage, &served, GATEWAYS)?,
+        numbers,
+        homes,
+    };
+    let step = ground
+        .progress
+        .begin("every home for the first time", homes);
+    let mut db = stage.database().await?;
+    let stored_before = speaking.until(move |number, _| number <= homes).await?;
+    homes::hears(&mut db, stored_before).await?;
+    step.done("");
     let before = served.rss();
 
     let lasts = LASTS.mul_f64(ground.scale.clamp(0.1, 1.0));
     let step = ground.progress.begin("signals", 0);
     let began = Instant::now();
-    let (number, last) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let mut sending = JoinSet::new();
-    for client in homes::gateways(&stage, &served, GATEWAYS)? {
-        let (number, last) = (Arc::clone(&number), Arc::clone(&last));
-        sending.spawn(async move {
-            let mut gateway = homes::Gateway::open(&client).await?;
-            while began.elapsed() < lasts {
-                let first = number.fetch_add(BATCH, Ordering::Relaxed);
-                let signals = (first..first + BATCH).map(|number| said(number, homes));
-                let stored = gateway.send(signals.collect()).await?;
-                last.fetch_max(stored, Ordering::Relaxed);
-            }
-            anyhow::Ok(())
-        });
-    }
-    let mut half = None;
-    while let Some(ended) = sending.join_next().await {
-        ended??;
-        half = half.or_else(|| served.rss());
-    }
-    let stored = last.load(Ordering::Relaxed);
-    let mut db = stage.database().await?;
-    homes::hears(&mut db, stored).await?;
+    let last = speaking.until(move |_, elapsed| elapsed < lasts).await?;
+    let stored = last - stored_before;
+    homes::hears(&mut db, last).await?;
     let elapsed = began.elapsed();
     #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
     let rate = stored as f64 / elapsed.as_secs_f64();
@@ -86,7 +82,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let alerts = homes::alerts(&mut db).await?;
 
     let step = ground.progress.begin("bare publishes", 0);
-    let sample = raw::sample(&stage, alerts::signals::STREAM, stored).await?;
+    let sample = raw::sample(&stage, alerts::signals::STREAM, last).await?;
     let bare = raw::publishes(&stage, &[sample], 64, 200_000, &step).await?;
     step.done("");
     let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes >> 20);
@@ -98,7 +94,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .with("seconds", elapsed.as_secs())
         .with("alerts", alerts)
         .with("rss_before_mib", mib(before))
-        .with("rss_after_mib", mib(after.max(half)));
+        .with("rss_after_mib", mib(after));
     let measured = stage.note(measured);
     served.stop().await?;
     registry.stop().await?;
@@ -106,15 +102,57 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     Ok(vec![measured])
 }
 
+/// Gateways, each with a stream of its own, who pass on what homes say.
+struct Speaking {
+    gateways: Vec<Client>,
+    /// The number of the next signal.
+    numbers: Arc<AtomicU64>,
+    homes: u64,
+}
+
+impl Speaking {
+    /// Sends batches for as long as `goes_on` says, by the number of the next signal and the time that has passed; the
+    /// sequence of the last signal.
+    async fn until(
+        &self,
+        goes_on: impl Fn(u64, Duration) -> bool + Copy + Send + 'static,
+    ) -> anyhow::Result<u64> {
+        let began = Instant::now();
+        let mut sending = JoinSet::new();
+        for client in &self.gateways {
+            let (client, numbers, homes) = (client.clone(), Arc::clone(&self.numbers), self.homes);
+            sending.spawn(async move {
+                let mut gateway = homes::Gateway::open(&client).await?;
+                let mut last = 0;
+                while goes_on(numbers.load(Ordering::Relaxed), began.elapsed()) {
+                    let first = numbers.fetch_add(BATCH, Ordering::Relaxed);
+                    let signals = (first..first + BATCH).map(|number| said(number, homes));
+                    last = gateway.send(signals.collect()).await?.max(last);
+                }
+                anyhow::Ok(last)
+            });
+        }
+        let mut last = 0;
+        while let Some(ended) = sending.join_next().await {
+            last = ended??.max(last);
+        }
+        Ok(last)
+    }
+}
+
 /// What home says a signal of this number.
 fn said(number: u64, homes: u64) -> pb::Signal {
     // Neighbouring signals come from homes far apart.
     let home = number.wrapping_mul(7_919) % homes;
-    let kind = match home.is_multiple_of(100) {
-        true if number.is_multiple_of(ALARM) => pb::SignalKind::Press,
-        true => pb::SignalKind::Heartbeat,
-        false if number.is_multiple_of(FLOW) => pb::SignalKind::Flow,
-        false => pb::SignalKind::Heartbeat,
+    if number.is_multiple_of(ALARM) {
+        let button = home - home % 100;
+        return homes::signal(button, pb::SignalKind::Press, number);
+    }
+    let water = number.is_multiple_of(FLOW) && !home.is_multiple_of(100);
+    let kind = if water {
+        pb::SignalKind::Flow
+    } else {
+        pb::SignalKind::Heartbeat
     };
     homes::signal(home, kind, number)
 }

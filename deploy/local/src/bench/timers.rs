@@ -4,15 +4,16 @@
 use std::time::Duration;
 
 use alerts::{
-    alert_line::{AlertLine, Event},
+    alert_line::{AlertLine, Event, Raised},
     codec,
 };
 use anyhow::{Context as _, ensure};
 use backing_services::Syncing;
 use chrono::{DateTime, TimeDelta, Utc};
-use civic::DeviceKind;
-use eventlog::{Aggregate as _, Delivery, EventLog as _};
+use civic::{AlertKind, DeviceKind};
+use eventlog::{Aggregate as _, Deliveries, Delivery, EventLog as _};
 use futures::StreamExt as _;
+use proto::eldercare::alerts::v1 as pb;
 use sqlx::Row as _;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -67,32 +68,31 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
 
     stage.set_clock(BEGINS)?;
     let since = Instant::now();
-    let served = stage.start(Role::Alerts).await?;
-    let started = since.elapsed();
     let log = seed::log_of(&stage, codec::CONTEXT).await?;
-    let after = log.last_sequence().await?;
-    let mut records = log.subscribe(after).await?;
+    let mut raised = Raisings {
+        records: log.subscribe(log.last_sequence().await?).await?,
+    };
+    let step = ground.progress.begin("the watch is there again", 0);
+    let served = stage.start(Role::Alerts).await?;
+    // It is there once it answers a press of the button.
+    let clients = homes::gateways(&stage, &served, 1)?;
+    let mut gateway = homes::Gateway::open(&clients[0]).await?;
+    let press = homes::signal(pending - 1, pb::SignalKind::Press, 1);
+    gateway.send(vec![press]).await?;
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !(raised.next(patience).await?.iter()).any(|(raised, _)| raised.kind == AlertKind::Sos) {}
+    let started = since.elapsed();
+    step.done("");
+
     let step = ground.progress.begin("silences", due);
     let mut late = Vec::new();
     let deadline = Instant::now() + UNTIL_DUE.to_std()? + Duration::from_secs(60);
     while (late.len() as u64) < due {
-        let batch = tokio::time::timeout_at(deadline, records.next()).await;
-        let batch = batch.with_context(|| format!("{} of {due} silences were told", late.len()))?;
-        for delivery in batch.context("the log has ended")?? {
-            let Delivery::Record(record) = delivery else {
-                continue;
-            };
-            let events = record
-                .events
-                .iter()
-                .filter_map(|raw| AlertLine::decode(raw).ok());
-            for event in events {
-                if let Event::Raised(raised) = event {
-                    let lateness = record.metadata.time - raised.at;
-                    late.push(lateness.to_std().unwrap_or_default());
-                    step.advance(1);
-                }
-            }
+        let told = raised.next(deadline).await;
+        let told = told.with_context(|| format!("{} of {due} silences were told", late.len()))?;
+        for (raised, at) in told {
+            late.push((at - raised.at).to_std().unwrap_or_default());
+            step.advance(1);
         }
     }
     step.done("");
@@ -113,6 +113,32 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         "the silences were told too late"
     );
     Ok(vec![measured])
+}
+
+/// The alerts that are raised, as the log tells them.
+struct Raisings {
+    records: Deliveries,
+}
+
+impl Raisings {
+    /// The next ones, with the time at which each was written.
+    async fn next(&mut self, deadline: Instant) -> anyhow::Result<Vec<(Raised, DateTime<Utc>)>> {
+        let batch = tokio::time::timeout_at(deadline, self.records.next()).await;
+        let batch = batch.context("no alert is raised")?;
+        let mut found = Vec::new();
+        for delivery in batch.context("the log has ended")?? {
+            let Delivery::Record(record) = delivery else {
+                continue;
+            };
+            let events = record.events.iter();
+            for event in events.filter_map(|raw| AlertLine::decode(raw).ok()) {
+                if let Event::Raised(raised) = event {
+                    found.push((raised, record.metadata.time));
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Waits until the watch has been kept.
