@@ -20,6 +20,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::errors::{Text, Violation, invalid_argument};
+use crate::paging::{List, PageBounds, Paged};
 
 /// Collects what is wrong with a request.
 #[derive(Debug, Default)]
@@ -229,6 +230,16 @@ impl Checks {
         )
     }
 
+    /// Notes that a word of a vocabulary is not known.
+    pub fn unknown(&mut self, field: &str) {
+        self.refuse(
+            field,
+            "VALUE_UNKNOWN",
+            "is none of the known values",
+            "取值无法识别",
+        );
+    }
+
     /// A UUID.
     pub fn id(&mut self, field: &str, value: &str) -> Option<Uuid> {
         if value.is_empty() {
@@ -240,6 +251,15 @@ impl Checks {
             self.refuse(field, "UUID_INVALID", "is not a UUID", "不是有效的 UUID");
         }
         uuid
+    }
+
+    /// A UUID that may be absent. Outer `None`: it is wrong.
+    pub fn maybe_id(&mut self, field: &str, value: &str) -> Option<Option<Uuid>> {
+        if value.is_empty() {
+            Some(None)
+        } else {
+            self.id(field, value).map(Some)
+        }
     }
 
     /// The caller's id of a command (`request_id`), a UUID.
@@ -275,6 +295,51 @@ impl Checks {
             "不是命令返回的位置",
         )
         .map(Some)
+    }
+
+    /// The same, of a service that knows the positions of these streams alone; `en` and `zh` say which logs these are.
+    pub fn position_in(
+        &mut self,
+        streams: &[impl AsRef<str>],
+        field: &str,
+        value: &str,
+        en: &'static str,
+        zh: &'static str,
+    ) -> Option<Option<eventlog::Position>> {
+        let position = self.position(field, value)?;
+        let known = (position.as_ref()).is_none_or(|position| {
+            let mut streams = streams.iter();
+            streams.any(|stream| stream.as_ref() == position.stream)
+        });
+        self.that(known, field, "POSITION_INVALID", en, zh);
+        Some(position)
+    }
+
+    /// A page of a list, with what was checked before: what is listed, and the position that it must not lie before.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT naming each wrong field.
+    pub fn paged<T>(
+        mut self,
+        list: List,
+        (size, token, bounds): (i32, &str, PageBounds),
+        position: Option<Option<eventlog::Position>>,
+        filter: Option<T>,
+    ) -> Result<Paged<T>, Status> {
+        let page = match list.page(size, token, bounds) {
+            Ok(page) => Some(page),
+            Err(violation) => {
+                self.add(violation);
+                None
+            }
+        };
+        let (filter, page, position) = self.all((filter, page, position))?;
+        Ok(Paged {
+            filter,
+            list,
+            page,
+            position,
+        })
     }
 
     /// The `etag` of an update: the version that the caller saw. Inner `None` if it gave none.

@@ -72,7 +72,7 @@ pub use connections::Connections;
 pub use deadline::Deadline;
 pub use errors::{Refusal, Violation};
 pub use input::{Checks, etag};
-pub use paging::{AnswerRoom, List, Page, PageBounds};
+pub use paging::{AnswerRoom, List, Page, PageBounds, Paged};
 pub use peer::PeerChannel;
 pub use server::{ServeError, Server};
 pub use settings::{Secret, Settings};

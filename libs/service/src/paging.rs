@@ -3,6 +3,7 @@
 //! A page ends by the number of its elements, or before that where the answer would grow larger than a message may be.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use eventlog::Position;
 use prost::Message;
 use sm3::{Digest as _, Sm3};
 
@@ -42,6 +43,19 @@ pub struct Page {
     pub size: u32,
     /// Where the page before ended; nothing for the first page.
     pub after: Option<Vec<u8>>,
+}
+
+/// A list as it was asked for.
+#[derive(Debug, Clone)]
+pub struct Paged<T> {
+    /// What is listed.
+    pub filter: T,
+    /// The list, for the token of its next page.
+    pub list: List,
+    /// Which page.
+    pub page: Page,
+    /// Not before this position.
+    pub position: Option<Position>,
 }
 
 /// Cuts what was read, one element more than the page's size where there is one, to that size; the last element where more

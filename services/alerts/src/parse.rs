@@ -13,7 +13,7 @@ use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::alerts::v1 as pb;
 use proto::eldercare::r#type::v1 as types;
-use service::{Asked, Checks, List, Page, PageBounds, RequestDigests};
+use service::{Asked, Checks, List, PageBounds, Paged, RequestDigests};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -46,15 +46,6 @@ pub(crate) struct Parse {
     /// Our own, the signals', the registry's.
     pub(crate) streams: [String; 3],
     pub(crate) digests: RequestDigests,
-}
-
-/// A list with the page asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Paged<T> {
-    pub(crate) filter: T,
-    pub(crate) list: List,
-    pub(crate) page: Page,
-    pub(crate) position: Option<Position>,
 }
 
 type Parsed<T> = Result<T, Status>;
@@ -121,7 +112,7 @@ impl Parse {
         let division = checks.division("division_code", &request.division_code);
         let kinds = set::<AlertKind>(&mut checks, "kinds", &request.kinds);
         let severities = set::<Severity>(&mut checks, "severities", &request.severities);
-        let elder = maybe_id(&mut checks, "elder_id", &request.elder_id);
+        let elder = checks.maybe_id("elder_id", &request.elder_id);
         let from = checks.instant("raised_from", request.raised_from);
         let before = checks.instant("raised_before", request.raised_before);
         let filter = division
@@ -145,7 +136,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListAlerts", &request.encode_to_vec());
-        paged(checks, list, (size, &token), position, filter)
+        checks.paged(list, (size, &token, LISTS), position, filter)
     }
 
     pub(crate) fn get_alert(
@@ -320,7 +311,7 @@ impl Parse {
         let recipient = checks.present("recipient", request.recipient);
         let parts = recipient.and_then(|recipient| {
             checks.within("recipient", |checks| {
-                let id = maybe_id(checks, "recipient_id", &recipient.recipient_id);
+                let id = checks.maybe_id("recipient_id", &recipient.recipient_id);
                 let named = named(checks, &recipient);
                 Some((id?, named?))
             })
@@ -343,22 +334,17 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListRecipients", &request.encode_to_vec());
-        paged(checks, list, (size, &token), position, filter)
+        checks.paged(list, (size, &token, LISTS), position, filter)
     }
 
     fn position(&self, checks: &mut Checks, text: &str) -> Option<Option<Position>> {
-        let position = checks.position("min_position", text)?;
-        let known = position
-            .as_ref()
-            .is_none_or(|position| self.streams.contains(&position.stream));
-        checks.that(
-            known,
+        checks.position_in(
+            &self.streams,
             "min_position",
-            "POSITION_INVALID",
+            text,
             "must lie in the log of alerts, in the signals, or in the registry's log",
             "必须是预警日志、设备信号或台账日志的位置",
-        );
-        Some(position)
+        )
     }
 }
 
@@ -391,7 +377,7 @@ fn cause(
             checks.within("missed_visit", |checks| {
                 let first = day(checks, "first_day", visit.first_day);
                 let last = day(checks, "last_day", visit.last_day);
-                let campaign = maybe_id(checks, "campaign_id", &visit.campaign_id);
+                let campaign = checks.maybe_id("campaign_id", &visit.campaign_id);
                 checks.that(
                     first.zip(last).is_none_or(|(first, last)| first <= last),
                     "last_day",
@@ -459,23 +445,10 @@ fn device_id(checks: &mut Checks, field: &str, text: &str) -> Option<DeviceId> {
     )
 }
 
-fn maybe_id(checks: &mut Checks, field: &str, text: &str) -> Option<Option<Uuid>> {
-    if text.is_empty() {
-        Some(None)
-    } else {
-        checks.id(field, text).map(Some)
-    }
-}
-
 fn term<T: WireTerm>(checks: &mut Checks, field: &str, number: i32) -> Option<T> {
     let term = T::from_wire(number);
     if term.is_none() {
-        checks.refuse(
-            field,
-            "VALUE_UNKNOWN",
-            "is none of the known values",
-            "取值无法识别",
-        );
+        checks.unknown(field);
     }
     term
 }
@@ -484,12 +457,7 @@ fn set<T: WireTerm>(checks: &mut Checks, field: &str, numbers: &[i32]) -> Option
     match set_from_wire(numbers) {
         Ok(set) => Some(set),
         Err(place) => {
-            checks.refuse(
-                &format!("{field}[{place}]"),
-                "VALUE_UNKNOWN",
-                "is none of the known values",
-                "取值无法识别",
-            );
+            checks.unknown(&format!("{field}[{place}]"));
             None
         }
     }
@@ -511,27 +479,4 @@ fn day(checks: &mut Checks, field: &str, date: Option<types::Date>) -> Option<Lo
 
 fn page_of(size: &mut i32, token: &mut String) -> (i32, String) {
     (std::mem::take(size), std::mem::take(token))
-}
-
-fn paged<T>(
-    mut checks: Checks,
-    list: List,
-    (size, token): (i32, &str),
-    position: Option<Option<Position>>,
-    filter: Option<T>,
-) -> Parsed<Paged<T>> {
-    let page = match list.page(size, token, LISTS) {
-        Ok(page) => Some(page),
-        Err(violation) => {
-            checks.add(violation);
-            None
-        }
-    };
-    let (filter, page, position) = checks.all((filter, page, position))?;
-    Ok(Paged {
-        filter,
-        list,
-        page,
-        position,
-    })
 }

@@ -5,7 +5,7 @@ use elders::codec::read_day;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::tiering::v1 as pb;
-use service::{Checks, List, Page, PageBounds};
+use service::{Checks, List, PageBounds, Paged};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -35,21 +35,6 @@ pub struct Parse {
     pub registry: String,
     /// Our own.
     pub tiering: String,
-}
-
-/// A list with the page asked for.
-#[derive(Clone, Debug)]
-pub struct Paged<T> {
-    /// What is listed.
-    pub filter: T,
-    /// The list, for the token of its next page.
-    pub list: List,
-    /// The most elements.
-    pub size: u32,
-    /// Where the page before ended.
-    pub after: Option<Vec<u8>>,
-    /// Not before this position.
-    pub position: Option<Position>,
 }
 
 impl Parse {
@@ -100,19 +85,12 @@ impl Parse {
         );
         request.min_position.clear();
         let list = List::new("ListTiers", &request.encode_to_vec());
-        let page = page(&mut checks, &list, size, &token, TIER_PAGES);
-        let (division, position, page) = checks.all((division, position, page))?;
-        Ok(Paged {
-            filter: Filter {
-                division,
-                tiers: request.tiers,
-                reasons: request.reasons,
-            },
-            list,
-            size: page.size,
-            after: page.after,
-            position,
-        })
+        let filter = division.map(|division| Filter {
+            division,
+            tiers: request.tiers,
+            reasons: request.reasons,
+        });
+        checks.paged(list, (size, &token, TIER_PAGES), position, filter)
     }
 
     /// Counts of a subtree.
@@ -198,15 +176,7 @@ impl Parse {
         );
         request.min_position.clear();
         let list = List::new("ListPolicies", &request.encode_to_vec());
-        let page = page(&mut checks, &list, size, &token, POLICY_PAGES);
-        let (filter, position, page) = checks.all((filter, position, page))?;
-        Ok(Paged {
-            filter,
-            list,
-            size: page.size,
-            after: page.after,
-            position,
-        })
+        checks.paged(list, (size, &token, POLICY_PAGES), position, filter)
     }
 
     /// A draft to be tried.
@@ -245,18 +215,13 @@ impl Parse {
     }
 
     fn position(&self, checks: &mut Checks, text: &str) -> Option<Option<Position>> {
-        let position = checks.position("min_position", text)?;
-        let known = position
-            .as_ref()
-            .is_none_or(|position| [&self.registry, &self.tiering].contains(&&position.stream));
-        checks.that(
-            known,
+        checks.position_in(
+            &[&self.registry, &self.tiering],
             "min_position",
-            "POSITION_INVALID",
+            text,
             "must lie in the log of the registry or of tiering",
             "必须是台账或分级服务日志的位置",
-        );
-        Some(position)
+        )
     }
 }
 
@@ -278,22 +243,6 @@ pub fn policy_of_cursor(cursor: &[u8]) -> Option<PolicyRef> {
 
 fn elder(checks: &mut Checks, field: &str, text: &str) -> Option<ElderId> {
     checks.id(field, text).map(ElderId)
-}
-
-fn page(
-    checks: &mut Checks,
-    list: &List,
-    size: i32,
-    token: &str,
-    bounds: PageBounds,
-) -> Option<Page> {
-    match list.page(size, token, bounds) {
-        Ok(page) => Some(page),
-        Err(violation) => {
-            checks.add(violation);
-            None
-        }
-    }
 }
 
 /// A division that may have a policy of its own.

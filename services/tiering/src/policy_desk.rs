@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use civic::{DivisionCode, LocalDay};
 use eventlog::{Aggregate, Position, Repository, RequestDigest};
-use service::{Caller, Refusal, errors, paging};
+use service::{Caller, Paged, Refusal, errors, paging};
 use tokio::sync::SemaphorePermit;
 use tonic::{Code, Status};
 
 use crate::evaluate::{Jurisdiction, PolicyRef};
-use crate::parse::{self, Paged};
+use crate::parse;
 use crate::policies_in_force::{NATIONAL, PoliciesInForce, national_row};
 use crate::policy::{Fault, Policy};
 use crate::policy_book::{self, PolicyBook};
@@ -175,7 +175,11 @@ impl Tiering {
         &self,
         asked: Paged<Option<Jurisdiction>>,
     ) -> Result<(Vec<Listed>, String), Status> {
-        let after = asked.after.as_deref().and_then(parse::policy_of_cursor);
+        let after = asked
+            .page
+            .after
+            .as_deref()
+            .and_then(parse::policy_of_cursor);
         let divisions: Vec<DivisionCode> = match asked.filter {
             None => vec![],
             Some(Jurisdiction::National) => return Ok((vec![shipped()], String::new())),
@@ -186,11 +190,12 @@ impl Tiering {
         } else {
             vec![]
         };
-        let rows = tiers_queries::policies(&self.pool, &divisions, after.as_ref(), asked.size + 1)
-            .await
-            .map_err(errors::of_database)?;
+        let rows =
+            tiers_queries::policies(&self.pool, &divisions, after.as_ref(), asked.page.size + 1)
+                .await
+                .map_err(errors::of_database)?;
         policies.extend(rows);
-        let token = paging::cut(&mut policies, asked.size).map_or_else(String::new, |last| {
+        let token = paging::cut(&mut policies, asked.page.size).map_or_else(String::new, |last| {
             asked.list.token(&parse::policy_cursor(&last.row.policy))
         });
         Ok((policies, token))

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use civic::{DivisionCode, ElderId, LocalDay};
 use eventlog::{EventLog, ReadError, Record, Repository, Subject};
 use readmodel::{Follower, ReaderFollower};
-use service::{Caller, Clock, RequestDigests, access, errors, paging};
+use service::{Caller, Clock, Paged, RequestDigests, access, errors, paging};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::explain::{self, Explanation, Known};
 use crate::facts_table;
-use crate::parse::Paged;
 use crate::policies_in_force::Policies;
 use crate::policy_book::PolicyBook;
 use crate::progress::Progress;
@@ -126,13 +125,14 @@ impl Tiering {
     ) -> Result<(Vec<Found>, String), Status> {
         caller.may_where_asked(&asked.filter.division)?;
         let after = asked
+            .page
             .after
             .as_deref()
             .and_then(|cursor| ElderId::from_slice(cursor).ok());
-        let mut tiers = tiers_queries::list(&self.pool, &asked.filter, after, asked.size + 1)
+        let mut tiers = tiers_queries::list(&self.pool, &asked.filter, after, asked.page.size + 1)
             .await
             .map_err(errors::of_database)?;
-        let token = paging::cut(&mut tiers, asked.size).map_or_else(String::new, |last| {
+        let token = paging::cut(&mut tiers, asked.page.size).map_or_else(String::new, |last| {
             asked.list.token(last.row.elder.0.as_bytes())
         });
         access::record(

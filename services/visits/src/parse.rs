@@ -6,7 +6,7 @@ use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Checks, List, Page, PageBounds, RequestDigests};
+use service::{Asked, Checks, List, PageBounds, Paged, RequestDigests};
 use tonic::Status;
 
 use crate::exports::Whose;
@@ -37,15 +37,6 @@ const LONG_LISTS: PageBounds = PageBounds {
 pub(crate) struct Parse {
     pub(crate) streams: [String; 3],
     pub(crate) digests: RequestDigests,
-}
-
-/// A list with the page asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Paged<T> {
-    pub(crate) filter: T,
-    pub(crate) list: List,
-    pub(crate) page: Page,
-    pub(crate) position: Option<Position>,
 }
 
 type Parsed<T> = Result<T, Status>;
@@ -87,7 +78,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("GetElderVisits", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LISTS), position, elder)
+        checks.paged(list, (size, &token, LISTS), position, elder)
     }
 
     pub(crate) fn export_records(
@@ -118,28 +109,14 @@ impl Parse {
     }
 
     fn position(&self, checks: &mut Checks, text: &str) -> Option<Option<Position>> {
-        let position = checks.position("min_position", text)?;
-        let known = position
-            .as_ref()
-            .is_none_or(|position| self.streams.contains(&position.stream));
-        checks.that(
-            known,
+        checks.position_in(
+            &self.streams,
             "min_position",
-            "POSITION_INVALID",
+            text,
             "must lie in the log of visits, of the registry or of tiering",
             "必须是探访、台账或分级服务日志的位置",
-        );
-        Some(position)
+        )
     }
-}
-
-fn unknown(checks: &mut Checks, field: &str) {
-    checks.refuse(
-        field,
-        "VALUE_UNKNOWN",
-        "is none of the known values",
-        "取值无法识别",
-    );
 }
 
 fn day(checks: &mut Checks, field: &str, date: Option<types::Date>) -> Option<LocalDay> {
@@ -173,27 +150,4 @@ fn text(checks: &mut Checks, field: &str, text: &str) -> Option<Option<String>> 
 
 fn page_of(size: &mut i32, token: &mut String) -> (i32, String) {
     (std::mem::take(size), std::mem::take(token))
-}
-
-fn paged<T>(
-    mut checks: Checks,
-    list: List,
-    (size, token, bounds): (i32, &str, PageBounds),
-    position: Option<Option<Position>>,
-    filter: Option<T>,
-) -> Parsed<Paged<T>> {
-    let page = match list.page(size, token, bounds) {
-        Ok(page) => Some(page),
-        Err(violation) => {
-            checks.add(violation);
-            None
-        }
-    };
-    let (filter, page, position) = checks.all((filter, page, position))?;
-    Ok(Paged {
-        filter,
-        list,
-        page,
-        position,
-    })
 }

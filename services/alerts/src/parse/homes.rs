@@ -3,10 +3,10 @@
 use civic::{AwayReason, DeviceKind, ElderId};
 use prost::Message as _;
 use proto::eldercare::alerts::v1 as pb;
-use service::{Asked, Checks, List};
+use service::{Asked, Checks, List, Paged};
 use uuid::Uuid;
 
-use super::{Paged, Parse, Parsed, device_id, maybe_id, page_of, paged, term};
+use super::{LISTS, Parse, Parsed, device_id, page_of, term};
 use crate::devices::{self, Change};
 use crate::signal::DeviceId;
 
@@ -25,7 +25,7 @@ impl Parse {
                 let id = device_id(checks, "device_id", &device.device_id);
                 let kind = term::<DeviceKind>(checks, "kind", device.kind);
                 let elder = checks.id("elder_id", &device.elder_id).map(ElderId);
-                let maintainer = maybe_id(checks, "maintainer_id", &device.maintainer_id);
+                let maintainer = checks.maybe_id("maintainer_id", &device.maintainer_id);
                 Some((id?, (kind?, elder?, maintainer?)))
             })
         });
@@ -52,7 +52,7 @@ impl Parse {
                     change.elder = checks.id("elder_id", &device.elder_id).map(ElderId);
                 }
                 if mask.contains(&"maintainer_id") {
-                    change.maintainer = maybe_id(checks, "maintainer_id", &device.maintainer_id);
+                    change.maintainer = checks.maybe_id("maintainer_id", &device.maintainer_id);
                 }
                 Some(((id?, etag?), change))
             })
@@ -78,7 +78,7 @@ impl Parse {
     ) -> Parsed<Paged<devices::Filter>> {
         let mut checks = Checks::new();
         let division = checks.division("division_code", &request.division_code);
-        let elder = maybe_id(&mut checks, "elder_id", &request.elder_id);
+        let elder = checks.maybe_id("elder_id", &request.elder_id);
         let state = checks.parsed(
             "state",
             pb::DeviceState::try_from(request.state),
@@ -95,7 +95,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListDevices", &request.encode_to_vec());
-        paged(checks, list, (size, &token), position, filter)
+        checks.paged(list, (size, &token, LISTS), position, filter)
     }
 
     pub(crate) fn mark_away(

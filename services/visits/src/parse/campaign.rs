@@ -5,11 +5,11 @@ use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Checks, Violation};
+use service::{Asked, Checks, Paged, Violation};
 use tier_policy::condition::Condition;
 use uuid::Uuid;
 
-use super::{LISTS, Paged, Parse, Parsed, day, page_of, paged};
+use super::{LISTS, Parse, Parsed, day, page_of};
 use crate::campaign::{Announced, Selection};
 use crate::campaigns::{self, Cursor, campaign_of};
 
@@ -82,7 +82,7 @@ impl Parse {
         let position: Option<Option<Position>> =
             self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = service::List::new("ListCampaigns", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LISTS), position, filter)
+        checks.paged(list, (size, &token, LISTS), position, filter)
     }
 }
 

@@ -4,9 +4,9 @@ use civic::{CalendarMonth, DivisionCode, DivisionLevel, LocalDay};
 use prost::Message as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
-use service::{Checks, List};
+use service::{Checks, List, Paged};
 
-use super::{LISTS, LONG_LISTS, Paged, Parse, Parsed, page_of, paged, unknown};
+use super::{LISTS, LONG_LISTS, Parse, Parsed, page_of};
 use crate::coverage;
 use crate::duties::{self, AskedFor, Which};
 use crate::period::Period;
@@ -52,7 +52,7 @@ impl Parse {
             Ok(pb::DutyFilter::Unmet) => Some(Which::Unmet),
             Ok(pb::DutyFilter::Missed) => Some(Which::Missed),
             Err(_) => {
-                unknown(&mut checks, "filter");
+                checks.unknown("filter");
                 None
             }
         };
@@ -65,7 +65,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListDuties", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LONG_LISTS), position, filter)
+        checks.paged(list, (size, &token, LONG_LISTS), position, filter)
     }
 
     pub(crate) fn coverage(
@@ -98,7 +98,7 @@ impl Parse {
             Ok(pb::CoverageElders::Visited) => Some(Some(true)),
             Ok(pb::CoverageElders::ToVisit) => Some(Some(false)),
             Err(_) => {
-                unknown(&mut checks, "elders");
+                checks.unknown("elders");
                 None
             }
         };
@@ -112,7 +112,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("GetCoverage", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LONG_LISTS), position, filter)
+        checks.paged(list, (size, &token, LONG_LISTS), position, filter)
     }
 
     pub(crate) fn closed_doors(
@@ -124,7 +124,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListClosedDoors", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LISTS), position, division)
+        checks.paged(list, (size, &token, LISTS), position, division)
     }
 }
 
@@ -157,7 +157,7 @@ fn level(
         Ok(types::DivisionLevel::Town) => DivisionLevel::Town,
         Ok(types::DivisionLevel::Village) => DivisionLevel::Village,
         Err(_) => {
-            unknown(checks, "by");
+            checks.unknown("by");
             return None;
         }
     };

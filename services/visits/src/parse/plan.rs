@@ -5,10 +5,10 @@ use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Checks, List};
+use service::{Asked, Checks, List, Paged};
 use uuid::Uuid;
 
-use super::{LONG_LISTS, Paged, Parse, Parsed, day, page_of, paged, unknown};
+use super::{LONG_LISTS, Parse, Parsed, day, page_of};
 use crate::planning::ToPlan;
 use crate::plans::{Filter, ToAdjust, Wish};
 
@@ -41,7 +41,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("GetPlan", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LONG_LISTS), position, filter)
+        checks.paged(list, (size, &token, LONG_LISTS), position, filter)
     }
 
     pub(crate) fn adjust_plan(
@@ -63,14 +63,14 @@ impl Parse {
                 Ok(pb::PlanMark::Pinned) => Some(Wish::Pin),
                 Ok(pb::PlanMark::Released) => Some(Wish::Release),
                 Ok(pb::PlanMark::Unspecified) | Err(_) => {
-                    unknown(&mut checks, "mark");
+                    checks.unknown("mark");
                     None
                 }
             },
             Adjustment::Skip(reason) => {
                 let reason = SkipReason::from_wire(reason);
                 if reason.is_none() {
-                    unknown(&mut checks, "skip");
+                    checks.unknown("skip");
                 }
                 reason.map(Wish::Skip)
             }

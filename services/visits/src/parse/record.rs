@@ -6,10 +6,10 @@ use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Checks, List};
+use service::{Asked, Checks, List, Paged};
 use uuid::Uuid;
 
-use super::{LISTS, Paged, Parse, Parsed, instant, page_of, paged, text, unknown};
+use super::{LISTS, Parse, Parsed, instant, page_of, text};
 use crate::decisions;
 use crate::desk::Arrived;
 use crate::recording::Visit;
@@ -103,7 +103,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListDoubtfulRecords", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LISTS), position, filter)
+        checks.paged(list, (size, &token, LISTS), position, filter)
     }
 
     /// All that is wrong with it is noted.
@@ -119,7 +119,7 @@ impl Parse {
         let end = instant(checks, "end_time", record.end_time);
         let services = set_from_wire(&record.services).map_or_else(
             |place| {
-                unknown(checks, &format!("services[{place}]"));
+                checks.unknown(&format!("services[{place}]"));
                 None
             },
             Some,

@@ -5,10 +5,10 @@ use elders::terms::WireTerm as _;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Checks, List};
+use service::{Asked, Checks, List, Paged};
 use uuid::Uuid;
 
-use super::{LISTS, LONGEST_TEXT, Paged, Parse, Parsed, page_of, paged};
+use super::{LISTS, LONGEST_TEXT, Parse, Parsed, page_of};
 use crate::decisions;
 
 impl Parse {
@@ -40,7 +40,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListReferrals", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LISTS), position, filter)
+        checks.paged(list, (size, &token, LISTS), position, filter)
     }
 
     pub(crate) fn answer_referral(

@@ -6,10 +6,10 @@ use elders::terms::set_from_wire;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Checks, List};
+use service::{Asked, Checks, List, Paged};
 use uuid::Uuid;
 
-use super::{LISTS, Paged, Parse, Parsed, day, page_of, paged, unknown};
+use super::{LISTS, Parse, Parsed, day, page_of};
 use crate::visitors::{self, Change, Said};
 
 /// The most elders paired at once.
@@ -118,7 +118,7 @@ impl Parse {
         let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListVisitors", &request.encode_to_vec());
-        paged(checks, list, (size, &token, LISTS), position, filter)
+        checks.paged(list, (size, &token, LISTS), position, filter)
     }
 
     pub(crate) fn visitor_figures(
@@ -209,7 +209,7 @@ fn modes(checks: &mut Checks, numbers: &[i32]) -> Option<Set<VisitMode>> {
         }
         Ok(modes) => Some(modes),
         Err(place) => {
-            unknown(checks, &format!("modes[{place}]"));
+            checks.unknown(&format!("modes[{place}]"));
             None
         }
     }
