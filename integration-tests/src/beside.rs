@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_nats::jetstream;
 use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
 use futures::StreamExt as _;
+use prost::{Message, Name};
 use service::{Application as _, Clock};
 
 use crate::{
@@ -59,6 +60,16 @@ impl System {
             }
         }
         records
+    }
+
+    /// The events of one kind in a stream, in its order.
+    pub async fn events<E: Message + Name + Default>(&self, context: &str) -> Vec<E> {
+        let (records, name) = (self.records(context).await, E::full_name());
+        let events = records.iter().flat_map(|record| &record.events);
+        let events = events.filter(|event| event.event_type == name);
+        events
+            .map(|event| E::decode(event.data.clone()).unwrap())
+            .collect()
     }
 
     /// The records of a stream about one aggregate.

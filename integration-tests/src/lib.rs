@@ -12,6 +12,7 @@ pub mod contracts;
 pub mod county;
 pub mod days;
 pub mod elders;
+pub mod homes;
 pub mod lines;
 pub mod malformed;
 pub mod on_disk;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
+use proto::eldercare::alerts::v1::Signal;
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 /// All that may be wrong with one kind of request: a name, and how it is broken.
@@ -27,6 +28,7 @@ macro_rules! listed {
     };
 }
 
+mod alerts;
 mod commands;
 mod questions;
 mod tiers;
@@ -140,10 +142,16 @@ pub fn makers(known: &Known) -> Vec<Maker> {
     makers.extend(questions::questions(known));
     makers.extend(tiers::of_tiering(known));
     makers.extend(visits::of_visits(known));
+    makers.extend(alerts::of_alerts(known));
     makers
 }
 
 /// A maker of malformed records of visits, whose messages may go into a stream of them too.
 pub fn records(known: &Known) -> Maker {
     visits::of_a_record(known)
+}
+
+/// Makes one broken signal of a device, and names the field at fault.
+pub fn signals(device: &str) -> impl Fn(&mut StdRng) -> (Signal, &'static str) {
+    alerts::of_a_device(device)
 }

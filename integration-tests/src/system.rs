@@ -52,6 +52,15 @@ impl Setup {
         }
     }
 
+    /// All that there is.
+    pub fn with_all() -> Self {
+        Self {
+            visits: true,
+            homes: true,
+            ..Self::default()
+        }
+    }
+
     /// The usual one with alerts beside registry and tiering.
     pub fn with_alerts() -> Self {
         Self {
@@ -164,6 +173,11 @@ impl System {
         self.running_visits().address()
     }
 
+    /// The same of alerts.
+    pub fn address_of_alerts(&self) -> &str {
+        self.running_alerts().address()
+    }
+
     /// An officer of civil affairs with every role, for all divisions.
     pub fn officer(&self) -> Caller {
         self.caller(&officer())
@@ -212,6 +226,11 @@ impl System {
     /// The process of visits.
     pub fn running_visits(&self) -> &Process {
         self.visits.as_ref().expect("visits run")
+    }
+
+    /// The process of alerts.
+    pub fn running_alerts(&self) -> &Process {
+        self.alerts.as_ref().expect("alerts run")
     }
 
     /// Whether all processes still run.

@@ -2,7 +2,6 @@
 
 use chrono::TimeDelta;
 use futures::stream;
-use prost::{Message, Name};
 use proto::eldercare::{
     r#type::v1 as types,
     visits::v1::{
@@ -246,15 +245,4 @@ pub async fn counted(
 ) -> (i64, i64, i64, i64, bool) {
     let told = duties(system, period, pb::DutyFilter::Unspecified, min_position).await;
     (told.owed, told.met, told.unmet, told.missed, told.closed)
-}
-
-/// The events of one kind in the log of visits, in its order.
-pub async fn events<E: Message + Name + Default>(system: &System) -> Vec<E> {
-    let (records, name) = (system.records("visits").await, E::full_name());
-    records
-        .iter()
-        .flat_map(|record| &record.events)
-        .filter(|event| event.event_type == name)
-        .map(|event| E::decode(event.data.clone()).unwrap())
-        .collect()
 }

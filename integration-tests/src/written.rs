@@ -11,6 +11,10 @@ pub struct Written {
     pub tiering: u64,
     /// Of visits; 0 where they don't run.
     pub visits: u64,
+    /// Of alerts; 0 where they don't run.
+    pub alerts: u64,
+    /// Of what devices say; 0 where alerts don't run.
+    pub signals: u64,
     /// Of the keys of persons.
     pub keys: u64,
 }
@@ -19,16 +23,32 @@ impl System {
     /// How far the streams are written, once all that follows from what was sent is done.
     pub async fn written(&self) -> Written {
         self.settled().await;
-        let vault = self.jetstream().await.get_stream("VAULT").await.unwrap();
+        let (visits, alerts) = (self.has_visits(), self.has_alerts());
         Written {
             registry: self.last_sequence("registry").await,
             tiering: self.last_sequence("tiering").await,
-            visits: if self.has_visits() {
+            visits: if visits {
                 self.last_sequence("visits").await
             } else {
                 0
             },
-            keys: vault.get_info().await.unwrap().state.last_sequence,
+            alerts: if alerts {
+                self.last_sequence("alerts").await
+            } else {
+                0
+            },
+            signals: if alerts {
+                self.last_message("SIGNALS").await
+            } else {
+                0
+            },
+            keys: self.last_message("VAULT").await,
         }
+    }
+
+    /// The last sequence of a stream that is no log of events.
+    async fn last_message(&self, stream: &str) -> u64 {
+        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
+        stream.get_info().await.unwrap().state.last_sequence
     }
 }

@@ -10,7 +10,6 @@ use integration_tests::{
     county::COUNTY,
     each_once, new_id,
 };
-use prost::{Message, Name};
 use proto::eldercare::{
     alerts::v1::{
         self as pb, AlertEscalated, AlertRaised, Device, IngestSignalsRequest, NoticeSent,
@@ -127,17 +126,6 @@ impl Street {
         }
     }
 
-    /// What the log of alerts holds of a kind of event.
-    async fn events<E: Message + Name + Default>(&self) -> Vec<E> {
-        let records = self.system.records("alerts").await;
-        let events = records.iter().flat_map(|record| &record.events);
-        let name = E::full_name();
-        let events = events.filter(|event| event.event_type == name);
-        events
-            .map(|event| E::decode(event.data.clone()).unwrap())
-            .collect()
-    }
-
     /// Each signal that was acknowledged is in the stream.
     async fn signals_are_stored(&self) {
         let jetstream = self.system.jetstream().await;
@@ -176,20 +164,20 @@ impl Street {
         ] {
             self.system.advance_to(instant).await;
         }
-        let raised = self.events::<AlertRaised>().await;
+        let raised = self.system.events::<AlertRaised>("alerts").await;
         let called = each_once(raised.iter().map(|raised| raised.elder_id.clone()));
         assert_eq!(called, self.elders.iter().cloned().collect());
-        let joined = self.events::<SignalJoined>().await;
+        let joined = self.system.events::<SignalJoined>("alerts").await;
         let joined = each_once(joined.iter().map(|joined| joined.alert_id.clone()));
         assert_eq!(joined.len(), HOMES, "each button was pressed once more");
 
-        let escalated = self.events::<AlertEscalated>().await;
+        let escalated = self.system.events::<AlertEscalated>("alerts").await;
         let escalated = each_once(
             escalated
                 .iter()
                 .map(|one| (one.alert_id.clone(), one.level)),
         );
-        let sent = self.events::<NoticeSent>().await;
+        let sent = self.system.events::<NoticeSent>("alerts").await;
         let whom = |one: &NoticeSent| (one.alert_id.clone(), one.level, one.recipient_id.clone());
         each_once(sent.iter().map(whom));
         for alert in &raised {

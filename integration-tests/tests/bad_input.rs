@@ -1,8 +1,10 @@
 //! Requests that are wrong in every way: each is refused with a reason, nothing is written, and the service stays as it was.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
+use futures::StreamExt as _;
 use http::uri::PathAndQuery;
 use integration_tests::{System, an_elder, callers::Authorised, new_id, reason};
+use prost::Message;
 use proto::eldercare::registry::v1::RecordHandicapRequest;
 use tonic::{
     Code, Request, Status,
@@ -13,6 +15,7 @@ use tonic_types::{ErrorDetail, StatusExt as _};
 mod callers;
 mod messages;
 mod records;
+mod signals;
 mod survey_streams;
 mod workbooks;
 
@@ -75,6 +78,33 @@ async fn send(
     }
     Ok(heard)
 }
+
+/// Sends bytes as a stream of messages, each of which is answered: the answers, and why it ended if it did not end well.
+async fn stream<A: Message + Default>(
+    channel: Authorised,
+    path: &'static str,
+    messages: Vec<Bytes>,
+) -> (Vec<A>, Option<Status>) {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let request = Request::new(tokio_stream::iter(messages));
+    let path = PathAndQuery::from_static(path);
+    let mut answers = match grpc.streaming(request, path, AsTheyAre).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return (Vec::new(), Some(status)),
+    };
+    let mut heard = Vec::new();
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(bytes) => heard.push(A::decode(bytes).unwrap()),
+            Err(status) => return (heard, Some(status)),
+        }
+    }
+    (heard, None)
+}
+
+/// Bytes that are no message of a stream whose messages have a message in field 1.
+const NO_MESSAGES: [&[u8]; 3] = [&[0x0A, 0x7F, 1], &[0x08, 0x96, 0x01], &[0x0F; 3]];
 
 /// A refusal as every refusal must be: a code that fits, a reason of ours, texts in both languages.
 fn is_typed(status: &Status, wrong: &str) {

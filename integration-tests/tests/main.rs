@@ -8,6 +8,7 @@ mod full_path;
 mod killed;
 mod races;
 mod retries;
+mod storm;
 mod third_party_client;
 mod time;
 mod visits;

@@ -270,7 +270,7 @@ async fn of_many_calls_with_one_record_of_a_visit_one_record_comes() {
         let status = refusal.unwrap_err();
         assert_eq!(reason(&status), "RECORD_ID_REUSED", "{status}");
     }
-    let recorded = visiting::events::<VisitRecorded>(&system).await;
+    let recorded = system.events::<VisitRecorded>("visits").await;
     let recorded: Vec<_> = recorded
         .iter()
         .map(|event| event.record_id.as_str())

@@ -6,7 +6,6 @@ use integration_tests::{
     System, an_elder, contracts, county, date, each_once, id_number, new_id, reason, timestamp,
     wrong_fields,
 };
-use prost::Message;
 use proto::eldercare::{
     registry::v1 as registry,
     tiering::v1::PublishPolicyRequest,
@@ -57,12 +56,13 @@ macro_rules! case {
             let request = request.clone();
             Box::pin(async move {
                 let answer = system.$client().$method(request).await?;
-                Ok(answer.into_inner().encode_to_vec())
+                Ok(prost::Message::encode_to_vec(&answer.into_inner()))
             })
         })
     }};
 }
 
+mod alerts;
 mod visits;
 
 const REASON: &str = "SAME_PERSON";

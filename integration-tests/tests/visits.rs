@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use integration_tests::{
     Setup, System, an_elder, born, county, date, new_id, timestamp,
     visiting::{
-        a_visit, are_answered_again, counted, coverage, duties, events, in_words, planned, record,
+        a_visit, are_answered_again, counted, coverage, duties, in_words, planned, record,
         start_visiting, visited, visitor,
     },
 };
@@ -264,7 +264,7 @@ async fn a_week_of_visits_from_the_first_record_to_who_was_missed() {
         .map(|duty| (duty.elder_id.as_str(), duty.tier.as_str(), duty.missed))
         .collect();
     assert_eq!(missed, [(people.forgotten.as_str(), "PRIORITY", true)]);
-    let told = events::<pb::VisitMissed>(&system).await;
+    let told = system.events::<pb::VisitMissed>("visits").await;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].elder_id, people.forgotten);
 
@@ -275,7 +275,7 @@ async fn a_week_of_visits_from_the_first_record_to_who_was_missed() {
         counted(&system, "2024-W40", &outcome[0].position).await,
         (3, 3, 0, 1, true)
     );
-    assert_eq!(events::<pb::VisitMissed>(&system).await.len(), 1);
+    assert_eq!(system.events::<pb::VisitMissed>("visits").await.len(), 1);
     system.verify().await;
 }
 

@@ -8,8 +8,8 @@ use futures::{StreamExt as _, stream};
 use integration_tests::{
     Setup, System, an_elder, asked_to_wait, at, each_once, import, is_passing, reason, survey,
     visiting::{
-        a_visit, a_visitor, are_answered_again, counted, coverage_of, events, in_words, messages,
-        record, start_visiting, visited, visitor,
+        a_visit, a_visitor, are_answered_again, counted, coverage_of, in_words, messages, record,
+        start_visiting, visited, visitor,
     },
     workbook,
 };
@@ -103,7 +103,7 @@ impl Month {
 
     /// The blow has fallen in the middle: the log holds what was told, and nothing of what the phone still holds back.
     async fn is_half_recorded(&self) {
-        let recorded = events::<VisitRecorded>(&self.system).await.len();
+        let recorded = self.system.events::<VisitRecorded>("visits").await.len();
         assert!(
             (HEARD..=SENT).contains(&recorded),
             "the blow fell at the wrong moment: {recorded} records were in the log"
@@ -128,10 +128,10 @@ impl Month {
         let doubtful = doubtful.filter(|(_, place)| is_in_doubt(place / VISITORS));
         let doubtful: BTreeSet<&String> = doubtful.map(|(record, _)| &record.record_id).collect();
         assert!(!doubtful.is_empty());
-        let recorded = events::<VisitRecorded>(system).await;
+        let recorded = system.events::<VisitRecorded>("visits").await;
         let recorded = each_once(recorded.iter().map(|event| &event.record_id));
         assert_eq!(recorded, all);
-        let doubted = events::<RecordDoubted>(system).await;
+        let doubted = system.events::<RecordDoubted>("visits").await;
         let doubted = each_once(doubted.iter().map(|event| &event.record_id));
         assert_eq!(doubted, doubtful);
         system.settled().await;
@@ -298,7 +298,10 @@ async fn while_the_registry_is_away_visits_say_so_and_lose_nothing() {
     let outcomes = record(&system, &sent, "").await.unwrap();
     assert!(outcomes.iter().all(|one| in_words(one) == "COUNTED"));
     assert_eq!(visited(&system, &outcomes[2].position).await, (2, 2));
-    assert_eq!(events::<VisitRecorded>(&system).await.len(), sent.len());
+    assert_eq!(
+        system.events::<VisitRecorded>("visits").await.len(),
+        sent.len()
+    );
     system.verify().await;
 }
 
@@ -374,8 +377,8 @@ async fn visits_that_are_killed_while_a_week_closes_decide_each_duty_once() {
     system.kill_visits().await;
     assert!(moving.await.unwrap().is_err(), "the blow came too late");
     give_room(&system, None).await;
-    let decided =
-        events::<VisitMissed>(&system).await.len() + events::<DutyMet>(&system).await.len();
+    let decided = system.events::<VisitMissed>("visits").await.len()
+        + system.events::<DutyMet>("visits").await.len();
     assert!(
         0 < decided && decided < OWED as usize,
         "the blow came at the wrong moment: {decided} were decided"
@@ -384,14 +387,14 @@ async fn visits_that_are_killed_while_a_week_closes_decide_each_duty_once() {
     system.advance_to("2024-10-07T00:00:00+08:00").await;
     system.restart_visits().await;
     system.settled().await;
-    let missed = events::<VisitMissed>(&system).await;
+    let missed = system.events::<VisitMissed>("visits").await;
     assert_eq!(missed.len(), OWED as usize - SEEN);
-    let met = events::<DutyMet>(&system).await;
+    let met = system.events::<DutyMet>("visits").await;
     assert!(met.iter().all(|met| !met.late));
     let missed = missed.iter().map(|missed| &missed.elder_id);
     let decided = each_once(missed.chain(met.iter().map(|met| &met.elder_id)));
     assert_eq!(decided, elders.iter().collect(), "everybody is decided");
-    let closed = events::<PeriodClosed>(&system).await;
+    let closed = system.events::<PeriodClosed>("visits").await;
     assert_eq!(closed.len(), 1);
     let (owed, seen) = (i64::from(OWED), i64::try_from(SEEN).unwrap());
     assert_eq!((closed[0].duties, closed[0].missed), (owed, owed - seen));

@@ -6,8 +6,8 @@ use integration_tests::{
     callers::Caller,
     county, date, each_once, new_id,
     visiting::{
-        a_visit, a_visitor, counted, duties, events, in_words, planned, record_alone,
-        start_visiting, visited,
+        a_visit, a_visitor, counted, duties, in_words, planned, record_alone, start_visiting,
+        visited,
     },
 };
 use proto::eldercare::{
@@ -167,11 +167,11 @@ async fn whichever_replica_is_asked_and_whichever_is_killed() {
     assert_eq!(counted(&system, "2024-W40", "").await, (3, 1, 2, 2, true));
     let missed = duties(&system, "2024-W40", DutyFilter::Missed, "").await;
     assert_eq!(missed.duties.len(), 2);
-    let missed = events::<VisitMissed>(&system).await;
-    let met = events::<DutyMet>(&system).await;
+    let missed = system.events::<VisitMissed>("visits").await;
+    let met = system.events::<DutyMet>("visits").await;
     assert_eq!((missed.len(), met.len()), (2, 1));
-    assert_eq!(events::<PeriodClosed>(&system).await.len(), 1);
-    let recorded = events::<VisitRecorded>(&system).await;
+    assert_eq!(system.events::<PeriodClosed>("visits").await.len(), 1);
+    let recorded = system.events::<VisitRecorded>("visits").await;
     let recorded = each_once(recorded.into_iter().map(|event| event.record_id));
     assert_eq!(recorded, [record.record_id, overlap.record_id].into());
     assert_eq!(visited(&system, "").await, (1, 3));

@@ -12,11 +12,7 @@ use std::{
 
 use civic::LocalDay;
 use eldercare::wire::from_date;
-use integration_tests::{
-    Setup, System, day, import, survey,
-    visiting::{events, start_visiting},
-    workbook,
-};
+use integration_tests::{Setup, System, day, import, survey, visiting::start_visiting, workbook};
 use proto::{
     eldercare::{
         alerts::v1::{
@@ -163,7 +159,7 @@ async fn alerts_learn_of_each_missed_visit_though_they_and_visits_were_away() {
     // The week closes while alerts take nothing. Then they take a part of the notices and leave the others waiting, so that
     // visits are killed while they tell.
     system.advance_to("2024-10-07T00:00:00+08:00").await;
-    let missed = events::<VisitMissed>(&system).await;
+    let missed = system.events::<VisitMissed>("visits").await;
     assert_eq!(missed.len(), MISSED);
     told.refused().await;
     told.take(TAKEN);

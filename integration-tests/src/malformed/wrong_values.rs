@@ -4,7 +4,7 @@ use proto::eldercare::r#type::v1 as types;
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 use uuid::Uuid;
 
-use crate::date;
+use crate::{date, timestamp};
 
 pub(super) fn garbage(random: &mut StdRng, most: usize) -> String {
     const LETTERS: &[char] = &[
@@ -27,6 +27,16 @@ pub(super) fn no_uuid(random: &mut StdRng) -> String {
             .to_string()
             .replace('-', "_"),
         _ => garbage(random, 5_000),
+    }
+}
+
+/// The same where none at all would do.
+pub(super) fn wrong_uuid(random: &mut StdRng) -> String {
+    let id = no_uuid(random);
+    if id.is_empty() {
+        garbage(random, 50)
+    } else {
+        id
     }
 }
 
@@ -77,6 +87,18 @@ pub(super) fn no_instant(random: &mut StdRng) -> Option<prost_types::Timestamp> 
     .choose(random)
     .expect("not empty");
     Some(prost_types::Timestamp { seconds, nanos })
+}
+
+/// No instant at all. One to come is an instant, though perhaps the rules refuse it.
+pub(super) fn no_time(random: &mut StdRng) -> Option<prost_types::Timestamp> {
+    let none = prost_types::Timestamp {
+        seconds: i64::MAX,
+        nanos: 0,
+    };
+    let to_come = timestamp("2100-01-01T00:00:00Z");
+    no_instant(random)
+        .filter(|at| *at != to_come)
+        .or(Some(none))
 }
 
 /// The number of no word of any list.

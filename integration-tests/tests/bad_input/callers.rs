@@ -1,13 +1,23 @@
 //! Callers whom nobody knows, who may not do what they ask, or who ask for what there isn't.
 
+use alerts::codec::write_policy;
 use bytes::Bytes;
 use integration_tests::{
     Setup, System, an_elder,
     callers::{Authorised, Caller},
-    county, date, new_id, officer, reason,
+    county, date,
+    elders::VILLAGE,
+    homes::{self, a_call, a_device, a_recipient},
+    new_id, officer, reason,
     visiting::{self, a_visit, a_visitor, record_alone, visitor},
 };
 use proto::eldercare::{
+    alerts::v1::{
+        AcknowledgeAlertRequest, AlertPolicy, AwayReason, GetAlertRequest,
+        GetResponseFiguresRequest, ListAlertsRequest, ListDevicesRequest, ListRecipientsRequest,
+        MarkAwayRequest, PublishAlertPolicyRequest, RaiseAlertRequest, RetireDeviceRequest,
+        WatchAlertsRequest, alert_service_client::AlertServiceClient,
+    },
     registry::v1::{
         EraseElderRequest, GetElderRequest, GetKeysRequest, ListDivisionsRequest,
         ListEldersRequest, registry_service_client::RegistryServiceClient,
@@ -307,4 +317,149 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
     }
     assert_eq!(system.written().await, before);
     still_works(&mut system).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_not_known_or_may_not_learns_nothing_of_alerts() {
+    let mut system = System::start_with(Setup::with_alerts()).await;
+    let elder_id = system.register(an_elder("林七")).await;
+    homes::device(&system, "SB0001", &elder_id).await;
+    let alert_id = homes::raised(&system, &a_call(&elder_id)).await;
+    let before = system.written().await;
+
+    // Without a token, or with one of somebody else's.
+    let mut nobody = AlertServiceClient::new(bare_line(system.address_of_alerts()));
+    let stranger = format!("Bearer {}", TokenIssuer::generate().issue(&officer()));
+    for words in [None, Some(stranger.as_str()), Some("Bearer x")] {
+        let request = bearing(a_call(&elder_id), words);
+        is_unknown(&nobody.raise_alert(request).await.unwrap_err());
+        let signals = bearing(tokio_stream::iter([]), words);
+        is_unknown(&nobody.ingest_signals(signals).await.unwrap_err());
+    }
+
+    // Known, but not for this.
+    let acknowledge = || AcknowledgeAlertRequest {
+        request_id: new_id(),
+        alert_id: alert_id.clone(),
+    };
+    let away = || MarkAwayRequest {
+        request_id: new_id(),
+        elder_id: elder_id.clone(),
+        reason: AwayReason::Family.into(),
+    };
+    let retire = || RetireDeviceRequest {
+        request_id: new_id(),
+        device_id: "SB0001".to_owned(),
+    };
+    for (claims, expected) in who_may_not() {
+        let mut alerts = system.caller(&claims).alerts();
+        let refusals = [
+            alerts.raise_alert(a_call(&elder_id)).await.err(),
+            alerts.acknowledge_alert(acknowledge()).await.err(),
+            alerts
+                .register_device(a_device("SB0002", &elder_id))
+                .await
+                .err(),
+            alerts.retire_device(retire()).await.err(),
+            alerts.mark_away(away()).await.err(),
+            alerts.register_recipient(a_recipient("林八")).await.err(),
+        ];
+        for refused in refusals {
+            let refused = refused.expect("it is not theirs");
+            is_typed(&refused, "a command of alerts");
+            assert_eq!(
+                (refused.code(), reason(&refused).as_str()),
+                (Code::PermissionDenied, expected)
+            );
+        }
+    }
+    // Who names a village of their own has nobody of elsewhere called for.
+    let elsewhere = system.caller(&clerk().division("350525").role("viewer"));
+    let call = RaiseAlertRequest {
+        division_code: "350525100001".to_owned(),
+        ..a_call(&elder_id)
+    };
+    let refused = elsewhere.alerts().raise_alert(call).await.unwrap_err();
+    assert_eq!(reason(&refused), "DIVISION_OUT_OF_REACH");
+
+    // A clerk records, and sets no rules.
+    let clerk = system.caller(&clerk().division("*"));
+    let publish = PublishAlertPolicyRequest {
+        request_id: new_id(),
+        division_code: county::COUNTY.to_owned(),
+        policy: Some(rules()),
+    };
+    let refused = clerk.alerts().publish_alert_policy(publish).await;
+    let refused = refused.unwrap_err();
+    is_typed(&refused, "what a clerk may not");
+    assert_eq!(reason(&refused), "ACTION_NOT_PERMITTED", "{refused}");
+
+    // Figures are everybody's; who stands behind them is told to civil affairs there, who say what for.
+    let planner = system.caller(
+        &Claims::officer("zhao", "finance")
+            .division("*")
+            .role("viewer"),
+    );
+    let figures = GetResponseFiguresRequest {
+        division_code: county::COUNTY.to_owned(),
+        first_day: Some(date("2024-10-01")),
+        last_day: Some(date("2024-10-01")),
+        min_position: String::new(),
+    };
+    assert!(planner.alerts().get_response_figures(figures).await.is_ok());
+    let silent = without_purpose(&system);
+    for (caller, expected) in [
+        (planner, "ACTION_NOT_PERMITTED"),
+        (silent, "PURPOSE_REQUIRED"),
+        (elsewhere, "DIVISION_OUT_OF_REACH"),
+    ] {
+        let mut alerts = caller.alerts();
+        let division_code = || VILLAGE.to_owned();
+        let devices = ListDevicesRequest {
+            division_code: division_code(),
+            ..ListDevicesRequest::default()
+        };
+        let list = ListAlertsRequest {
+            division_code: division_code(),
+            ..ListAlertsRequest::default()
+        };
+        let get = GetAlertRequest {
+            alert_id: alert_id.clone(),
+            ..GetAlertRequest::default()
+        };
+        let watch = WatchAlertsRequest {
+            division_code: division_code(),
+            ..WatchAlertsRequest::default()
+        };
+        let recipients = ListRecipientsRequest {
+            division_code: division_code(),
+            ..ListRecipientsRequest::default()
+        };
+        let refusals = [
+            alerts.list_devices(devices).await.err(),
+            alerts.list_alerts(list).await.err(),
+            alerts.get_alert(get).await.err(),
+            alerts.watch_alerts(watch).await.err(),
+            alerts.list_recipients(recipients).await.err(),
+        ];
+        for refused in refusals {
+            let refused = refused.expect("it is not theirs");
+            is_typed(&refused, "a question to alerts");
+            assert_eq!(reason(&refused), expected, "{refused}");
+        }
+    }
+
+    for path in [
+        "/eldercare.alerts.v1.AlertService/DropAlerts",
+        "/eldercare.registry.v1.RegistryService/ListDivisions",
+    ] {
+        is_no_method(system.officer().channel_to_alerts(), path).await;
+    }
+    assert_eq!(system.written().await, before);
+    still_works(&mut system).await;
+}
+
+/// The system's own rules of alerts.
+fn rules() -> AlertPolicy {
+    write_policy(&alerts::alert_policy::AlertPolicy::default())
 }

@@ -17,17 +17,18 @@ use tonic::Code;
 use super::{is_typed, send, still_works};
 
 /// Malformed messages beside tokens and workbooks.
-const MESSAGES: usize = 14_000;
+const MESSAGES: usize = 18_000;
 
 /// How many are on their way at once.
 const AT_ONCE: usize = 48;
 
-/// The methods of the three services that read one message, as the contracts have them.
+/// The methods of the four services that read one message, as the contracts have them.
 fn methods() -> BTreeSet<String> {
     let services = [
         "eldercare.registry.v1.RegistryService",
         "eldercare.tiering.v1.TieringService",
         "eldercare.visits.v1.VisitService",
+        "eldercare.alerts.v1.AlertService",
     ];
     let mut paths = BTreeSet::new();
     for service in services {
@@ -40,7 +41,7 @@ fn methods() -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_malformed_messages_are_refused_each_with_its_reason() {
-    let mut system = System::start_with(Setup::with_visits()).await;
+    let mut system = System::start_with(Setup::with_all()).await;
     let known = Known {
         elder: system.register(an_elder("林一")).await,
         other: system.register(an_elder("林二")).await,
@@ -50,7 +51,12 @@ async fn thousands_of_malformed_messages_are_refused_each_with_its_reason() {
     let makers = malformed::makers(&known);
     let before = system.written().await;
     let memory = |system: &System| {
-        [system.running(), system.running_visits()].map(Process::peak_resident_bytes)
+        let processes = [
+            system.running(),
+            system.running_visits(),
+            system.running_alerts(),
+        ];
+        processes.map(Process::peak_resident_bytes)
     };
     let memory_before = memory(&system);
 
@@ -59,11 +65,14 @@ async fn thousands_of_malformed_messages_are_refused_each_with_its_reason() {
     let requests: Vec<Malformed> = (0..MESSAGES)
         .map(|number| makers[number % makers.len()](&mut random))
         .collect();
-    let (officer, visits) = (system.officer(), "/eldercare.visits.");
+    let officer = system.officer();
     let refusals = stream::iter(requests)
         .map(|request| {
-            let channel = if request.path.starts_with(visits) {
+            let to = |service| request.path.starts_with(service);
+            let channel = if to("/eldercare.visits.") {
                 officer.channel_to_visits()
+            } else if to("/eldercare.alerts.") {
+                officer.channel_to_alerts()
             } else {
                 officer.channel()
             };

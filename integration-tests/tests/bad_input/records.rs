@@ -2,13 +2,11 @@
 //! ones are kept.
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use http::uri::PathAndQuery;
 use integration_tests::{
     Setup, System, an_elder, born, date, each_once,
     malformed::{self, Known},
     new_id, reason,
-    visiting::{a_visit, a_visitor, events, in_words, record, visitor},
+    visiting::{a_visit, a_visitor, in_words, record, visitor},
 };
 use prost::Message as _;
 use proto::eldercare::visits::v1::{
@@ -16,9 +14,9 @@ use proto::eldercare::visits::v1::{
     RegisterVisitorRequest, RetireVisitorRequest, VisitRecord, VisitRecorded, Visitor,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
-use tonic::{Request, Status};
+use tonic::Status;
 
-use super::{AsTheyAre, is_typed, still_works};
+use super::{NO_MESSAGES, is_typed, still_works};
 
 const STREAM: &str = "/eldercare.visits.v1.VisitService/RecordVisits";
 
@@ -30,25 +28,10 @@ const BETWEEN: usize = 100;
 
 /// Sends bytes as a stream of records: the outcomes, and why it ended if it did not end well.
 async fn stream(system: &System, messages: Vec<Bytes>) -> (Vec<RecordOutcome>, Option<Status>) {
-    let mut grpc = tonic::client::Grpc::new(system.officer().channel_to_visits());
-    grpc.ready().await.unwrap();
-    let request = Request::new(tokio_stream::iter(messages));
-    let path = PathAndQuery::from_static(STREAM);
-    let mut answers = match grpc.streaming(request, path, AsTheyAre).await {
-        Ok(answers) => answers.into_inner(),
-        Err(status) => return (Vec::new(), Some(status)),
-    };
-    let mut outcomes = Vec::new();
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(bytes) => {
-                let answer = RecordVisitsResponse::decode(bytes).unwrap();
-                outcomes.push(answer.outcome.unwrap());
-            }
-            Err(status) => return (outcomes, Some(status)),
-        }
-    }
-    (outcomes, None)
+    let channel = system.officer().channel_to_visits();
+    let (answers, end) = super::stream::<RecordVisitsResponse>(channel, STREAM, messages).await;
+    let outcomes = answers.into_iter().map(|answer| answer.outcome.unwrap());
+    (outcomes.collect(), end)
 }
 
 fn message(record: &VisitRecord) -> Bytes {
@@ -115,12 +98,8 @@ async fn malformed_records_of_a_stream_have_an_outcome_each_and_the_good_ones_ar
     // Bytes that are no message end the stream, after the outcomes of what came before them.
     let good = a_visit(&known.visitor, &known.elder, "2024-09-29T09:00:00+08:00");
     let never = a_visit(&known.visitor, &known.elder, "2024-09-29T10:00:00+08:00");
-    for broken in [&[0x0A, 0x7F, 1][..], &[0x08, 0x96, 0x01], &[0x0F; 3]] {
-        let sent = vec![
-            message(&good),
-            Bytes::copy_from_slice(broken),
-            message(&never),
-        ];
+    for broken in NO_MESSAGES {
+        let sent = vec![message(&good), Bytes::from_static(broken), message(&never)];
         let (outcomes, end) = stream(&system, sent).await;
         let told: Vec<_> = outcomes.iter().map(in_words).collect();
         assert_eq!(told, ["COUNTED"]);
@@ -130,7 +109,7 @@ async fn malformed_records_of_a_stream_have_an_outcome_each_and_the_good_ones_ar
     }
     // A stream of nothing at all is none that is wrong.
     assert!(matches!(stream(&system, vec![]).await, (none, None) if none.is_empty()));
-    let recorded = events::<VisitRecorded>(&system).await;
+    let recorded = system.events::<VisitRecorded>("visits").await;
     let recorded = each_once(recorded.into_iter().map(|event| event.record_id));
     assert!(recorded.contains(&good.record_id));
     assert!(!recorded.contains(&never.record_id));

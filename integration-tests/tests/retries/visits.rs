@@ -3,11 +3,9 @@
 use integration_tests::{
     Setup, System, born, county, date, each_once, new_id, timestamp,
     visiting::{
-        a_visit, a_visitor, are_answered_again, events, in_words, planned, record, start_visiting,
-        visitor,
+        a_visit, a_visitor, are_answered_again, in_words, planned, record, start_visiting, visitor,
     },
 };
-use prost::Message as _;
 use proto::eldercare::visits::v1::{
     self as pb, AdjustPlanRequest, AnswerReferralRequest, CloseReferralRequest,
     ConfirmRecordRequest, EndCampaignRequest, ListReferralsRequest, PairEldersRequest,
@@ -241,7 +239,7 @@ async fn every_command_of_visits_is_carried_out_once_however_often_it_is_sent() 
     // After a crash.
     crash(&mut system).await;
     all_as_before(&system).await;
-    let recorded = events::<pb::VisitRecorded>(&system).await;
+    let recorded = system.events::<pb::VisitRecorded>("visits").await;
     let recorded = each_once(recorded.into_iter().map(|event| event.record_id));
     assert_eq!(
         recorded,

@@ -12,6 +12,7 @@ use tonic::Status;
 
 use crate::absence::Absence;
 use crate::alert_line::AlertLine;
+use crate::alert_request::AlertRequest;
 use crate::credentials::Credentials;
 use crate::device::Device;
 use crate::division_policy::DivisionPolicy;
@@ -36,6 +37,7 @@ pub(crate) struct Alerts {
     pub(crate) devices: Repository<Device>,
     pub(crate) absences: Repository<Absence>,
     pub(crate) lines: Repository<AlertLine>,
+    pub(crate) requests: Repository<AlertRequest>,
     pub(crate) policies: Repository<DivisionPolicy>,
     pub(crate) recipients: Repository<Recipient>,
     pub(crate) rules: Rules,

@@ -233,6 +233,7 @@ impl App {
             devices: Repository::new(Arc::clone(&own)),
             absences: Repository::new(Arc::clone(&own)),
             lines: Repository::new(Arc::clone(&own)),
+            requests: Repository::new(Arc::clone(&own)),
             policies: Repository::new(Arc::clone(&own)),
             recipients: Repository::new(Arc::clone(&own)),
             rules: Rules::new(pool.clone()),

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use crate::absence::Absence;
 use crate::alert_line::AlertLine;
+use crate::alert_request::AlertRequest;
 use crate::alert_rows::AlertRows;
 use crate::attempts::Notices;
 use crate::device::Device;
@@ -140,6 +141,8 @@ impl Projection for BoardTable {
                 for published in read_events(record, DivisionPolicy::decode, &mut parked) {
                     register_rows::write_policy(db, record, &published).await?;
                 }
+            } else if aggregate == AlertRequest::NAME {
+                // Its alert says all that is told of it.
             } else {
                 let events = record.events.iter();
                 parked.extend(events.map(|event| Parked::unknown_type(record, event)));

@@ -48,10 +48,11 @@ impl Alerts {
     ) -> Result<(String, Position), Status> {
         let loaded = self.devices.load(device.as_str()).await;
         let loaded = loaded.map_err(service::not_loaded)?;
-        // A retry is answered as before, wherever the elder lives by now.
+        // A retry is answered as before, wherever the elder lives by now, and whether the file is still there.
         let village = match (&loaded.state, loaded.request(asked.request_id)) {
             (Device::Registered(known), Some(_)) => known.village,
-            (Device::Registered(_) | Device::Retired | Device::Unknown, _) => {
+            (Device::Retired | Device::Unknown, Some(_)) => None,
+            (Device::Registered(_) | Device::Retired | Device::Unknown, None) => {
                 Some(self.village_of(elder, deadline).await?)
             }
         };
@@ -94,8 +95,8 @@ impl Alerts {
         change: Change,
         deadline: Deadline,
     ) -> Result<Position, Status> {
-        let division = self.may_change(caller, &device).await?;
-        let village = match change.elder {
+        let (division, repeated) = self.may_change(caller, &device, &asked).await?;
+        let village = match change.elder.filter(|_| !repeated) {
             None => None,
             Some(elder) => {
                 let village = self.village_of(elder, deadline).await?;
@@ -103,7 +104,9 @@ impl Alerts {
                 Some(Some(village))
             }
         };
-        if let Some(Some(maintainer)) = change.maintainer {
+        if let Some(Some(maintainer)) = change.maintainer
+            && !repeated
+        {
             self.recipient_is_there(maintainer).await?;
         }
         let command = Command::Update {
@@ -135,7 +138,7 @@ impl Alerts {
         asked: Asked,
         device: DeviceId,
     ) -> Result<Position, Status> {
-        let division = self.may_change(caller, &device).await?;
+        let (division, _) = self.may_change(caller, &device, &asked).await?;
         let context = asked.by(caller, self.clock.now(), division);
         let committed = self
             .devices
@@ -147,11 +150,13 @@ impl Alerts {
         Ok(committed.position)
     }
 
+    /// Where a device stands that the caller may change, and whether the request was carried out before.
     async fn may_change(
         &self,
         caller: &Caller,
         device: &DeviceId,
-    ) -> Result<Option<DivisionCode>, Status> {
+        asked: &Asked,
+    ) -> Result<(Option<DivisionCode>, bool), Status> {
         let row = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!(
             "SELECT village FROM {}.device WHERE device_id = $1",
             board_table::NAME
@@ -160,6 +165,10 @@ impl Alerts {
         .fetch_optional(&self.pool)
         .await
         .map_err(errors::of_database)?;
+        let loaded = self.devices.load(device.as_str()).await;
+        let repeated = (loaded.map_err(service::not_loaded)?)
+            .request(asked.request_id)
+            .is_some();
         let village = match row {
             Some(village) => village.parse::<DivisionCode>().ok(),
             // It may have been registered a moment ago.
@@ -167,6 +176,7 @@ impl Alerts {
                 let loaded = self.devices.load_newest(device.as_str()).await;
                 match &loaded.map_err(service::not_loaded)?.state {
                     Device::Registered(known) => known.village.map(|village| village.division()),
+                    Device::Retired if repeated => None,
                     Device::Unknown | Device::Retired => {
                         return Err(refusals::no_device(device));
                     }
@@ -175,9 +185,10 @@ impl Alerts {
         };
         match &village {
             Some(division) => caller.may_here(division)?,
+            None if repeated => {}
             None => caller.may_everywhere()?,
         }
-        Ok(village)
+        Ok((village, repeated))
     }
 
     async fn recipient_is_there(&self, recipient: Uuid) -> Result<(), Status> {
@@ -289,9 +300,17 @@ impl Alerts {
         command: absence::Command,
         deadline: Deadline,
     ) -> Result<Position, Status> {
-        let division = self.village_of(elder, deadline).await?.division();
-        caller.may_here(&division)?;
-        let context = asked.by(caller, self.clock.now(), Some(division));
+        let loaded = self.absences.load(&elder.to_string()).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        // A retry is answered as before, whether the elder's file is still there or not.
+        let division = match loaded.request(asked.request_id) {
+            Some(_) => None,
+            None => Some(self.village_of(elder, deadline).await?.division()),
+        };
+        if let Some(division) = &division {
+            caller.may_here(division)?;
+        }
+        let context = asked.by(caller, self.clock.now(), division);
         let committed = self
             .absences
             .execute(&elder.to_string(), &context, &command)

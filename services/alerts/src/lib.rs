@@ -3,7 +3,7 @@
 //! - [`signal`]: what a device sends; [`watched_device`]: what is known of a device and of a home by it.
 //! - [`monitor`]: which alerts follow from signals in their order, and from time that passes; [`alert_policy`]: thresholds,
 //!   delays, and who is told; [`levels`]: which levels are to come.
-//! - [`alert_line`], [`attempts`], [`device`], [`absence`], [`division_policy`], [`recipient`]: the aggregates; [`codec`]: their bytes.
+//! - [`alert_line`], [`attempts`], [`device`], [`absence`], [`division_policy`], [`recipient`], [`alert_request`]: the aggregates; [`codec`]: their bytes.
 //! - [`signals`]: the stream of signals. [`board_table`]: the read model of our own log; [`elders_tables`]: those of the registry's.
 //! - [`watching`]: hears every signal and lets time pass, and has alerts raised (`deeds`); it is kept by `kept`.
 //!   [`telling`]: tells people (`whom`, `wording`). Both tell their [`progress`]. `on_elder_erased` deletes signals.
@@ -20,6 +20,7 @@ pub mod watched_device;
 
 pub mod absence;
 pub mod alert_line;
+pub mod alert_request;
 pub mod attempts;
 pub mod device;
 pub mod division_policy;

@@ -30,7 +30,12 @@ impl Alerts {
             .execute(division.as_str(), &context, &Publish { division, policy })
             .await
             .map_err(|error| service::not_executed(error, refusals::of_policy))?;
-        Ok((committed.state.state.version, committed.position))
+        // Each record is a version; a retry is answered with its own, whichever have followed.
+        let until = committed.position.sequence;
+        let requests = committed.state.requests().iter();
+        let version = requests.filter(|known| known.sequence <= until).count();
+        let version = u32::try_from(version).map_err(|error| errors::internal(&error))?;
+        Ok((version, committed.position))
     }
 
     /// The rules that hold in a division.

@@ -9,6 +9,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::alert_line::{Cause, Command, LineId, Raised};
+use crate::alert_request::Requested;
 use crate::alerts::Alerts;
 use crate::board_table;
 use crate::deeds::alert_of;
@@ -76,6 +77,15 @@ impl Alerts {
             levels: rules.of(Some(&village)).levels(kind, at),
         };
         let context = asked.by(caller, self.clock.now(), Some(village.division()));
+        // An id that was used for another kind or elder stands on another line: here it is known.
+        self.requests
+            .execute(
+                &asked.request_id.to_string(),
+                &context,
+                &Requested { kind, elder },
+            )
+            .await
+            .map_err(|error| service::not_executed(error, |never| match never {}))?;
         let line = LineId::of_elder(kind, elder).to_string();
         let alert = raised.alert;
         let committed = self

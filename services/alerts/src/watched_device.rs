@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use chrono::{DateTime, Utc};
-use civic::{AlertKind, DeviceKind, ElderId, SignalKind, VillageCode};
+use civic::{AlertKind, DeviceKind, ElderId, SignalKind, Term as _, VillageCode};
 use serde::{Deserialize, Serialize};
 use sm3::{Digest as _, Sm3};
 
@@ -103,7 +103,7 @@ impl WatchedDevice {
 
     /// Whether this signal came before.
     pub(crate) fn repeats(&self, signal: &Signal) -> bool {
-        self.recent.contains(&digest(&signal.id))
+        self.recent.contains(&digest(signal))
     }
 
     /// Hears a signal; whether the device was off line.
@@ -111,7 +111,7 @@ impl WatchedDevice {
         if self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
         }
-        self.recent.push_back(digest(&signal.id));
+        self.recent.push_back(digest(signal));
         self.heard_at = self.heard_at.max(Some(signal.arrived_at));
         if signal.is_flow() {
             self.flow_at = self.flow_at.max(Some(signal.time()));
@@ -204,8 +204,13 @@ impl WatchedDevice {
     }
 }
 
-fn digest(id: &str) -> u64 {
-    let digest = Sm3::digest(id.as_bytes());
+/// A press under the id of a heartbeat is no repetition: it must not be lost to a device that counts wrongly.
+fn digest(signal: &Signal) -> u64 {
+    let digest = Sm3::new()
+        .chain_update(signal.kind.name())
+        .chain_update([0])
+        .chain_update(&signal.id)
+        .finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     u64::from_le_bytes(first)

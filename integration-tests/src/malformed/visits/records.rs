@@ -4,13 +4,13 @@ use proto::eldercare::{
     r#type::v1 as types,
     visits::v1::{self as visits, export_records_request::Whose},
 };
-use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
+use rand::{Rng as _, seq::IndexedRandom as _};
 
 use super::no_id_of_a_caller;
 use crate::{
     date,
     malformed::{Break, Known, Maker, maker, wrong_values::*},
-    new_id, timestamp,
+    new_id,
     visiting::a_visit,
 };
 
@@ -65,18 +65,6 @@ pub(in crate::malformed) fn of_a_record(known: &Known) -> Maker {
 
 fn of(request: &mut visits::RecordVisitRequest) -> &mut visits::VisitRecord {
     request.record.as_mut().expect("there")
-}
-
-/// No instant at all. One to come is an instant, which the rules refuse.
-fn no_time(random: &mut StdRng) -> Option<prost_types::Timestamp> {
-    let none = prost_types::Timestamp {
-        seconds: i64::MAX,
-        nanos: 0,
-    };
-    let to_come = timestamp("2100-01-01T00:00:00Z");
-    no_instant(random)
-        .filter(|at| *at != to_come)
-        .or(Some(none))
 }
 
 pub(super) fn about_records(known: &Known) -> Vec<Maker> {

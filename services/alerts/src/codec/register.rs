@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::CONTEXT;
 use crate::absence::{self, Absence};
+use crate::alert_request::{AlertRequest, Requested};
 use crate::device::{self, Device};
 use crate::recipient::{self, Recipient};
 
@@ -92,6 +93,29 @@ impl Aggregate for Absence {
         } else {
             Err(DecodeError::unknown(raw))
         }
+    }
+}
+
+impl Aggregate for AlertRequest {
+    const CONTEXT: &'static str = CONTEXT;
+    const NAME: &'static str = "request";
+
+    fn encode(requested: &Requested) -> RawEvent {
+        RawEvent::of(&pb::AlertRequested {
+            kind: requested.kind.wire(),
+            elder_id: requested.elder.to_string(),
+        })
+    }
+
+    fn decode(raw: &RawEvent) -> Result<Requested, DecodeError> {
+        if raw.event_type != pb::AlertRequested::full_name() {
+            return Err(DecodeError::unknown(raw));
+        }
+        let message: pb::AlertRequested = wire::message(raw)?;
+        Ok(Requested {
+            kind: wire::term(message.kind, "kind")?,
+            elder: wire::elder(&message.elder_id)?,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::absence::{self, Absence};
 use crate::alert_line::{AlertLine, Cause, Event, Raised, Source};
 use crate::alert_policy::{AlertPolicy, LevelDue};
+use crate::alert_request::{AlertRequest, Requested};
 use crate::attempts::{Attempt, Notices, Outcome};
 use crate::device::{self, Device};
 use crate::division_policy::{DivisionPolicy, Published};
@@ -158,6 +159,12 @@ fn devices_absences_and_rules_survive() {
         survives::<Absence>(&absence::Event::Marked(*reason));
     }
     survives::<Absence>(&absence::Event::Ended);
+    for kind in AlertKind::ALL {
+        survives::<AlertRequest>(&Requested {
+            kind: *kind,
+            elder: ElderId(Uuid::from_u128(1)),
+        });
+    }
     survives::<DivisionPolicy>(&Published {
         division: "350524".parse().unwrap(),
         version: 3,

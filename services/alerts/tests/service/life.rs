@@ -66,7 +66,14 @@ async fn a_second_press_joins_and_the_same_one_again_does_not() {
         .device("SB0001", pb::DeviceKind::SosButton, elder)
         .await;
     let press = signal("SB0001", pb::SignalKind::Press, ground.clock.now());
-    running.say(vec![press.clone(), press.clone()]).await;
+    // A heartbeat under the same id, of a device that counts wrongly, takes nobody's press away.
+    let heartbeat = pb::Signal {
+        kind: pb::SignalKind::Heartbeat.into(),
+        ..press.clone()
+    };
+    running
+        .say(vec![heartbeat, press.clone(), press.clone()])
+        .await;
     running.says("SB0001", pb::SignalKind::Press).await;
     assert_eq!(running.alert().await.joined, 1);
     let alert = running.alert().await.alert_id;
