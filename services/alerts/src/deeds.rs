@@ -216,8 +216,7 @@ where
         }
         match state.state.decide(&deed.command) {
             Ok(events) if !events.is_empty() => {
-                let subject = Repository::<A>::subject(&deed.id)
-                    .map_err(|error| ReaderFailed::because(error))?;
+                let subject = Repository::<A>::subject(&deed.id).map_err(ReaderFailed::because)?;
                 let record = NewRecord {
                     subject,
                     expected: state.sequence,
@@ -272,7 +271,7 @@ where
                 };
                 aggregates
                     .written(&one.deed.id, one.record.expected, &one.events, request)
-                    .map_err(|error| ReaderFailed::because(error))?;
+                    .map_err(ReaderFailed::because)?;
             }
             Ok(last)
         }

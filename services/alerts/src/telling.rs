@@ -145,7 +145,7 @@ impl Teller {
                     }
                 }
                 Some(finished) = telling.tasks.join_next() => {
-                    let finished = finished.map_err(|error| ReaderFailed::because(error))??;
+                    let finished = finished.map_err(ReaderFailed::because)??;
                     telling.close(&finished);
                 }
                 () = self.clock.sleep_until(group_due) => telling.tell_groups(self.clock.now()),

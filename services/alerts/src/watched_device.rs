@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use chrono::{DateTime, Utc};
-use civic::{AlertKind, DeviceKind, ElderId, SignalKind, Term as _, VillageCode};
+use civic::{AlertKind, DeviceKind, ElderId, SignalKind, VillageCode};
 use serde::{Deserialize, Serialize};
 use sm3::{Digest as _, Sm3};
 

@@ -218,7 +218,7 @@ impl Finder {
         persons: &[Uuid],
     ) -> Result<HashMap<Uuid, Arc<DataKey>>, ReaderFailed> {
         let keys = self.keys.vault.keys(persons).await;
-        keys.map_err(|error| ReaderFailed::because(error))
+        keys.map_err(ReaderFailed::because)
     }
 }
 

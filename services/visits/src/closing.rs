@@ -309,8 +309,8 @@ impl Closer {
         if kept.recorded_at < end {
             return Ok(kept.facts);
         }
-        let subject = Subject::new("registry", "elder", &elder.to_string())
-            .map_err(|error| ReaderFailed::because(error))?;
+        let subject =
+            Subject::new("registry", "elder", &elder.to_string()).map_err(ReaderFailed::because)?;
         let records = match self.registry.read(&subject, 0).await {
             Ok(records) => records,
             Err(ReadError::Unreadable { sequence, .. }) => {

@@ -108,7 +108,7 @@ impl Examiner {
                     .await?;
                 let judged = readmodel::last_answered(self.own.as_ref(), NAME, stream)
                     .await
-                    .map_err(|error| ReaderFailed::because(error))?;
+                    .map_err(ReaderFailed::because)?;
                 // Verdicts of a chunk are written in any order: whatever is missing before the last one is judged again.
                 (Examined::default(), judged.saturating_sub(CHUNK as u64))
             }

@@ -88,8 +88,8 @@ impl Decided {
         let events = ElderYear::default()
             .decide(&settlement.command)
             .map_err(|_refusal| ReaderFailed::because("a settlement was refused"))?;
-        let subject = Repository::<ElderYear>::subject(&settlement.year)
-            .map_err(|error| ReaderFailed::because(error))?;
+        let subject =
+            Repository::<ElderYear>::subject(&settlement.year).map_err(ReaderFailed::because)?;
         let record = NewRecord {
             subject,
             expected: settlement.row.sequence,
@@ -120,7 +120,7 @@ async fn append(years: &Repository<ElderYear>, batch: Vec<Decided>) -> Result<u6
                 };
                 years
                     .written(year, row.sequence, &one.events, request)
-                    .map_err(|error| ReaderFailed::because(error))?;
+                    .map_err(ReaderFailed::because)?;
             }
             Ok(last)
         }

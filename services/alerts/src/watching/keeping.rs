@@ -47,7 +47,7 @@ impl Watch<'_> {
             .take_if(|(_, writing)| writing.is_finished())
         {
             let outcome = writing.await;
-            outcome.map_err(|error| ReaderFailed::because(error))??;
+            outcome.map_err(ReaderFailed::because)??;
             keeping.kept = from;
             keeping.next = Instant::now() + KEEP_EVERY;
         }

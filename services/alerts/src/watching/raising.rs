@@ -152,9 +152,7 @@ async fn assume_new(
         .await?;
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     for line in wanted.into_iter().filter(|line| !known.contains(line)) {
-        lines
-            .assume_new(line)
-            .map_err(|error| ReaderFailed::because(error))?;
+        lines.assume_new(line).map_err(ReaderFailed::because)?;
     }
     Ok(())
 }
