@@ -89,10 +89,11 @@ fn telemetry(cli: &Cli) -> anyhow::Result<Option<Telemetry>> {
         .load::<()>()?
         .common
         .telemetry;
-    // The database's driver tells slow statements, which on a busy machine are no fault.
+    // The database's driver tells slow statements, which on a busy machine are no fault; that of NATS tells each connection
+    // that ends, as all do when the launcher stops its server: what is away the services tell themselves.
     settings
         .log_filter
-        .get_or_insert_with(|| "warn,sqlx::query=error".to_owned());
+        .get_or_insert_with(|| "warn,sqlx::query=error,async_nats::connector=off".to_owned());
     if settings.access_log.is_none() {
         settings.access_log = Some(access_log(cli)?);
     }
