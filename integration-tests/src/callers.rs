@@ -9,21 +9,15 @@ use proto::eldercare::{
     tiering::v1::tiering_service_client::TieringServiceClient,
     visits::v1::visit_service_client::VisitServiceClient,
 };
-use service::{Claims, TokenIssuer};
-use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::Channel,
-};
+pub use service::testing::Authorised;
+use service::{Claims, TokenIssuer, testing::Bearer};
+use tonic::service::interceptor::InterceptedService;
 
 use crate::lines::Lines;
 
 /// The largest answer that is taken.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// The channel of a caller.
-pub type Authorised = InterceptedService<Channel, Bearer>;
 /// The registry, as a caller sees it.
 pub type Registry = RegistryServiceClient<Authorised>;
 /// Tiering, as a caller sees it.
@@ -36,19 +30,6 @@ pub type Alerts = AlertServiceClient<Authorised>;
 pub type Vault = VaultServiceClient<Authorised>;
 /// The clock, as a caller sees it.
 pub type Simulation = SimulationServiceClient<Authorised>;
-
-/// Shows a token with each call.
-#[derive(Clone, Debug)]
-pub struct Bearer(MetadataValue<Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
 
 /// An officer of civil affairs with every role, for all divisions, with a purpose.
 pub fn officer() -> Claims {
@@ -79,7 +60,7 @@ pub struct Caller {
 impl Caller {
     /// Whoever the claims say.
     pub fn new(lines: Lines, issuer: &TokenIssuer, claims: &Claims) -> Self {
-        let bearer = Bearer(format!("Bearer {}", issuer.issue(claims)).parse().unwrap());
+        let bearer = Bearer::of(&issuer.issue(claims));
         Self { lines, bearer }
     }
 

@@ -15,8 +15,8 @@ use proto::eldercare::{
     alerts::v1::{
         AcknowledgeAlertRequest, AlertPolicy, AwayReason, GetAlertRequest,
         GetResponseFiguresRequest, ListAlertsRequest, ListDevicesRequest, ListRecipientsRequest,
-        MarkAwayRequest, PublishAlertPolicyRequest, RaiseAlertRequest, RetireDeviceRequest,
-        WatchAlertsRequest, alert_service_client::AlertServiceClient,
+        MarkAwayRequest, PublishAlertPolicyRequest, RaiseAlertRequest, RecipientRole,
+        RetireDeviceRequest, WatchAlertsRequest, alert_service_client::AlertServiceClient,
     },
     registry::v1::{
         EraseElderRequest, GetElderRequest, GetKeysRequest, ListDivisionsRequest,
@@ -362,7 +362,10 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_alerts() {
                 .err(),
             alerts.retire_device(retire()).await.err(),
             alerts.mark_away(away()).await.err(),
-            alerts.register_recipient(a_recipient("林八")).await.err(),
+            alerts
+                .register_recipient(a_recipient(RecipientRole::GridWorker, "林八"))
+                .await
+                .err(),
         ];
         for refused in refusals {
             let refused = refused.expect("it is not theirs");

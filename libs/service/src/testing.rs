@@ -5,10 +5,11 @@ use std::{future::Future, net::SocketAddr};
 use tokio::task::JoinHandle;
 use tonic::{
     Request, Status,
-    metadata::MetadataValue,
-    service::interceptor::InterceptedService,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
+use tonic_types::StatusExt as _;
 
 use crate::{
     auth::Claims,
@@ -50,6 +51,35 @@ pub fn anybody() -> Claims {
     )
 }
 
+/// Shows a token with each call.
+#[derive(Clone, Debug)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Bearer {
+    /// Of a token as an issuer gives them.
+    pub fn of(token: &str) -> Self {
+        let words = format!("Bearer {token}");
+        Self(words.parse().expect("a token is ASCII"))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// The channel of a caller with a token.
+pub type Authorised = InterceptedService<Channel, Bearer>;
+
+/// The reason of a refusal, for programs; empty where it bears none.
+pub fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info();
+    info.map(|info| info.reason).unwrap_or_default()
+}
+
 /// A server under test.
 #[derive(Debug)]
 pub struct Running {
@@ -88,20 +118,8 @@ impl Running {
     }
 
     /// A channel to it for the bearer of a token.
-    pub fn channel_of(
-        &self,
-        token: &str,
-    ) -> InterceptedService<
-        Channel,
-        impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone + use<>,
-    > {
-        let bearer: MetadataValue<_> = format!("Bearer {token}").parse().expect("a token is ASCII");
-        InterceptedService::new(self.channel(), move |mut request: Request<()>| {
-            request
-                .metadata_mut()
-                .insert("authorization", bearer.clone());
-            Ok(request)
-        })
+    pub fn channel_of(&self, token: &str) -> Authorised {
+        InterceptedService::new(self.channel(), Bearer::of(token))
     }
 
     /// Brings it down and waits for the end.

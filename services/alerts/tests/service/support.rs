@@ -21,6 +21,8 @@ use proto::eldercare::alerts::v1::alert_service_client::AlertServiceClient;
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use service::person_keys::Keys;
+pub(crate) use service::testing::reason;
+use service::testing::{Authorised, Bearer};
 use service::{
     Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application,
 };
@@ -28,11 +30,8 @@ use sqlx::postgres::PgPoolOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataValue;
-use tonic::service::{Interceptor, interceptor::InterceptedService};
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
-use tonic_types::StatusExt as _;
 use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 
@@ -62,19 +61,7 @@ pub(crate) struct Running {
     served: JoinHandle<anyhow::Result<()>>,
 }
 
-/// A token on every call.
-#[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<tonic::metadata::Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let metadata = request.metadata_mut();
-        metadata.insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-pub(crate) type Client = AlertServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = AlertServiceClient<Authorised>;
 
 /// Takes down what is told by every channel; some addresses hang or fail.
 #[derive(Clone, Default)]
@@ -167,13 +154,6 @@ impl Way for Told {
 pub(crate) fn at(text: &str) -> DateTime<Utc> {
     let (day, time) = text.split_once(' ').unwrap();
     format!("{day}T{time}+08:00").parse().unwrap()
-}
-
-pub(crate) fn reason(status: &Status) -> String {
-    status
-        .get_details_error_info()
-        .map(|info| info.reason)
-        .unwrap_or_default()
 }
 
 pub(crate) fn id() -> String {
@@ -373,7 +353,7 @@ impl Running {
     /// A client in the name of a caller.
     pub(crate) fn client_of(&self, caller: &Claims) -> Client {
         let token = self.ground.issuer.issue(caller);
-        let bearer = Bearer(format!("Bearer {token}").parse().unwrap());
+        let bearer = Bearer::of(&token);
         AlertServiceClient::with_interceptor(self.channel.clone(), bearer)
     }
 

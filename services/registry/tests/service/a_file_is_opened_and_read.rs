@@ -1,11 +1,12 @@
 //! An elder is registered and found again: whole, as facts alone, by number and by name, and not by those who may not.
 
 use crate::support::{
-    self, OTHER_VILLAGE, Running, VILLAGE, another, date, get, id_number, instant, reason,
-    register, request_id, timestamp, wang_xiuying,
+    self, OTHER_VILLAGE, Running, VILLAGE, another, date, get, id_number, instant, register,
+    request_id, timestamp, wang_xiuying,
 };
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use service::Claims;
+use service::testing::reason;
 use tonic::Code;
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! An erased elder is gone: from searches and lists, from the vault, for good; and the ID number is free for another file.
 
 use crate::support::{
-    self, Client, Running, another, get, id_number, reason, register, request_id, wang_xiuying,
+    self, Client, Running, another, get, id_number, register, request_id, wang_xiuying,
 };
 use proto::eldercare::registry::v1 as pb;
+use service::testing::reason;
 use tonic::Code;
 use uuid::Uuid;
 

@@ -1,12 +1,13 @@
 //! A town's workbook is imported: each row ends as the sample says, once, however often the workbook is sent.
 
 use crate::support::{
-    self, Client, Ground, Running, get, instant, reason, request_id, sample, sample_divisions,
+    self, Client, Ground, Running, get, instant, request_id, sample, sample_divisions,
 };
 use proto::eldercare::registry::v1::{self as pb, import_survey_response::Part};
 use registry::survey::Column;
 use serde_json::Value;
 use service::Claims;
+use service::testing::reason;
 use tonic::{Code, Status};
 
 // The first two by their file names: what the sample expects of a workbook rests on those before it.

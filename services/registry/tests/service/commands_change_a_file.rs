@@ -1,10 +1,11 @@
 //! Every command changes what it says and nothing else, and a repeated one is answered as the first was, also by a registry that was started anew.
 
 use crate::support::{
-    self, Client, OTHER_VILLAGE, Running, another, contact, date, get, id_number, reason, register,
+    self, Client, OTHER_VILLAGE, Running, another, contact, date, get, id_number, register,
     request_id, timestamp, wang_xiuying,
 };
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
+use service::testing::reason;
 use tonic::Code;
 
 /// Calls a method twice (and again after a restart), and answers what it committed.

@@ -1,9 +1,8 @@
 //! Two files of one person: reported, dismissed, merged so that the one stands for the other, and taken apart again.
 
-use crate::support::{
-    Running, another, get, id_number, reason, register, request_id, wang_xiuying,
-};
+use crate::support::{Running, another, get, id_number, register, request_id, wang_xiuying};
 use proto::eldercare::registry::v1 as pb;
+use service::testing::reason;
 use tonic::Code;
 
 fn merge(surviving: &str, merged: &str) -> pb::MergeEldersRequest {

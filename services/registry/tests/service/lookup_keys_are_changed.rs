@@ -1,9 +1,8 @@
 //! The key of lookups is changed: nobody is registered twice, everybody is found, and no key that was used may be missing.
 
-use crate::support::{
-    Client, Ground, Running, another, reason, register, request_id, wang_xiuying,
-};
+use crate::support::{Client, Ground, Running, another, register, request_id, wang_xiuying};
 use proto::eldercare::registry::v1 as pb;
+use service::testing::reason;
 use service::{Secret, Settings};
 use tonic::Code;
 

@@ -14,6 +14,8 @@ use eventlog::{
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_client::TieringServiceClient;
 use proto::eldercare::r#type::v1 as types;
+pub(crate) use service::testing::reason;
+use service::testing::{Authorised, Bearer};
 use service::{Application as _, Claims, Clock, Shutdown, TokenIssuer, application};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -21,11 +23,8 @@ use tiering::App;
 use tiering::tier::{self, Tier};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataValue;
-use tonic::service::{Interceptor, interceptor::InterceptedService};
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
-use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 pub(crate) const VILLAGE: &str = "350524100001";
@@ -57,20 +56,7 @@ pub(crate) struct Instance {
     served: JoinHandle<anyhow::Result<()>>,
 }
 
-/// A token on every call.
-#[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<tonic::metadata::Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-pub(crate) type Client = TieringServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = TieringServiceClient<Authorised>;
 
 pub(crate) fn day(text: &str) -> LocalDay {
     text.parse().unwrap()
@@ -333,23 +319,14 @@ impl Running {
 
 impl Instance {
     pub(crate) fn client(&self, claims: &Claims) -> Client {
-        let bearer = format!("Bearer {}", self.issuer.issue(claims))
-            .parse()
-            .unwrap();
-        TieringServiceClient::with_interceptor(self.channel.clone(), Bearer(bearer))
+        let bearer = Bearer::of(&self.issuer.issue(claims));
+        TieringServiceClient::with_interceptor(self.channel.clone(), bearer)
     }
 
     pub(crate) async fn stop(self) {
         self.shutdown.request();
         self.served.await.unwrap().unwrap();
     }
-}
-
-pub(crate) fn reason(status: &Status) -> String {
-    status
-        .get_details_error_info()
-        .map(|info| info.reason)
-        .unwrap_or_default()
 }
 
 /// An elder by a number.

@@ -13,17 +13,16 @@ use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_client::VisitServiceClient;
 use service::person_keys::Keys;
+pub(crate) use service::testing::reason;
+use service::testing::{Authorised, Bearer};
 use service::{
     Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application, peer,
 };
 use sqlx::postgres::PgPoolOptions;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataValue;
-use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
-use tonic_types::StatusExt as _;
+
 use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 use visits::App;
@@ -68,19 +67,7 @@ const COVERAGE_AUDIT: &str = "WITH anew AS ( \
      SELECT 'kept ' || d::text FROM (SELECT * FROM kept EXCEPT SELECT * FROM anew) d \
      UNION ALL SELECT 'anew ' || d::text FROM (SELECT * FROM anew EXCEPT SELECT * FROM kept) d";
 
-/// A token on every call.
-#[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<tonic::metadata::Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let metadata = request.metadata_mut();
-        metadata.insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-pub(crate) type Client = VisitServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = VisitServiceClient<Authorised>;
 
 pub(crate) fn day(text: &str) -> LocalDay {
     text.parse().unwrap()
@@ -98,13 +85,6 @@ pub(crate) fn date(text: &str) -> types::Date {
 
 pub(crate) fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
     elders::wire::write_time(at)
-}
-
-pub(crate) fn reason(status: &Status) -> String {
-    status
-        .get_details_error_info()
-        .map(|info| info.reason)
-        .unwrap_or_default()
 }
 
 impl Ground {
@@ -295,7 +275,7 @@ impl Running {
     /// A client in the name of a caller.
     pub(crate) fn client_of(&self, caller: &Claims) -> Client {
         let token = self.ground.issuer.issue(caller);
-        let bearer = Bearer(format!("Bearer {token}").parse().unwrap());
+        let bearer = Bearer::of(&token);
         VisitServiceClient::with_interceptor(self.channel.clone(), bearer)
     }
 

@@ -13,18 +13,13 @@ use proto::eldercare::{
     r#type::v1 as types,
 };
 use registry::{App, RegistrySettings};
+use service::testing::{Authorised, Bearer};
 use service::{
     Application as _, Claims, Clock, Settings, Shutdown, TokenIssuer, application,
     settings::Address,
 };
 use tokio::task::JoinHandle;
-use tonic::{
-    Request, Status,
-    metadata::MetadataValue,
-    service::Interceptor,
-    service::interceptor::InterceptedService,
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 /// What outlives a restart of the registry.
@@ -48,20 +43,7 @@ pub(crate) struct Running {
     served: JoinHandle<anyhow::Result<()>>,
 }
 
-/// A token on every call.
-#[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<tonic::metadata::Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
-
-pub(crate) type Client = RegistryServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = RegistryServiceClient<Authorised>;
 
 /// Makes clients for callers.
 #[derive(Clone)]
@@ -77,10 +59,7 @@ impl Clients {
             .max_decoding_message_size(16 << 20)
     }
 
-    pub(crate) fn vault_of(
-        &self,
-        claims: &Claims,
-    ) -> VaultServiceClient<InterceptedService<Channel, Bearer>> {
+    pub(crate) fn vault_of(&self, claims: &Claims) -> VaultServiceClient<Authorised> {
         VaultServiceClient::with_interceptor(self.channel.clone(), self.bearer(claims))
     }
 
@@ -95,7 +74,7 @@ impl Clients {
     }
 
     fn bearer(&self, claims: &Claims) -> Bearer {
-        Bearer(format!("Bearer {}", self.token(claims)).parse().unwrap())
+        Bearer::of(&self.token(claims))
     }
 }
 
@@ -303,12 +282,6 @@ pub(crate) async fn get(client: &mut Client, elder_id: &str, min_position: &str)
         .into_inner()
         .elder
         .unwrap()
-}
-
-/// The reason of a refusal, for programs.
-pub(crate) fn reason(status: &Status) -> String {
-    use tonic_types::StatusExt as _;
-    status.get_details_error_info().unwrap().reason
 }
 
 /// The sample county's table of divisions.
