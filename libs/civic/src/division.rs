@@ -269,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn a_division_is_a_range_of_codes() {
+        let county = code("350524");
+        let beyond = county.beyond();
+        let holds = |code: &str| county.as_str() <= code && code < beyond.as_str();
+        assert!(holds("350524"));
+        assert!(holds("350524100"));
+        assert!(holds("350524999999"));
+        assert!(!holds("350525"));
+        assert!(!holds("350523999999"));
+        assert!(!holds("3505"));
+    }
+
+    #[test]
     fn other_texts_are_no_codes() {
         for text in [
             "",

@@ -76,6 +76,15 @@ pub struct Record {
     pub events: Vec<RawEvent>,
 }
 
+impl Record {
+    /// Whether one of its events is of this type, the full name of its protobuf message.
+    #[must_use]
+    pub fn tells_of(&self, event_type: &str) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| event.event_type == event_type)
+    }
+}
+
 /// What a reader of a stream receives for each sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {

@@ -18,7 +18,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use civic::ElderId;
-use eventlog::{Delivery, EventLog, Record};
+use eventlog::{Delivery, EventLog};
 use futures::StreamExt as _;
 use prost::Name as _;
 use proto::eldercare::{
@@ -186,7 +186,7 @@ impl Erasures {
     fn take(&self, delivery: &Delivery) -> u64 {
         match delivery {
             Delivery::Record(record) => {
-                if self.erases(record)
+                if record.tells_of(&self.erased)
                     && let Ok(elder) = record.subject.id().parse::<ElderId>()
                 {
                     self.vault.mark_erased(elder.as_uuid());
@@ -199,10 +199,5 @@ impl Erasures {
                 *sequence
             }
         }
-    }
-
-    fn erases(&self, record: &Record) -> bool {
-        let mut events = record.events.iter();
-        events.any(|event| event.event_type == self.erased)
     }
 }

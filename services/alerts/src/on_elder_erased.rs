@@ -63,12 +63,10 @@ impl Reactor for OnElderErased {
         db: &mut PgConnection,
         records: &[Record],
     ) -> Result<Vec<Parked>, ApplyError> {
-        let erased = records.iter().filter(|record| {
-            let mut events = record.events.iter();
-            events.any(|event| event.event_type == self.erased)
-        });
         // A subject that names no elder is parked by the read models of the registry's log.
-        let elders: Vec<_> = erased
+        let elders: Vec<_> = records
+            .iter()
+            .filter(|record| record.tells_of(&self.erased))
             .filter_map(|record| record.subject.id().parse::<ElderId>().ok())
             .map(|elder| elder.as_uuid())
             .collect();

@@ -7,10 +7,7 @@ use eventlog::{Aggregate as _, Record};
 use readmodel::{ApplyError, Parked, read_events};
 use sqlx::{PgConnection, PgPool, Row as _};
 
-use crate::{
-    division_range::DivisionRange,
-    divisions::{Division, Divisions, Published},
-};
+use crate::divisions::{Division, Divisions, Published};
 
 /// The table.
 pub(crate) const DDL: &str = "
@@ -42,10 +39,9 @@ pub(crate) async fn apply(
         }
     }
     for (county, divisions) in counties {
-        let range = DivisionRange::of(&county);
         sqlx::query("DELETE FROM division WHERE code >= $1 AND code < $2")
-            .bind(range.first())
-            .bind(range.beyond())
+            .bind(county.as_str())
+            .bind(county.beyond())
             .execute(&mut *db)
             .await?;
         sqlx::query(
@@ -84,13 +80,12 @@ pub(crate) async fn page(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<Division>, sqlx::Error> {
-    let range = division.map(DivisionRange::of);
     let rows = sqlx::query(
         "SELECT code, name FROM registry_elders.division \
          WHERE ($1::text IS NULL OR code >= $1 AND code < $2) AND code > $3 ORDER BY code LIMIT $4",
     )
-    .bind(range.as_ref().map(DivisionRange::first))
-    .bind(range.as_ref().map(DivisionRange::beyond))
+    .bind(division.map(DivisionCode::as_str))
+    .bind(division.map(DivisionCode::beyond))
     .bind(after.unwrap_or_default())
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(pool)

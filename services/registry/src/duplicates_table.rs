@@ -10,10 +10,7 @@ use readmodel::{ApplyError, Parked};
 use sqlx::{PgConnection, PgPool, Row as _};
 use uuid::Uuid;
 
-use crate::{
-    division_range::DivisionRange,
-    duplicate::{Duplicate, Event, Pair},
-};
+use crate::duplicate::{Duplicate, Event, Pair};
 
 /// The table.
 pub(crate) const DDL: &str = "
@@ -157,7 +154,6 @@ pub(crate) async fn list(
     after: Option<Uuid>,
     limit: usize,
 ) -> Result<Vec<pb::Duplicate>, sqlx::Error> {
-    let range = DivisionRange::of(division);
     let rows = sqlx::query(
         "SELECT d.duplicate_id, d.elder_id, d.other_elder_id, d.state, d.reason, d.decided_by, d.changed_at \
          FROM registry_elders.duplicate d \
@@ -171,8 +167,8 @@ pub(crate) async fn list(
     )
     .bind(number(state))
     .bind(after.unwrap_or(Uuid::nil()))
-    .bind(range.first())
-    .bind(range.beyond())
+    .bind(division.as_str())
+    .bind(division.beyond())
     .bind(today.date())
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(pool)

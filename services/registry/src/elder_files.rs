@@ -14,7 +14,6 @@ use sqlx::{PgPool, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    division_range::DivisionRange,
     elder,
     elders_rows::{bits, place},
     registry::LONGEST_CHAIN,
@@ -126,7 +125,6 @@ impl ElderFiles {
 
     /// A page of the files of a division's subtree, by the facts of a day, in the order of ids.
     pub(crate) async fn list(&self, list: ListedFiles<'_>) -> Result<Vec<FoundFile>, sqlx::Error> {
-        let range = DivisionRange::of(list.division);
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM registry_elders.fact f \
              JOIN registry_elders.elder e ON e.elder_id = f.elder_id \
@@ -139,8 +137,8 @@ impl ElderFiles {
                AND f.elder_id > $9 \
              ORDER BY f.elder_id LIMIT $10"
         )))
-        .bind(range.first())
-        .bind(range.beyond())
+        .bind(list.division.as_str())
+        .bind(list.division.beyond())
         .bind(list.on.date())
         .bind(places(list.statuses))
         .bind(bits(list.categories))
@@ -197,7 +195,6 @@ impl ElderFiles {
         after: Option<Uuid>,
         limit: usize,
     ) -> Result<Vec<FoundFile>, sqlx::Error> {
-        let range = DivisionRange::of(division);
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "WITH RECURSIVE named (elder_id, merged_into, steps) AS ( \
                  SELECT elder_id, merged_into, 0 FROM registry_elders.elder WHERE name_digest = ANY($1) \
@@ -215,8 +212,8 @@ impl ElderFiles {
              ORDER BY f.elder_id LIMIT $6"
         )))
         .bind(digests)
-        .bind(range.first())
-        .bind(range.beyond())
+        .bind(division.as_str())
+        .bind(division.beyond())
         .bind(on.date())
         .bind(after.unwrap_or(Uuid::nil()))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))

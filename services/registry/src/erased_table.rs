@@ -26,7 +26,7 @@ pub(crate) async fn apply(db: &mut PgConnection, records: &[&Record]) -> Result<
     let erased = pb::ElderErased::full_name();
     let ids: BTreeSet<Uuid> = records
         .iter()
-        .filter(|record| record.events.iter().any(|event| event.event_type == erased))
+        .filter(|record| record.tells_of(&erased))
         // A subject that names no elder is parked by the table of elders.
         .filter_map(|record| record.subject.id().parse::<ElderId>().ok())
         .map(|elder| elder.as_uuid())

@@ -37,7 +37,6 @@ mod registration;
 mod registry;
 mod reviews;
 
-mod division_range;
 mod divisions_table;
 mod duplicates_table;
 mod elder_files;

@@ -41,11 +41,7 @@ impl Reactor for OnElderErased {
         records: &[Record],
     ) -> Result<Vec<Parked>, ApplyError> {
         for record in records {
-            if !record
-                .events
-                .iter()
-                .any(|event| event.event_type == self.erased)
-            {
+            if !record.tells_of(&self.erased) {
                 continue;
             }
             // A subject that names no elder is parked by the read model; there is no key to destroy.

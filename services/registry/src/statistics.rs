@@ -7,10 +7,7 @@ use civic::{
 use proto::eldercare::registry::v1 as pb;
 use sqlx::{PgPool, Row as _};
 
-use crate::{
-    division_range::DivisionRange,
-    elders_rows::{bits, place},
-};
+use crate::elders_rows::{bits, place};
 
 /// The first age of each band: under 60, 60-64, …, 95-99, 100 and over.
 const BANDS: [u16; 9] = [60, 65, 70, 75, 80, 85, 90, 95, 100];
@@ -21,7 +18,6 @@ pub(crate) async fn count(
     division: &DivisionCode,
     on: LocalDay,
 ) -> Result<pb::GetStatisticsResponse, sqlx::Error> {
-    let range = DivisionRange::of(division);
     let below = digits_below(division.level());
     // Who was born on this day or before has reached the age; the oldest first, as buckets are counted.
     let born: Vec<_> = BANDS
@@ -49,8 +45,8 @@ pub(crate) async fn count(
          GROUP BY GROUPING SETS ((status), (sex), (categories), (assistance), (capability), (observations), \
                                  (handicap_grade), (consent), (source), (band), (part))",
     )
-    .bind(range.first())
-    .bind(range.beyond())
+    .bind(division.as_str())
+    .bind(division.beyond())
     .bind(on.date())
     .bind(born)
     .bind(below)

@@ -195,12 +195,7 @@ pub(super) fn words<T: WireTerm>(
             None if clean => {
                 clean = false;
                 let field = format!("{field}[{place}]");
-                checks.refuse(
-                    &field,
-                    "VALUE_UNKNOWN",
-                    "is none of the known values",
-                    "取值无法识别",
-                );
+                checks.unknown(&field);
             }
             None => {}
         }
@@ -216,12 +211,7 @@ pub(super) fn word<T: WireTerm>(checks: &mut Checks, field: &str, number: i32) -
     }
     let word = T::from_wire(number);
     if word.is_none() {
-        checks.refuse(
-            field,
-            "VALUE_UNKNOWN",
-            "is none of the known values",
-            "取值无法识别",
-        );
+        checks.unknown(field);
     }
     word
 }

@@ -138,12 +138,7 @@ fn personal(checks: &mut Checks, view: i32) -> Option<bool> {
         Ok(pb::ElderView::Unspecified | pb::ElderView::Full) => Some(true),
         Ok(pb::ElderView::Facts) => Some(false),
         Err(_) => {
-            checks.refuse(
-                "view",
-                "VALUE_UNKNOWN",
-                "is none of the known values",
-                "取值无法识别",
-            );
+            checks.unknown("view");
             None
         }
     }
@@ -351,12 +346,7 @@ pub(crate) fn list_duplicates(
         Ok(pb::DuplicateState::Unspecified) => Some(pb::DuplicateState::Open),
         Ok(state) => Some(state),
         Err(_) => {
-            checks.refuse(
-                "state",
-                "VALUE_UNKNOWN",
-                "is none of the known values",
-                "取值无法识别",
-            );
+            checks.unknown("state");
             None
         }
     };
