@@ -47,7 +47,20 @@ pub fn an_elder(name: &str) -> registry::RegisterElderRequest {
     }
 }
 
-/// The same, born on a day.
+/// The same, with a daughter to be told in an emergency.
+pub fn an_elder_with_a_daughter(name: &str) -> registry::RegisterElderRequest {
+    registry::RegisterElderRequest {
+        contacts: vec![types::Contact {
+            name: "林秀兰".to_owned(),
+            relation: "女儿".to_owned(),
+            phone: "13600136000".to_owned(),
+            ..types::Contact::default()
+        }],
+        ..an_elder(name)
+    }
+}
+
+/// The same as [`an_elder`], born on a day.
 pub fn born(birthday: &str, name: &str) -> registry::RegisterElderRequest {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let serial = MADE.fetch_add(1, Ordering::Relaxed) % 1_000;

@@ -3,7 +3,7 @@
 use futures::{TryStreamExt as _, stream};
 use proto::eldercare::alerts::v1::{
     self as pb, Device, IngestSignalsRequest, IngestSignalsResponse, ListDevicesRequest,
-    RaiseAlertRequest, Recipient, RecipientChannel, RegisterDeviceRequest,
+    RaiseAlertRequest, Recipient, RecipientChannel, RecipientRole, RegisterDeviceRequest,
     RegisterRecipientRequest, Signal,
 };
 use tonic::Status;
@@ -35,12 +35,12 @@ pub async fn device(system: &System, id: &str, elder: &str) {
     alerts.list_devices(seen).await.unwrap();
 }
 
-/// A grid worker of the county who is told by lines in the log, to be registered.
-pub fn a_recipient(name: &str) -> RegisterRecipientRequest {
+/// Somebody of the county who is told by lines in the log, to be registered.
+pub fn a_recipient(role: RecipientRole, name: &str) -> RegisterRecipientRequest {
     RegisterRecipientRequest {
         request_id: new_id(),
         recipient: Some(Recipient {
-            role: pb::RecipientRole::GridWorker.into(),
+            role: role.into(),
             division_code: COUNTY.to_owned(),
             name: name.to_owned(),
             channels: vec![RecipientChannel {
@@ -54,8 +54,9 @@ pub fn a_recipient(name: &str) -> RegisterRecipientRequest {
 }
 
 /// Registers somebody who is told of alerts: the id.
-pub async fn recipient(system: &System, name: &str) -> String {
-    let registered = system.alerts().register_recipient(a_recipient(name)).await;
+pub async fn recipient(system: &System, role: RecipientRole, name: &str) -> String {
+    let mut alerts = system.alerts();
+    let registered = alerts.register_recipient(a_recipient(role, name)).await;
     registered.unwrap().into_inner().recipient_id
 }
 
@@ -90,7 +91,7 @@ pub fn a_signal(device: &str) -> Signal {
 /// Passes signals on in one batch: the receipt.
 ///
 /// # Errors
-/// Why the batch was refused.
+/// Why the batch was refused, or that the stream ended without a receipt.
 pub async fn say(
     mut alerts: Alerts,
     signals: Vec<Signal>,
@@ -98,8 +99,8 @@ pub async fn say(
     let batch = stream::iter([IngestSignalsRequest { signals }]);
     let receipts = alerts.ingest_signals(batch).await?;
     let receipts: Vec<_> = receipts.into_inner().try_collect().await?;
-    let [receipt] = receipts.try_into().expect("a batch has one receipt");
-    Ok(receipt)
+    let receipt = receipts.into_iter().next();
+    receipt.ok_or_else(|| Status::unavailable("no receipt"))
 }
 
 impl System {

@@ -28,7 +28,7 @@ pub mod written;
 
 pub use callers::{Registry, Tiering, Vault, Visits, officer};
 pub use days::{at, date, day, timestamp};
-pub use elders::{an_elder, born, id_number};
+pub use elders::{an_elder, an_elder_with_a_daughter, born, id_number};
 pub use refusals::{asked_to_wait, is_passing, reason, wrong_fields};
 pub use survey::{Imported, import, importing};
 pub use system::{Setup, System};

@@ -3,21 +3,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::stream;
 use integration_tests::{
-    Setup, System, an_elder, asked_to_wait,
+    Setup, System, an_elder_with_a_daughter, asked_to_wait,
     callers::{Alerts, gateway},
-    county::COUNTY,
-    each_once, new_id,
+    each_once,
+    homes::{a_device, recipient, say},
 };
-use proto::eldercare::{
-    alerts::v1::{
-        self as pb, AlertEscalated, AlertRaised, Device, IngestSignalsRequest, NoticeSent,
-        Recipient, RecipientChannel, RegisterDeviceRequest, RegisterRecipientRequest, Signal,
-        SignalJoined,
-    },
-    registry::v1::RegisterElderRequest,
-    r#type::v1::Contact,
+use proto::eldercare::alerts::v1::{
+    self as pb, AlertEscalated, AlertRaised, NoticeSent, Signal, SignalJoined,
 };
 use rand::Rng as _;
 use tokio::sync::{Semaphore, watch};
@@ -61,44 +54,14 @@ impl Street {
             pb::RecipientRole::VillageCommittee,
             pb::RecipientRole::Town,
         ] {
-            let request = RegisterRecipientRequest {
-                request_id: new_id(),
-                recipient: Some(Recipient {
-                    role: role.into(),
-                    division_code: COUNTY.to_owned(),
-                    name: role.as_str_name().to_owned(),
-                    channels: vec![RecipientChannel {
-                        channel: pb::NoticeChannel::Log.into(),
-                        address: String::new(),
-                    }],
-                    active: true,
-                    ..Recipient::default()
-                }),
-            };
-            system.alerts().register_recipient(request).await.unwrap();
+            recipient(&system, role, role.as_str_name()).await;
         }
         let mut elders = Vec::with_capacity(HOMES);
         for number in 0..HOMES {
-            let elder = RegisterElderRequest {
-                contacts: vec![Contact {
-                    name: "林秀兰".to_owned(),
-                    relation: "女儿".to_owned(),
-                    phone: "13600136000".to_owned(),
-                    ..Contact::default()
-                }],
-                ..an_elder(&format!("林{number}"))
-            };
+            let elder = an_elder_with_a_daughter(&format!("林{number}"));
             let elder = system.register(elder).await;
-            let request = RegisterDeviceRequest {
-                request_id: new_id(),
-                device: Some(Device {
-                    device_id: button(number),
-                    kind: pb::DeviceKind::SosButton.into(),
-                    elder_id: elder.clone(),
-                    ..Device::default()
-                }),
-            };
-            system.alerts().register_device(request).await.unwrap();
+            let button = a_device(&button(number), &elder);
+            system.alerts().register_device(button).await.unwrap();
             elders.push(elder);
         }
         Self { system, elders }
@@ -116,7 +79,7 @@ impl Street {
                 allowed.acquire().await.unwrap().forget();
                 let batch = batch(turn, number);
                 let mut tries = 0;
-                while let Err(status) = send(alerts(), &batch).await {
+                while let Err(status) = passed_on(alerts(), &batch).await {
                     tries += 1;
                     assert!(tries < TRIES, "the signals do not go through: {status}");
                     asked_to_wait(&status).await;
@@ -128,16 +91,7 @@ impl Street {
 
     /// Each signal that was acknowledged is in the stream.
     async fn signals_are_stored(&self) {
-        let jetstream = self.system.jetstream().await;
-        let signals = jetstream.get_stream("SIGNALS").await.unwrap();
-        let last = signals.cached_info().state.last_sequence;
-        let mut stored = BTreeSet::new();
-        for sequence in 1..=last {
-            let message = signals.direct_get(sequence).await.unwrap();
-            let sent: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
-            let id = sent["signal_id"].as_str().unwrap().to_owned();
-            stored.insert((message.subject.to_string(), id));
-        }
+        let stored: BTreeSet<_> = self.system.signals_stored().await.into_iter().collect();
         for (turn, number) in (0..2).flat_map(|turn| (0..HOMES).map(move |number| (turn, number))) {
             for Signal {
                 device_id,
@@ -145,8 +99,7 @@ impl Street {
                 ..
             } in batch(turn, number)
             {
-                let subject = format!("eldercare.signals.{device_id}.arrived");
-                let told = (subject, signal_id);
+                let told = (device_id, signal_id);
                 assert!(
                     stored.contains(&told),
                     "{told:?} was acknowledged and is lost"
@@ -220,13 +173,8 @@ fn batch(turn: usize, number: usize) -> Vec<Signal> {
     heartbeats.chain([press]).collect()
 }
 
-async fn send(mut alerts: Alerts, signals: &[Signal]) -> Result<(), Status> {
-    let request = IngestSignalsRequest {
-        signals: signals.to_vec(),
-    };
-    let receipts = alerts.ingest_signals(stream::iter([request])).await?;
-    let receipt = receipts.into_inner().message().await?;
-    let receipt = receipt.ok_or_else(|| Status::unavailable("no receipt"))?;
+async fn passed_on(alerts: Alerts, signals: &[Signal]) -> Result<(), Status> {
+    let receipt = say(alerts, signals.to_vec()).await?;
     assert_eq!(receipt.refused, []);
     Ok(())
 }

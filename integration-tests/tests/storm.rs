@@ -6,21 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use integration_tests::{
-    Setup, System, an_elder,
+    Setup, System, an_elder_with_a_daughter,
     callers::{Alerts, gateway},
     county::{self, COUNTY},
-    new_id,
+    homes::{a_device, a_signal, recipient, say},
 };
 use proto::eldercare::{
     alerts::v1::{
-        self as pb, AlertKind, AlertRaised, Device, IngestSignalsRequest, NoticeSent, Recipient,
-        RecipientChannel, RegisterDeviceRequest, RegisterRecipientRequest, Signal,
-        WatchAlertsRequest, watch_alerts_response::Told,
+        self as pb, AlertKind, AlertRaised, NoticeSent, Signal, WatchAlertsRequest,
+        watch_alerts_response::Told,
     },
     registry::v1::RegisterElderRequest,
-    r#type::v1::Contact,
 };
 use tokio::sync::watch;
 
@@ -47,38 +45,17 @@ fn button(call: usize) -> String {
     format!("SB{call:04}")
 }
 
-async fn register(alerts: Alerts, id: String, kind: pb::DeviceKind, elder_id: String) {
-    let device = Device {
-        device_id: id,
-        kind: kind.into(),
-        elder_id,
-        ..Device::default()
-    };
-    let request = RegisterDeviceRequest {
-        request_id: new_id(),
-        device: Some(device),
-    };
-    alerts.clone().register_device(request).await.unwrap();
-}
-
-async fn says(mut alerts: Alerts, kind: pb::SignalKind, devices: impl Iterator<Item = String>) {
+async fn says(alerts: Alerts, kind: pb::SignalKind, devices: impl Iterator<Item = String>) {
     let signals: Vec<Signal> = devices
-        .map(|device_id| Signal {
-            signal_id: new_id(),
-            device_id,
+        .map(|device| Signal {
             kind: kind.into(),
-            ..Signal::default()
+            ..a_signal(&device)
         })
         .collect();
-    let batches: Vec<_> = signals
-        .chunks(500)
-        .map(|signals| IngestSignalsRequest {
-            signals: signals.to_vec(),
-        })
-        .collect();
-    let receipts = alerts.ingest_signals(stream::iter(batches)).await.unwrap();
-    let receipts: Vec<_> = receipts.into_inner().try_collect().await.unwrap();
-    assert!(receipts.iter().all(|receipt| receipt.refused.is_empty()));
+    for some in signals.chunks(500) {
+        let receipt = say(alerts.clone(), some.to_vec()).await.unwrap();
+        assert!(receipt.refused.is_empty());
+    }
 }
 
 /// The town, its people, and whoever is told of what happens there.
@@ -89,46 +66,26 @@ async fn town() -> System {
         pb::RecipientRole::GridWorker,
         pb::RecipientRole::Maintainer,
     ] {
-        let recipient = Recipient {
-            role: role.into(),
-            division_code: COUNTY.to_owned(),
-            name: role.as_str_name().to_owned(),
-            channels: vec![RecipientChannel {
-                channel: pb::NoticeChannel::Log.into(),
-                address: String::new(),
-            }],
-            active: true,
-            ..Recipient::default()
-        };
-        let request = RegisterRecipientRequest {
-            request_id: new_id(),
-            recipient: Some(recipient),
-        };
-        system.alerts().register_recipient(request).await.unwrap();
+        recipient(&system, role, role.as_str_name()).await;
     }
     let villages = county::villages(TOWN);
     let (here, villages) = (&system, &villages);
     stream::iter(0..HOMES)
         .map(|home| async move {
-            let elder = here
-                .register(RegisterElderRequest {
-                    division_code: villages[home % villages.len()].code.clone(),
-                    contacts: vec![Contact {
-                        name: "林秀兰".to_owned(),
-                        relation: "女儿".to_owned(),
-                        phone: "13600136000".to_owned(),
-                        ..Contact::default()
-                    }],
-                    ..an_elder("林某")
-                })
-                .await;
+            let elder = RegisterElderRequest {
+                division_code: villages[home % villages.len()].code.clone(),
+                ..an_elder_with_a_daughter("林某")
+            };
+            let elder = here.register(elder).await;
             for number in 0..DEVICES {
-                let kind = pb::DeviceKind::DoorSensor;
-                register(here.alerts(), device(home, number), kind, elder.clone()).await;
+                let mut sensor = a_device(&device(home, number), &elder);
+                let kind = pb::DeviceKind::DoorSensor.into();
+                sensor.device.as_mut().unwrap().kind = kind;
+                here.alerts().register_device(sensor).await.unwrap();
             }
             if home < CALLS {
-                let kind = pb::DeviceKind::SosButton;
-                register(here.alerts(), button(home), kind, elder).await;
+                let button = a_device(&button(home), &elder);
+                here.alerts().register_device(button).await.unwrap();
             }
         })
         .buffer_unordered(AT_ONCE)

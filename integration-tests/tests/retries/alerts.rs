@@ -36,7 +36,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
     let alert_id = || open.clone();
     vec![
         case!(
-            alerts.register_recipient(a_recipient("周值守")),
+            alerts.register_recipient(a_recipient(pb::RecipientRole::GridWorker, "周值守")),
             |other| other.recipient.as_mut().unwrap().name = "周另外".to_owned()
         ),
         case!(alerts.register_device(a_device(DEVICE, one)), |other| {
@@ -160,8 +160,8 @@ async fn every_command_of_alerts_is_carried_out_once_however_often_it_is_sent() 
     assert_ne!(over, open);
     let ground = Ground {
         recipients: [
-            recipient(&system, "周网格").await,
-            recipient(&system, "周维护").await,
+            recipient(&system, pb::RecipientRole::GridWorker, "周网格").await,
+            recipient(&system, pb::RecipientRole::GridWorker, "周维护").await,
         ],
         alerts: [over, open],
         policy: policy(&system).await,

@@ -221,13 +221,11 @@ impl Checks {
             self.refuse(field, "REQUIRED", "is required", "不能为空");
             return None;
         }
-        self.parsed(
-            field,
-            E::try_from(value),
-            "VALUE_UNKNOWN",
-            "is none of the known values",
-            "取值无法识别",
-        )
+        let known = E::try_from(value).ok();
+        if known.is_none() {
+            self.unknown(field);
+        }
+        known
     }
 
     /// Notes that a word of a vocabulary is not known.

@@ -2,12 +2,16 @@
 //!
 //! Alerts of different kinds stand on different lines, of which none knows the requests of another.
 
+use std::convert::Infallible;
+
 use civic::{AlertKind, ElderId};
 use decider::Decider;
 
 /// What was asked for under an id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AlertRequest(Option<Requested>);
+pub struct AlertRequest {
+    asked: bool,
+}
 
 /// An alert was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,23 +22,37 @@ pub struct Requested {
     pub elder: ElderId,
 }
 
-/// Never: another request under the same id is refused as such before the rules are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {}
-
 impl Decider for AlertRequest {
     type Command = Requested;
     type Event = Requested;
-    type Refusal = Refusal;
+    /// Another request under the same id is refused as such before the rules are asked.
+    type Refusal = Infallible;
 
-    fn decide(&self, command: &Requested) -> Result<Vec<Requested>, Refusal> {
-        Ok(match self.0 {
-            None => vec![*command],
-            Some(_) => vec![],
-        })
+    fn decide(&self, command: &Requested) -> Result<Vec<Requested>, Infallible> {
+        Ok((!self.asked).then_some(*command).into_iter().collect())
     }
 
-    fn evolve(self, event: &Requested) -> Self {
-        Self(Some(*event))
+    fn evolve(self, _: &Requested) -> Self {
+        Self { asked: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decider::testing::{given, given_nothing};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_alert_is_asked_for_once() {
+        let requested = Requested {
+            kind: AlertKind::Sos,
+            elder: ElderId(Uuid::from_u128(1)),
+        };
+        given_nothing::<AlertRequest>()
+            .when(requested)
+            .then([requested]);
+        given::<AlertRequest>([requested]).when(requested).then([]);
     }
 }

@@ -113,6 +113,7 @@ mod tests {
             assert!(!credentials.admits(&device, first, wrong));
         }
     }
+
     #[test]
     fn a_changed_key_shuts_nobody_out_while_the_former_one_is_configured() {
         let device: DeviceId = "SB0001".parse().unwrap();

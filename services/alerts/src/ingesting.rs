@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use civic::{DivisionCode, SHANGHAI, SignalKind};
-use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::alerts::v1 as pb;
 use service::{Caller, Checks, errors};
@@ -12,6 +11,7 @@ use tonic::Status;
 
 use crate::alerts::Alerts;
 use crate::board_table;
+use crate::parse;
 use crate::signal::DeviceId;
 use crate::signals::{LONGEST_ID, STREAM, Sent};
 
@@ -109,21 +109,8 @@ fn not_theirs() -> pb::RefusedSignal {
 fn read(signal: pb::Signal) -> Result<(DeviceId, Sent), pb::RefusedSignal> {
     let mut checks = Checks::new();
     let id = checks.string("signal_id", &signal.signal_id, 1..=LONGEST_ID);
-    let device = checks.parsed(
-        "device_id",
-        signal.device_id.parse::<DeviceId>(),
-        "DEVICE_ID_INVALID",
-        "has 1 to 64 letters, digits, `-` and `_`",
-        "应为 1 至 64 位字母、数字、“-”或“_”",
-    );
-    let kind = SignalKind::from_wire(signal.kind);
-    checks.that(
-        kind.is_some(),
-        "kind",
-        "VALUE_UNKNOWN",
-        "is none of the known values",
-        "取值无法识别",
-    );
+    let device = parse::device_id(&mut checks, "device_id", &signal.device_id);
+    let kind = parse::term::<SignalKind>(&mut checks, "kind", signal.kind);
     let device_time = checks.instant("device_time", signal.device_time);
     checks.that(
         signal.litres.is_finite() && (0.0..1e6).contains(&signal.litres),

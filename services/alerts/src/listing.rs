@@ -168,13 +168,9 @@ impl Alerts {
                 self.catch_up(Deadline::after(std::time::Duration::from_secs(60)))
                     .await?;
                 let from = self.board.known();
-                for alert in self.changed(division, 0, true, i64::MAX).await?.0 {
-                    access::record(caller, "WatchAlerts", [&alert.elder_id]);
-                    let position = alert.position.clone();
-                    let alert = pb::watch_alerts_response::Told::Alert(alert);
-                    if !send(sender, alert, position).await {
-                        return Ok(());
-                    }
+                let (open, _) = self.changed(division, 0, true, i64::MAX).await?;
+                if !tell(caller, open, sender).await {
+                    return Ok(());
                 }
                 let position = Position::new(self.own.stream(), from).to_string();
                 let caught_up = pb::watch_alerts_response::Told::CaughtUp(pb::CaughtUp {});
@@ -188,13 +184,8 @@ impl Alerts {
             let known = self.board.known().max(told);
             let (changed, last) = self.changed(division, told, false, CHANGES).await?;
             let full = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= CHANGES;
-            for alert in changed {
-                access::record(caller, "WatchAlerts", [&alert.elder_id]);
-                let position = alert.position.clone();
-                let alert = pb::watch_alerts_response::Told::Alert(alert);
-                if !send(sender, alert, position).await {
-                    return Ok(());
-                }
+            if !tell(caller, changed, sender).await {
+                return Ok(());
             }
             told = if full { last } else { last.max(known) };
             if !full {
@@ -234,6 +225,24 @@ impl Alerts {
         }
         Ok((alerts, last))
     }
+}
+
+/// Tells of alerts in their order, and puts on record whose these are; whether the receiver is still there.
+async fn tell(
+    caller: &Caller,
+    alerts: Vec<pb::Alert>,
+    sender: &Sender<Result<pb::WatchAlertsResponse, Status>>,
+) -> bool {
+    let elders = alerts.iter().map(|alert| &alert.elder_id);
+    access::record(caller, "WatchAlerts", elders);
+    for alert in alerts {
+        let position = alert.position.clone();
+        let alert = pb::watch_alerts_response::Told::Alert(alert);
+        if !send(sender, alert, position).await {
+            return false;
+        }
+    }
+    true
 }
 
 async fn send(

@@ -435,7 +435,7 @@ fn named(checks: &mut Checks, recipient: &pb::Recipient) -> Option<Named> {
     })
 }
 
-fn device_id(checks: &mut Checks, field: &str, text: &str) -> Option<DeviceId> {
+pub(crate) fn device_id(checks: &mut Checks, field: &str, text: &str) -> Option<DeviceId> {
     checks.parsed(
         field,
         text.parse(),
@@ -445,7 +445,7 @@ fn device_id(checks: &mut Checks, field: &str, text: &str) -> Option<DeviceId> {
     )
 }
 
-fn term<T: WireTerm>(checks: &mut Checks, field: &str, number: i32) -> Option<T> {
+pub(crate) fn term<T: WireTerm>(checks: &mut Checks, field: &str, number: i32) -> Option<T> {
     let term = T::from_wire(number);
     if term.is_none() {
         checks.unknown(field);

@@ -43,7 +43,7 @@ pub(super) fn about_recipients() -> Vec<Maker> {
     use alerts::*;
     vec![maker(
         method!("RegisterRecipient"),
-        a_recipient("林网格"),
+        a_recipient(RecipientRole::GridWorker, "林网格"),
         asked!(RegisterRecipientRequest:
             "no recipient" => |m, _| m.recipient = None,
             "recipient_id" => |m, r| m.recipient.as_mut().expect("there").recipient_id = wrong_uuid(r),

@@ -79,13 +79,10 @@ impl Parse {
         let mut checks = Checks::new();
         let division = checks.division("division_code", &request.division_code);
         let elder = checks.maybe_id("elder_id", &request.elder_id);
-        let state = checks.parsed(
-            "state",
-            pb::DeviceState::try_from(request.state),
-            "VALUE_UNKNOWN",
-            "is none of the known values",
-            "取值无法识别",
-        );
+        let state = pb::DeviceState::try_from(request.state).ok();
+        if state.is_none() {
+            checks.unknown("state");
+        }
         let filter = division.zip(elder).zip(state);
         let filter = filter.map(|((division, elder), state)| devices::Filter {
             division,
