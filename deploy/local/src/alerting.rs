@@ -1,6 +1,5 @@
 //! `alerts`: alerts as they stand, the whole course of one, and how fast help came.
 
-use chrono::{DateTime, Utc};
 use civic::LocalDay;
 use proto::eldercare::alerts::v1::{
     self as pb, Alert, GetResponseFiguresRequest, GetResponseFiguresResponse, ListAlertsRequest,
@@ -274,7 +273,7 @@ pub async fn figures(
 ) -> anyhow::Result<Figures> {
     let until = match until {
         Some(until) => until,
-        None => LocalDay::of(now(client).await),
+        None => LocalDay::of(client.present().await),
     };
     let from = from.unwrap_or_else(|| until.plus_days(-29));
     let request = GetResponseFiguresRequest {
@@ -288,11 +287,6 @@ pub async fn figures(
     })
     .await?;
     Ok(Figures::of(&answer))
-}
-
-/// What the system's clock says; ours where the system goes by real time and shows none.
-async fn now(client: &Client) -> DateTime<Utc> {
-    client.now().await.unwrap_or_else(|_| Utc::now())
 }
 
 impl Report for AlertList {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use chrono::{DateTime, FixedOffset};
-use civic::LocalDay;
+use civic::{CalendarMonth, LocalDay};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{bench::service::Role, output::Output};
@@ -113,6 +113,9 @@ pub enum Command {
     /// Show alerts, the course of one, and how fast help came; watch those that are open
     #[command(subcommand)]
     Alerts(Alerts),
+    /// Explain why service orders are paid or not, show who may have what, settle with providers, and show funds and figures
+    #[command(subcommand)]
+    Claims(Claims),
     /// Build read models anew from the log, beside the ones that serve, and put them in their place
     Rebuild(Projections),
     /// Build read models aside, compare them row by row with the ones that serve, and judge every elder's tier once more
@@ -375,6 +378,138 @@ pub enum Alerts {
     },
 }
 
+/// `claims …`
+#[derive(Debug, Subcommand)]
+pub enum Claims {
+    /// A service order: where it stands, each code with its explanation, the facts that were judged, and the appeal
+    Order {
+        /// The provider
+        #[arg(value_name = "PROVIDER")]
+        provider: String,
+        /// The provider's number of the order
+        #[arg(value_name = "ORDER")]
+        order: String,
+    },
+    /// List service orders, the last handed in first
+    Orders {
+        /// Which
+        #[command(flatten)]
+        which: WhichOrders,
+        /// At most so many
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = at_least_one)]
+        limit: usize,
+    },
+    /// What an elder may still have of a programme in the calendar year, and why
+    Entitlement {
+        /// The programme
+        #[arg(value_name = "PROGRAMME")]
+        programme: String,
+        /// Who
+        #[command(flatten)]
+        whom: Whom,
+        /// On this day [default: today]
+        #[arg(long, value_name = "DAY")]
+        on: Option<LocalDay>,
+    },
+    /// Put together what a provider is paid for the orders approved in a month
+    Settle {
+        /// The programme
+        #[arg(value_name = "PROGRAMME")]
+        programme: String,
+        /// The provider
+        #[arg(value_name = "PROVIDER")]
+        provider: String,
+        /// The month of approval, YYYY-MM
+        #[arg(value_name = "MONTH")]
+        month: CalendarMonth,
+        /// Confirm it too: it stands as it is from then on
+        #[arg(long)]
+        confirm: bool,
+        /// Confirm it and record that it was paid today, by the voucher of this number
+        #[arg(long, value_name = "REFERENCE")]
+        pay: Option<String>,
+    },
+    /// What a programme's fund took in, has reserved and paid, and its last double entries
+    Fund {
+        /// The programme
+        #[arg(value_name = "PROGRAMME")]
+        programme: String,
+        /// So many entries
+        #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = at_least_one)]
+        entries: usize,
+    },
+    /// Counts and sums of service orders
+    Figures {
+        /// Of which
+        #[command(flatten)]
+        which: WhichOrders,
+        /// Put together by this, the first one first; at most two [default: in all]
+        #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
+        by: Vec<FiguresBy>,
+    },
+    /// A programme as it was defined
+    Programme {
+        /// Its code
+        #[arg(value_name = "CODE")]
+        code: String,
+        /// The version [default: the newest]
+        #[arg(long = "programme-version", value_name = "NUMBER")]
+        number: Option<i32>,
+    },
+}
+
+/// Which service orders.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WhichOrders {
+    /// Of elders who lived in this division on the service day
+    #[arg(long, value_name = "CODE")]
+    pub division: String,
+    /// Of this programme
+    #[arg(long, value_name = "PROGRAMME")]
+    pub programme: Option<String>,
+    /// Of this provider
+    #[arg(long, value_name = "PROVIDER")]
+    pub provider: Option<String>,
+    /// Of this elder, by id
+    #[arg(long, value_name = "ID")]
+    pub elder: Option<String>,
+    /// In this state, such as NOT_SETTLED; may be given again
+    #[arg(long = "state", value_name = "STATE")]
+    pub states: Vec<String>,
+    /// To which this code was given, such as DURATION_SHORT
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
+    /// Whose service day is this one or a later one
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<LocalDay>,
+    /// Whose service day is this one or an earlier one
+    #[arg(long, value_name = "DAY")]
+    pub until: Option<LocalDay>,
+    /// Approved in this month, YYYY-MM
+    #[arg(long, value_name = "MONTH")]
+    pub approved_in: Option<CalendarMonth>,
+    /// Of elders who were entitled by this rule, such as LOW_INCOME
+    #[arg(long, value_name = "RULE")]
+    pub entitled_by: Option<String>,
+}
+
+/// By what figures are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FiguresBy {
+    /// 机构.
+    Provider,
+    /// 服务月份.
+    ServiceMonth,
+    /// 审核月份.
+    ApprovalMonth,
+    /// 待遇类别.
+    EntitledBy,
+    /// 异常代码.
+    Code,
+    /// 区划, one level below the one that is named.
+    Division,
+}
+
 /// A level of divisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Level {
@@ -494,6 +629,19 @@ mod tests {
                 "--limit",
                 "0",
             ],
+            vec!["eldercare", "claims", "order", "P01"],
+            vec!["eldercare", "claims", "orders", "--provider", "P01"],
+            vec!["eldercare", "claims", "settle", "LTCI", "P01", "2024-13"],
+            vec!["eldercare", "claims", "entitlement", "LTCI"],
+            vec![
+                "eldercare",
+                "claims",
+                "figures",
+                "--division",
+                "350524",
+                "--by",
+                "weather",
+            ],
             vec!["eldercare", "status", "--endpoint", "http://127.0.0.1:1"],
         ] {
             assert_eq!(Cli::try_parse_from(arguments).unwrap_err().exit_code(), 2);
@@ -518,5 +666,78 @@ mod tests {
         assert!(
             Cli::try_parse_from(["eldercare", "elder", "show", "x", "--id-number", "x"]).is_err()
         );
+    }
+
+    fn claims(arguments: &[&str]) -> Claims {
+        let arguments = ["eldercare", "claims"]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        let Command::Claims(claims) = Cli::try_parse_from(arguments).unwrap().command else {
+            panic!("the command is another");
+        };
+        claims
+    }
+
+    #[test]
+    fn a_settlement_is_named_by_programme_provider_and_month() {
+        let Claims::Settle {
+            provider,
+            month,
+            confirm,
+            pay,
+            ..
+        } = claims(&["settle", "LTCI", "P01", "2024-02", "--pay", "V-7"])
+        else {
+            panic!("the command is another");
+        };
+        assert_eq!((provider.as_str(), confirm), ("P01", false));
+        assert_eq!(month, "2024-02".parse().unwrap());
+        assert_eq!(pay.as_deref(), Some("V-7"));
+    }
+
+    #[test]
+    fn orders_and_figures_are_narrowed_down_in_the_same_way() {
+        let narrowed = [
+            "--division",
+            "350524",
+            "--provider",
+            "P01",
+            "--state",
+            "NOT_SETTLED",
+            "--state",
+            "APPROVED",
+        ];
+        let Claims::Orders { which, limit } = claims(&[&["orders"], &narrowed[..]].concat()) else {
+            panic!("the command is another");
+        };
+        assert_eq!((which.division.as_str(), limit), ("350524", 50));
+        assert_eq!(which.states, ["NOT_SETTLED", "APPROVED"]);
+        let by = ["--by", "provider", "--by", "approval-month"];
+        for by in [&by[..], &["--by", "provider,approval-month"]] {
+            let arguments = [&["figures"], &narrowed[..], by].concat();
+            let Claims::Figures { which, by } = claims(&arguments) else {
+                panic!("the command is another");
+            };
+            assert_eq!(which.provider.as_deref(), Some("P01"));
+            assert_eq!(by, [FiguresBy::Provider, FiguresBy::ApprovalMonth]);
+        }
+    }
+
+    #[test]
+    fn whose_entitlement_it_is_is_named_by_id_or_by_id_number() {
+        for whom in [&["she"][..], &["--id-number", "1"]] {
+            let arguments = [&["entitlement", "LTCI"], whom, &["--on", "2024-03-01"]].concat();
+            let Claims::Entitlement {
+                programme,
+                whom,
+                on,
+            } = claims(&arguments)
+            else {
+                panic!("the command is another");
+            };
+            assert_eq!(programme, "LTCI");
+            assert!(whom.id.is_some() != whom.id_number.is_some());
+            assert!(on.is_some());
+        }
     }
 }

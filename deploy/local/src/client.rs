@@ -4,8 +4,10 @@ use std::{fmt::Write as _, time::Duration};
 
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
+use futures::stream;
 use proto::eldercare::{
     alerts::v1::alert_service_client::AlertServiceClient,
+    claims::v1::claims_service_client::ClaimsServiceClient,
     registry::v1::{
         registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient,
     },
@@ -16,7 +18,7 @@ use proto::eldercare::{
     visits::v1::visit_service_client::VisitServiceClient,
 };
 use tonic::{
-    Code, Request, Status,
+    Code, Request, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::Endpoint,
@@ -62,6 +64,7 @@ impl Interceptor for Credentials {
 pub struct Client {
     operator: Channel,
     gateway: Option<Channel>,
+    reviewer: Option<Channel>,
 }
 
 impl Client {
@@ -84,11 +87,16 @@ impl Client {
             .http2_adaptive_window(true)
             .tcp_nodelay(true)
             .connect_lazy();
-        let gateway = connection.gateway.as_ref();
-        let gateway = gateway.map(|token| showing(channel.clone(), token));
+        let other = |token: &Option<service::Secret>| {
+            let token = token.as_ref();
+            token
+                .map(|token| showing(channel.clone(), token))
+                .transpose()
+        };
         Ok(Self {
+            gateway: other(&connection.gateway)?,
+            reviewer: other(&connection.reviewer)?,
             operator: showing(channel, &connection.token)?,
-            gateway: gateway.transpose()?,
         })
     }
 
@@ -127,6 +135,21 @@ impl Client {
         Ok(AlertServiceClient::new(gateway))
     }
 
+    /// Claims.
+    pub fn claims(&self) -> ClaimsServiceClient<Channel> {
+        ClaimsServiceClient::new(self.operator.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Claims, as somebody speaks with them who handed in nothing and decides on appeals.
+    ///
+    /// # Errors
+    /// Where no reviewer's token is known.
+    pub fn reviewer(&self) -> anyhow::Result<ClaimsServiceClient<Channel>> {
+        let reviewer = self.reviewer.clone();
+        let reviewer = reviewer.context("no token of a reviewer is known here")?;
+        Ok(ClaimsServiceClient::new(reviewer))
+    }
+
     /// The simulated clock.
     pub fn simulation(&self) -> SimulationServiceClient<Channel> {
         SimulationServiceClient::new(self.operator.clone())
@@ -145,6 +168,11 @@ impl Client {
             .now
             .and_then(wire::from_timestamp)
             .context("the system's clock shows no time")
+    }
+
+    /// What the system's clock says; ours where the system goes by real time and shows none.
+    pub async fn present(&self) -> chrono::DateTime<chrono::Utc> {
+        self.now().await.unwrap_or_else(|_| chrono::Utc::now())
     }
 
     /// Moves the system's clock, and waits until all that falls due up to then is done. A clock that is past it already
@@ -212,15 +240,55 @@ where
         request.set_timeout(CALL);
         make(request).await.map(tonic::Response::into_inner)
     };
-    let policy = ExponentialBuilder::default()
+    attempt
+        .retry(patience())
+        .when(|status| is_passing(status.code()))
+        .await
+}
+
+/// Sends messages over one stream, and takes the answer to each, in their order; `tell` hears how many came. Where the
+/// stream is cut all are sent again, so it is for calls that know what they were sent before.
+///
+/// # Errors
+/// The refusal of the stream as a whole.
+pub async fn try_stream<T, A>(
+    messages: &[T],
+    open: impl AsyncFn(Messages<T>) -> Result<tonic::Response<Streaming<A>>, Status>,
+    tell: impl Fn(u64),
+) -> Result<Vec<A>, Status>
+where
+    T: Clone,
+{
+    let attempt = async || {
+        let mut coming = open(stream::iter(messages.to_vec())).await?.into_inner();
+        let mut answers = Vec::with_capacity(messages.len());
+        while let Some(answer) = coming.message().await? {
+            answers.push(answer);
+            tell(answers.len() as u64);
+        }
+        if answers.len() < messages.len() {
+            return Err(Status::unavailable(
+                "the stream ended before all was answered",
+            ));
+        }
+        Ok(answers)
+    };
+    attempt
+        .retry(patience())
+        .when(|status| is_passing(status.code()))
+        .await
+}
+
+/// Messages on their way over a stream.
+pub type Messages<T> = stream::Iter<std::vec::IntoIter<T>>;
+
+/// How often and how long after one another a call is made again.
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(20))
         .with_max_delay(Duration::from_secs(2))
         .with_max_times(8)
-        .with_jitter();
-    attempt
-        .retry(policy)
-        .when(|status| is_passing(status.code()))
-        .await
+        .with_jitter()
 }
 
 /// Whether the same call may succeed later.

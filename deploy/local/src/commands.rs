@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use service::{Telemetry, config::Loader, settings::AccessLog};
 
 use crate::{
-    alerting, bench,
-    cli::{Alerts, Cli, Command, Common, Elder, Export, Import, Tier, Visits},
+    alerting, bench, claiming,
+    cli::{Alerts, Claims, Cli, Command, Common, Elder, Export, Import, Tier, Visits},
     client::Client,
     connection::{Connection, ConnectionFile},
     data_folder::DataFolder,
@@ -178,6 +178,10 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             alerts(&client(common)?, what, output).await?;
             Ok(Ending::Well)
         }
+        Command::Claims(what) => {
+            claims(&client(common)?, what, output).await?;
+            Ok(Ending::Well)
+        }
         Command::Bench(arguments) => {
             if arguments.names.is_empty() {
                 output.print(&bench::Known::all())?;
@@ -297,6 +301,43 @@ async fn alerts(client: &Client, what: &Alerts, output: Output) -> anyhow::Resul
     }
 }
 
+/// `claims …`
+async fn claims(client: &Client, what: &Claims, output: Output) -> anyhow::Result<()> {
+    match what {
+        Claims::Order { provider, order } => {
+            output.print(&claiming::show(client, provider, order).await?)
+        }
+        Claims::Orders { which, limit } => {
+            output.print(&claiming::list(client, which, *limit).await?)
+        }
+        Claims::Entitlement {
+            programme,
+            whom,
+            on,
+        } => output.print(&claiming::entitlement(client, programme, whom, *on).await?),
+        Claims::Settle {
+            programme,
+            provider,
+            month,
+            confirm,
+            pay,
+        } => {
+            let how = claiming::How {
+                confirm: *confirm,
+                paid_by: pay.as_deref(),
+            };
+            output.print(&claiming::settle(client, programme, provider, *month, how).await?)
+        }
+        Claims::Fund { programme, entries } => {
+            output.print(&claiming::fund(client, programme, *entries).await?)
+        }
+        Claims::Figures { which, by } => output.print(&claiming::figures(client, which, by).await?),
+        Claims::Programme { code, number } => {
+            output.print(&claiming::programme(client, code, *number).await?)
+        }
+    }
+}
+
 /// The servers of the data folder.
 async fn workplace(common: &Common, progress: Progress) -> anyhow::Result<(Workplace, PathBuf)> {
     if common.endpoint.is_some() {
@@ -316,6 +357,7 @@ fn client(common: &Common) -> anyhow::Result<Client> {
             endpoint: endpoint.clone(),
             token: service::Secret::new(token),
             gateway: None,
+            reviewer: None,
         });
     }
     let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());

@@ -15,6 +15,9 @@ use crate::keys::write_private;
 /// Under this name stands the token of a gateway, which passes on what devices say.
 pub const GATEWAY: &str = "device_gateway";
 
+/// Under this name stands the token of somebody who decides on what the operator handed in.
+pub const REVIEWER: &str = "reviewer";
+
 /// How to reach a system. It holds secrets: the file is its owner's alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
@@ -24,6 +27,8 @@ pub struct Connection {
     pub token: service::Secret,
     /// A gateway's token, where the launcher knows one.
     pub gateway: Option<service::Secret>,
+    /// A reviewer's token, where the launcher knows one.
+    pub reviewer: Option<service::Secret>,
 }
 
 /// The file that a running system leaves for the commands beside it.
@@ -33,7 +38,7 @@ pub struct ConnectionFile {
     pub endpoint: String,
     /// The operator's token: all that the launcher itself may do.
     pub token: String,
-    /// Tokens of the sample departments, and of a gateway of devices.
+    /// Tokens of the sample departments, of a gateway of devices, and of a reviewer.
     pub tokens: std::collections::BTreeMap<String, String>,
     /// The log's server.
     pub nats_url: String,
@@ -92,6 +97,7 @@ impl ConnectionFile {
             endpoint: self.endpoint.clone(),
             token: service::Secret::new(&self.token),
             gateway: self.tokens.get(GATEWAY).map(service::Secret::new),
+            reviewer: self.tokens.get(REVIEWER).map(service::Secret::new),
         }
     }
 

@@ -1,8 +1,10 @@
 //! A county's data set in the format of the sample county: its dates, divisions, survey workbooks, residents, changes and
-//! visits, devices and what they say.
+//! visits, devices and what they say, programmes and service orders.
 
 mod changes;
+mod claims;
 mod fields;
+mod programme;
 mod residents;
 mod signals;
 mod visits;
@@ -20,11 +22,16 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use changes::{Change, ChangeKind};
+pub use claims::{
+    APPEALS, Appeal, CAREGIVERS, Caregiver, Contract, DECISIONS, Decision, ENROLMENTS, Enrolment,
+    ORDERS, Order, PROVIDERS,
+};
 use fields::Fields;
 pub use fields::Problem;
+pub use programme::{PROGRAMMES, Programme};
 pub use residents::Resident;
 pub use signals::{Action, Away, Device, Response, Signal};
-pub use visits::{Confirmation, Pairing, Visit, Visitor};
+pub use visits::{Confirmation, Pairing, VISITORS, Visit, Visitor};
 
 /// The name space of the request ids that loading derives from a data set's lines, so that loading twice acts once.
 const LOADING: Uuid = Uuid::from_u128(0x6c0f_8f0e_51b4_5d0b_9d3c_3d0c_2f5a_9e41);
@@ -58,6 +65,8 @@ pub struct Set {
     pub visits_evaluated_at: Option<DateTime<Utc>>,
     /// When alerts are read.
     pub alerts_evaluated_at: Option<DateTime<Utc>>,
+    /// The day at whose end orders and funds are read; none where the set has none.
+    pub claims_as_of: Option<LocalDay>,
 }
 
 /// A survey workbook of one town.
@@ -110,6 +119,7 @@ impl County {
             visits_start_on: fields.optional_day("visits_start_on")?,
             visits_evaluated_at: fields.optional_instant("visits_evaluated_at")?,
             alerts_evaluated_at: fields.optional_instant("alerts_evaluated_at")?,
+            claims_as_of: fields.optional_day("claims_as_of")?,
         };
         if fields
             .optional_text("time_zone")?
@@ -208,7 +218,7 @@ impl County {
     /// # Errors
     /// [`Problem`] for the first row that can't be understood.
     pub fn visitors(&self) -> Result<Vec<Line<Visitor>>, Problem> {
-        self.rows("visitors.csv", Visitor::read)
+        self.rows(VISITORS, Visitor::read)
     }
 
     /// Who is paired with whom, in the order of the file.
@@ -287,6 +297,82 @@ impl County {
     pub fn responses(&self) -> Result<Vec<Line<Response>>, Problem> {
         self.lines("acknowledgements.ndjson".to_owned(), Response::read)?
             .collect()
+    }
+
+    /// The programmes, and the ids of the requests that define them; none where the set has no claims.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first programme that can't be understood.
+    pub fn programmes(&self) -> Result<Vec<Line<Programme>>, Problem> {
+        let file = PROGRAMMES;
+        if !self.has(file) {
+            return Ok(Vec::new());
+        }
+        let text = read(&self.folder.join(file), file)?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|error| not_json(file, None, &error))?;
+        let values = value
+            .as_object()
+            .ok_or_else(|| Problem::with_file(file, "is no JSON object"))?;
+        let fields = Fields::of_file(file, values);
+        values
+            .keys()
+            .map(|code| {
+                Ok(Line {
+                    number: 0,
+                    request_id: self.request_id(file, 0, format!("{code}/{text}").as_bytes()),
+                    what: Programme::read(code, &fields)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The providers' contracts, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first row that can't be understood.
+    pub fn contracts(&self) -> Result<Vec<Line<Contract>>, Problem> {
+        self.rows(PROVIDERS, Contract::read)
+    }
+
+    /// The caregivers, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first row that can't be understood.
+    pub fn caregivers(&self) -> Result<Vec<Line<Caregiver>>, Problem> {
+        self.rows(CAREGIVERS, Caregiver::read)
+    }
+
+    /// Who is enrolled, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first row that can't be understood.
+    pub fn enrolments(&self) -> Result<Vec<Line<Enrolment>>, Problem> {
+        self.rows(ENROLMENTS, Enrolment::read)
+    }
+
+    /// The service orders, in the order in which they were handed in.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn orders(&self) -> Result<Vec<Line<Order>>, Problem> {
+        self.lines(ORDERS.to_owned(), Order::read)?.collect()
+    }
+
+    /// The appeals, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn appeals(&self) -> Result<Vec<Line<Appeal>>, Problem> {
+        self.lines(APPEALS.to_owned(), Appeal::read)?.collect()
+    }
+
+    /// What reviewers decided, in the order of the file.
+    ///
+    /// # Errors
+    /// [`Problem`] for the first line that can't be understood.
+    pub fn decisions(&self) -> Result<Vec<Line<Decision>>, Problem> {
+        self.lines(DECISIONS.to_owned(), Decision::read)?.collect()
     }
 
     /// The rows of a table of comma-separated values; none where the set has no such file.

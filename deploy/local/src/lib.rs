@@ -3,6 +3,7 @@
 
 pub mod alerting;
 pub mod bench;
+pub mod claiming;
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -38,6 +38,10 @@ pub(crate) enum ReadModel {
     AlertsCards,
     /// Devices, absences, alerts, rules and recipients.
     AlertsBoard,
+    /// Elders' facts, as enrolments and orders are judged by them.
+    ClaimsElders,
+    /// Programmes, enrolments, providers, orders, settlements and funds.
+    ClaimsBook,
 }
 
 /// What is done with a read model.
@@ -55,7 +59,7 @@ pub(crate) trait Task {
 }
 
 impl ReadModel {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::RegistryElders,
         Self::TieringFacts,
         Self::TieringTiers,
@@ -66,6 +70,8 @@ impl ReadModel {
         Self::AlertsElders,
         Self::AlertsCards,
         Self::AlertsBoard,
+        Self::ClaimsElders,
+        Self::ClaimsBook,
     ];
 
     /// Its name, as `status` shows it.
@@ -81,6 +87,8 @@ impl ReadModel {
             Self::AlertsElders => FACTS.name(),
             Self::AlertsCards => CARDS.name(),
             Self::AlertsBoard => alerts::board_table::NAME,
+            Self::ClaimsElders => claims::facts_table::NAME,
+            Self::ClaimsBook => claims::book_table::NAME,
         }
     }
 
@@ -118,6 +126,7 @@ impl ReadModel {
             tiering,
             visits,
             alerts,
+            claims,
         } = services;
         match self {
             Self::RegistryElders => {
@@ -145,6 +154,14 @@ impl ReadModel {
             Self::AlertsElders => task.on(&alerts.pool(), alerts.registry_log(), FACTS).await,
             Self::AlertsCards => task.on(&alerts.pool(), alerts.registry_log(), CARDS).await,
             Self::AlertsBoard => task.on(&alerts.pool(), alerts.log(), BoardTable).await,
+            Self::ClaimsElders => {
+                let (facts, fold) = (claims.registry_log(), claims::facts_table::TABLE);
+                task.on(&claims.pool(), facts, fold).await
+            }
+            Self::ClaimsBook => {
+                let fold = claims::book_table::BookTable;
+                task.on(&claims.pool(), claims.log(), fold).await
+            }
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Plays a data set on a simulated clock through the system's APIs, and compares what comes out with what is expected.
 
 pub mod alerts_figures;
+pub mod claims_figures;
 pub mod compare;
 mod elders;
 pub mod figures;
 mod play_changes;
+mod play_claims;
 mod play_signals;
 mod play_visits;
 pub mod report;
@@ -19,11 +21,12 @@ use serde_json::Value;
 
 use crate::{
     client::Client,
-    county::County,
+    county::{County, PROGRAMMES, VISITORS},
     load::{self, FailedLine, Imported, Reached},
     output::Progress,
 };
 use elders::Directory;
+use play_claims::Ledger;
 use play_signals::Homes;
 use play_visits::Diary;
 use timeline::{Happening, Moment};
@@ -51,6 +54,8 @@ pub struct Played {
     pub visits: Option<Value>,
     /// The alerts.
     pub alerts: Option<alerts_figures::Alerts>,
+    /// The service orders and funds.
+    pub claims: Option<claims_figures::Claims>,
 }
 
 /// Something that is read from the system when the clock comes to its instant.
@@ -66,6 +71,8 @@ enum Reading {
     Visits,
     /// Alerts, and how fast help came.
     Alerts(DateTime<Utc>),
+    /// What became of orders and where the money went, on that day; everything is settled and paid for it.
+    Claims(LocalDay),
 }
 
 /// What comes next on the clock: what happens at an instant comes before what is read at it.
@@ -116,6 +123,7 @@ pub async fn play(
         names: HashMap::new(),
         diary: Diary::default(),
         homes: Homes::default(),
+        ledger: Ledger::of(&moments),
     };
     let mut played = Played::default();
 
@@ -136,7 +144,18 @@ pub async fn play(
         (played.residents, played.failed) =
             load::residents(client, county, &mut stage.reached, progress).await?;
     }
+    stage.meet_elders().await?;
     // Also where a part was played before: who is registered already is answered again.
+    let claims = stage.ledger.begin(client, county);
+    played.failed.extend(claims.await?);
+    if extent.after.is_none() {
+        let min_position = stage.reached.min_position();
+        let directory = &mut stage.directory;
+        let enrolled = stage
+            .ledger
+            .enrol(client, county, directory, &min_position, progress);
+        played.failed.extend(enrolled.await?);
+    }
     let visitors = stage
         .diary
         .begin(client, county, &mut stage.directory, progress);
@@ -172,7 +191,10 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
             | Happening::Signals(..)
             | Happening::Away(_)
             | Happening::Back(..)
-            | Happening::Response(_) => false,
+            | Happening::Response(_)
+            | Happening::Orders(..)
+            | Happening::Appeal(_)
+            | Happening::Decision(_) => false,
         });
         let before_changes = first_change.map_or_else(
             || last_moment(county.set.import_as_of),
@@ -188,6 +210,9 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
         }
         if let Some(at) = county.set.alerts_evaluated_at {
             readings.push((at, Reading::Alerts(at)));
+        }
+        if let Some(day) = county.set.claims_as_of.filter(|_| county.has(PROGRAMMES)) {
+            readings.push((last_moment(day), Reading::Claims(day)));
         }
     }
     let mut steps: Vec<_> = moments
@@ -213,7 +238,26 @@ fn steps(county: &County, moments: Vec<Moment>, extent: Extent) -> Vec<(DateTime
             },
         )
     });
-    steps
+    together(steps)
+}
+
+/// Orders that follow each other are handed in together.
+fn together(steps: Vec<(DateTime<Utc>, Step)>) -> Vec<(DateTime<Utc>, Step)> {
+    let mut joined: Vec<(DateTime<Utc>, Step)> = Vec::with_capacity(steps.len());
+    for (at, step) in steps {
+        let step = match (joined.last_mut(), step) {
+            (Some((until, Step::Play(before))), Step::Play(next)) => match before.join(*next) {
+                None => {
+                    *until = at;
+                    continue;
+                }
+                Some(next) => Step::Play(Box::new(next)),
+            },
+            (_, step) => step,
+        };
+        joined.push((at, step));
+    }
+    joined
 }
 
 struct Stage<'a> {
@@ -224,9 +268,22 @@ struct Stage<'a> {
     names: HashMap<String, String>,
     diary: Diary,
     homes: Homes,
+    ledger: Ledger,
 }
 
 impl Stage<'_> {
+    /// Thousands of elders are enrolled and served, paired and visited: asking for each by its number would take longer
+    /// than for all at once.
+    async fn meet_elders(&mut self) -> anyhow::Result<()> {
+        if !self.county.has(PROGRAMMES) && !self.county.has(VISITORS) {
+            return Ok(());
+        }
+        let (county, min_position) = (&self.county.set.county, self.reached.min_position());
+        let elders = elders::all(self.client, county, &min_position).await?;
+        elders.iter().for_each(|elder| self.directory.add(elder));
+        Ok(())
+    }
+
     async fn play(&mut self, happening: Happening, played: &mut Played) -> anyhow::Result<()> {
         match happening {
             Happening::Change(change) => {
@@ -276,6 +333,22 @@ impl Stage<'_> {
                     .respond(client, county, &mut self.directory, &line);
                 played.failed.extend(done.await?);
             }
+            Happening::Orders(_, lines) => {
+                let (client, county) = (self.client, self.county);
+                let min_position = self.reached.min_position();
+                let submitted =
+                    self.ledger
+                        .submit(client, county, &mut self.directory, &lines, &min_position);
+                played.failed.extend(submitted.await?);
+            }
+            Happening::Appeal(line) => {
+                let filed = self.ledger.appeal(self.client, &line);
+                played.failed.extend(filed.await?);
+            }
+            Happening::Decision(line) => {
+                let decided = self.ledger.decide(self.client, &line);
+                played.failed.extend(decided.await?);
+            }
         }
         Ok(())
     }
@@ -319,6 +392,10 @@ impl Stage<'_> {
                 let (homes, directory) = (&self.homes, &self.directory);
                 let alerts = alerts_figures::alerts(client, self.county, homes, directory, at);
                 played.alerts = Some(alerts.await?);
+            }
+            Reading::Claims(day) => {
+                let claims = claims_figures::claims(client, self.county, &self.ledger, day);
+                played.claims = Some(claims.await?);
             }
         }
         Ok(())
@@ -365,13 +442,137 @@ mod tests {
                 Reading::Tiers(day("2024-10-01"))
             )
         );
-        assert_eq!(found.last().unwrap().1, Reading::Tiers(day("2024-11-19")));
+        let last = "2024-11-19T15:59:59.999+00:00".to_owned();
+        let of_last_day = [
+            Reading::Statuses(day("2024-11-19")),
+            Reading::Tiers(day("2024-11-19")),
+            Reading::Claims(day("2024-11-19")),
+        ];
+        assert_eq!(
+            found[found.len() - 3..],
+            of_last_day.map(|reading| (last.clone(), reading))
+        );
         let evaluated = ("2024-10-31T16:00:00+00:00".to_owned(), Reading::Visits);
         assert!(found.contains(&evaluated));
         let evaluated = at("2024-11-18T00:00:00+08:00");
         let evaluated = (evaluated.to_rfc3339(), Reading::Alerts(evaluated));
         assert!(found.contains(&evaluated));
-        assert_eq!(found.len(), 9);
+        assert_eq!(found.len(), 10);
+    }
+
+    #[test]
+    fn a_set_without_programmes_reads_nothing_of_claims() {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = sample();
+        for file in ["set.json", "divisions.csv"] {
+            std::fs::copy(sample.folder().join(file), folder.path().join(file)).unwrap();
+        }
+        let county = County::open(folder.path()).unwrap();
+        assert!(county.set.claims_as_of.is_some());
+        let steps = steps(&county, timeline::read(&county).unwrap(), Extent::whole());
+        let reads_claims = |(_, step): &(DateTime<Utc>, Step)| match step {
+            Step::Read(reading) => matches!(reading, Reading::Claims(_)),
+            Step::Play(_) => true,
+        };
+        assert!(!steps.iter().any(reads_claims));
+    }
+
+    /// What is played of orders, appeals and decisions, in its order: orders that are handed in together, then each.
+    fn of_claims(steps: &[(DateTime<Utc>, Step)]) -> Vec<(DateTime<Utc>, Vec<String>)> {
+        let told = |(at, step): &(DateTime<Utc>, Step)| {
+            let Step::Play(happening) = step else {
+                return None;
+            };
+            let what = match happening.as_ref() {
+                Happening::Orders(_, lines) => lines
+                    .iter()
+                    .map(|line| line.what.order_id.clone())
+                    .collect(),
+                Happening::Appeal(line) => vec![format!("appeal {}", line.what.order_id)],
+                Happening::Decision(line) => vec![format!("decision {}", line.what.order_id)],
+                Happening::Change(_)
+                | Happening::Visit(_)
+                | Happening::Confirmation(_)
+                | Happening::Devices(..)
+                | Happening::Signals(..)
+                | Happening::Away(_)
+                | Happening::Back(..)
+                | Happening::Response(_) => return None,
+            };
+            Some((*at, what))
+        };
+        steps.iter().filter_map(told).collect()
+    }
+
+    #[test]
+    fn orders_of_a_day_are_handed_in_together_and_stay_in_their_order() {
+        let county = sample();
+        let steps = steps(&county, timeline::read(&county).unwrap(), Extent::whole());
+        let played = of_claims(&steps);
+        let handed_in: Vec<_> = played
+            .iter()
+            .flat_map(|(_, what)| what)
+            .filter(|what| !what.contains(' '))
+            .collect();
+        assert_eq!(handed_in.len(), 12_265);
+        assert!(handed_in.is_sorted());
+        let orders = county.orders().unwrap();
+        let submitted: HashMap<_, _> = orders
+            .iter()
+            .map(|line| (&line.what.order_id, line.what.submitted_at))
+            .collect();
+        let together = played.iter().filter(|(_, what)| !what[0].contains(' '));
+        let together: Vec<_> = together.collect();
+        for (at, orders) in &together {
+            assert_eq!(submitted[orders.last().unwrap()], *at);
+            let days = orders.iter().map(|order| LocalDay::of(submitted[order]));
+            assert!(days.into_iter().all(|day| day == LocalDay::of(*at)));
+        }
+        // Until visits and signals come between them the orders of a day go over few streams.
+        let visits = county.set.visits_start_on.unwrap().start();
+        let streams = together.iter().filter(|(at, _)| *at < visits);
+        assert!(streams.count() < 1_000);
+    }
+
+    #[test]
+    fn an_appeal_between_two_orders_parts_them() {
+        let county = sample();
+        let steps = steps(&county, timeline::read(&county).unwrap(), Extent::whole());
+        let played = of_claims(&steps);
+        let place = |name: &str| {
+            let mut played = played.iter();
+            played.position(|(_, what)| what.iter().any(|one| one == name))
+        };
+        for line in county.appeals().unwrap() {
+            let appeal = place(&format!("appeal {}", line.what.order_id)).unwrap();
+            assert!(place(&line.what.order_id).unwrap() < appeal);
+            let at = played[appeal].0;
+            assert_eq!(at, line.what.appealed_at);
+        }
+        for line in county.decisions().unwrap() {
+            let decision = place(&format!("decision {}", line.what.order_id));
+            let appeal = place(&format!("appeal {}", line.what.order_id));
+            assert!(appeal < decision);
+        }
+    }
+
+    #[test]
+    fn a_part_that_ends_within_a_day_holds_the_orders_until_then() {
+        let county = sample();
+        let moments = timeline::read(&county).unwrap();
+        let played = |after: Option<&str>, until: Option<&str>| {
+            let extent = Extent {
+                after: after.map(at),
+                until: until.map(at),
+                reads: false,
+            };
+            let played = of_claims(&steps(&county, moments.clone(), extent)).into_iter();
+            played.flat_map(|(_, what)| what).collect::<Vec<_>>()
+        };
+        let noon = Some("2024-03-05T12:00:00+08:00");
+        let (before, after) = (played(None, noon), played(noon, None));
+        assert!(!before.is_empty() && !after.is_empty());
+        assert_eq!([before, after].concat(), played(None, None));
     }
 
     #[test]

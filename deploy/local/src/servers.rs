@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The services, each with a database of its own.
-pub const SERVICES: [&str; 4] = ["registry", "tiering", "visits", "alerts"];
+pub const SERVICES: [&str; 5] = ["registry", "tiering", "visits", "alerts", "claims"];
 
 /// NATS and PostgreSQL, and where they are.
 pub struct Servers {

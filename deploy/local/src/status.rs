@@ -72,14 +72,22 @@ pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
         tiering,
         visits,
         alerts,
+        claims,
     } = workplace.services().await?;
-    let logs: [Arc<dyn EventLog>; 4] = [registry.log(), tiering.log(), visits.log(), alerts.log()];
+    let logs: [Arc<dyn EventLog>; 5] = [
+        registry.log(),
+        tiering.log(),
+        visits.log(),
+        alerts.log(),
+        claims.log(),
+    ];
     let (mut projections, mut parked) = (Vec::new(), Vec::new());
     for pool in [
         registry.pool(),
         tiering.pool(),
         visits.pool(),
         alerts.pool(),
+        claims.pool(),
     ] {
         projections.extend(readmodel::status(&pool, &logs).await?);
         parked.extend(passed_by(&pool).await?);

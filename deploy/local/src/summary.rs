@@ -1,17 +1,23 @@
 //! The demo's summary: what became of a county's survey, how its elders are sorted into tiers, who was visited, a week's plan,
-//! and a week's alerts.
+//! a week's alerts, and what became of service orders and of the money for them.
 
 use std::fmt::Write as _;
 
+use civic::Fen;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
     alerting::{AlertList, Figures, Row},
+    claiming::OrderStory,
     import::{outcomes, reasons},
     output::{Report, number, percent, table},
     plans::WeekPlan,
-    replay::{Played, report::Outcome},
+    replay::{
+        Played,
+        claims_figures::{Fund, ProgrammeFigures},
+        report::Outcome,
+    },
     words::labelled,
 };
 
@@ -30,6 +36,8 @@ pub struct Summary {
     pub plan: Option<WeekPlan>,
     /// The alerts of the set's days.
     pub alerts: Option<Alerts>,
+    /// The service orders of the set, and the funds.
+    pub claims: Option<Claims>,
     /// How many residents were registered.
     pub residents: u64,
     /// How many changes were played.
@@ -45,6 +53,15 @@ pub struct Alerts {
     pub open: AlertList,
     /// How fast help came.
     pub figures: Figures,
+}
+
+/// The service orders of a set, and the funds.
+#[derive(Debug, Serialize)]
+pub struct Claims {
+    /// Each programme.
+    pub programmes: Vec<ProgrammeFigures>,
+    /// One of the orders that are not paid, and why.
+    pub unpaid: Option<OrderStory>,
 }
 
 impl Summary {
@@ -81,6 +98,10 @@ impl Summary {
                     more: false,
                 },
                 figures: Figures::of(&alerts.figures),
+            }),
+            claims: played.claims.as_ref().map(|claims| Claims {
+                programmes: claims.programmes.clone(),
+                unpaid: claims.unpaid.clone(),
             }),
             residents: played.residents,
             changes: played.changes,
@@ -138,6 +159,52 @@ impl Summary {
             .flatten()
             .map(|(file, parts)| (file.as_str(), &parts["counts"]))
             .collect()
+    }
+}
+
+impl Claims {
+    /// The orders and the fund of each programme, and why one order is not paid.
+    fn text(&self) -> String {
+        let mut orders = table([
+            "项目 programme",
+            "参保 enrolled",
+            "保费 premiums, yuan",
+            "工单 orders",
+            "审核通过 approved",
+            "异常待处理 abnormal",
+            "不予结算 not settled",
+        ]);
+        let mut funds = table([
+            "基金 fund",
+            "预留 reserved, yuan",
+            "已支付 paid",
+            "余额 balance",
+        ]);
+        for one in &self.programmes {
+            orders.add_row([
+                one.programme_code.clone().into(),
+                number(one.enrolled),
+                number(Fen(one.premiums_fen)),
+                number(one.orders),
+                number(one.approved),
+                number(one.abnormal_open),
+                number(one.not_settled),
+            ]);
+            let mut row = |when: &str, fund: Fund| {
+                let amounts = [fund.reserved_fen, fund.paid_fen, fund.balance_fen];
+                let mut row = vec![format!("{} {when}", one.programme_code).into()];
+                row.extend(amounts.map(|fen| number(Fen(fen))));
+                funds.add_row(row);
+            };
+            row("结算前 before settlement", one.before_settlement);
+            row("结清后 all settled and paid", one.after_payment);
+        }
+        let mut text = format!("{orders}\n\n{funds}");
+        if let Some(unpaid) = &self.unpaid {
+            let why = unpaid.text();
+            let _ = write!(text, "\n\n未结算工单 an order that is not paid\n{why}");
+        }
+        text
     }
 }
 
@@ -262,6 +329,9 @@ impl Report for Summary {
         if let Some(alerts) = &self.alerts {
             let open = format!("未结预警 open alerts\n{}", alerts.open.text());
             let _ = writeln!(text, "{open}\n\n{}\n", alerts.figures.text());
+        }
+        if let Some(claims) = &self.claims {
+            let _ = writeln!(text, "{}\n", claims.text());
         }
         let _ = writeln!(
             text,

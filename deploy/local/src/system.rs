@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use backing_services::Tools;
 use chrono::TimeDelta;
 use civic::LocalDay;
+use claims::ClaimsSettings;
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use readmodel::Follower;
 use registry::RegistrySettings;
@@ -22,7 +23,7 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use visits::VisitsSettings;
 
 use crate::{
-    connection::{Connection, ConnectionFile, GATEWAY},
+    connection::{Connection, ConnectionFile, GATEWAY, REVIEWER},
     data_folder::DataFolder,
     keys::Keys,
     output::Progress,
@@ -93,6 +94,8 @@ pub struct Services {
     pub visits: visits::App,
     /// Alerts.
     pub alerts: alerts::App,
+    /// Claims.
+    pub claims: claims::App,
 }
 
 /// Where the services reach each other, and the token that they show there.
@@ -108,7 +111,7 @@ impl std::fmt::Debug for Services {
     }
 }
 
-/// All that has to be done by a day in tiering and visits: what falls due on it, and what follows from facts and policies.
+/// All that has to be done by a day in tiering, visits and claims: what falls due on it, and what follows from facts and policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Due {
     day: LocalDay,
@@ -193,11 +196,17 @@ impl Services {
         let alerts = alerts::App::beside_registry(&settings, &config.own, clock.clone(), vault)
             .await
             .context("alerts")?;
+        let config = loader.load::<ClaimsSettings>()?;
+        let settings = settings_of("claims", &config.common, servers, keys)?;
+        let claims = claims::App::beside_registry(&settings, clock.clone(), registry.vault())
+            .await
+            .context("claims")?;
         Ok(Self {
             registry,
             tiering,
             visits,
             alerts,
+            claims,
         })
     }
 
@@ -211,8 +220,9 @@ impl Services {
             let tiering = services.tiering.settled(given_up.clone());
             let visits = services.visits.settled(given_up.clone());
             let alerts = services.alerts.settled(given_up.clone());
+            let claims = services.claims.settled(given_up.clone());
             Box::pin(async move {
-                // Whoever does not move the clock asks for all that is under way, records of visits too.
+                // Whoever does not move the clock asks for all that is under way, records of visits and orders too.
                 let asks_for_all = moved.from >= moved.to;
                 let before = services.read_so_far();
                 let settling = async {
@@ -222,9 +232,9 @@ impl Services {
                     let (due, own) = tokio::join!(due, connections::last_sequence(own.as_ref()));
                     let mut last_time = last_time.lock().await;
                     // Between two midnights only what is new in the logs that others follow brings something about in
-                    // tiering and visits.
+                    // tiering, visits and claims.
                     if asks_for_all || last_time.due != Some(due) {
-                        tokio::join!(tiering, visits);
+                        tokio::join!(tiering, visits, claims);
                         last_time.due = Some(due);
                     }
                     // What fell due at alerts stands in their log: somebody may have to be told of it.
@@ -251,7 +261,7 @@ impl Services {
         })
     }
 
-    /// What falls due on a day in tiering and visits.
+    /// What falls due on a day in tiering, visits and claims.
     async fn due_on(&self, day: LocalDay) -> Due {
         let (registry, tiering) = (self.registry.log(), self.tiering.log());
         let (registry, tiering) = tokio::join!(
@@ -270,7 +280,8 @@ impl Services {
         let tiering = self.tiering.followers();
         let visits = self.visits.followers();
         let alerts = self.alerts.followers();
-        let all = tiering.iter().chain(&visits).chain(&alerts);
+        let claims = self.claims.followers();
+        let all = tiering.iter().chain(&visits).chain(&alerts).chain(&claims);
         all.map(Follower::known).collect()
     }
 
@@ -280,8 +291,9 @@ impl Services {
         let tiering = self.tiering.settled(shutdown.requested());
         let visits = self.visits.settled(shutdown.requested());
         let alerts = self.alerts.settled(shutdown.requested());
+        let claims = self.claims.settled(shutdown.requested());
         async move {
-            tokio::join!(registry, tiering, visits, alerts);
+            tokio::join!(registry, tiering, visits, alerts, claims);
         }
     }
 }
@@ -320,6 +332,7 @@ impl System {
         services.tiering.background().start(&mut tasks, &shutdown);
         services.visits.background().start(&mut tasks, &shutdown);
         services.alerts.background().start(&mut tasks, &shutdown);
+        services.claims.background().start(&mut tasks, &shutdown);
         let services = Arc::new(services);
         let simulation = Simulation::new(clock.clone(), Services::settled(&services, &shutdown))
             .stopping_at(Services::next_due(&services));
@@ -328,6 +341,7 @@ impl System {
         let server = services.tiering.add_to(server, &shutdown);
         let server = services.visits.add_to(server, &shutdown);
         let server = services.alerts.add_to(server, &shutdown);
+        let server = services.claims.add_to(server, &shutdown);
         let server = server.service(
             SimulationServiceServer::new(simulation),
             Simulation::actions(),
@@ -429,10 +443,13 @@ fn connection_file(
     });
     let gateway = everywhere(Claims::system(GATEWAY, "platform").role(GATEWAY));
     let gateway = (GATEWAY.to_owned(), issuer.issue(&gateway));
+    // An appeal is decided by somebody else than who handed in the order or filed the appeal.
+    let reviewer = everywhere(Claims::officer(REVIEWER, "civil_affairs").role("supervisor"));
+    let reviewer = (REVIEWER.to_owned(), issuer.issue(&reviewer));
     ConnectionFile {
         endpoint,
         token: issuer.issue(&operator),
-        tokens: tokens.into_iter().chain([gateway]).collect(),
+        tokens: tokens.into_iter().chain([gateway, reviewer]).collect(),
         nats_url: servers.nats_url.clone(),
         nats_user: servers.nats_user.clone(),
         mqtt_url: servers

@@ -3,6 +3,7 @@
 use civic::Term;
 use proto::eldercare::{
     alerts::v1 as alerts,
+    claims::v1 as claims,
     registry::v1::{SurveyOutcome, SurveyRejection, SurveyWarning},
     tiering::v1::Interval,
     r#type::v1 as types,
@@ -97,6 +98,16 @@ words! {
     alerts::AwayReason = "AWAY_REASON_",
     alerts::NoticeChannel = "NOTICE_CHANNEL_",
     alerts::RecipientRole = "RECIPIENT_ROLE_",
+    claims::OrderCode = "ORDER_CODE_",
+    claims::OrderState = "ORDER_STATE_",
+    claims::AppealState = "APPEAL_STATE_",
+    claims::AppealDecision = "APPEAL_DECISION_",
+    claims::NotSettledReason = "NOT_SETTLED_REASON_",
+    claims::EvidenceKind = "EVIDENCE_KIND_",
+    claims::EntitlementUnit = "ENTITLEMENT_UNIT_",
+    claims::EnrolmentOutcomeKind = "ENROLMENT_OUTCOME_KIND_",
+    claims::SettlementStage = "SETTLEMENT_STAGE_",
+    claims::FundAccount = "FUND_ACCOUNT_",
 }
 
 /// What officers call a name of ours; empty where they have no word for it.
@@ -134,6 +145,7 @@ pub fn chinese(name: &str) -> &'static str {
         "GENERAL" => "一般人群",
         "AGE_80" => "80周岁及以上",
         "HANDICAP_1_2" => "一二级残疾",
+        "LOW_INCOME" => "低保特困",
         "SEVERE_DISABILITY" => "重度及完全失能",
         "MODERATE_DISABILITY" => "中度失能",
         "MILD_DISABILITY" => "轻度失能",
@@ -161,6 +173,14 @@ pub fn chinese(name: &str) -> &'static str {
         "GRADE_CONFLICT" => "重残与等级不符",
         _ => "",
     })
+}
+
+/// The same as [`labelled`] for a word of one list: other lists have words of the same name and another meaning.
+pub fn labelled_of<T: Term>(name: &str) -> String {
+    match T::from_name(name) {
+        Some(term) => format!("{name} {}", term.chinese()),
+        None => name.to_owned(),
+    }
 }
 
 /// A name with the Chinese term behind it, for tables.
@@ -194,5 +214,15 @@ mod tests {
         assert_eq!(labelled("PRIORITY"), "PRIORITY 重点人群");
         assert!(labelled("BEDRIDDEN").contains("卧床"));
         assert_eq!(labelled("SOMETHING_NEW"), "SOMETHING_NEW");
+    }
+
+    #[test]
+    fn the_same_name_means_something_else_in_another_list() {
+        assert_eq!(labelled("ACCEPTED"), "ACCEPTED 建档");
+        assert_eq!(
+            labelled_of::<civic::AppealState>("ACCEPTED"),
+            "ACCEPTED 申诉通过"
+        );
+        assert_eq!(labelled_of::<civic::AppealState>("NEW"), "NEW");
     }
 }

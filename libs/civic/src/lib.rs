@@ -12,6 +12,7 @@ mod serde_text;
 
 mod age;
 mod alert_terms;
+mod claim_terms;
 mod division;
 mod elder_id;
 mod elder_terms;
@@ -30,6 +31,10 @@ pub use age::Age;
 pub use alert_terms::{
     AlertKind, AlertOutcome, AwayReason, DeviceKind, NoticeChannel, RecipientRole, Severity,
     SignalKind,
+};
+pub use claim_terms::{
+    AppealState, DepositKind, EntitlementUnit, EvidenceKind, FundAccount, NotSettledReason,
+    OrderCode, OrderState, SettlementStage,
 };
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};
 pub use elder_id::{ElderId, ElderIdError};

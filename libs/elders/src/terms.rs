@@ -1,12 +1,14 @@
 //! The words of the domain as protobuf enums, and back.
 
 use civic::{
-    AlertKind, AlertOutcome, Assistance, AwayReason, CampaignKind, CapabilityLevel, Category,
-    CircumstanceKind, ConsentGiver, ConsentState, DeviceKind, Doubt, ElderStatus, FindingKind,
+    AlertKind, AlertOutcome, AppealState, Assistance, AwayReason, CampaignKind, CapabilityLevel, Category,
+    CircumstanceKind, ConsentGiver, ConsentState, DepositKind, DeviceKind, Doubt, ElderStatus, EntitlementUnit,
+    EvidenceKind, FindingKind, FundAccount, NotSettledReason, OrderCode, OrderState, SettlementStage,
     NoticeChannel, Observation, RecipientRole, ReferralOutcome, ServiceKind, Set, Severity, Sex,
     SignalKind, SkipReason, Term, UnplannedReason, VisitMode, VisitResult, VisitorKind,
 };
 use proto::eldercare::alerts::v1 as alerts;
+use proto::eldercare::claims::v1 as claims;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as visits;
 
@@ -52,6 +54,21 @@ macro_rules! wire_terms {
             }
         }
     )+};
+}
+
+wire_terms! { claims:
+    OrderCode {
+        NotEnrolled, NotEntitled, NotAliveOrPresent, ProviderInvalid, DurationShort, ItemsInvalid, LocationMismatch,
+        EvidenceMissing, EvidenceReused, CaregiverOverlap, DuplicateService, LateSubmission, QuotaExceeded,
+    }
+    OrderState { Waiting, Approved, AbnormalOpen, NotSettled }
+    AppealState { Pending, Accepted, AcceptedOverQuota, Refused }
+    NotSettledReason { NoAppeal, AppealRefused, QuotaExceeded }
+    EvidenceKind { Video, Photo }
+    DepositKind { Premium, Grant }
+    SettlementStage { Draft, Confirmed, Paid }
+    EntitlementUnit { Services, Minutes }
+    FundAccount { Cash, Premiums, Grants, Benefits, Payable }
 }
 
 wire_terms! { types:

@@ -1,7 +1,7 @@
 //! The read model of our own log: alerts with their course, devices, who is away, rules and recipients.
 
 use async_trait::async_trait;
-use civic::Term;
+pub(crate) use elder_tables::columns::{NO_WORD, place, word};
 use eventlog::{Aggregate, Record};
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
@@ -153,19 +153,3 @@ impl Projection for BoardTable {
         Ok(parked)
     }
 }
-
-/// A word by its place in its list.
-pub(crate) fn word<T: Term>(index: i32) -> Result<T, sqlx::Error> {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| T::ALL.get(index).copied())
-        .ok_or_else(|| sqlx::Error::Decode("a column holds no word of its list".into()))
-}
-
-/// A word's place in its list; a word that is not there has none.
-pub(crate) fn place<T: Term>(word: T) -> i32 {
-    word.index().cast_signed()
-}
-
-/// For a column without a word.
-pub(crate) const NO_WORD: i32 = -1;

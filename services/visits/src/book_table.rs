@@ -2,7 +2,7 @@
 //! when.
 
 use async_trait::async_trait;
-use civic::{Set, Term};
+pub(crate) use elder_tables::columns::{bits, place, set, word};
 use eventlog::{Aggregate, Record};
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
@@ -191,31 +191,4 @@ impl Projection for BookTable {
         years.write(db).await?;
         Ok(parked)
     }
-}
-
-/// A set as a number, one bit for each word.
-pub(crate) fn bits<T: Term>(set: Set<T>) -> i32 {
-    set.iter().fold(0, |bits, word| bits | 1 << word.index())
-}
-
-/// The set of a number.
-pub(crate) fn set<T: Term>(bits: i32) -> Set<T> {
-    T::ALL
-        .iter()
-        .copied()
-        .filter(|word| bits & (1 << word.index()) != 0)
-        .collect()
-}
-
-/// A word by its place in its list.
-pub(crate) fn word<T: Term>(index: i32) -> Result<T, sqlx::Error> {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| T::ALL.get(index).copied())
-        .ok_or_else(|| sqlx::Error::Decode("a column holds no word of its list".into()))
-}
-
-/// A word's place in its list.
-pub(crate) fn place<T: Term>(word: T) -> i32 {
-    word.index().cast_signed()
 }

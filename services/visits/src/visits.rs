@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
 use civic::{LocalDay, VillageCode};
+pub(crate) use elder_tables::columns::day;
 use eventlog::{EventLog, Position, Repository};
 use readmodel::{Follower, ReaderFollower};
 use service::elder_keys::Forgotten;
@@ -157,9 +157,4 @@ impl Visits {
 pub(crate) fn village(text: &str) -> Result<VillageCode, sqlx::Error> {
     text.parse()
         .map_err(|_code| sqlx::Error::Decode("a column holds no village".into()))
-}
-
-/// A day of a row.
-pub(crate) fn day(date: NaiveDate) -> Result<LocalDay, sqlx::Error> {
-    LocalDay::try_from(date).map_err(|_day| sqlx::Error::Decode("a column holds no day".into()))
 }

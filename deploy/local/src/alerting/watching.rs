@@ -13,7 +13,7 @@ use proto::eldercare::alerts::v1::{
 use tokio::time::{Instant, interval};
 use tonic::{Status, Streaming};
 
-use super::{Row, now, span};
+use super::{Row, span};
 use crate::{
     client::{Client, in_words, is_passing},
     output::{Output, number, table},
@@ -148,7 +148,7 @@ struct Offset {
 impl Offset {
     async fn of(client: &Client) -> Self {
         Self {
-            ahead: now(client).await - Utc::now(),
+            ahead: client.present().await - Utc::now(),
             looked: Instant::now(),
         }
     }

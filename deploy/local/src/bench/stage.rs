@@ -311,6 +311,7 @@ impl Served {
             endpoint: self.endpoint(),
             token: service::Secret::new(&self.token),
             gateway: None,
+            reviewer: None,
         }
     }
 

@@ -217,6 +217,20 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.problem(field, "is no whole number"))
     }
 
+    pub(crate) fn integer(&self, field: &str) -> Result<i64, Problem> {
+        self.required(field, self.optional_integer(field)?)
+    }
+
+    /// Whether a field holds; one that is left out doesn't.
+    pub(crate) fn flag(&self, field: &str) -> Result<bool, Problem> {
+        let Some(value) = self.value(field) else {
+            return Ok(false);
+        };
+        value
+            .as_bool()
+            .ok_or_else(|| self.problem(field, "is neither true nor false"))
+    }
+
     pub(crate) fn optional_number(&self, field: &str) -> Result<Option<f64>, Problem> {
         let Some(value) = self.value(field) else {
             return Ok(None);
@@ -260,6 +274,20 @@ impl<'a> Fields<'a> {
             return Ok(None);
         };
         self.within(field, value).map(Some)
+    }
+
+    /// The names in an object, each with its value; nothing is an empty one.
+    pub(crate) fn entries(&self, field: &str) -> Result<Vec<(&'a str, &'a Value)>, Problem> {
+        let Some(value) = self.value(field) else {
+            return Ok(Vec::new());
+        };
+        let values = value
+            .as_object()
+            .ok_or_else(|| self.problem(field, "is no object"))?;
+        Ok(values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+            .collect())
     }
 
     /// The objects of a list.

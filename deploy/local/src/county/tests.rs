@@ -1,5 +1,7 @@
 //! Reading data sets: the sample county as it is, and lines that are broken in one place.
 
+use proto::eldercare::claims::v1::AppealDecision;
+
 use super::*;
 
 fn sample() -> County {
@@ -58,6 +60,83 @@ fn the_sample_county_is_read_whole() {
             .files()
             .unwrap()
             .contains(&"claims/orders.ndjson".to_owned())
+    );
+}
+
+#[test]
+fn programmes_orders_and_what_became_of_them_are_read_whole() {
+    let county = sample();
+    assert_eq!(county.set.claims_as_of.unwrap().to_string(), "2024-11-19");
+    assert_eq!(county.contracts().unwrap().len(), 10);
+    assert_eq!(county.caregivers().unwrap().len(), 120);
+    let enrolments = county.enrolments().unwrap();
+    assert_eq!(enrolments.len(), 9_318);
+    assert_eq!(enrolments[0].what.basis.as_deref(), Some("HANDICAP_1_2"));
+    assert_eq!(county.orders().unwrap().len(), 12_265);
+    assert_eq!(county.appeals().unwrap().len(), 305);
+    let decisions = county.decisions().unwrap();
+    let refused = decisions
+        .iter()
+        .filter(|line| line.what.decision == AppealDecision::Refuse);
+    assert_eq!((decisions.len(), refused.count()), (243, 139));
+    let contract = &county.contracts().unwrap()[8].what.0;
+    let day = |date: Option<types::Date>| crate::wire::from_date(date.unwrap()).unwrap();
+    assert_eq!(
+        (contract.provider_id.as_str(), day(contract.last_day)),
+        ("P09", "2024-08-31".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_programme_is_told_as_claims_understand_it() {
+    let county = sample();
+    let programmes = county.programmes().unwrap();
+    assert_eq!(programmes.len(), 1);
+    assert_eq!(programmes[0].what.code, "LTCI");
+    let told = programmes[0].what.definition(&county.set);
+    let definition = ::claims::definition::Definition::parse(&told).unwrap();
+    assert_eq!(definition.effective_from, county.set.facts_hold_from);
+    assert_eq!(definition.premium, civic::Fen(30_000));
+    assert!(!definition.requires_poverty);
+    assert_eq!(definition.quota.units, 12);
+    let names = |rules: &[::claims::definition::Rule]| {
+        let names = rules.iter().map(|rule| rule.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    // Whoever is entitled in both ways counts with the handicapped.
+    let rules = ["HANDICAP_1_2", "LOW_INCOME"];
+    assert_eq!(names(&definition.enrolment), rules);
+    assert_eq!(names(&definition.entitlement), rules);
+    let items = definition.items;
+    assert_eq!((items.base.len(), items.optional.len()), (3, 8));
+    assert_eq!(items.name("BATHING"), Some("助浴"));
+    let limits = (definition.submission_days, definition.appeal_days);
+    assert_eq!(limits, (30, 15));
+}
+
+#[test]
+fn a_set_without_claims_has_none_and_one_with_another_programme_is_refused() {
+    let (_folder, county) = set_with("residents.ndjson", "");
+    assert_eq!(county.programmes().unwrap(), []);
+    assert_eq!(county.enrolments().unwrap(), []);
+    assert_eq!(county.orders().unwrap(), []);
+    let told = |text: &str| {
+        let (folder, county) = set_with("residents.ndjson", "");
+        fs::create_dir(folder.path().join("claims")).unwrap();
+        fs::write(folder.path().join(PROGRAMMES), text).unwrap();
+        county.programmes().unwrap_err().to_string()
+    };
+    assert_eq!(
+        told(r#"{"HOMECARE":{}}"#),
+        "claims/programmes.json, field `HOMECARE`: is not LTCI: who may be enrolled in it is not known"
+    );
+    assert_eq!(
+        told(r#"{"LTCI":{"name":"x","evidence":{"SOUND":1}}}"#),
+        "claims/programmes.json, field `LTCI.evidence`: holds something that is no kind of evidence with a number"
+    );
+    assert_eq!(
+        told(r#"{"LTCI":{"name":"x","premium_fen":1}}"#),
+        "claims/programmes.json, field `LTCI.services_per_year`: is missing"
     );
 }
 

@@ -6,6 +6,9 @@ use proto::eldercare::{r#type::v1 as types, visits::v1 as pb};
 
 use super::fields::{Fields, Problem};
 
+/// The file of the visitors.
+pub const VISITORS: &str = "visitors.csv";
+
 /// A row of `visitors.csv`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Visitor {

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use sm3::{Digest as _, Sm3};
 use tonic::Code;
 
-use super::elders::{self, Directory};
+use super::elders::Directory;
 use crate::{
     client::{Client, call, reason, try_call},
-    county::{Confirmation, County, Line, Pairing, Visit},
+    county::{Confirmation, County, Line, Pairing, VISITORS, Visit},
     load::{FailedLine, refused_line},
     output::Progress,
     wire,
@@ -53,9 +53,6 @@ impl Diary {
         if visitors.is_empty() {
             return Ok(Vec::new());
         }
-        // Thousands of elders are paired and visited: asking for each by its number would take longer than for all at once.
-        let elders = elders::all(client, &county.set.county, "").await?;
-        elders.iter().for_each(|elder| directory.add(elder));
         let mut failed = Vec::new();
         let bar = progress.begin("登记探访人员 registering visitors", visitors.len() as u64);
         let mut pairings: BTreeMap<String, Vec<Line<Pairing>>> = BTreeMap::new();
@@ -75,7 +72,7 @@ impl Diary {
             let visitor_id = match registered {
                 Ok(answer) => answer.visitor_id,
                 Err(status) => {
-                    failed.push(refused_line("visitors.csv", line.number, &status)?);
+                    failed.push(refused_line(VISITORS, line.number, &status)?);
                     continue;
                 }
             };
@@ -143,7 +140,7 @@ impl Diary {
         let visitor_id = match self.visitors.get(&visit.visitor_id) {
             Some(visitor_id) => visitor_id.clone(),
             None => county
-                .request_id("visitors.csv", 0, visit.visitor_id.as_bytes())
+                .request_id(VISITORS, 0, visit.visitor_id.as_bytes())
                 .to_string(),
         };
         let record = VisitRecord {

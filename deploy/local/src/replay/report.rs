@@ -10,7 +10,9 @@ use super::{
     compare::{Comparison, Difference, keyed, sort_sets},
 };
 use crate::{
-    county::{County, Problem},
+    county::{
+        APPEALS, CAREGIVERS, County, DECISIONS, ENROLMENTS, ORDERS, PROGRAMMES, PROVIDERS, Problem,
+    },
     load::FailedLine,
     output::{Report, number, table},
 };
@@ -68,9 +70,6 @@ pub struct Skipped {
     pub files: Vec<String>,
 }
 
-/// The services that are not in place yet, with the files (or beginnings of their names) that wait for them.
-const WAITING: [(&str, &[&str]); 1] = [("claims", &["claims/", "expected/claims.json"])];
-
 /// Compares what came out with all that the data set expects.
 ///
 /// # Errors
@@ -116,15 +115,18 @@ pub fn compare(county: &County, played: &Played, seconds: f64) -> Result<Outcome
     if let Some(alerts) = &played.alerts {
         part("alerts.json", alerts.compared.clone(), &key_alerts)?;
     }
+    if let Some(claims) = &played.claims {
+        part("claims.json", claims.compared.clone(), &key_settlements)?;
+    }
     part("headlines.json", headlines(played), &keep_headlines)?;
     let equal = played.failed.is_empty() && parts.iter().all(|part| part.differences.is_empty());
     Ok(Outcome {
         county: county.set.county.clone(),
         county_name: county.set.county_name.clone(),
         equal,
-        parts,
         failed_lines: played.failed.clone(),
-        skipped: skipped(county)?,
+        skipped: skipped(county, &parts)?,
+        parts,
         seconds,
     })
 }
@@ -152,14 +154,38 @@ fn key_alerts(alerts: &mut Value) {
     alerts["alerts"] = keyed.collect::<Map<_, _>>().into();
 }
 
+/// The same for settlements: each is known by provider and month.
+fn key_settlements(claims: &mut Value) {
+    for name in [
+        "settlements_by_service_month",
+        "settlements_by_approval_month",
+    ] {
+        let Some(list) = claims.get(name).and_then(Value::as_array) else {
+            continue;
+        };
+        let known_by = ["provider_id", "month"];
+        let key = |row: &Value| known_by.map(|field| row[field].as_str().unwrap_or("").to_owned());
+        let keyed = list.iter().map(|row| (key(row).join(" "), row.clone()));
+        claims[name] = keyed.collect::<Map<_, _>>().into();
+    }
+}
+
 /// The main figures that the services in place can give.
-const HEADLINES: [&str; 6] = [
+const HEADLINES: [&str; 14] = [
     "survey_accepted",
     "registry_total",
     "changes",
     "tiers",
     "visit_records",
     "alerts",
+    "enrolled",
+    "premiums_fen",
+    "services_approved",
+    "persons_approved",
+    "services_by_entitlement",
+    "orders",
+    "abnormal_open",
+    "not_settled",
 ];
 
 fn headlines(played: &Played) -> Value {
@@ -167,14 +193,31 @@ fn headlines(played: &Played) -> Value {
         .tiers
         .iter()
         .map(|(day, tiers)| (day.to_string(), tiers["county"].clone()));
-    json!({
+    let mut headlines = json!({
         "survey_accepted": played.survey["counts"]["ACCEPTED"],
         "registry_total": played.registry.as_ref().map(|registry| registry["total"].clone()),
         "changes": played.changes,
         "tiers": tiers.collect::<Map<_, _>>(),
         "visit_records": played.visits.as_ref().map(|visits| visits["totals"].clone()),
         "alerts": played.alerts.as_ref().map(|alerts| alerts.compared["totals"].clone()),
-    })
+    });
+    if let Some(claims) = &played.claims {
+        let programmes = claims.programmes.iter();
+        let premiums = programmes.map(|one| (one.programme_code.clone(), json!(one.premiums_fen)));
+        headlines["enrolled"] = claims.compared["enrolled"].clone();
+        headlines["premiums_fen"] = premiums.collect::<Map<_, _>>().into();
+        for (headline, total) in [
+            ("services_approved", "approved"),
+            ("persons_approved", "persons_approved"),
+            ("services_by_entitlement", "groups"),
+            ("orders", "orders"),
+            ("abnormal_open", "abnormal_open"),
+            ("not_settled", "not_settled"),
+        ] {
+            headlines[headline] = claims.compared["totals"][total].clone();
+        }
+    }
+    headlines
 }
 
 fn keep_headlines(value: &mut Value) {
@@ -183,28 +226,10 @@ fn keep_headlines(value: &mut Value) {
     }
 }
 
-/// The parts of the set that the services in place can't play, and files that nobody knows.
-fn skipped(county: &County) -> Result<Vec<Skipped>, Problem> {
+/// What is expected of the set and was not read, and files that nobody knows.
+fn skipped(county: &County, parts: &[Part]) -> Result<Vec<Skipped>, Problem> {
     let mut files = county.files()?;
     let mut skipped = Vec::new();
-    for (service, waiting) in WAITING {
-        let mut of_service = Vec::new();
-        files.retain(|file| {
-            let waits = waiting.iter().any(|beginning| file.starts_with(beginning));
-            if waits {
-                of_service.push(file.clone());
-            }
-            !waits
-        });
-        if !of_service.is_empty() {
-            let reason = format!("the service `{service}` is not in place");
-            skipped.push(Skipped {
-                part: service.to_owned(),
-                reason,
-                files: of_service,
-            });
-        }
-    }
     let known = [
         "divisions.csv",
         "survey/",
@@ -218,6 +243,13 @@ fn skipped(county: &County) -> Result<Vec<Skipped>, Problem> {
         "signals.ndjson",
         "away.ndjson",
         "acknowledgements.ndjson",
+        PROGRAMMES,
+        PROVIDERS,
+        CAREGIVERS,
+        ENROLMENTS,
+        ORDERS,
+        APPEALS,
+        DECISIONS,
     ];
     let expected = [
         "expected/survey.json",
@@ -225,14 +257,25 @@ fn skipped(county: &County) -> Result<Vec<Skipped>, Problem> {
         "expected/tiers-",
         "expected/visits.json",
         "expected/alerts.json",
+        "expected/claims.json",
         "expected/headlines.json",
     ];
-    files.retain(|file| {
-        !known
-            .iter()
-            .chain(&expected)
-            .any(|beginning| file.starts_with(beginning))
-    });
+    let begins = |file: &String, names: &[&str]| names.iter().any(|name| file.starts_with(name));
+    let is_compared = |file: &String| {
+        let mut parts = parts.iter();
+        parts.any(|part| file.strip_prefix("expected/") == Some(&part.name))
+    };
+    let unread = files.iter().filter(|file| begins(file, &expected));
+    let unread: Vec<_> = unread.filter(|file| !is_compared(file)).cloned().collect();
+    if !unread.is_empty() {
+        let reason = "the set holds nothing that it could come from".to_owned();
+        skipped.push(Skipped {
+            part: "expectations".to_owned(),
+            reason,
+            files: unread,
+        });
+    }
+    files.retain(|file| !begins(file, &known) && !begins(file, &expected));
     if !files.is_empty() {
         let reason = "the README of the format knows no such file".to_owned();
         skipped.push(Skipped {
@@ -320,7 +363,10 @@ impl Report for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::alerts_figures::Alerts;
+    use crate::replay::{
+        alerts_figures::Alerts,
+        claims_figures::{Claims, ProgrammeFigures},
+    };
 
     fn sample() -> County {
         County::open(concat!(env!("CARGO_MANIFEST_DIR"), "/data/anxi")).unwrap()
@@ -350,22 +396,67 @@ mod tests {
                 compared: expected("alerts.json"),
                 ..Alerts::default()
             }),
+            claims: Some(Claims {
+                compared: expected("claims.json"),
+                programmes: vec![ProgrammeFigures {
+                    programme_code: "LTCI".to_owned(),
+                    premiums_fen: 279_540_000,
+                    ..ProgrammeFigures::default()
+                }],
+                ..Claims::default()
+            }),
             ..Played::default()
         }
     }
 
     #[test]
-    fn what_equals_the_expected_has_no_difference_and_the_rest_is_named_as_skipped() {
+    fn what_equals_the_expected_has_no_difference_and_nothing_is_skipped() {
         let county = sample();
         let outcome = compare(&county, &as_expected(&county), 1.0).unwrap();
         assert!(outcome.equal, "{}", outcome.text());
-        assert_eq!(outcome.parts.len(), 8);
-        let skipped: Vec<_> = outcome
-            .skipped
-            .iter()
-            .map(|part| part.part.as_str())
-            .collect();
-        assert_eq!(skipped, ["claims"]);
+        assert_eq!(outcome.parts.len(), 9);
+        assert_eq!(outcome.skipped, []);
+    }
+
+    #[test]
+    fn what_is_expected_and_was_not_read_is_named_as_skipped() {
+        let county = sample();
+        let played = Played {
+            claims: None,
+            ..as_expected(&county)
+        };
+        let outcome = compare(&county, &played, 1.0).unwrap();
+        let [skipped] = &outcome.skipped[..] else {
+            panic!("{:?}", outcome.skipped);
+        };
+        assert_eq!(skipped.files, ["expected/claims.json"]);
+        assert!(!outcome.equal, "the headlines speak of orders too");
+    }
+
+    #[test]
+    fn a_settlement_that_is_missing_shows_as_itself() {
+        let county = sample();
+        let mut played = as_expected(&county);
+        let compared = &mut played.claims.as_mut().unwrap().compared;
+        let settlements = compared["settlements_by_approval_month"].as_array_mut();
+        let missing = settlements.unwrap().remove(3);
+        compared["orders"]["O000001"]["state"] = json!("NOT_SETTLED");
+        let outcome = compare(&county, &played, 1.0).unwrap();
+        let part = outcome.parts.iter().find(|part| part.name == "claims.json");
+        let differences = part.unwrap().differences.iter();
+        let paths: Vec<_> = differences.map(|one| one.path.clone()).collect();
+        let key = format!(
+            "{} {}",
+            missing["provider_id"].as_str().unwrap(),
+            missing["month"].as_str().unwrap()
+        );
+        assert_eq!(
+            paths,
+            [
+                format!("settlements_by_approval_month.{key}"),
+                "orders.O000001.state".to_owned(),
+            ]
+        );
     }
 
     #[test]

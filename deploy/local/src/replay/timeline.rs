@@ -1,9 +1,11 @@
 //! Everything dated that a data set holds, in the order in which it happened.
 
 use chrono::{DateTime, Utc};
+use civic::LocalDay;
 
 use crate::county::{
-    Away, Change, Confirmation, County, Device, Line, Problem, Response, Signal, Visit,
+    APPEALS, Appeal, Away, Change, Confirmation, County, DECISIONS, Decision, Device, Line, ORDERS,
+    Order, Problem, Response, Signal, Visit,
 };
 
 /// Something that happens at an instant.
@@ -37,6 +39,13 @@ pub enum Happening {
     Back(DateTime<Utc>, Line<Away>),
     /// A line of `acknowledgements.ndjson`.
     Response(Line<Response>),
+    /// Lines of `claims/orders.ndjson`, with the instant at which the last of them was handed in: one line as the file is
+    /// read, those of a day that nothing comes between once [`Happening::join`] has put them together.
+    Orders(DateTime<Utc>, Vec<Line<Order>>),
+    /// A line of `claims/appeals.ndjson`.
+    Appeal(Line<Appeal>),
+    /// A line of `claims/decisions.ndjson`.
+    Decision(Line<Decision>),
 }
 
 impl Happening {
@@ -53,6 +62,29 @@ impl Happening {
             }
             Self::Away(line) | Self::Back(_, line) => ("away.ndjson", line.number),
             Self::Response(line) => ("acknowledgements.ndjson", line.number),
+            Self::Orders(_, lines) => {
+                let first = lines.first().map_or(0, |line| line.number);
+                (ORDERS, first)
+            }
+            Self::Appeal(line) => (APPEALS, line.number),
+            Self::Decision(line) => (DECISIONS, line.number),
+        }
+    }
+
+    /// Joins what comes next where both are orders of one local day: they are handed in over one stream at the instant of
+    /// the last. Nothing comes out otherwise than one by one: their order in the log is that of the file, and all that
+    /// depends on the instant (limits, the month of approval) goes by the calendar day. What can't be joined is given back.
+    #[must_use]
+    pub fn join(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Self::Orders(at, lines), Self::Orders(later, more))
+                if LocalDay::of(*at) == LocalDay::of(later) =>
+            {
+                *at = later;
+                lines.extend(more);
+                None
+            }
+            (_, next) => Some(next),
         }
     }
 
@@ -62,15 +94,20 @@ impl Happening {
             Self::Change(line) => line.what.recorded_at,
             Self::Visit(line) => line.what.submitted_at,
             Self::Confirmation(line) => line.what.at,
-            Self::Devices(at, _) | Self::Signals(at, _) | Self::Back(at, _) => *at,
+            Self::Devices(at, _)
+            | Self::Signals(at, _)
+            | Self::Back(at, _)
+            | Self::Orders(at, _) => *at,
             Self::Away(line) => line.what.from,
             Self::Response(line) => line.what.at,
+            Self::Appeal(line) => line.what.appealed_at,
+            Self::Decision(line) => line.what.decided_at,
         }
     }
 }
 
 /// The dated files in the order of the README.
-const README_ORDER: [&str; 9] = [
+const README_ORDER: [&str; 10] = [
     "changes.ndjson",
     "visits",
     "confirmations.ndjson",
@@ -78,8 +115,9 @@ const README_ORDER: [&str; 9] = [
     "signals.ndjson",
     "away.ndjson",
     "acknowledgements.ndjson",
-    "claims/orders.ndjson",
-    "claims/appeals.ndjson",
+    ORDERS,
+    APPEALS,
+    DECISIONS,
 ];
 
 /// Reads all dated lines that can be played.
@@ -106,6 +144,10 @@ pub fn read(county: &County) -> Result<Vec<Moment>, Problem> {
         happenings.extend([Happening::Away(line)].into_iter().chain(back));
     }
     happenings.extend(county.responses()?.into_iter().map(Happening::Response));
+    let orders = county.orders()?.into_iter();
+    happenings.extend(orders.map(|line| Happening::Orders(line.what.submitted_at, vec![line])));
+    happenings.extend(county.appeals()?.into_iter().map(Happening::Appeal));
+    happenings.extend(county.decisions()?.into_iter().map(Happening::Decision));
     Ok(in_order(happenings))
 }
 

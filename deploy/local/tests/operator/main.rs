@@ -1,6 +1,7 @@
 //! The operator's commands, as they are called: beside a running system and without one, with right input and with wrong.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod claims;
 mod demo;
 mod desk;
 mod plans;
@@ -72,7 +73,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     assert_eq!(
         streams,
         [
-            "ALERTS", "REGISTRY", "SIGNALS", "TIERING", "VAULT", "VISITS"
+            "ALERTS", "CLAIMS", "REGISTRY", "SIGNALS", "TIERING", "VAULT", "VISITS"
         ]
     );
     for command in [
@@ -88,7 +89,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     let verified = |desk: &Desk, elders: usize| {
         let verified = desk.done(&["verify"]);
         assert_eq!(verified["equal"], true, "{verified}");
-        assert_eq!(verified["verified"].as_array().unwrap().len(), 10);
+        assert_eq!(verified["verified"].as_array().unwrap().len(), 12);
         assert_eq!(verified["tiers"]["elders"], elders, "{verified}");
         assert_eq!(verified["tiers"]["waiting"], 0, "{verified}");
     };
@@ -117,7 +118,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     assert_eq!(desk.done(&["status"])["endpoint"], Value::Null);
     assert_eq!(
         desk.done(&["rebuild"])["rebuilt"].as_array().unwrap().len(),
-        10
+        12
     );
     desk.up();
     can_be_read(&desk, &[all[0].clone(), all[all.len() - 1].clone()]);

@@ -1,0 +1,203 @@
+//! Claims put together, by its own process, by the launcher that runs all services in one, and by the tests alike.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventlog::{EventLog, Repository};
+use futures::future::BoxFuture;
+use proto::eldercare::claims::v1::claims_service_server::ClaimsServiceServer;
+use readmodel::{Follower, ReaderFollower, Runner};
+use service::elder_keys::Erasures;
+use service::person_keys::Keys;
+use service::{
+    Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
+    connections,
+};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use vault::Vault;
+
+use crate::adjudicator::Adjudicator;
+use crate::appeals_closing::{self, AppealsCloser};
+use crate::book_table::BookTable;
+use crate::claims::{Claims, Definitions};
+use crate::codec::CONTEXT;
+use crate::facts_table;
+use crate::grpc::{self, ClaimsFace};
+use crate::settings::ClaimsSettings;
+
+/// Claims, connected to their servers. They answer once they are added to a server and their background runs.
+pub struct App {
+    claims: Claims,
+    background: Background,
+}
+
+impl Application for App {
+    type Own = ClaimsSettings;
+
+    async fn connect(
+        settings: &Settings,
+        _own: &ClaimsSettings,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let keys = Keys::of_registry(settings)?;
+        Self::with_keys(settings, clock, keys).await
+    }
+
+    fn add_to(&self, server: Server, _: &Shutdown) -> Server {
+        let most = server.max_message_bytes();
+        let face = ClaimsServiceServer::new(ClaimsFace::new(self.claims.clone()));
+        server.service(
+            face.max_decoding_message_size(most)
+                .max_encoding_message_size(most),
+            grpc::actions(),
+        )
+    }
+
+    fn background(&self) -> &Background {
+        &self.background
+    }
+
+    /// Waits until all facts are there, every order has its verdict, every time limit that has passed is closed, and all of
+    /// it can be read.
+    fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
+        let claims = self.claims.clone();
+        Box::pin(async move {
+            let settling = settle(&claims);
+            given_up.run_until_cancelled(settling).await;
+        })
+    }
+}
+
+async fn settle(claims: &Claims) {
+    let registry = connections::last_sequence(claims.registry.as_ref()).await;
+    claims.facts.reaches(registry).await;
+    loop {
+        let last = connections::last_sequence(claims.own.as_ref()).await;
+        claims.adjudicated_up_to(last).await;
+        // A database that is away is waited for.
+        let next = appeals_closing::next(&claims.pool).await;
+        let closed = matches!(next, Ok(day) if day.is_none_or(|day| day > claims.clock.today()));
+        // Whatever was written meanwhile has effects of its own.
+        if closed && connections::last_sequence(claims.own.as_ref()).await <= last {
+            return;
+        }
+        if !closed {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl App {
+    /// Connects in one process with the registry, whose vault it shares.
+    ///
+    /// # Errors
+    /// Where a server does not answer, or a stream could lose data.
+    pub async fn beside_registry(
+        settings: &Settings,
+        clock: Clock,
+        vault: Vault,
+    ) -> anyhow::Result<Self> {
+        Self::with_keys(settings, clock, Keys::own(vault)).await
+    }
+
+    async fn with_keys(settings: &Settings, clock: Clock, keys: Keys) -> anyhow::Result<Self> {
+        let connections = Connections::open(CONTEXT, settings).await?;
+        let own = connections.own_log().await?;
+        let registry = connections.log_of("registry").await?;
+        // Orders tell of persons; what is kept of requests for ever must not give them away.
+        let digests = RequestDigests::from_settings(settings)?;
+        Self::over((registry, own), connections.database, clock, keys, digests).await
+    }
+
+    /// Puts claims together over the registry's log, our own, and a database, that are there already.
+    ///
+    /// # Errors
+    /// Where the database can't be brought up to date.
+    pub async fn over(
+        (registry, own): (Arc<dyn EventLog>, Arc<dyn EventLog>),
+        pool: PgPool,
+        clock: Clock,
+        keys: Keys,
+        digests: RequestDigests,
+    ) -> anyhow::Result<Self> {
+        readmodel::migrate(&pool).await?;
+        connections::migrate(&pool, sqlx::migrate!()).await?;
+        let facts = Runner::new(pool.clone(), Arc::clone(&registry), || facts_table::TABLE);
+        let book = Runner::new(pool.clone(), Arc::clone(&own), BookTable::default);
+        let erasures = Erasures::from_now(keys.vault.clone(), Arc::clone(&registry)).await;
+        let claims = Claims {
+            programmes: Repository::new(Arc::clone(&own)),
+            enrolments: Repository::new(Arc::clone(&own)),
+            providers: Repository::new(Arc::clone(&own)),
+            caregivers: Repository::new(Arc::clone(&own)),
+            orders: Repository::new(Arc::clone(&own)),
+            funds: Repository::new(Arc::clone(&own)),
+            settlements: Repository::new(Arc::clone(&own)),
+            definitions: Definitions::default(),
+            facts: facts.follower(),
+            book: book.follower(),
+            adjudicated: ReaderFollower::new(pool.clone()),
+            pool,
+            registry,
+            own,
+            clock,
+            keys,
+            digests,
+        };
+        let (adjudicator, closer) = (adjudicator(&claims), closer(&claims));
+        Ok(Self {
+            claims,
+            background: Background::new()
+                .with("claims_elders", |stopped| facts.run(stopped))
+                .with("claims_book", |stopped| book.run(stopped))
+                .with("claims_adjudicator", |stopped| adjudicator.run(stopped))
+                .with("claims_appeals_closing", |stopped| closer.run(stopped))
+                .with("claims_erasures", |stopped| erasures.run(stopped)),
+        })
+    }
+
+    /// Our own log, for operators' commands and for tests.
+    #[must_use]
+    pub fn log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.claims.own)
+    }
+
+    /// The registry's log, as claims read it.
+    #[must_use]
+    pub fn registry_log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.claims.registry)
+    }
+
+    /// Claims' database.
+    #[must_use]
+    pub fn pool(&self) -> PgPool {
+        self.claims.pool.clone()
+    }
+
+    /// Follows the read models: of the facts, and of our own log.
+    #[must_use]
+    pub fn followers(&self) -> [Follower; 2] {
+        [&self.claims.facts, &self.claims.book].map(Clone::clone)
+    }
+}
+
+fn adjudicator(claims: &Claims) -> Adjudicator {
+    Adjudicator {
+        pool: claims.pool.clone(),
+        own: Arc::clone(&claims.own),
+        funds: claims.funds.clone(),
+        clock: claims.clock.clone(),
+        book: claims.book.clone(),
+        progress: claims.adjudicated.clone(),
+    }
+}
+
+fn closer(claims: &Claims) -> AppealsCloser {
+    AppealsCloser {
+        pool: claims.pool.clone(),
+        orders: claims.orders.clone(),
+        clock: claims.clock.clone(),
+        book: claims.book.clone(),
+    }
+}

@@ -1,0 +1,6 @@
+//! Claims as a process of its own.
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    service::run::<claims::App>().await
+}

@@ -1,0 +1,225 @@
+//! Programmes, providers and their caregivers: what callers ask of them.
+
+use civic::{DivisionCode, LocalDay};
+use elder_tables::columns::day;
+use elders::codec::write_day;
+use elders::terms::WireTerm as _;
+use eventlog::Position;
+use proto::eldercare::claims::v1 as pb;
+use service::{Asked, Caller, errors, paging};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::book_table::NAME;
+use crate::claims::Claims;
+use crate::codec::purpose;
+use crate::definition::Definition;
+use crate::programme::{Define, Defined};
+use crate::provider::Contract;
+use crate::{caregiver, provider, refusals};
+
+/// Days of a contract or a listing, as they are asked for.
+pub(crate) type Days = (LocalDay, Option<LocalDay>);
+
+/// The id of what a request brings about: the same for ever, so that a retry brings it about once.
+pub(crate) fn id_of(request_id: Uuid, what: &str) -> Uuid {
+    Uuid::new_v5(&request_id, what.as_bytes())
+}
+
+impl Claims {
+    /// Defines a version of a programme; its number, and where it stands.
+    pub(crate) async fn define_programme(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        code: &str,
+        division: DivisionCode,
+        definition: String,
+    ) -> Result<(u32, Position), Status> {
+        caller.may_where_asked(&division)?;
+        let read = Definition::parse(&definition);
+        let read = read.map_err(|faults| refusals::of_definition(&faults))?;
+        let command = Define {
+            division,
+            effective_from: read.effective_from,
+            definition,
+        };
+        let context = asked.by(caller, self.clock.now(), Some(division));
+        let committed = self.programmes.execute(code, &context, &command).await;
+        let committed =
+            committed.map_err(|error| service::not_executed(error, refusals::of_programme))?;
+        // A retry is answered with the version that it brought about, which is the one of this text.
+        let mut versions = committed.state.state.versions.iter().rev();
+        let version = versions
+            .find(|defined| defined.definition == command.definition)
+            .map_or(0, |defined| defined.version);
+        Ok((version, committed.position))
+    }
+
+    /// A version of a programme; 0: the newest.
+    pub(crate) async fn get_programme(
+        &self,
+        code: &str,
+        version: u32,
+    ) -> Result<pb::Programme, Status> {
+        let known = self.programme(code).await?;
+        let version = known.version(version);
+        let (defined, definition) = version.ok_or_else(|| refusals::no_version(code))?;
+        Ok(told(code, defined, definition))
+    }
+
+    /// A page of programmes, each with its newest version, and the cursor of the next one.
+    pub(crate) async fn list_programmes(
+        &self,
+        after: Option<&str>,
+        size: u32,
+    ) -> Result<(Vec<pb::Programme>, Option<String>), Status> {
+        let statement = format!(
+            "SELECT DISTINCT ON (code) code, version, division, effective_from, definition FROM {NAME}.programme \
+             WHERE $1::text IS NULL OR code > $1 ORDER BY code, version DESC LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(after)
+            .bind(i64::from(size) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
+        let programme = |row: &PgRow| -> Result<pb::Programme, sqlx::Error> {
+            let division: &str = row.try_get(2)?;
+            let broken = || sqlx::Error::Decode("a row holds no programme".into());
+            let defined = Defined {
+                version: row.try_get::<i32, _>(1)?.cast_unsigned(),
+                division: division.parse().map_err(|_code| broken())?,
+                effective_from: day(row.try_get(3)?)?,
+                definition: row.try_get(4)?,
+            };
+            let definition = Definition::parse(&defined.definition).map_err(|_faults| broken())?;
+            Ok(told(row.try_get(0)?, &defined, &definition))
+        };
+        let programmes = rows.iter().map(programme).collect::<Result<Vec<_>, _>>();
+        let mut programmes = programmes.map_err(errors::of_database)?;
+        let next = paging::cut(&mut programmes, size).map(|last| last.programme_code.clone());
+        Ok((programmes, next))
+    }
+
+    /// Contracts a provider; the contract, and where it stands.
+    pub(crate) async fn contract_provider(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        mut contract: Contract,
+    ) -> Result<(Uuid, Position), Status> {
+        let programme = self.programme(&contract.programme).await?;
+        caller.may_here(&programme.division)?;
+        contract.contract = id_of(asked.request_id, "contract");
+        let id = contract.contract;
+        let provider = contract.provider.clone();
+        let command = provider::Command::Contract(contract);
+        let context = asked.by(caller, self.clock.now(), Some(programme.division));
+        let committed = self.providers.execute(&provider, &context, &command).await;
+        let committed =
+            committed.map_err(|error| service::not_executed(error, refusals::of_provider))?;
+        Ok((id, committed.position))
+    }
+
+    /// Gives a contract a last day.
+    pub(crate) async fn end_contract(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        provider: String,
+        contract: Uuid,
+        last: LocalDay,
+    ) -> Result<Position, Status> {
+        let division = self.division_of(&provider).await?;
+        caller.may_here(&division)?;
+        let context = asked.by(caller, self.clock.now(), Some(division));
+        let command = provider::Command::End {
+            provider: provider.clone(),
+            contract,
+            last,
+        };
+        let committed = self.providers.execute(&provider, &context, &command).await;
+        let committed =
+            committed.map_err(|error| service::not_executed(error, refusals::of_provider))?;
+        Ok(committed.position)
+    }
+
+    /// The division for whose programme a provider was contracted first.
+    pub(crate) async fn division_of(&self, provider: &str) -> Result<DivisionCode, Status> {
+        let loaded = self.providers.load_newest(provider).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        let first = loaded.state.contracts.first();
+        let first = first.ok_or_else(|| refusals::no_provider(provider))?;
+        Ok(self.programme(&first.programme).await?.division)
+    }
+
+    /// Puts somebody on a provider's list; who it is, and where it stands.
+    pub(crate) async fn register_caregiver(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        provider: String,
+        name: String,
+        (first, last): Days,
+    ) -> Result<(Uuid, Position), Status> {
+        let division = self.division_of(&provider).await?;
+        caller.may_here(&division)?;
+        let id = id_of(asked.request_id, "caregiver");
+        let key = self.keys.create(id).await?;
+        let listed = caregiver::Listed {
+            provider,
+            name: key.seal(purpose::CAREGIVER, id, &pb::CaregiverName { name }),
+            first,
+            last,
+        };
+        let context = asked.by(caller, self.clock.now(), Some(division));
+        let command = caregiver::Command::Register(listed);
+        let subject = id.to_string();
+        let committed = self.caregivers.execute(&subject, &context, &command).await;
+        let committed = committed.map_err(|error| {
+            service::not_executed(error, |refusal| refusals::of_caregiver(id, refusal))
+        })?;
+        Ok((id, committed.position))
+    }
+
+    /// Gives a caregiver a last day.
+    pub(crate) async fn retire_caregiver(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        caregiver: Uuid,
+        last: LocalDay,
+    ) -> Result<Position, Status> {
+        let id = caregiver.to_string();
+        let loaded = self.caregivers.load_newest(&id).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        let listed = loaded.state.listed.as_ref();
+        let listed = listed.ok_or_else(|| refusals::no_caregiver(caregiver))?;
+        let division = self.division_of(&listed.provider).await?;
+        caller.may_here(&division)?;
+        let context = asked.by(caller, self.clock.now(), Some(division));
+        let command = caregiver::Command::Retire(last);
+        let committed = self.caregivers.execute(&id, &context, &command).await;
+        let committed = committed.map_err(|error| {
+            service::not_executed(error, |refusal| refusals::of_caregiver(caregiver, refusal))
+        })?;
+        Ok(committed.position)
+    }
+}
+
+fn told(code: &str, defined: &Defined, definition: &Definition) -> pb::Programme {
+    pb::Programme {
+        programme_code: code.to_owned(),
+        version: defined.version.cast_signed(),
+        division_code: defined.division.to_string(),
+        name: definition.name.clone(),
+        effective_from: Some(write_day(defined.effective_from)),
+        premium_fen: definition.premium.0,
+        unit: definition.quota.unit.wire(),
+        units_a_year: definition.quota.units,
+        definition: defined.definition.clone(),
+    }
+}

@@ -1,0 +1,456 @@
+//! Settlements and funds: what callers ask.
+
+use chrono::NaiveDate;
+use civic::{CalendarMonth, DepositKind, Fen, FundAccount, LocalDay, SettlementStage};
+use elder_tables::columns::{day, place, word};
+use elders::codec::write_day;
+use elders::terms::WireTerm as _;
+use elders::wire::write_time;
+use eventlog::{ExecuteError, Loaded, Position};
+use proto::eldercare::claims::v1 as pb;
+use service::{Asked, Caller, Deadline, access, errors, paging};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::book_table::NAME;
+use crate::claims::Claims;
+use crate::orders::{STANDING, from_orders, standing};
+use crate::settlement_rows::id;
+use crate::settlements::{Command, Line, Settlements};
+use crate::{fund, refusals, registers};
+
+/// The most orders of a settlement: more would not fit a record of the log.
+const MOST_ORDERS: usize = 10_000;
+
+/// Which settlement.
+#[derive(Clone, Debug)]
+pub(crate) struct Which {
+    pub(crate) programme: String,
+    pub(crate) provider: String,
+    pub(crate) number: u32,
+}
+
+/// Which settlements are listed.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) programme: String,
+    pub(crate) provider: Option<String>,
+    pub(crate) month: Option<CalendarMonth>,
+    pub(crate) stage: Option<SettlementStage>,
+}
+
+/// What was paid.
+#[derive(Clone, Debug)]
+pub(crate) struct Payment {
+    pub(crate) amount: Fen,
+    pub(crate) paid_on: LocalDay,
+    pub(crate) reference: String,
+}
+
+/// What is put right.
+#[derive(Clone, Debug)]
+pub(crate) struct Wrong {
+    pub(crate) amount: Fen,
+    pub(crate) order: Option<Uuid>,
+    pub(crate) reason: String,
+}
+
+/// Why money does not move.
+enum Unpaid {
+    Settlement(crate::settlements::Refusal),
+    Fund(fund::Refusal),
+}
+
+impl Claims {
+    /// Puts together what was approved in a month.
+    pub(crate) async fn draft_settlement(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        programme: String,
+        provider: String,
+        month: CalendarMonth,
+        deadline: Deadline,
+    ) -> Result<(pb::Settlement, Position), Status> {
+        let known = self.programme(&programme).await?;
+        caller.may_here(&known.division)?;
+        // All that was approved by now is in it.
+        self.catch_up(deadline).await?;
+        let statement = format!(
+            "SELECT order_key, amount FROM {NAME}.service_order WHERE programme = $1 AND provider_id = $2 \
+             AND approved_at >= $3 AND approved_at < $4 ORDER BY day, sequence LIMIT $5"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(&programme)
+            .bind(&provider)
+            .bind(month.first_day().start())
+            .bind(month.last_day().end())
+            .bind(i64::try_from(10 * MOST_ORDERS).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
+        let line = |row: &PgRow| {
+            Ok(Line {
+                order: row.try_get(0)?,
+                amount: Fen(row.try_get(1)?),
+            })
+        };
+        let approved = rows.iter().map(line).collect::<Result<_, sqlx::Error>>();
+        let command = Command::Draft {
+            month,
+            approved: approved.map_err(errors::of_database)?,
+            most: MOST_ORDERS,
+        };
+        let context = asked.by(caller, self.clock.now(), Some(known.division));
+        let id = id(&programme, &provider);
+        let committed = self.settlements.execute(&id, &context, &command).await;
+        let committed =
+            committed.map_err(|error| service::not_executed(error, refusals::of_settlement))?;
+        let settlements = committed.state.state.settlements.iter().zip(1_u32..);
+        let drafted = settlements
+            .filter(|(settlement, _)| settlement.month == month)
+            .map(|(_, number)| number)
+            .last();
+        let which = Which {
+            programme,
+            provider,
+            number: drafted.unwrap_or_default(),
+        };
+        let settlement = told(&which, &committed.state)?;
+        Ok((settlement, committed.position))
+    }
+
+    /// Fixes a draft.
+    pub(crate) async fn confirm_settlement(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        which: Which,
+        total: Fen,
+    ) -> Result<(pb::Settlement, Position), Status> {
+        let known = self.programme(&which.programme).await?;
+        caller.may_here(&known.division)?;
+        let fund = self.funds.load_newest(&which.programme).await;
+        let fund = fund.map_err(service::not_loaded)?;
+        let command = Command::Confirm {
+            number: which.number,
+            total,
+        };
+        let context = asked.by(caller, self.clock.now(), Some(known.division));
+        let overdrawn = total > fund.state.balance();
+        let id = id(&which.programme, &which.provider);
+        let committed = self.settlements.execute_with(&id, &context, |held| {
+            let decided = decider::Decider::decide(&held.state, &command);
+            let decided = decided.map_err(Unpaid::Settlement);
+            let outcome = decided.and_then(|events| {
+                if overdrawn {
+                    Err(Unpaid::Fund(fund::Refusal::Overdrawn))
+                } else {
+                    Ok(events)
+                }
+            });
+            async move { outcome }
+        });
+        let committed = committed.await;
+        let committed = committed.map_err(|error| service::not_executed(error, unpaid))?;
+        Ok((told(&which, &committed.state)?, committed.position))
+    }
+
+    /// Records that a settlement was paid: settlement and fund in one.
+    pub(crate) async fn record_payment(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        which: Which,
+        payment: Payment,
+    ) -> Result<(pb::Settlement, Position), Status> {
+        let known = self.programme(&which.programme).await?;
+        caller.may_here(&known.division)?;
+        let context = asked.by(caller, self.clock.now(), Some(known.division));
+        let id = id(&which.programme, &which.provider);
+        let paid = self
+            .settlements
+            .transact(&id, &context, |unit, settlements| {
+                let (which, payment, funds) = (&which, &payment, &self.funds);
+                async move {
+                    let command = Command::Pay {
+                        number: which.number,
+                        amount: payment.amount,
+                        paid_on: payment.paid_on,
+                        reference: payment.reference.clone(),
+                    };
+                    let refused = |refusal| ExecuteError::Refused(Unpaid::Settlement(refusal));
+                    let decided = decider::Decider::decide(&settlements.state, &command);
+                    let decided = decided.map_err(refused)?;
+                    let reserved = settlements.state.get(which.number);
+                    let reserved = reserved.map_or(Fen::ZERO, |one| one.orders_total());
+                    let fund = unit.load(funds, &which.programme).await?;
+                    let pay = fund::Command::Pay {
+                        provider: which.provider.clone(),
+                        number: which.number,
+                        amount: payment.amount,
+                        reserved,
+                    };
+                    let refused = |refusal| ExecuteError::Refused(Unpaid::Fund(refusal));
+                    let moved = decider::Decider::decide(&fund.state, &pay).map_err(refused)?;
+                    unit.record(fund, moved);
+                    unit.record(settlements, decided);
+                    Ok(())
+                }
+            });
+        let committed = paid
+            .await
+            .map_err(|error| service::not_executed(error, unpaid))?;
+        Ok((told(&which, &committed.state)?, committed.position))
+    }
+
+    /// Puts right what a paid settlement got wrong; the adjustment, and where it stands.
+    pub(crate) async fn adjust_settlement(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        which: Which,
+        wrong: Wrong,
+    ) -> Result<(Uuid, Position), Status> {
+        let known = self.programme(&which.programme).await?;
+        caller.may_here(&known.division)?;
+        let adjustment = registers::id_of(asked.request_id, "adjustment");
+        let command = Command::Adjust {
+            adjustment,
+            number: which.number,
+            amount: wrong.amount,
+            order: wrong.order,
+            reason: wrong.reason,
+        };
+        let context = asked.by(caller, self.clock.now(), Some(known.division));
+        let id = id(&which.programme, &which.provider);
+        let committed = self.settlements.execute(&id, &context, &command).await;
+        let committed =
+            committed.map_err(|error| service::not_executed(error, refusals::of_settlement))?;
+        Ok((adjustment, committed.position))
+    }
+
+    /// A settlement with its orders.
+    pub(crate) async fn get_settlement(
+        &self,
+        caller: &Caller,
+        which: &Which,
+    ) -> Result<pb::GetSettlementResponse, Status> {
+        let known = self.programme(&which.programme).await?;
+        caller.may_here(&known.division)?;
+        let id = id(&which.programme, &which.provider);
+        let loaded = self.settlements.load_newest(&id).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        let mut settlement = told(which, &loaded)?;
+        let numbers = settlement.adjustments.iter_mut();
+        for adjustment in numbers.filter(|one| !one.order_id.is_empty()) {
+            // Callers know orders by the providers' numbers.
+            let key: Option<Uuid> = adjustment.order_id.parse().ok();
+            let standings = self.standings(&key.into_iter().collect::<Vec<_>>()).await?;
+            let named = standings.into_values().next();
+            adjustment.order_id = named.map(|one| one.order_id).unwrap_or_default();
+        }
+        let statement = format!(
+            "SELECT {STANDING} FROM {} WHERE s.programme = $1 AND s.provider_id = $2 AND s.number = $3 \
+             ORDER BY o.day, o.sequence",
+            from_orders()
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(&which.programme)
+            .bind(&which.provider)
+            .bind(which.number.cast_signed())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
+        let orders = rows.iter().map(standing).collect::<Result<Vec<_>, _>>();
+        let orders = orders.map_err(errors::of_database)?;
+        let elders = orders.iter().map(|order| &order.elder_id);
+        access::record(caller, "GetSettlement", elders);
+        Ok(pb::GetSettlementResponse {
+            settlement: Some(settlement),
+            orders,
+        })
+    }
+
+    /// A page of settlements, by provider and number, and the cursor of the next one.
+    pub(crate) async fn list_settlements(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        after: Option<(String, i32)>,
+        size: u32,
+    ) -> Result<(Vec<pb::Settlement>, Option<(String, i32)>), Status> {
+        let known = self.programme(&filter.programme).await?;
+        caller.may_here(&known.division)?;
+        let statement = format!(
+            "SELECT programme, provider_id, number, month, stage, orders, orders_fen, total_fen, paid_on, reference \
+             FROM {NAME}.settlement WHERE programme = $1 AND ($2::text IS NULL OR provider_id = $2) \
+             AND ($3::date IS NULL OR month = $3) AND ($4::integer IS NULL OR stage = $4) \
+             AND ($5::text IS NULL OR (provider_id, number) > ($5, $6)) ORDER BY provider_id, number LIMIT $7"
+        );
+        let (after_provider, after_number) = after.unzip();
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(&filter.programme)
+            .bind(filter.provider.as_deref())
+            .bind(filter.month.map(|month| month.first_day().date()))
+            .bind(filter.stage.map(place))
+            .bind(after_provider)
+            .bind(after_number)
+            .bind(i64::from(size) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
+        let settlements = rows.iter().map(listed).collect::<Result<Vec<_>, _>>();
+        let mut settlements = settlements.map_err(errors::of_database)?;
+        let next =
+            paging::cut(&mut settlements, size).map(|last| (last.provider_id.clone(), last.number));
+        Ok((settlements, next))
+    }
+
+    /// Records money that came in.
+    pub(crate) async fn deposit(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        programme: &str,
+        (kind, amount, reference): (DepositKind, Fen, String),
+    ) -> Result<Position, Status> {
+        let known = self.programme(programme).await?;
+        caller.may_here(&known.division)?;
+        let command = fund::Command::Deposit {
+            kind,
+            amount,
+            reference,
+            persons: 0,
+        };
+        let context = asked.by(caller, self.clock.now(), Some(known.division));
+        let committed = self.funds.execute(programme, &context, &command).await;
+        let committed =
+            committed.map_err(|error| service::not_executed(error, refusals::of_fund))?;
+        Ok(committed.position)
+    }
+
+    /// What a fund holds.
+    pub(crate) async fn fund(
+        &self,
+        caller: &Caller,
+        programme: &str,
+    ) -> Result<pb::GetFundResponse, Status> {
+        let known = self.programme(programme).await?;
+        caller.may_here(&known.division)?;
+        let loaded = self.funds.load_newest(programme).await;
+        let fund = loaded.map_err(service::not_loaded)?.state;
+        Ok(pb::GetFundResponse {
+            in_fen: fund.deposited.0,
+            premiums_fen: fund.premiums.0,
+            reserved_fen: fund.reserved.0,
+            paid_fen: fund.paid.0,
+            balance_fen: fund.balance().0,
+        })
+    }
+
+    /// A page of a fund's entries, oldest first, and the cursor of the next one.
+    pub(crate) async fn ledger(
+        &self,
+        caller: &Caller,
+        programme: &str,
+        after: Option<(u64, i32)>,
+        size: u32,
+    ) -> Result<(Vec<pb::FundEntry>, Option<(u64, i32)>), Status> {
+        let known = self.programme(programme).await?;
+        caller.may_here(&known.division)?;
+        let statement = format!(
+            "SELECT sequence, place, at, amount, debit, credit, reference, balance FROM {NAME}.fund_entry \
+             WHERE programme = $1 AND ($2::bigint IS NULL OR (sequence, place) > ($2, $3)) \
+             ORDER BY sequence, place LIMIT $4"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(programme)
+            .bind(after.map(|(sequence, _)| sequence.cast_signed()))
+            .bind(after.map(|(_, place)| place))
+            .bind(i64::from(size) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
+        let entry = |row: &PgRow| -> Result<((u64, i32), pb::FundEntry), sqlx::Error> {
+            let sequence = row.try_get::<i64, _>(0)?.cast_unsigned();
+            let entry = pb::FundEntry {
+                position: Position::new(self.own.stream(), sequence).to_string(),
+                at: Some(write_time(row.try_get(2)?)),
+                amount_fen: row.try_get(3)?,
+                debit: word::<FundAccount>(row.try_get(4)?)?.wire(),
+                credit: word::<FundAccount>(row.try_get(5)?)?.wire(),
+                reference: row.try_get(6)?,
+                balance_fen: row.try_get(7)?,
+            };
+            Ok(((sequence, row.try_get(1)?), entry))
+        };
+        let entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>();
+        let mut entries = entries.map_err(errors::of_database)?;
+        let next = paging::cut(&mut entries, size).map(|(cursor, _)| *cursor);
+        Ok((entries.into_iter().map(|(_, entry)| entry).collect(), next))
+    }
+}
+
+fn unpaid(why: Unpaid) -> Status {
+    match why {
+        Unpaid::Settlement(refusal) => refusals::of_settlement(refusal),
+        Unpaid::Fund(refusal) => refusals::of_fund(refusal),
+    }
+}
+
+fn told(which: &Which, loaded: &Loaded<Settlements>) -> Result<pb::Settlement, Status> {
+    let settlement = loaded.state.get(which.number);
+    let settlement = settlement.ok_or_else(refusals::no_settlement)?;
+    let orders = settlement.orders_total();
+    let adjustments = settlement.adjustments.iter().filter_map(|id| {
+        let adjustment = loaded.state.adjustments.get(id)?;
+        Some(pb::Adjustment {
+            adjustment_id: id.to_string(),
+            corrected_number: adjustment.corrected.cast_signed(),
+            amount_fen: adjustment.amount.0,
+            order_id: adjustment
+                .order
+                .map_or_else(String::new, |key| key.to_string()),
+            reason: adjustment.reason.clone(),
+        })
+    });
+    let paid = settlement.paid.as_ref();
+    Ok(pb::Settlement {
+        programme_code: which.programme.clone(),
+        provider_id: which.provider.clone(),
+        number: which.number.cast_signed(),
+        month: Some(write_day(settlement.month.first_day())),
+        stage: settlement.stage.wire(),
+        orders: i32::try_from(settlement.lines.len()).unwrap_or(i32::MAX),
+        orders_fen: orders.0,
+        adjustments_fen: settlement.total.0 - orders.0,
+        total_fen: settlement.total.0,
+        paid_on: paid.map(|(paid_on, _)| write_day(*paid_on)),
+        reference: paid.map_or_else(String::new, |(_, reference)| reference.clone()),
+        adjustments: adjustments.collect(),
+        etag: service::etag(loaded.sequence),
+    })
+}
+
+fn listed(row: &PgRow) -> Result<pb::Settlement, sqlx::Error> {
+    let (orders_fen, total_fen): (i64, i64) = (row.try_get(6)?, row.try_get(7)?);
+    let paid_on: Option<NaiveDate> = row.try_get(8)?;
+    Ok(pb::Settlement {
+        programme_code: row.try_get(0)?,
+        provider_id: row.try_get(1)?,
+        number: row.try_get(2)?,
+        month: Some(write_day(day(row.try_get(3)?)?)),
+        stage: word::<SettlementStage>(row.try_get(4)?)?.wire(),
+        orders: row.try_get(5)?,
+        orders_fen,
+        adjustments_fen: total_fen - orders_fen,
+        total_fen,
+        paid_on: paid_on.map(day).transpose()?.map(write_day),
+        reference: row.try_get(9)?,
+        adjustments: vec![],
+        etag: String::new(),
+    })
+}
