@@ -55,6 +55,18 @@ terms! {
         NoAppeal = "NO_APPEAL" "逾期未申诉",
         AppealRefused = "APPEAL_REFUSED" "申诉驳回",
         QuotaExceeded = "QUOTA_EXCEEDED" "额度已用完",
+        /// It was approved, and a fact recorded later stands against it.
+        Withdrawn = "WITHDRAWN" "复核撤销",
+    }
+
+    /// What follows from a fact that was recorded after an order was approved (复核状态).
+    pub enum HoldState ("state of a hold") {
+        /// Not settled until a reviewer decides.
+        OnHold = "ON_HOLD" "暂缓结算",
+        Kept = "KEPT" "复核通过",
+        Withdrawn = "WITHDRAWN" "复核撤销",
+        /// It was paid before.
+        ForRecovery = "FOR_RECOVERY" "待追回",
     }
 
     /// What shows that a service took place (凭证类型).

@@ -33,7 +33,7 @@ pub use alert_terms::{
     SignalKind,
 };
 pub use claim_terms::{
-    AppealState, DepositKind, EntitlementUnit, EvidenceKind, FundAccount, NotSettledReason,
+    AppealState, DepositKind, EntitlementUnit, EvidenceKind, FundAccount, HoldState, NotSettledReason,
     OrderCode, OrderState, SettlementStage,
 };
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};

@@ -3,7 +3,7 @@
 use civic::{
     AlertKind, AlertOutcome, AppealState, Assistance, AwayReason, CampaignKind, CapabilityLevel, Category,
     CircumstanceKind, ConsentGiver, ConsentState, DepositKind, DeviceKind, Doubt, ElderStatus, EntitlementUnit,
-    EvidenceKind, FindingKind, FundAccount, NotSettledReason, OrderCode, OrderState, SettlementStage,
+    EvidenceKind, FindingKind, FundAccount, HoldState, NotSettledReason, OrderCode, OrderState, SettlementStage,
     NoticeChannel, Observation, RecipientRole, ReferralOutcome, ServiceKind, Set, Severity, Sex,
     SignalKind, SkipReason, Term, UnplannedReason, VisitMode, VisitResult, VisitorKind,
 };
@@ -63,7 +63,8 @@ wire_terms! { claims:
     }
     OrderState { Waiting, Approved, AbnormalOpen, NotSettled }
     AppealState { Pending, Accepted, AcceptedOverQuota, Refused }
-    NotSettledReason { NoAppeal, AppealRefused, QuotaExceeded }
+    NotSettledReason { NoAppeal, AppealRefused, QuotaExceeded, Withdrawn }
+    HoldState { OnHold, Kept, Withdrawn, ForRecovery }
     EvidenceKind { Video, Photo }
     DepositKind { Premium, Grant }
     SettlementStage { Draft, Confirmed, Paid }

@@ -1,8 +1,8 @@
--- How far the reader of our own log has got: it keeps nothing else, and reads what came before from the read model.
+-- How far the readers of the logs have got: they keep nothing else, and read what came before from the read models.
 CREATE SCHEMA claims_kept;
 
 CREATE TABLE claims_kept.progress (
     reader text PRIMARY KEY,
-    read bigint NOT NULL,
-    written bigint NOT NULL
+    first bigint NOT NULL,
+    second bigint NOT NULL
 );

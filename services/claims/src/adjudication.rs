@@ -311,6 +311,23 @@ impl Earlier {
         }
     }
 
+    /// A reviewer withdraws an approval: what it took of fund and entitlement is free again.
+    pub fn withdraw(&mut self, approved: Appealed, run: &mut Run) {
+        let (sum, orders) = (run.reserved.entry(approved.year.programme.clone())).or_default();
+        sum.0 -= approved.amount.0;
+        *orders += 1;
+        *self.used.entry(approved.year.clone()).or_default() -= approved.units;
+        run.events.push(Event::Released {
+            order: approved.order,
+            year: approved.year,
+            units: approved.units,
+        });
+        run.events.push(Event::NotSettled {
+            order: approved.order,
+            reason: NotSettledReason::Withdrawn,
+        });
+    }
+
     fn bears(&self, year: &Year, units: i64, quota: i64) -> bool {
         let used = self.used.get(year).copied().unwrap_or_default();
         used.checked_add(units).is_some_and(|sum| sum <= quota)

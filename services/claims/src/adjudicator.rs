@@ -37,6 +37,7 @@ use crate::fund::{self, Fund};
 use crate::order::{self, Order, Submitted};
 use crate::progress::Adjudicated;
 use crate::provider::{self, Provider};
+use crate::settlements::{self, Settlements};
 
 /// The reader's name: request ids rest on it.
 pub const NAME: &str = "adjudicator";
@@ -135,6 +136,7 @@ struct Active<'a> {
 enum Item {
     Submitted(Box<Submitted>),
     Accepted(Uuid),
+    Withdrawn(Uuid),
     Enrolment(enrolment::Event),
     Provider(provider::Event),
     Caregiver(Uuid, caregiver::Event),
@@ -186,6 +188,11 @@ impl Active<'_> {
                     // An order that the read model could not take in has no verdict that an appeal could change.
                     if let Some(appealed) = appealed.remove(&key) {
                         earlier.accept(appealed, &mut run);
+                    }
+                }
+                Item::Withdrawn(key) => {
+                    if let Some(approved) = appealed.remove(&key) {
+                        earlier.withdraw(approved, &mut run);
                     }
                 }
                 Item::Enrolment(event) => {
@@ -363,6 +370,15 @@ fn read(record: &Record, items: &mut Vec<Item>) {
                     | order::Event::NotSettled { .. },
                 )
                 | Err(_) => {}
+            }
+        } else if aggregate == Settlements::NAME {
+            if let Ok(settlements::Event::HoldEnded {
+                order,
+                withdrawn: true,
+                ..
+            }) = Settlements::decode(raw)
+            {
+                items.push(Item::Withdrawn(order));
             }
         } else if aggregate == Enrolments::NAME {
             items.extend(Enrolments::decode(raw).ok().map(Item::Enrolment));

@@ -24,11 +24,14 @@ use crate::claims::{Claims, Definitions};
 use crate::codec::CONTEXT;
 use crate::facts_table;
 use crate::grpc::{self, ClaimsFace};
+use crate::on_elder_facts::{self, Rechecker};
+use crate::progress::Rechecked;
 use crate::settings::ClaimsSettings;
 
 /// Claims, connected to their servers. They answer once they are added to a server and their background runs.
 pub struct App {
     claims: Claims,
+    rechecked: ReaderFollower<Rechecked>,
     background: Background,
 }
 
@@ -61,20 +64,22 @@ impl Application for App {
     /// Waits until all facts are there, every order has its verdict, every time limit that has passed is closed, and all of
     /// it can be read.
     fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
-        let claims = self.claims.clone();
+        let (claims, rechecked) = (self.claims.clone(), self.rechecked.clone());
         Box::pin(async move {
-            let settling = settle(&claims);
+            let settling = settle(&claims, &rechecked);
             given_up.run_until_cancelled(settling).await;
         })
     }
 }
 
-async fn settle(claims: &Claims) {
+async fn settle(claims: &Claims, rechecked: &ReaderFollower<Rechecked>) {
     let registry = connections::last_sequence(claims.registry.as_ref()).await;
     claims.facts.reaches(registry).await;
     loop {
         let last = connections::last_sequence(claims.own.as_ref()).await;
         claims.adjudicated_up_to(last).await;
+        let enough = |done: &Rechecked| done.registry >= registry && done.own >= last;
+        rechecked.wait_until(enough).await;
         // A database that is away is waited for.
         let next = appeals_closing::next(&claims.pool).await;
         let closed = matches!(next, Ok(day) if day.is_none_or(|day| day > claims.clock.today()));
@@ -146,13 +151,20 @@ impl App {
             digests,
         };
         let (adjudicator, closer) = (adjudicator(&claims), closer(&claims));
+        let rechecked = ReaderFollower::new(claims.pool.clone());
+        let rechecker = Rechecker {
+            claims: claims.clone(),
+            progress: rechecked.clone(),
+        };
         Ok(Self {
             claims,
+            rechecked,
             background: Background::new()
                 .with("claims_elders", |stopped| facts.run(stopped))
                 .with("claims_book", |stopped| book.run(stopped))
                 .with("claims_adjudicator", |stopped| adjudicator.run(stopped))
                 .with("claims_appeals_closing", |stopped| closer.run(stopped))
+                .with(on_elder_facts::NAME, |stopped| rechecker.run(stopped))
                 .with("claims_erasures", |stopped| erasures.run(stopped)),
         })
     }

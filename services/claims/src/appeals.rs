@@ -98,7 +98,7 @@ impl Claims {
     }
 
     /// What is known of an order, and the sequence at which it was handed in.
-    async fn brief(&self, key: Uuid) -> Result<(Brief, u64), Status> {
+    pub(crate) async fn brief(&self, key: Uuid) -> Result<(Brief, u64), Status> {
         let loaded = self.orders.load_newest(&key.to_string()).await;
         let loaded = loaded.map_err(service::not_loaded)?;
         let brief = loaded.state.brief.clone();
@@ -137,7 +137,7 @@ impl Claims {
             .map_err(errors::of_database)?;
         let found = rows
             .iter()
-            .map(|row| Ok(((row.try_get(17)?, row.try_get(0)?), standing(row)?)));
+            .map(|row| Ok(((row.try_get(18)?, row.try_get(0)?), standing(row)?)));
         let found = found.collect::<Result<Vec<(Cursor, pb::OrderStanding)>, sqlx::Error>>();
         let mut found = found.map_err(errors::of_database)?;
         let next = paging::cut(&mut found, size).map(|(cursor, _)| *cursor);

@@ -97,6 +97,7 @@ impl Projection for BookTable {
             entitled_by text COLLATE \"C\" NOT NULL,
             submitted_at timestamptz NOT NULL,
             appeal_until date NOT NULL,
+            registry_sequence bigint NOT NULL,
             codes integer NOT NULL,
             state integer NOT NULL,
             appeal integer NOT NULL,
@@ -144,6 +145,12 @@ impl Projection for BookTable {
             number integer NOT NULL
         );
         CREATE INDEX settled_settlement ON settled (programme, provider_id, number);
+        CREATE TABLE hold (
+            order_key uuid PRIMARY KEY,
+            state integer NOT NULL,
+            codes integer NOT NULL,
+            held_at timestamptz NOT NULL
+        );
         CREATE TABLE fund (
             programme text COLLATE \"C\" PRIMARY KEY,
             cash bigint NOT NULL
@@ -168,6 +175,7 @@ impl Projection for BookTable {
         CREATE INDEX service_order_approved ON service_order (programme, provider_id, approved_at)
             WHERE approved_at IS NOT NULL;
         CREATE INDEX service_order_open ON service_order (appeal_until) WHERE state = 2 AND appeal = -1;
+        CREATE INDEX hold_state ON hold (state, held_at, order_key);
         CREATE INDEX service_order_appealed ON service_order (appealed_at, order_key) WHERE appealed_at IS NOT NULL;"
     }
 

@@ -7,12 +7,13 @@ use civic::{DivisionCode, ElderId, GeoPosition, LocalDay};
 use elder_tables::Kept;
 use elders::Facts;
 use eventlog::{EventLog, Position, Repository};
-use readmodel::{Follower, ReaderFollower};
+use readmodel::{Follower, ReaderFailed, ReaderFollower};
 use service::person_keys::Keys;
 use service::{Clock, Deadline, RequestDigests, connections, errors};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tonic::Status;
+use uuid::Uuid;
 use vault::DataKey;
 
 use crate::caregiver::Caregiver;
@@ -161,6 +162,15 @@ impl Claims {
             }
         }
         Ok(known)
+    }
+
+    /// The keys of some persons, for readers.
+    pub(crate) async fn vault_keys(
+        &self,
+        persons: &[Uuid],
+    ) -> Result<HashMap<Uuid, Arc<DataKey>>, ReaderFailed> {
+        let keys = self.keys.vault.keys(persons).await;
+        keys.map_err(ReaderFailed::because)
     }
 
     /// The facts of an elder.

@@ -69,6 +69,8 @@ pub(crate) fn actions() -> Actions {
             ("AppealOrder", Action::Write),
             ("DecideAppeal", Action::Review),
             ("ListAppeals", Action::ReadPersonal),
+            ("ListHeldOrders", Action::ReadPersonal),
+            ("DecideHold", Action::Review),
             ("DraftSettlement", Action::Write),
             ("ConfirmSettlement", Action::Review),
             ("RecordPayment", Action::Review),
@@ -350,6 +352,41 @@ impl ClaimsService for ClaimsFace {
         Ok(Response::new(pb::ListAppealsResponse {
             appeals,
             next_page_token: next,
+        }))
+    }
+
+    async fn list_held_orders(
+        &self,
+        request: Request<pb::ListHeldOrdersRequest>,
+    ) -> Answer<pb::ListHeldOrdersResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.list_held(request.into_inner())?;
+        self.claims.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(cursor_of);
+        let (orders, next) = self
+            .claims
+            .list_held(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        let next = next.map_or_else(String::new, |next| asked.list.token(&cursor_bytes(next)));
+        Ok(Response::new(pb::ListHeldOrdersResponse {
+            orders,
+            next_page_token: next,
+        }))
+    }
+
+    async fn decide_hold(
+        &self,
+        request: Request<pb::DecideHoldRequest>,
+    ) -> Answer<pb::DecideHoldResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, key, withdraw) = self.parse.hold_decision(request.into_inner())?;
+        let (standing, position) = self
+            .claims
+            .decide_hold(&caller, asked, key, withdraw, deadline)
+            .await?;
+        Ok(Response::new(pb::DecideHoldResponse {
+            standing: Some(standing),
+            position: position.to_string(),
         }))
     }
 

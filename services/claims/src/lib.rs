@@ -6,8 +6,8 @@
 //!   [`codec`]: their bytes.
 //! - [`facts_table`], [`book_table`]: the read models of the registry's log and of our own.
 //! - [`adjudicator`]: reads our log in its order and appends verdicts in runs; [`appeals_closing`]: the end of time limits.
-//!   The first one tells its [`progress`].
-//! - `registers`, `enrolling`, `desk`, `orders`, `appeals`, `settling`, `figures`: what callers ask; `explaining`: why a code
+//!   [`on_elder_facts`]: facts that are recorded after an approval. The first and the last tell their [`progress`].
+//! - `registers`, `enrolling`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`: what callers ask; `explaining`: why a code
 //!   applies; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -35,6 +35,7 @@ mod settlement_rows;
 
 pub mod adjudicator;
 pub mod appeals_closing;
+pub mod on_elder_facts;
 pub mod progress;
 
 mod appeals;
@@ -43,6 +44,7 @@ mod desk;
 mod enrolling;
 mod explaining;
 mod figures;
+mod holds;
 mod orders;
 mod refusals;
 mod registers;

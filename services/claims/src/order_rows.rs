@@ -95,7 +95,9 @@ impl OrderRows {
             Verdict::NotSettled { order, reason } => {
                 let change = self.change(order);
                 change.never_paid(reason);
-                change.appeal = Some(AppealState::AcceptedOverQuota);
+                if reason == NotSettledReason::QuotaExceeded {
+                    change.appeal = Some(AppealState::AcceptedOverQuota);
+                }
             }
             Verdict::PremiumsBooked { .. } => {}
         }
@@ -144,10 +146,10 @@ impl OrderRows {
         sqlx::query(
             "INSERT INTO service_order (order_key, sequence, provider_id, number, programme, elder_id, caregiver_id, \
                  start_at, end_at, day, village, units, units_a_year, amount, entitled_by, submitted_at, appeal_until, \
-                 codes, state, appeal, reason) \
+                 codes, registry_sequence, state, appeal, reason) \
              SELECT *, 0, -1, -1 FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], \
                  $7::uuid[], $8::timestamptz[], $9::timestamptz[], $10::date[], $11::text[], $12::bigint[], $13::bigint[], \
-                 $14::bigint[], $15::text[], $16::timestamptz[], $17::date[], $18::integer[]) \
+                 $14::bigint[], $15::text[], $16::timestamptz[], $17::date[], $18::integer[], $19::bigint[]) \
              ON CONFLICT (order_key) DO NOTHING",
         )
         .bind(keys)
@@ -168,6 +170,7 @@ impl OrderRows {
         .bind(submitted)
         .bind(days(|order| order.appeal_until.date()))
         .bind(codes)
+        .bind(number(|order| order.facts.registry_sequence.cast_signed()))
         .execute(db)
         .await?;
         Ok(())

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use civic::{
-    AppealState, DivisionCode, ElderId, LocalDay, NotSettledReason, OrderCode, OrderState, Set,
+    AppealState, DivisionCode, ElderId, HoldState, LocalDay, NotSettledReason, OrderCode,
+    OrderState, Set,
 };
 use elder_tables::columns::{bits, day, maybe_word, place, set, word};
 use elders::codec::write_day;
@@ -98,11 +99,14 @@ impl Filter {
 
 /// What is read of an order for its standing.
 pub(crate) const STANDING: &str = "o.order_key, o.sequence, o.provider_id, o.number, o.state, o.codes, o.appeal, o.reason, \
-    o.amount, o.programme, o.elder_id, o.day, o.submitted_at, o.approved_at, o.appeal_until, o.entitled_by, s.number";
+    o.amount, o.programme, o.elder_id, o.day, o.submitted_at, o.approved_at, o.appeal_until, o.entitled_by, s.number, h.state";
 
 /// Where it is read from.
 pub(crate) fn from_orders() -> String {
-    format!("{NAME}.service_order o LEFT JOIN {NAME}.settled s ON s.order_key = o.order_key")
+    format!(
+        "{NAME}.service_order o LEFT JOIN {NAME}.settled s ON s.order_key = o.order_key \
+         LEFT JOIN {NAME}.hold h ON h.order_key = o.order_key"
+    )
 }
 
 impl Claims {
@@ -323,6 +327,8 @@ pub(crate) fn standing(row: &PgRow) -> Result<pb::OrderStanding, sqlx::Error> {
     let date = |column: usize| row.try_get::<NaiveDate, _>(column).and_then(day);
     let approved_at: Option<DateTime<Utc>> = row.try_get(13)?;
     let settlement: Option<i32> = row.try_get(16)?;
+    let hold: Option<i32> = row.try_get(17)?;
+    let hold = hold.map(word::<HoldState>).transpose()?;
     let codes = if state == OrderState::Waiting {
         // The adjudicator has not spoken yet.
         Set::new()
@@ -345,5 +351,6 @@ pub(crate) fn standing(row: &PgRow) -> Result<pb::OrderStanding, sqlx::Error> {
         appeal_until: Some(write_day(date(14)?)),
         settlement_number: settlement.unwrap_or_default(),
         entitled_by: row.try_get(15)?,
+        hold: hold.map_or(0, |hold| hold.wire()),
     })
 }

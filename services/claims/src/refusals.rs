@@ -295,6 +295,11 @@ pub(crate) fn of_settlement(refusal: settlements::Refusal) -> Status {
             "the order is not in this settlement",
             "该工单不在此结算单中",
         ),
+        R::NotOnHold => (
+            "NOT_ON_HOLD",
+            "the order is not on hold",
+            "该工单不在暂缓清单中",
+        ),
         R::TooLarge => (
             "SUM_TOO_LARGE",
             "the sum is too large to count",

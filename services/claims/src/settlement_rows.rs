@@ -1,9 +1,9 @@
 //! The rows of settlements, and which order is in which.
 
-use civic::SettlementStage;
-use elder_tables::columns::place;
+use civic::{HoldState, OrderCode, Set, SettlementStage};
+use elder_tables::columns::{bits, place};
 use eventlog::Record;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::settlements::Event;
@@ -94,6 +94,31 @@ pub(crate) async fn write(
         }
         // Adjustments are answered from the aggregate itself.
         Event::Adjusted { .. } => {}
+        Event::PutOnHold {
+            order, codes, left, ..
+        } => {
+            if let Some(number) = left {
+                leave(&mut *db, (programme, provider, *number), *order).await?;
+            }
+            hold(db, record, *order, HoldState::OnHold, *codes).await?;
+        }
+        Event::RecoveryListed { order, codes, .. } => {
+            hold(db, record, *order, HoldState::ForRecovery, *codes).await?;
+        }
+        Event::HoldEnded {
+            order, withdrawn, ..
+        } => {
+            let state = if *withdrawn {
+                HoldState::Withdrawn
+            } else {
+                HoldState::Kept
+            };
+            sqlx::query("UPDATE hold SET state = $2 WHERE order_key = $1")
+                .bind(order)
+                .bind(place(state))
+                .execute(db)
+                .await?;
+        }
     }
     Ok(())
 }
@@ -110,6 +135,52 @@ async fn move_on(
     .bind(provider)
     .bind(number.cast_signed())
     .bind(place(stage))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// An order leaves a settlement that is not paid.
+async fn leave(
+    db: &mut PgConnection,
+    (programme, provider, number): (&str, &str, u32),
+    order: Uuid,
+) -> Result<(), sqlx::Error> {
+    let amount = "(SELECT amount FROM service_order WHERE order_key = $4)";
+    let statement = format!(
+        "UPDATE settlement SET orders = orders - 1, orders_fen = orders_fen - {amount}, total_fen = total_fen - {amount} \
+         WHERE programme = $1 AND provider_id = $2 AND number = $3 \
+         AND EXISTS (SELECT 1 FROM settled WHERE order_key = $4)"
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(programme)
+        .bind(provider)
+        .bind(number.cast_signed())
+        .bind(order)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("DELETE FROM settled WHERE order_key = $1")
+        .bind(order)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+async fn hold(
+    db: &mut PgConnection,
+    record: &Record,
+    order: Uuid,
+    state: HoldState,
+    codes: Set<OrderCode>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO hold (order_key, state, codes, held_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (order_key) DO UPDATE SET state = excluded.state, codes = excluded.codes, held_at = excluded.held_at",
+    )
+    .bind(order)
+    .bind(place(state))
+    .bind(bits(codes))
+    .bind(record.metadata.time)
     .execute(db)
     .await?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use civic::{CalendarMonth, Fen, LocalDay, SettlementStage};
+use civic::{CalendarMonth, Fen, HoldState, LocalDay, OrderCode, Set, SettlementStage};
 use decider::Decider;
 use uuid::Uuid;
 
@@ -13,6 +13,17 @@ pub struct Settlements {
     pub settlements: Vec<Settlement>,
     /// What paid settlements got wrong.
     pub adjustments: BTreeMap<Uuid, Adjustment>,
+    /// Orders against which a fact stands that was recorded after their approval.
+    pub holds: BTreeMap<Uuid, Hold>,
+}
+
+/// What follows from a fact that stands against an approved order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Where it stands.
+    pub state: HoldState,
+    /// What stands against the order, as it was last said.
+    pub codes: Set<OrderCode>,
 }
 
 /// A settlement.
@@ -107,6 +118,24 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// A fact that was recorded later stands against an approved order.
+    Doubt {
+        /// Which.
+        order: Uuid,
+        /// What stands against it.
+        codes: Set<OrderCode>,
+        /// The record of the registry's log that says so.
+        registry_sequence: u64,
+    },
+    /// A reviewer decides on an order on hold.
+    Decide {
+        /// Which.
+        order: Uuid,
+        /// Whether the approval is withdrawn.
+        withdraw: bool,
+        /// Who decides.
+        by: String,
+    },
 }
 
 /// What happened.
@@ -154,6 +183,39 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// An order leaves its settlement until a reviewer decides.
+    PutOnHold {
+        /// Which.
+        order: Uuid,
+        /// What stands against it.
+        codes: Set<OrderCode>,
+        /// The settlement that it leaves; none: it was in none.
+        left: Option<u32>,
+        /// The record of the registry's log that says so.
+        registry_sequence: u64,
+    },
+    /// A reviewer has decided.
+    HoldEnded {
+        /// On which order.
+        order: Uuid,
+        /// Whether the approval is withdrawn.
+        withdrawn: bool,
+        /// Who decided.
+        by: String,
+    },
+    /// What was paid for an order is to come back.
+    RecoveryListed {
+        /// Which.
+        order: Uuid,
+        /// What stands against it.
+        codes: Set<OrderCode>,
+        /// The settlement by which it was paid.
+        number: u32,
+        /// What was paid for it.
+        amount: Fen,
+        /// The record of the registry's log that says so.
+        registry_sequence: u64,
+    },
 }
 
 /// Why the rules refuse.
@@ -173,6 +235,8 @@ pub enum Refusal {
     TotalChanged,
     /// The order is not in that settlement.
     OrderNotInIt,
+    /// The order is not on hold.
+    NotOnHold,
     /// The sum is too large to count.
     TooLarge,
 }
@@ -188,6 +252,63 @@ impl Settlements {
     fn get_mut(&mut self, number: u32) -> Option<&mut Settlement> {
         let place = usize::try_from(number.checked_sub(1)?).ok()?;
         self.settlements.get_mut(place)
+    }
+
+    /// Whether an approved order may be in a settlement as things stand.
+    fn may_settle(&self, order: &Uuid) -> bool {
+        self.holds.get(order).is_none_or(|hold| match hold.state {
+            HoldState::OnHold | HoldState::Withdrawn => false,
+            HoldState::Kept | HoldState::ForRecovery => true,
+        })
+    }
+
+    /// The settlement that an order is in.
+    fn settlement_of(&self, order: &Uuid) -> Option<(u32, &Settlement, Fen)> {
+        let mut numbered = (1_u32..).zip(&self.settlements);
+        numbered.find_map(|(number, settlement)| {
+            let line = settlement.lines.iter().find(|line| line.order == *order)?;
+            Some((number, settlement, line.amount))
+        })
+    }
+
+    fn doubt(
+        &self,
+        order: Uuid,
+        codes: Set<OrderCode>,
+        registry_sequence: u64,
+    ) -> Result<Vec<Event>, Refusal> {
+        if let Some(hold) = self.holds.get(&order) {
+            let settled = match hold.state {
+                // Somebody is to look at it already, or has seen all of this.
+                HoldState::OnHold | HoldState::Withdrawn | HoldState::ForRecovery => true,
+                HoldState::Kept => codes.iter().all(|code| hold.codes.contains(code)),
+            };
+            if settled {
+                return Ok(vec![]);
+            }
+        }
+        let settlement = self.settlement_of(&order);
+        if let Some((number, settlement, amount)) = settlement
+            && settlement.stage == SettlementStage::Paid
+        {
+            return Ok(vec![Event::RecoveryListed {
+                order,
+                codes,
+                number,
+                amount,
+                registry_sequence,
+            }]);
+        }
+        Ok(vec![Event::PutOnHold {
+            order,
+            codes,
+            left: settlement.map(|(number, ..)| number),
+            registry_sequence,
+        }])
+    }
+
+    fn hold(&mut self, order: Uuid, state: HoldState, codes: Set<OrderCode>) {
+        self.holds.insert(order, Hold { state, codes });
     }
 
     fn draft(
@@ -213,6 +334,7 @@ impl Settlements {
         let mut once = HashSet::new();
         let lines: Vec<Line> = approved
             .iter()
+            .filter(|line| self.may_settle(&line.order))
             .filter(|line| !elsewhere.contains(&line.order) && once.insert(line.order))
             .copied()
             .take(most)
@@ -312,6 +434,26 @@ impl Decider for Settlements {
                     reason: reason.clone(),
                 }])
             }
+            Command::Doubt {
+                order,
+                codes,
+                registry_sequence,
+            } => self.doubt(*order, *codes, *registry_sequence),
+            Command::Decide {
+                order,
+                withdraw,
+                by,
+            } => {
+                let hold = self.holds.get(order);
+                if hold.is_none_or(|hold| hold.state != HoldState::OnHold) {
+                    return Err(Refusal::NotOnHold);
+                }
+                Ok(vec![Event::HoldEnded {
+                    order: *order,
+                    withdrawn: *withdraw,
+                    by: by.clone(),
+                }])
+            }
         }
     }
 
@@ -373,6 +515,32 @@ impl Decider for Settlements {
                     borne_by: None,
                 };
                 self.adjustments.insert(*adjustment, adjusted);
+            }
+            Event::PutOnHold {
+                order, codes, left, ..
+            } => {
+                if let Some(settlement) = left.and_then(|number| self.get_mut(number)) {
+                    let leaves = |line: &Line| line.order == *order;
+                    let amount = settlement.lines.iter().find(|line| leaves(line));
+                    // What was summed up once can be taken away again.
+                    settlement.total.0 -= amount.map_or(0, |line| line.amount.0);
+                    settlement.lines.retain(|line| !leaves(line));
+                }
+                self.hold(*order, HoldState::OnHold, *codes);
+            }
+            Event::HoldEnded {
+                order, withdrawn, ..
+            } => {
+                if let Some(hold) = self.holds.get_mut(order) {
+                    hold.state = if *withdrawn {
+                        HoldState::Withdrawn
+                    } else {
+                        HoldState::Kept
+                    };
+                }
+            }
+            Event::RecoveryListed { order, codes, .. } => {
+                self.hold(*order, HoldState::ForRecovery, *codes);
             }
         }
         self
@@ -511,8 +679,93 @@ mod tests {
             }]);
     }
 
+    fn doubt(order: u128) -> Command {
+        Command::Doubt {
+            order: Uuid::from_u128(order),
+            codes: Set::from([OrderCode::NotAliveOrPresent]),
+            registry_sequence: 9,
+        }
+    }
+
+    fn on_hold(order: u128, left: Option<u32>) -> Event {
+        Event::PutOnHold {
+            order: Uuid::from_u128(order),
+            codes: Set::from([OrderCode::NotAliveOrPresent]),
+            left,
+            registry_sequence: 9,
+        }
+    }
+
+    #[test]
+    fn an_order_on_hold_leaves_its_settlement_until_a_reviewer_keeps_it() {
+        given::<Settlements>([drafted(1, "2024-01", &[1, 2])])
+            .when(doubt(1))
+            .then([on_hold(1, Some(1))]);
+        // Told once more, nothing follows.
+        given::<Settlements>([drafted(1, "2024-01", &[1, 2]), on_hold(1, Some(1))])
+            .when(doubt(1))
+            .then([]);
+        given::<Settlements>([drafted(1, "2024-01", &[1, 2]), on_hold(1, Some(1))])
+            .when(draft("2024-01", &[1, 2]))
+            .then([]);
+        let kept = Event::HoldEnded {
+            order: Uuid::from_u128(1),
+            withdrawn: false,
+            by: "officer:reviewer".to_owned(),
+        };
+        given::<Settlements>([drafted(1, "2024-01", &[1, 2]), on_hold(1, Some(1)), kept])
+            .when(draft("2024-01", &[1, 2]))
+            .then([drafted(1, "2024-01", &[1, 2])]);
+    }
+
+    #[test]
+    fn a_confirmed_total_that_an_order_has_left_is_not_paid() {
+        let pay = Command::Pay {
+            number: 1,
+            amount: Fen(40_000),
+            paid_on: "2024-02-05".parse().unwrap(),
+            reference: "V1".to_owned(),
+        };
+        let confirmed = Event::Confirmed { number: 1 };
+        given::<Settlements>([
+            drafted(1, "2024-01", &[1, 2]),
+            confirmed,
+            on_hold(1, Some(1)),
+        ])
+        .when(pay)
+        .then_refused(Refusal::TotalChanged);
+    }
+
+    #[test]
+    fn what_was_paid_already_is_listed_for_recovery_once() {
+        let history = vec![
+            drafted(1, "2024-01", &[1]),
+            Event::Confirmed { number: 1 },
+            paid(1, 20_000),
+        ];
+        let listed = Event::RecoveryListed {
+            order: Uuid::from_u128(1),
+            codes: Set::from([OrderCode::NotAliveOrPresent]),
+            number: 1,
+            amount: Fen(20_000),
+            registry_sequence: 9,
+        };
+        given::<Settlements>(history.clone())
+            .when(doubt(1))
+            .then([listed.clone()]);
+        given::<Settlements>([history, vec![listed]].concat())
+            .when(doubt(1))
+            .then([]);
+    }
+
     fn commands() -> impl Strategy<Value = Command> {
         prop_oneof![
+            (1_u128..20).prop_map(doubt),
+            (1_u128..20, any::<bool>()).prop_map(|(order, withdraw)| Command::Decide {
+                order: Uuid::from_u128(order),
+                withdraw,
+                by: "officer:reviewer".to_owned(),
+            }),
             (1_u32..4, proptest::collection::vec(1_u128..20, 0..6))
                 .prop_map(|(of, orders)| { draft(&format!("2024-0{of}"), &orders) }),
             (1_u32..5, 0_i64..6).prop_map(|(number, orders)| Command::Confirm {

@@ -1,7 +1,7 @@
 //! Settlements and funds: what callers ask.
 
 use chrono::NaiveDate;
-use civic::{CalendarMonth, DepositKind, Fen, FundAccount, LocalDay, SettlementStage};
+use civic::{CalendarMonth, DepositKind, Fen, FundAccount, LocalDay, OrderState, SettlementStage};
 use elder_tables::columns::{day, place, word};
 use elders::codec::write_day;
 use elders::terms::WireTerm as _;
@@ -80,7 +80,7 @@ impl Claims {
         self.catch_up(deadline).await?;
         let statement = format!(
             "SELECT order_key, amount FROM {NAME}.service_order WHERE programme = $1 AND provider_id = $2 \
-             AND approved_at >= $3 AND approved_at < $4 ORDER BY day, sequence LIMIT $5"
+             AND approved_at >= $3 AND approved_at < $4 AND state = $6 ORDER BY day, sequence LIMIT $5"
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(&programme)
@@ -88,6 +88,7 @@ impl Claims {
             .bind(month.first_day().start())
             .bind(month.last_day().end())
             .bind(i64::try_from(10 * MOST_ORDERS).unwrap_or(i64::MAX))
+            .bind(place(OrderState::Approved))
             .fetch_all(&self.pool)
             .await
             .map_err(errors::of_database)?;

@@ -59,7 +59,8 @@ pub(super) async fn of(
             Item::Caregiver(caregiver, _) => asked.caregivers.push(*caregiver),
             Item::Enrolment(EnrolmentEvent::Enrolled { .. } | EnrolmentEvent::Charged { .. })
             | Item::Provider(ProviderEvent::Contracted(_))
-            | Item::Accepted(_) => {}
+            | Item::Accepted(_)
+            | Item::Withdrawn(_) => {}
         }
     }
     for ids in [&mut asked.elders, &mut asked.caregivers] {
@@ -84,13 +85,13 @@ pub(super) async fn of(
     })
 }
 
-/// The orders whose appeals a chunk accepts.
+/// The orders whose appeals a chunk accepts, and those whose approval it withdraws.
 pub(super) async fn appealed(
     db: &mut PgConnection,
     items: &[Item],
 ) -> Result<HashMap<Uuid, Appealed>, sqlx::Error> {
     let accepted = items.iter().filter_map(|item| match item {
-        Item::Accepted(key) => Some(*key),
+        Item::Accepted(key) | Item::Withdrawn(key) => Some(*key),
         Item::Submitted(_) | Item::Enrolment(_) | Item::Provider(_) | Item::Caregiver(..) => None,
     });
     let keys: Vec<Uuid> = accepted.collect();
@@ -282,7 +283,7 @@ async fn caregivers(
 /// What is used of years: all runs are ours, and the read model has all of them.
 async fn used(db: &mut PgConnection, items: &[Item]) -> Result<HashMap<Year, i64>, sqlx::Error> {
     let orders = items.iter().any(|item| match item {
-        Item::Submitted(_) | Item::Accepted(_) => true,
+        Item::Submitted(_) | Item::Accepted(_) | Item::Withdrawn(_) => true,
         Item::Enrolment(_) | Item::Provider(_) | Item::Caregiver(..) => false,
     });
     if !orders {
@@ -292,7 +293,7 @@ async fn used(db: &mut PgConnection, items: &[Item]) -> Result<HashMap<Year, i64
     for item in items {
         match item {
             Item::Submitted(submitted) => elders.push(submitted.elder.as_uuid()),
-            Item::Accepted(key) => keys.push(*key),
+            Item::Accepted(key) | Item::Withdrawn(key) => keys.push(*key),
             Item::Enrolment(_) | Item::Provider(_) | Item::Caregiver(..) => {}
         }
     }

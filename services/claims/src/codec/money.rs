@@ -1,8 +1,8 @@
 //! Events of funds and settlements become wire bytes and back.
 
-use civic::Fen;
+use civic::{Fen, OrderCode, Set};
 use elders::codec::write_day;
-use elders::terms::WireTerm as _;
+use elders::terms::{WireTerm as _, set_from_wire, wire_set};
 use elders::wire;
 use eventlog::{Aggregate, DecodeError, RawEvent};
 use prost::Name as _;
@@ -131,6 +131,39 @@ impl Aggregate for Settlements {
                 order_key: order.map_or_else(String::new, |order| order.to_string()),
                 reason: reason.clone(),
             }),
+            settlements::Event::PutOnHold {
+                order,
+                codes,
+                left,
+                registry_sequence,
+            } => RawEvent::of(&pb::OrderPutOnHold {
+                order_key: order.to_string(),
+                codes: wire_set(*codes),
+                settlement_number: left.unwrap_or_default().cast_signed(),
+                registry_sequence: registry_sequence.cast_signed(),
+            }),
+            settlements::Event::HoldEnded {
+                order,
+                withdrawn,
+                by,
+            } => RawEvent::of(&pb::OrderHoldEnded {
+                order_key: order.to_string(),
+                withdrawn: *withdrawn,
+                decided_by: by.clone(),
+            }),
+            settlements::Event::RecoveryListed {
+                order,
+                codes,
+                number,
+                amount,
+                registry_sequence,
+            } => RawEvent::of(&pb::RecoveryListed {
+                order_key: order.to_string(),
+                codes: wire_set(*codes),
+                settlement_number: number.cast_signed(),
+                amount_fen: amount.0,
+                registry_sequence: registry_sequence.cast_signed(),
+            }),
         }
     }
 
@@ -163,10 +196,39 @@ impl Aggregate for Settlements {
                     .transpose()?,
                 reason: message.reason,
             })
+        } else if name == pb::OrderPutOnHold::full_name() {
+            let message: pb::OrderPutOnHold = wire::message(raw)?;
+            let left = count(message.settlement_number, "settlement_number")?;
+            Ok(settlements::Event::PutOnHold {
+                order: wire::id(&message.order_key, "order_key")?,
+                codes: codes(&message.codes)?,
+                left: (left != 0).then_some(left),
+                registry_sequence: message.registry_sequence.cast_unsigned(),
+            })
+        } else if name == pb::OrderHoldEnded::full_name() {
+            let message: pb::OrderHoldEnded = wire::message(raw)?;
+            Ok(settlements::Event::HoldEnded {
+                order: wire::id(&message.order_key, "order_key")?,
+                withdrawn: message.withdrawn,
+                by: message.decided_by,
+            })
+        } else if name == pb::RecoveryListed::full_name() {
+            let message: pb::RecoveryListed = wire::message(raw)?;
+            Ok(settlements::Event::RecoveryListed {
+                order: wire::id(&message.order_key, "order_key")?,
+                codes: codes(&message.codes)?,
+                number: count(message.settlement_number, "settlement_number")?,
+                amount: Fen(message.amount_fen),
+                registry_sequence: message.registry_sequence.cast_unsigned(),
+            })
         } else {
             Err(DecodeError::unknown(raw))
         }
     }
+}
+
+fn codes(numbers: &[i32]) -> Result<Set<OrderCode>, DecodeError> {
+    set_from_wire(numbers).map_err(|_index| DecodeError::malformed("codes"))
 }
 
 fn drafted(message: pb::SettlementDrafted) -> Result<settlements::Event, DecodeError> {

@@ -1,7 +1,7 @@
 //! Orders and appeals, and what is asked of them, become domain types.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use civic::{AppealState, ElderId, GeoPosition, OrderCode, OrderState};
+use civic::{AppealState, ElderId, GeoPosition, HoldState, OrderCode, OrderState};
 use elders::terms::set_from_wire;
 use eventlog::Position;
 use prost::Message as _;
@@ -17,7 +17,7 @@ use super::{
 use crate::desk::Arrived;
 use crate::figures::Group;
 use crate::judging::{Evidence, Service};
-use crate::{appeals, order, orders};
+use crate::{appeals, holds, order, orders};
 
 /// The longest number of an order.
 const LONGEST_ORDER: usize = 64;
@@ -226,6 +226,37 @@ impl Parse {
         let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
         let list = List::new("ListAppeals", &request.encode_to_vec());
         checks.paged(list, (size, &token, LISTS), position, filter)
+    }
+}
+
+impl Parse {
+    pub(crate) fn list_held(
+        &self,
+        mut request: pb::ListHeldOrdersRequest,
+    ) -> Parsed<Paged<holds::Filter>> {
+        let mut checks = Checks::new();
+        let division = checks.division("division_code", &request.division_code);
+        let state = maybe_term::<HoldState>(&mut checks, "state", request.state);
+        let filter = division
+            .zip(state)
+            .map(|(division, state)| holds::Filter { division, state });
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let list = List::new("ListHeldOrders", &request.encode_to_vec());
+        checks.paged(list, (size, &token, LISTS), position, filter)
+    }
+
+    pub(crate) fn hold_decision(
+        &self,
+        mut request: pb::DecideHoldRequest,
+    ) -> Parsed<(Asked, Uuid, bool)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let asked = self.asked(&mut checks, &id, &request);
+        let key = key(&mut checks, &request.provider_id, &request.order_id);
+        let decision = checks.known::<pb::HoldDecision>("decision", request.decision);
+        let withdraw = decision.map(|decision| decision == pb::HoldDecision::Withdraw);
+        checks.all((asked, key, withdraw))
     }
 }
 
