@@ -173,6 +173,7 @@ impl Claims {
             "审核通过 approved",
             "异常待处理 abnormal",
             "不予结算 not settled",
+            "曾暂缓 held",
         ]);
         let mut funds = table([
             "基金 fund",
@@ -189,6 +190,7 @@ impl Claims {
                 number(one.approved),
                 number(one.abnormal_open),
                 number(one.not_settled),
+                number(one.held),
             ]);
             let mut row = |when: &str, fund: Fund| {
                 let amounts = [fund.reserved_fen, fund.paid_fen, fund.balance_fen];

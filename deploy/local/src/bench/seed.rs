@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use civic::{ElderId, LocalDay, Set, VillageCode};
+use civic::{Assistance, ElderId, LocalDay, Set, VillageCode};
 use elders::{
     Event,
     event::{Capability, Consent, Registered, Residence, Source, Spoken},
@@ -51,6 +51,16 @@ impl Seeded {
         count: u64,
         progress: Progress,
     ) -> anyhow::Result<Self> {
+        Self::assisted(stage, count, Set::EMPTY, progress).await
+    }
+
+    /// The same with all of them assisted so.
+    pub(super) async fn assisted(
+        stage: &Stage,
+        count: u64,
+        assistance: Set<Assistance>,
+        progress: Progress,
+    ) -> anyhow::Result<Self> {
         let config = stage.settings()?;
         let settings: &Settings = &config;
         let client = stage.nats_client().await?;
@@ -82,7 +92,7 @@ impl Seeded {
                 persons
                     .iter()
                     .zip(keys)
-                    .map(|(person, key)| records(*person, &key, &index))
+                    .map(|(person, key)| records(*person, &key, &index, assistance))
                     .collect()
             });
             let written: Vec<_> = stream::iter(sealing.await?)
@@ -174,13 +184,18 @@ pub(super) async fn write(log: &JetStreamLog, records: Vec<NewRecord>) -> anyhow
 /// The file of an elder of some village, without a claim to the ID number, for those who read files alone.
 pub(super) fn file(person: Person, key: &DataKey, village: VillageCode) -> NewRecord {
     let elder = ElderId(person.id());
-    let registered = registered(person, key, "", village);
+    let registered = registered(person, key, "", village, Set::EMPTY);
     let event = elders::codec::encode(&Event::Registered(Box::new(registered)));
     record(subject("elder", &elder.to_string()), 0, vec![event])
 }
 
 /// The records of a registration: the claim to the ID number, and the file.
-fn records(person: Person, key: &DataKey, index: &BlindIndex) -> (ElderId, NewRecord, NewRecord) {
+fn records(
+    person: Person,
+    key: &DataKey,
+    index: &BlindIndex,
+    assistance: Set<Assistance>,
+) -> (ElderId, NewRecord, NewRecord) {
     let elder = ElderId(person.id());
     let claim = index
         .digest(ID_NUMBER, person.id_number().as_str())
@@ -188,7 +203,7 @@ fn records(person: Person, key: &DataKey, index: &BlindIndex) -> (ElderId, NewRe
     let claimed = Claim::encode(&identity::Event::Claimed(elder));
     let village = person.village_code().parse().expect("a village");
     let registered = elders::codec::encode(&Event::Registered(Box::new(registered(
-        person, key, &claim, village,
+        person, key, &claim, village, assistance,
     ))));
     (
         elder,
@@ -197,7 +212,13 @@ fn records(person: Person, key: &DataKey, index: &BlindIndex) -> (ElderId, NewRe
     )
 }
 
-fn registered(person: Person, key: &DataKey, claim: &str, village: VillageCode) -> Registered {
+fn registered(
+    person: Person,
+    key: &DataKey,
+    claim: &str,
+    village: VillageCode,
+    assistance: Set<Assistance>,
+) -> Registered {
     let id = person.id();
     let (name, relation, phone) = person.contact();
     let contact = types::Contact {
@@ -229,7 +250,7 @@ fn registered(person: Person, key: &DataKey, claim: &str, village: VillageCode) 
             home: Some(key.seal(purpose::HOME, id, &home)),
         },
         categories: word(person.0, civic::Category::ALL).into(),
-        assistance: Set::EMPTY,
+        assistance,
         capability: Capability {
             level: level(person.0),
             assessed_on: None,

@@ -9,7 +9,7 @@ use service::{
     Application, Clock, Config, Section, Shutdown, Telemetry, application, config::Loader,
 };
 
-use super::{bare, bare_append, stage::peak_rss};
+use super::{bare, bare_append, claims_by_hand::ClaimsByHand, stage::peak_rss};
 
 /// What a process of a bench is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,6 +22,8 @@ pub enum Role {
     Visits,
     /// Alerts; they ask the registry for keys.
     Alerts,
+    /// Claims, whose clock can be moved; they ask the registry for keys.
+    Claims,
     /// A bare gRPC server with the query of GetElder and nothing else.
     Bare,
     /// A bare gRPC server that publishes a record for each call and does nothing else.
@@ -37,6 +39,7 @@ impl Role {
             Self::Tiering => "tiering",
             Self::Visits => "visits",
             Self::Alerts => "alerts",
+            Self::Claims => "claims",
             Self::Bare => "bare",
             Self::BareAppend => "bare-append",
             Self::Rebuild => "rebuild",
@@ -55,6 +58,7 @@ pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
         Role::Tiering => serve_alone::<tiering::App>(loader.load()?).await,
         Role::Visits => serve_alone::<visits::App>(loader.load()?).await,
         Role::Alerts => serve_alone::<alerts::App>(loader.load()?).await,
+        Role::Claims => serve_alone::<ClaimsByHand>(loader.load()?).await,
         Role::Rebuild => rebuild(loader.load()?).await,
         Role::BareAppend => {
             let settings = loader.load::<()>()?.common;

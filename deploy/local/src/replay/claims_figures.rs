@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 use civic::{CalendarMonth, LocalDay, SHANGHAI};
 use proto::eldercare::claims::v1::{
-    self as pb, ConfirmSettlementRequest, DraftSettlementRequest, FigureGroup, FigureRow,
-    GetFiguresRequest, GetFundRequest, GetFundResponse, GetOrderRequest, ListOrdersRequest,
-    ListSettlementsRequest, OrderFilter, OrderStanding, RecordPaymentRequest, Settlement,
+    self as pb, ConfirmSettlementRequest, DecideHoldRequest, DraftSettlementRequest, FigureGroup,
+    FigureRow, GetFiguresRequest, GetFundRequest, GetFundResponse, GetOrderRequest,
+    ListHeldOrdersRequest, ListOrdersRequest, ListSettlementsRequest, OrderFilter, OrderStanding,
+    RecordPaymentRequest, Settlement,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -53,6 +54,9 @@ pub struct ProgrammeFigures {
     pub abnormal_open: i64,
     /// Those that are never paid.
     pub not_settled: i64,
+    /// Approved orders against which a fact stood that was recorded later; a reviewer kept them all, since the set tells of
+    /// no other decision.
+    pub held: u64,
     /// The fund before anything was settled.
     pub before_settlement: Fund,
     /// The fund when all was settled and paid.
@@ -99,6 +103,7 @@ pub(super) async fn claims(
     let totals = totals(&desk, ledger, &standings).await?;
     let by_service_month = [FigureGroup::Provider, FigureGroup::ServiceMonth];
     let by_service_month = desk.figures("", &by_service_month).await?;
+    let held = desk.keep_held().await?;
     let (mut programmes, mut settlements, mut funds) = (Vec::new(), Vec::new(), Map::new());
     for (code, enrolled) in &ledger.programmes {
         let before = desk.fund(code).await?;
@@ -114,6 +119,7 @@ pub(super) async fn claims(
             approved: row.approved,
             abnormal_open: row.abnormal_open,
             not_settled: row.not_settled,
+            held: held.get(code).copied().unwrap_or_default(),
             before_settlement: Fund::of(&before),
             after_payment: Fund::of(&after),
         };
@@ -214,6 +220,43 @@ impl Desk<'_> {
             self.client.claims().get_fund(request).await
         })
         .await
+    }
+
+    /// Lets all orders on hold be settled; how many there were of each programme.
+    async fn keep_held(&mut self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut held = BTreeMap::new();
+        loop {
+            let request = ListHeldOrdersRequest {
+                division_code: self.county.set.county.clone(),
+                state: pb::HoldState::OnHold.into(),
+                page_size: PAGE,
+                min_position: self.last.clone(),
+                ..Default::default()
+            };
+            let page = call(request, async |request| {
+                self.client.claims().list_held_orders(request).await
+            });
+            let orders = page.await?.orders;
+            if orders.is_empty() {
+                return Ok(held);
+            }
+            for standing in orders.into_iter().filter_map(|order| order.standing) {
+                let name = format!("{}/{}", standing.provider_id, standing.order_id);
+                let request_id = self.county.request_id("keep", 0, name.as_bytes());
+                let request = DecideHoldRequest {
+                    request_id: request_id.to_string(),
+                    provider_id: standing.provider_id,
+                    order_id: standing.order_id,
+                    decision: pb::HoldDecision::Keep.into(),
+                };
+                let reviewer = self.client.reviewer()?;
+                let kept = call(request, async |request| {
+                    reviewer.clone().decide_hold(request).await
+                });
+                self.last = kept.await?.position;
+                *held.entry(standing.programme_code).or_default() += 1;
+            }
+        }
     }
 
     /// Settles and pays all that was approved, by provider and month.
