@@ -7,12 +7,19 @@ use serde_json::Value;
 
 use crate::output::{Progress, Report, number, table};
 
+mod adjudicate;
 mod append;
 mod bare;
 mod bare_append;
+mod books;
 mod callers;
+mod care;
+mod claims;
+mod claims_by_hand;
 mod coverage;
 mod decide;
+mod entitlement;
+mod handing_in;
 mod homes;
 mod import;
 mod people;
@@ -30,6 +37,7 @@ mod stage;
 mod tier;
 mod timers;
 mod visible;
+mod year;
 
 /// What a bench measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -225,6 +233,21 @@ pub const BENCHES: &[Bench] = &[
         name: "timers",
         about: "a million silences waited for: the start, and ten thousand that end in one second",
         run: |ground| Box::pin(timers::run(ground)),
+    },
+    Bench {
+        name: "claims",
+        about: "a year of orders of Yiwu's size handed in, judged, appealed, settled and paid",
+        run: |ground| Box::pin(claims::run(ground)),
+    },
+    Bench {
+        name: "adjudicate",
+        about: "orders that come steadily, from sending each to its verdict",
+        run: |ground| Box::pin(adjudicate::run(ground)),
+    },
+    Bench {
+        name: "entitlement",
+        about: "what elders may still have, asked while orders come",
+        run: |ground| Box::pin(entitlement::run(ground)),
     },
 ];
 

@@ -9,18 +9,22 @@ use crate::{cli::WhichOrders, output::number, wire, words::Word};
 mod entitlement;
 mod figures;
 mod fund;
+mod held;
 mod order;
 mod orders;
 mod programme;
 mod settlement;
+mod suspicions;
 
 pub use entitlement::{Entitlement, entitlement};
 pub use figures::{Figures, figures};
 pub use fund::{FundAccount, fund};
+pub use held::{HeldList, decide_hold, held};
 pub use order::{OrderStory, show};
 pub use orders::{OrderList, Row, list};
 pub use programme::{ProgrammeVersion, programme};
 pub use settlement::{How, Settled, settle};
+pub use suspicions::{SuspicionList, suspicions};
 
 /// Orders, settlements and entries on one page.
 const PAGE: i32 = 1_000;

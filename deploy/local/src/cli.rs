@@ -447,6 +447,54 @@ pub enum Claims {
         #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
         by: Vec<FiguresBy>,
     },
+    /// Write a settlement to a file for the finance office
+    Export {
+        /// The programme
+        #[arg(value_name = "PROGRAMME")]
+        programme: String,
+        /// The provider
+        #[arg(value_name = "PROVIDER")]
+        provider: String,
+        /// The settlement's number
+        #[arg(value_name = "NUMBER")]
+        number: i32,
+        /// The file: a sheet, or CSV where its name ends with .csv
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Approved orders against which a fact stands that was recorded later: on hold, or to be recovered
+    Held {
+        /// Those of elders in this division
+        #[arg(long, value_name = "CODE")]
+        division: String,
+    },
+    /// Decide on an order on hold: let it be settled, or withdraw its approval
+    Hold {
+        /// The provider
+        #[arg(value_name = "PROVIDER")]
+        provider: String,
+        /// The provider's number of the order
+        #[arg(value_name = "ORDER")]
+        order: String,
+        /// Keep it, or withdraw it
+        #[arg(value_enum)]
+        decision: HoldDecision,
+    },
+    /// Patterns in orders that a supervisor should look into
+    Suspicions {
+        /// Among orders about elders in this division
+        #[arg(long, value_name = "CODE")]
+        division: String,
+        /// Of this provider
+        #[arg(long, value_name = "PROVIDER")]
+        provider: Option<String>,
+        /// The first service day
+        #[arg(long, value_name = "DAY")]
+        from: LocalDay,
+        /// The last service day
+        #[arg(long, value_name = "DAY")]
+        until: LocalDay,
+    },
     /// A programme as it was defined
     Programme {
         /// Its code
@@ -491,6 +539,15 @@ pub struct WhichOrders {
     /// Of elders who were entitled by this rule, such as LOW_INCOME
     #[arg(long, value_name = "RULE")]
     pub entitled_by: Option<String>,
+}
+
+/// What becomes of an order on hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HoldDecision {
+    /// It is settled.
+    Keep,
+    /// Its approval is withdrawn.
+    Withdraw,
 }
 
 /// By what figures are put together.

@@ -332,6 +332,31 @@ async fn claims(client: &Client, what: &Claims, output: Output) -> anyhow::Resul
             output.print(&claiming::fund(client, programme, *entries).await?)
         }
         Claims::Figures { which, by } => output.print(&claiming::figures(client, which, by).await?),
+        Claims::Export {
+            programme,
+            provider,
+            number,
+            file,
+        } => {
+            let which = (programme.as_str(), provider.as_str(), *number);
+            output.print(&export::settlement(client, which, file).await?)
+        }
+        Claims::Held { division } => output.print(&claiming::held(client, division).await?),
+        Claims::Hold {
+            provider,
+            order,
+            decision,
+        } => output.print(&claiming::decide_hold(client, provider, order, *decision).await?),
+        Claims::Suspicions {
+            division,
+            provider,
+            from,
+            until,
+        } => {
+            let days = (*from, *until);
+            let provider = provider.as_deref();
+            output.print(&claiming::suspicions(client, division, provider, days).await?)
+        }
         Claims::Programme { code, number } => {
             output.print(&claiming::programme(client, code, *number).await?)
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use civic::LocalDay;
 use proto::eldercare::{
+    claims::v1::{ExportSettlementRequest, SettlementFormat},
     registry::v1::ExportSummaryRequest,
     visits::v1::{ExportRecordsRequest, export_records_request::Whose},
 };
@@ -80,6 +81,33 @@ pub async fn records(
         min_position: String::new(),
     };
     let pieces = client.visits().export_records(request).await;
+    let pieces = pieces.map_err(|status| in_words(&status))?.into_inner();
+    write(file, &whole(pieces, |piece| piece.chunk).await?)
+}
+
+/// Writes a settlement: a sheet, or CSV where the file's name ends so.
+///
+/// # Errors
+/// Claims' refusal, or a file that can't be written.
+pub async fn settlement(
+    client: &Client,
+    (programme, provider, number): (&str, &str, i32),
+    file: &Path,
+) -> anyhow::Result<Written> {
+    let is_csv = file.extension().is_some_and(|ending| ending == "csv");
+    let format = if is_csv {
+        SettlementFormat::Csv
+    } else {
+        SettlementFormat::Xlsx
+    };
+    let request = ExportSettlementRequest {
+        programme_code: programme.to_owned(),
+        provider_id: provider.to_owned(),
+        number,
+        format: format.into(),
+        min_position: String::new(),
+    };
+    let pieces = client.claims().export_settlement(request).await;
     let pieces = pieces.map_err(|status| in_words(&status))?.into_inner();
     write(file, &whole(pieces, |piece| piece.chunk).await?)
 }

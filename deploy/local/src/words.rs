@@ -108,6 +108,8 @@ words! {
     claims::EnrolmentOutcomeKind = "ENROLMENT_OUTCOME_KIND_",
     claims::SettlementStage = "SETTLEMENT_STAGE_",
     claims::FundAccount = "FUND_ACCOUNT_",
+    claims::HoldState = "HOLD_STATE_",
+    claims::SuspicionKind = "SUSPICION_KIND_",
 }
 
 /// What officers call a name of ours; empty where they have no word for it.

@@ -33,8 +33,8 @@ pub use alert_terms::{
     SignalKind,
 };
 pub use claim_terms::{
-    AppealState, DepositKind, EntitlementUnit, EvidenceKind, FundAccount, HoldState, NotSettledReason,
-    OrderCode, OrderState, SettlementStage,
+    AppealState, DepositKind, EntitlementUnit, EvidenceKind, FundAccount, HoldState,
+    NotSettledReason, OrderCode, OrderState, SettlementStage,
 };
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};
 pub use elder_id::{ElderId, ElderIdError};

@@ -16,6 +16,7 @@ use service::{
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
+use workbooks::Exports;
 
 use crate::adjudicator::Adjudicator;
 use crate::appeals_closing::{self, AppealsCloser};
@@ -140,6 +141,7 @@ impl App {
             funds: Repository::new(Arc::clone(&own)),
             settlements: Repository::new(Arc::clone(&own)),
             definitions: Definitions::default(),
+            exports: Exports::default(),
             facts: facts.follower(),
             book: book.follower(),
             adjudicated: ReaderFollower::new(pool.clone()),

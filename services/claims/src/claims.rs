@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
+use workbooks::Exports;
 
 use crate::caregiver::Caregiver;
 use crate::definition::Definition;
@@ -48,6 +49,7 @@ pub(crate) struct Claims {
     pub(crate) funds: Repository<Fund>,
     pub(crate) settlements: Repository<Settlements>,
     pub(crate) definitions: Definitions,
+    pub(crate) exports: Exports,
     pub(crate) facts: Follower,
     pub(crate) book: Follower,
     pub(crate) adjudicated: ReaderFollower<Adjudicated>,

@@ -5,7 +5,7 @@ mod streams;
 use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use proto::eldercare::claims::v1 as pb;
 use proto::eldercare::claims::v1::claims_service_server::{ClaimsService, SERVICE_NAME};
 use service::{Action, Actions, Caller, Deadline};
@@ -77,6 +77,8 @@ pub(crate) fn actions() -> Actions {
             ("AdjustSettlement", Action::Review),
             ("GetSettlement", Action::ReadPersonal),
             ("ListSettlements", Action::ReadStatistics),
+            ("ExportSettlement", Action::ExportPersonal),
+            ("ListSuspicions", Action::ReadPersonal),
             ("FundDeposit", Action::Write),
             ("GetFund", Action::ReadStatistics),
             ("GetFundLedger", Action::ReadStatistics),
@@ -485,6 +487,38 @@ impl ClaimsService for ClaimsFace {
             settlements,
             next_page_token: next,
         }))
+    }
+
+    type ExportSettlementStream = Answers<pb::ExportSettlementResponse>;
+
+    async fn export_settlement(
+        &self,
+        request: Request<pb::ExportSettlementRequest>,
+    ) -> Answer<Self::ExportSettlementStream> {
+        let (caller, deadline) = call(&request)?;
+        let (which, format, position) = self.parse.export_settlement(request.get_ref())?;
+        self.claims.wait(position, deadline).await?;
+        let file = self
+            .claims
+            .export_settlement(&caller, &which, format)
+            .await?;
+        let pieces = file.pieces();
+        Ok(Response::new(
+            pieces
+                .map(|chunk| Ok(pb::ExportSettlementResponse { chunk }))
+                .boxed(),
+        ))
+    }
+
+    async fn list_suspicions(
+        &self,
+        request: Request<pb::ListSuspicionsRequest>,
+    ) -> Answer<pb::ListSuspicionsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (filter, position) = self.parse.suspicions(request.get_ref())?;
+        self.claims.wait(position, deadline).await?;
+        let suspicions = self.claims.suspicions(&caller, &filter).await?;
+        Ok(Response::new(pb::ListSuspicionsResponse { suspicions }))
     }
 
     async fn fund_deposit(

@@ -7,8 +7,8 @@
 //! - [`facts_table`], [`book_table`]: the read models of the registry's log and of our own.
 //! - [`adjudicator`]: reads our log in its order and appends verdicts in runs; [`appeals_closing`]: the end of time limits.
 //!   [`on_elder_facts`]: facts that are recorded after an approval. The first and the last tell their [`progress`].
-//! - `registers`, `enrolling`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`: what callers ask; `explaining`: why a code
-//!   applies; `parse`, `grpc`: the face; [`app`]: the whole.
+//! - `registers`, `enrolling`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`, `suspicions`: what callers ask; `explaining`: why a code
+//!   applies; `sheet`: a settlement on paper; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -49,6 +49,8 @@ mod orders;
 mod refusals;
 mod registers;
 mod settling;
+mod sheet;
+mod suspicions;
 
 mod grpc;
 mod parse;

@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use crate::enrolling::Wanted;
 use crate::enrolment::Whose;
-use crate::order;
 use crate::provider::Contract;
 use crate::registers::Days;
 use crate::settling::{self, Payment, Which, Wrong};
+use crate::{order, suspicions};
 
 const LISTS: PageBounds = PageBounds {
     default: 100,
@@ -40,6 +40,9 @@ const LONGEST_REASON: usize = 200;
 const LONGEST_DEFINITION: usize = 64 * 1024;
 /// The most that comes in or is adjusted at once: ten billion yuan.
 const MOST_FEN: i64 = 1_000_000_000_000;
+
+/// The most days in which patterns are looked for.
+const MOST_DAYS: i64 = 366;
 
 /// Reads requests: knows the streams that positions may lie in, and the digests of requests.
 #[derive(Clone, Debug)]
@@ -356,6 +359,46 @@ impl Parse {
         let which = which(&mut checks, names, request.number);
         let position = self.position(&mut checks, &request.min_position);
         checks.all((which, position))
+    }
+
+    pub(crate) fn export_settlement(
+        &self,
+        request: &pb::ExportSettlementRequest,
+    ) -> Parsed<(Which, pb::SettlementFormat, Option<Position>)> {
+        let mut checks = Checks::new();
+        let names = (&request.programme_code, &request.provider_id);
+        let which = which(&mut checks, names, request.number);
+        let format = checks.known("format", request.format);
+        let position = self.position(&mut checks, &request.min_position);
+        checks.all((which, format, position))
+    }
+
+    pub(crate) fn suspicions(
+        &self,
+        request: &pb::ListSuspicionsRequest,
+    ) -> Parsed<(suspicions::Filter, Option<Position>)> {
+        let mut checks = Checks::new();
+        let division = checks.division("division_code", &request.division_code);
+        let provider = maybe_provider(&mut checks, &request.provider_id);
+        let first = day(&mut checks, "first_day", request.first_day);
+        let last = day(&mut checks, "last_day", request.last_day);
+        let days = first.zip(last);
+        checks.that(
+            days.is_none_or(|(first, last)| (0..MOST_DAYS).contains(&first.days_until(last))),
+            "last_day",
+            "DAYS_INVALID",
+            "must not lie before the first day, nor 366 days or more after it",
+            "不得早于起始日，且期间不超过 366 天",
+        );
+        let position = self.position(&mut checks, &request.min_position);
+        let filter = division.zip(provider).zip(days);
+        let filter = filter.map(|((division, provider), (first, last))| suspicions::Filter {
+            division,
+            provider,
+            first,
+            last,
+        });
+        checks.all((filter, position))
     }
 
     pub(crate) fn list_settlements(

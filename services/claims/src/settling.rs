@@ -3,22 +3,25 @@
 use chrono::NaiveDate;
 use civic::{CalendarMonth, DepositKind, Fen, FundAccount, LocalDay, OrderState, SettlementStage};
 use elder_tables::columns::{day, place, word};
-use elders::codec::write_day;
+use elders::codec::{read_day, write_day};
 use elders::terms::WireTerm as _;
 use elders::wire::write_time;
 use eventlog::{ExecuteError, Loaded, Position};
 use proto::eldercare::claims::v1 as pb;
+use proto::eldercare::r#type::v1 as types;
 use service::{Asked, Caller, Deadline, access, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
+use workbooks::Outgoing;
 
 use crate::book_table::NAME;
 use crate::claims::Claims;
 use crate::orders::{STANDING, from_orders, standing};
 use crate::settlement_rows::id;
 use crate::settlements::{Command, Line, Settlements};
+use crate::sheet::{self, Printed};
 use crate::{fund, refusals, registers};
 
 /// The most orders of a settlement: more would not fit a record of the log.
@@ -275,6 +278,36 @@ impl Claims {
         })
     }
 
+    /// A settlement as a file for the finance office.
+    pub(crate) async fn export_settlement(
+        &self,
+        caller: &Caller,
+        which: &Which,
+        format: pb::SettlementFormat,
+    ) -> Result<Outgoing, Status> {
+        let place = self.exports.place().await?;
+        let found = self.get_settlement(caller, which).await?;
+        let provider = self.providers.load_newest(&which.provider).await;
+        let provider = provider.map_err(service::not_loaded)?;
+        let contracts = provider.state.contracts.iter();
+        let name = contracts.last().map(|contract| contract.name.clone());
+        let printed = printed(which, found, name.unwrap_or_default())?;
+        let on = self.clock.today();
+        let print = move || {
+            let bytes = if format == pb::SettlementFormat::Csv {
+                sheet::csv(&printed).map_err(|error| errors::internal(&error))
+            } else {
+                sheet::xlsx(&printed, on).map_err(|error| errors::internal(&error))
+            };
+            // It goes on also where the caller has gone meanwhile.
+            drop(place);
+            bytes
+        };
+        let bytes = tokio::task::spawn_blocking(print).await;
+        self.exports
+            .send(bytes.map_err(|error| errors::internal(&error))??)
+    }
+
     /// A page of settlements, by provider and number, and the cursor of the next one.
     pub(crate) async fn list_settlements(
         &self,
@@ -393,6 +426,45 @@ impl Claims {
         let next = paging::cut(&mut entries, size).map(|(cursor, _)| *cursor);
         Ok((entries.into_iter().map(|(_, entry)| entry).collect(), next))
     }
+}
+
+fn printed(
+    which: &Which,
+    found: pb::GetSettlementResponse,
+    provider_name: String,
+) -> Result<Printed, Status> {
+    let broken = || errors::internal(&"a settlement that can't be printed");
+    let settlement = found.settlement.ok_or_else(broken)?;
+    let read = |date: Option<types::Date>| date.and_then(read_day).ok_or_else(broken);
+    let lines = found.orders.into_iter().map(|order| {
+        Ok(sheet::Line {
+            day: read(order.service_day)?,
+            order: order.order_id,
+            entitled_by: order.entitled_by,
+            amount: Fen(order.amount_fen),
+        })
+    });
+    let adjustments = settlement
+        .adjustments
+        .into_iter()
+        .map(|one| sheet::Adjusted {
+            corrected: one.corrected_number.cast_unsigned(),
+            reason: one.reason,
+            amount: Fen(one.amount_fen),
+        });
+    let paid_on = settlement.paid_on.and_then(read_day);
+    Ok(Printed {
+        programme: which.programme.clone(),
+        provider: which.provider.clone(),
+        provider_name,
+        number: which.number,
+        month: read(settlement.month)?.month(),
+        stage: SettlementStage::from_wire(settlement.stage).ok_or_else(broken)?,
+        lines: lines.collect::<Result<_, Status>>()?,
+        adjustments: adjustments.collect(),
+        total: Fen(settlement.total_fen),
+        paid: paid_on.map(|paid_on| (paid_on, settlement.reference)),
+    })
 }
 
 fn unpaid(why: Unpaid) -> Status {

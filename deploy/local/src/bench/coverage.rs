@@ -9,7 +9,6 @@ use civic::{Doubt, ElderId, LocalDay, ServiceKind, Set, VillageCode, VisitMode, 
 use eventlog::{Aggregate as _, EventLog as _, JetStreamLog, NewRecord, Position, Subject};
 use proto::eldercare::{r#type::v1::DivisionLevel, visits::v1 as pb};
 use readmodel::reaction_request_id;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 use vault::{Algorithm, DataKey};
 use visits::{
@@ -23,7 +22,7 @@ use super::{
     append::per_command,
     callers::{self, Latencies},
     people::Person,
-    seed,
+    raw, seed,
     service::Role,
     stage::{Served, Stage},
 };
@@ -105,7 +104,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .zip(before)
         .map(|(after, before)| after - before);
     let step = ground.progress.begin("SELECT 1", (warm + count) as u64);
-    let limit = select(&stage, warm, count, &step).await?;
+    let limit = raw::selects(&stage, CALLERS, warm, count, &step).await?;
     step.done(&format!("p99 {:.2} ms", limit.permille(990)));
     check(&client, &expected, String::new()).await?;
 
@@ -428,28 +427,6 @@ async fn ask(served: &Served, warm: usize, count: usize, step: &Step) -> anyhow:
         async move {
             let asked = months[number % months.len()].clone();
             client.visits().get_coverage(asked).await?;
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// The least that an answer from the database takes.
-async fn select(
-    stage: &Stage,
-    warm: usize,
-    count: usize,
-    step: &Step,
-) -> anyhow::Result<Latencies> {
-    let mut connections = Vec::with_capacity(CALLERS);
-    for _ in 0..CALLERS {
-        connections.push(Arc::new(Mutex::new(stage.database().await?)));
-    }
-    callers::drive(CALLERS, warm, count, step, move |caller, _| {
-        let connection = Arc::clone(&connections[caller]);
-        async move {
-            let mut own = connection.lock().await;
-            let _one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *own).await?;
             Ok(())
         }
     })

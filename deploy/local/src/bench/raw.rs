@@ -1,6 +1,9 @@
 //! What the servers can do at most, measured in the same run: the same bytes published bare, the same rows copied bare.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_nats::{
     HeaderMap,
@@ -13,6 +16,7 @@ use async_nats::{
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::sync::Mutex;
 
 use super::{
     callers::{self, Latencies},
@@ -135,9 +139,9 @@ pub(super) async fn publishes(
     step: &Step,
 ) -> anyhow::Result<Latencies> {
     let server = stream(stage.nats_client().await?).await?;
-    let samples: std::sync::Arc<[Sample]> = samples.into();
+    let samples: Arc<[Sample]> = samples.into();
     callers::drive(in_flight, count / 10, count, step, move |_, number| {
-        let (server, samples) = (server.clone(), std::sync::Arc::clone(&samples));
+        let (server, samples) = (server.clone(), Arc::clone(&samples));
         async move {
             samples[number % samples.len()]
                 .publish(&server, number)
@@ -191,6 +195,29 @@ pub(super) async fn batches(
     #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
     let written = (batches * times_a_batch) as f64;
     Ok(written / since.elapsed().as_secs_f64().max(1e-9))
+}
+
+/// The least that an answer from the database takes, for callers who each have a connection.
+pub(super) async fn selects(
+    stage: &Stage,
+    callers: usize,
+    warm: usize,
+    count: usize,
+    step: &Step,
+) -> anyhow::Result<Latencies> {
+    let mut connections = Vec::with_capacity(callers);
+    for _ in 0..callers {
+        connections.push(Arc::new(Mutex::new(stage.database().await?)));
+    }
+    callers::drive(callers, warm, count, step, move |caller, _| {
+        let connection = Arc::clone(&connections[caller]);
+        async move {
+            let mut own = connection.lock().await;
+            let _one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *own).await?;
+            Ok(())
+        }
+    })
+    .await
 }
 
 /// How long it takes to copy rows into tables like those that hold them.

@@ -9,7 +9,7 @@ use service::{
     Application, Clock, Config, Section, Shutdown, Telemetry, application, config::Loader,
 };
 
-use super::{bare, bare_append, claims_by_hand::ClaimsByHand, stage::peak_rss};
+use super::{bare, bare_append, claims_by_hand, stage::peak_rss};
 
 /// What a process of a bench is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,7 +58,11 @@ pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
         Role::Tiering => serve_alone::<tiering::App>(loader.load()?).await,
         Role::Visits => serve_alone::<visits::App>(loader.load()?).await,
         Role::Alerts => serve_alone::<alerts::App>(loader.load()?).await,
-        Role::Claims => serve_alone::<ClaimsByHand>(loader.load()?).await,
+        Role::Claims => {
+            let config = loader.load()?;
+            let (shutdown, clock) = begin(&config)?;
+            claims_by_hand::serve(config, clock, &shutdown).await
+        }
         Role::Rebuild => rebuild(loader.load()?).await,
         Role::BareAppend => {
             let settings = loader.load::<()>()?.common;

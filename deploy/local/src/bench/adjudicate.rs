@@ -1,0 +1,86 @@
+//! `adjudicate`: orders that come steadily over some streams, from sending each to its verdict, beside bare acknowledged
+//! publishes of the same bytes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    Ground, Measured,
+    append::{CALLERS, per_command},
+    callers::Latencies,
+    care::{Desk, STREAMS},
+    handing_in::{Flow, NOW, Pace, SCOPE},
+    raw,
+};
+
+/// For how long it goes on, and how long it is not measured before.
+const LASTS: Duration = Duration::from_secs(60);
+const WARM: Duration = Duration::from_secs(5);
+
+/// How many orders of a stream wait for their verdicts: so many that the adjudicator never waits for them.
+const PACE: Pace = Pace {
+    waiting: 400,
+    a_second: None,
+};
+
+pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
+    let desk = Desk::open(ground, "adjudicate", SCOPE, NOW).await?;
+    let lasts = LASTS.mul_f64(ground.scale.clamp(0.1, 1.0));
+    let warm = WARM.mul_f64(ground.scale.clamp(0.1, 1.0));
+    let step = ground.progress.begin("orders", 0);
+    let from = Instant::now() + warm;
+    let until = from + lasts;
+    let mut flow = Flow::begin(&desk, PACE, move || Instant::now() < until);
+    tokio::time::sleep_until(from).await;
+    let before = times(&desk);
+    tokio::select! {
+        () = tokio::time::sleep_until(until) => {}
+        why = flow.ends() => return Err(why),
+    }
+    let spent = times(&desk);
+    let verdicts = flow.verdicts().await?;
+    let delays = verdicts.within(from..until);
+    let orders = delays.len();
+    let latencies = Latencies::of(delays);
+    #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+    let rate = orders as f64 / lasts.as_secs_f64();
+    step.done(&format!("{rate:.0} a second"));
+    let peak = desk.served.peak_rss();
+
+    let sample = raw::sample(&desk.stage, "CLAIMS", verdicts.last).await?;
+    let publishes = ground.scaled(200_000);
+    let step = ground
+        .progress
+        .begin("bare publishes of the same bytes", publishes as u64);
+    let limit = raw::publishes(&desk.stage, &[sample], CALLERS, publishes, &step).await?;
+    step.done(&format!("{:.0}/s", limit.rate()));
+    let mut measured = Measured::new("adjudicate", rate, "orders/s")
+        .limit(limit.rate())
+        .latencies(&latencies)
+        .peak(peak)
+        .with("latency_of", "an order, from sending it to its verdict")
+        .with("streams", STREAMS)
+        .with("waiting_in_each", PACE.waiting)
+        .with("orders", orders)
+        .with("seconds", lasts.as_secs())
+        .with("enrolled", SCOPE.enrolled())
+        .with_rounded("limit_p50_ms", limit.permille(500));
+    for ((who, before), (_, after)) in before.into_iter().zip(spent) {
+        let spent = after.zip(before).map(|(after, before)| after - before);
+        measured = measured.with(who, per_command(spent, orders));
+    }
+    let measured = desk.stage.note(measured);
+    desk.close().await?;
+    Ok(vec![measured])
+}
+
+/// The processor time that everybody took up to now, by the name of the setting that tells it for each order.
+fn times(desk: &Desk) -> [(&'static str, Option<Duration>); 3] {
+    let servers = desk.stage.processor_times();
+    [
+        ("service_processor_us", desk.served.processor_time()),
+        ("nats_processor_us", servers.nats),
+        ("postgres_processor_us", servers.postgres),
+    ]
+}
