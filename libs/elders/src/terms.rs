@@ -1,11 +1,12 @@
 //! The words of the domain as protobuf enums, and back.
 
 use civic::{
-    AlertKind, AlertOutcome, AppealState, Assistance, AwayReason, CampaignKind, CapabilityLevel, Category,
-    CircumstanceKind, ConsentGiver, ConsentState, DepositKind, DeviceKind, Doubt, ElderStatus, EntitlementUnit,
-    EvidenceKind, FindingKind, FundAccount, HoldState, NotSettledReason, OrderCode, OrderState, SettlementStage,
-    NoticeChannel, Observation, RecipientRole, ReferralOutcome, ServiceKind, Set, Severity, Sex,
-    SignalKind, SkipReason, Term, UnplannedReason, VisitMode, VisitResult, VisitorKind,
+    AlertKind, AlertOutcome, AppealState, Assistance, AwayReason, CampaignKind, CapabilityLevel,
+    Category, CircumstanceKind, ConsentGiver, ConsentState, DepositKind, DeviceKind, Doubt,
+    ElderStatus, EntitlementUnit, EvidenceKind, FindingKind, FundAccount, HoldState,
+    NotSettledReason, NoticeChannel, Observation, OrderCode, OrderState, RecipientRole,
+    ReferralOutcome, ServiceKind, Set, SettlementStage, Severity, Sex, SignalKind, SkipReason,
+    Term, UnplannedReason, VisitMode, VisitResult, VisitorKind,
 };
 use proto::eldercare::alerts::v1 as alerts;
 use proto::eldercare::claims::v1 as claims;

@@ -70,7 +70,7 @@ impl Measures {
         self.devices.record(devices as u64, &[]);
     }
 
-    /// A deed of this kind was done, which fell due at an instant or was caused by a signal of that instant.
+    /// A deed of this kind is about to be written.
     pub(crate) fn done(&self, kind: AlertKind) {
         self.done.add(1, &[KeyValue::new("kind", kind.name())]);
     }

@@ -41,6 +41,16 @@ impl Claims {
     ) -> Result<Position, Status> {
         let (brief, sequence) = self.brief(key).await?;
         caller.may_here(&brief.village.division())?;
+        let loaded = self.orders.load(&key.to_string()).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        if let Some(request) = loaded.request(asked.request_id) {
+            // A retry is answered as before, whether the elder's key is still there or not.
+            return if asked.digest.is(&request.digest) {
+                Ok(Position::new(self.own.stream(), request.sequence))
+            } else {
+                Err(errors::request_id_reused())
+            };
+        }
         // Whether it is abnormal the adjudicator says.
         deadline.bounds(self.adjudicated_up_to(sequence)).await?;
         let standing = self.standings(&[key]).await?.remove(&key);

@@ -1,32 +1,6 @@
 //! What a programme says, as data (项目定义): who may be enrolled, who is entitled, what is paid for which service.
 //!
-//! It is written in YAML:
-//!
-//! ```yaml
-//! name: 长期护理险
-//! effective_from: 2024-01-01   # the first service day that goes by it
-//! premium_fen: 30000           # of a person and calendar year; 0 or absent: none
-//! requires_poverty: false      # true: only persons with EXTREME_POVERTY or MINIMUM_LIVING, whatever rule admits them
-//! enrolment:                   # the first rule that applies is the basis of an enrolment
-//!   - rule: HANDICAP_1_2
-//!     when: handicap_grade in [1, 2]   # CEL, the same facts and functions as in policies of risk tiers
-//!     source: 安溪县长期护理险
-//! entitlement:                 # the first rule that applies is the group of an entitled person
-//!   - rule: HANDICAP_1_2
-//!     when: handicap_grade in [1, 2]
-//! quota:
-//!   services: 12               # of a calendar year; or `minutes: 2880`
-//! least_minutes: 120
-//! price:
-//!   fen_a_service: 20000       # or `fen_an_hour: 4000`, by the minute, rounded down to the fen
-//! items:
-//!   base: {VITAL_SIGNS: 生命体征监测}
-//!   optional: {BATHING: 助浴}
-//!   rule: ALL_BASE_AND_ONE_OPTIONAL    # or ONE_OR_MORE
-//! evidence: {VIDEO: 1}         # the least number of each kind
-//! submission_days: 30          # calendar days after the service day
-//! appeal_days: 15              # calendar days after the day of submission
-//! ```
+//! It is written in YAML, as `DefineProgrammeRequest` in `proto/eldercare/claims/v1/claims_service.proto` says.
 //!
 //! Rule: section 5, the table of programmes.
 

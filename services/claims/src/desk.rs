@@ -234,9 +234,12 @@ impl Claims {
         let id = judged.key.to_string();
         let command = Command::Submit(judged.submitted);
         let committed = self.orders.execute(&id, &context, &command).await;
-        let committed = committed.map_err(|error| match error {
-            ExecuteError::RequestIdReused => refusals::order_id_reused(),
-            error => service::not_executed(error, refusals::of_order),
+        let committed = committed.map_err(|error| {
+            if error == ExecuteError::RequestIdReused {
+                refusals::order_id_reused()
+            } else {
+                service::not_executed(error, refusals::of_order)
+            }
         })?;
         Ok(Kept {
             key: judged.key,

@@ -211,7 +211,8 @@ fn answer(
         (left == 0, OrderCode::QuotaExceeded),
     ]
     .into_iter()
-    .filter_map(|(applies, code)| applies.then(|| code.wire()))
+    .filter(|(applies, _)| *applies)
+    .map(|(_, code)| code.wire())
     .collect();
     pb::GetEntitlementResponse {
         entitled: codes.is_empty(),

@@ -208,42 +208,40 @@ async fn settle(desk: &Desk, books: &Books, paid: impl Fn()) -> anyhow::Result<S
         client.claims().fund_deposit(request).await
     })
     .await?;
-    let today = LocalDay::of(year::all_over());
-    // The months of a provider are settled one after the other, those of many providers side by side.
+    // The months of a provider are drafted one after the other, those of many providers side by side.
     let mut providers: BTreeMap<&str, Vec<(CalendarMonth, Sum)>> = BTreeMap::new();
     for ((provider, month), sum) in books.settled() {
         providers.entry(provider).or_default().push((*month, *sum));
     }
     let clients = desk.clients.iter().cycle();
-    let last = stream::iter(providers.into_iter().zip(clients))
-        .map(|((provider, months), client)| {
-            let paid = &paid;
-            async move {
-                let mut last = 0;
-                for (month, sum) in months {
-                    last = settle_month(client, provider, month, sum, today).await?;
-                    paid();
-                }
-                anyhow::Ok(last)
+    let confirmed: Vec<Vec<pb::Settlement>> = stream::iter(providers.into_iter().zip(clients))
+        .map(|((provider, months), client)| async move {
+            let mut confirmed = Vec::with_capacity(months.len());
+            for (month, sum) in months {
+                confirmed.push(confirm(client, provider, month, sum).await?);
             }
+            anyhow::Ok(confirmed)
         })
-        .buffer_unordered(STREAMS)
-        .try_fold(
-            0,
-            |last: u64, sequence| async move { Ok(last.max(sequence)) },
-        )
+        .buffered(STREAMS)
+        .try_collect()
         .await?;
-    Ok(eventlog::Position::new("CLAIMS", last).to_string())
+    // All are paid from one fund, by one payer.
+    let today = LocalDay::of(year::all_over());
+    let mut last = String::new();
+    for settlement in confirmed.into_iter().flatten() {
+        last = pay(client, settlement, today).await?;
+        paid();
+    }
+    Ok(last)
 }
 
-/// Drafts, confirms and pays a settlement; the sequence of the payment.
-async fn settle_month(
+/// Drafts a settlement and has it confirmed.
+async fn confirm(
     client: &Client,
     provider: &str,
     month: CalendarMonth,
     must: Sum,
-    today: LocalDay,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<pb::Settlement> {
     let name = format!("{provider} {month}");
     let request = pb::DraftSettlementRequest {
         request_id: request_id("draft", &name),
@@ -272,26 +270,38 @@ async fn settle_month(
         number: draft.number,
         total_fen: draft.total_fen,
     };
-    call(request, async |request| {
+    let confirmed = call(request, async |request| {
         reviewer.clone().confirm_settlement(request).await
-    })
-    .await
-    .with_context(|| format!("the confirmation of {name}"))?;
+    });
+    let confirmed = confirmed.await;
+    let confirmed = confirmed.with_context(|| format!("the confirmation of {name}"))?;
+    confirmed
+        .settlement
+        .with_context(|| format!("{name} was confirmed without being told"))
+}
+
+/// Pays a settlement; the position of the payment.
+async fn pay(
+    client: &Client,
+    settlement: pb::Settlement,
+    today: LocalDay,
+) -> anyhow::Result<String> {
+    let name = format!("{}-{}", settlement.provider_id, settlement.number);
     let request = pb::RecordPaymentRequest {
         request_id: request_id("pay", &name),
         programme_code: PROGRAMME.to_owned(),
-        provider_id: provider.to_owned(),
-        number: draft.number,
-        amount_fen: draft.total_fen,
+        provider_id: settlement.provider_id,
+        number: settlement.number,
+        amount_fen: settlement.total_fen,
         paid_on: Some(wire::date(today)),
-        reference: format!("{PROGRAMME}-{provider}-{month}"),
+        reference: format!("{PROGRAMME}-{name}"),
     };
+    let reviewer = client.reviewer()?;
     let paid = call(request, async |request| {
         reviewer.clone().record_payment(request).await
     });
     let paid = paid
         .await
         .with_context(|| format!("the payment of {name}"))?;
-    let position: eventlog::Position = paid.position.parse()?;
-    Ok(position.sequence)
+    Ok(paid.position)
 }

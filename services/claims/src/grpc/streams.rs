@@ -86,9 +86,10 @@ impl ClaimsFace {
                 ..Default::default()
             }),
             Err(status) if is_of_the_item(&status) => {
-                let kind = match status.code() {
-                    Code::FailedPrecondition => pb::EnrolmentOutcomeKind::Refused,
-                    _ => pb::EnrolmentOutcomeKind::Invalid,
+                let kind = if status.code() == Code::FailedPrecondition {
+                    pb::EnrolmentOutcomeKind::Refused
+                } else {
+                    pb::EnrolmentOutcomeKind::Invalid
                 };
                 let (reason, field) = reason_of(&status);
                 Ok(pb::EnrolPersonsResponse {
