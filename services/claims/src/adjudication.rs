@@ -5,7 +5,7 @@
 //!
 //! Rule: section 5. Earlier orders count whatever became of them; QUOTA_EXCEEDED is judged only where no other code applies.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use civic::{ElderId, Fen, LocalDay, NotSettledReason, OrderCode, Set};
@@ -246,7 +246,8 @@ impl Earlier {
             .iter()
             .filter_map(|file| self.evidence.get(&file.hash).copied())
             .collect();
-        reused.dedup();
+        let mut told = HashSet::new();
+        reused.retain(|order| told.insert(*order));
         against(OrderCode::EvidenceReused, &mut reused.into_iter());
         let same_time = |other: &&Entry| other.end.min(entry.end) > other.start.max(entry.start);
         let of_caregiver = self

@@ -19,3 +19,6 @@ pub mod purpose {
     /// A caregiver's name.
     pub const CAREGIVER: &str = "claims.caregiver";
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,12 +87,15 @@ impl Claims {
         let mut seen = HashSet::new();
         for (place, arrived) in arrived.into_iter().enumerate() {
             outcomes.push(None);
-            let key = arrived.key();
+            let (key, digest) = (arrived.key(), arrived.digest.clone());
             match judge(&then, caller, arrived) {
                 Ok(judged) if seen.insert(key) => fresh.push((place, judged)),
                 // One batch of the log holds an order once.
                 Ok(judged) => again.push((place, judged)),
-                Err(refused) => outcomes[place] = Some(self.known_or(key, refused).await),
+                Err(refused) => {
+                    let known = self.known_or(caller, key, &digest, refused);
+                    outcomes[place] = Some(known.await);
+                }
             }
         }
         let mut rest = fresh.into_iter().peekable();
@@ -147,19 +150,29 @@ impl Claims {
         })
     }
 
-    /// Whatever stands against an order now: if it is in the log already, that stands.
-    async fn known_or(&self, key: Uuid, refused: Status) -> Outcome {
+    /// Whatever stands against an order now: if it is in the log already, that stands. Only this very order, and for
+    /// whoever may hand it in there: others learn nothing of it.
+    async fn known_or(
+        &self,
+        caller: &Caller,
+        key: Uuid,
+        digest: &RequestDigest,
+        refused: Status,
+    ) -> Outcome {
         let loaded = self.orders.load_newest(&key.to_string()).await;
         let loaded = loaded.map_err(service::not_loaded)?;
-        if loaded.state.brief.is_none() {
+        let Some(brief) = &loaded.state.brief else {
             return Err(refused);
-        }
+        };
         match loaded.requests().first() {
-            Some(request) if request.id == key => Ok(Kept {
-                key,
-                sequence: request.sequence,
-                repeated: true,
-            }),
+            Some(request) if request.id == key && digest.is(&request.digest) => {
+                caller.may_here(&brief.village.division())?;
+                Ok(Kept {
+                    key,
+                    sequence: request.sequence,
+                    repeated: true,
+                })
+            }
             Some(_) | None => Err(refused),
         }
     }

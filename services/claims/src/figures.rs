@@ -133,7 +133,11 @@ impl Claims {
                 persons_approved: number(7)?,
             })
         };
-        rows.iter().map(row).collect()
+        let rows = rows.iter().map(row);
+        let mut rows: Vec<pb::FigureRow> = rows.collect::<Result<_, sqlx::Error>>()?;
+        // Codes stand in the table by their places.
+        rows.sort_by(|one, other| one.keys.cmp(&other.keys));
+        Ok(rows)
     }
 
     /// How many are enrolled on the filter's last day.

@@ -133,7 +133,12 @@ impl Claims {
         contract: Uuid,
         last: LocalDay,
     ) -> Result<Position, Status> {
-        let division = self.division_of(&provider).await?;
+        let loaded = self.providers.load_newest(&provider).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        let mut contracts = loaded.state.contracts.iter();
+        let known = contracts.find(|known| known.contract == contract);
+        let known = known.ok_or_else(|| refusals::of_provider(provider::Refusal::Unknown))?;
+        let division = self.programme(&known.programme).await?.division;
         caller.may_here(&division)?;
         let context = asked.by(caller, self.clock.now(), Some(division));
         let command = provider::Command::End {

@@ -418,6 +418,9 @@ impl Decider for Settlements {
                 order,
                 reason,
             } => {
+                if self.adjustments.contains_key(adjustment) {
+                    return Ok(vec![]);
+                }
                 let settlement = self.get(*number).ok_or(Refusal::Unknown)?;
                 if settlement.stage != SettlementStage::Paid {
                     return Err(Refusal::NotPaid);

@@ -122,7 +122,7 @@ impl Claims {
             provider,
             number: drafted.unwrap_or_default(),
         };
-        let settlement = told(&which, &committed.state)?;
+        let settlement = self.named(told(&which, &committed.state)?).await?;
         Ok((settlement, committed.position))
     }
 
@@ -159,7 +159,8 @@ impl Claims {
         });
         let committed = committed.await;
         let committed = committed.map_err(|error| service::not_executed(error, unpaid))?;
-        Ok((told(&which, &committed.state)?, committed.position))
+        let settlement = self.named(told(&which, &committed.state)?).await?;
+        Ok((settlement, committed.position))
     }
 
     /// Records that a settlement was paid: settlement and fund in one.
@@ -207,7 +208,8 @@ impl Claims {
         let committed = paid
             .await
             .map_err(|error| service::not_executed(error, unpaid))?;
-        Ok((told(&which, &committed.state)?, committed.position))
+        let settlement = self.named(told(&which, &committed.state)?).await?;
+        Ok((settlement, committed.position))
     }
 
     /// Puts right what a paid settlement got wrong; the adjustment, and where it stands.
@@ -236,6 +238,23 @@ impl Claims {
         Ok((adjustment, committed.position))
     }
 
+    /// Names the orders of adjustments as callers know them: by the providers' numbers.
+    async fn named(&self, mut settlement: pb::Settlement) -> Result<pb::Settlement, Status> {
+        let adjustments = settlement.adjustments.iter();
+        let keys = adjustments.filter_map(|one| one.order_id.parse().ok());
+        let keys: Vec<Uuid> = keys.collect();
+        if keys.is_empty() {
+            return Ok(settlement);
+        }
+        let standings = self.standings(&keys).await?;
+        for adjustment in &mut settlement.adjustments {
+            let key: Option<Uuid> = adjustment.order_id.parse().ok();
+            let standing = key.and_then(|key| standings.get(&key));
+            adjustment.order_id = standing.map_or_else(String::new, |one| one.order_id.clone());
+        }
+        Ok(settlement)
+    }
+
     /// A settlement with its orders.
     pub(crate) async fn get_settlement(
         &self,
@@ -247,15 +266,7 @@ impl Claims {
         let id = id(&which.programme, &which.provider);
         let loaded = self.settlements.load_newest(&id).await;
         let loaded = loaded.map_err(service::not_loaded)?;
-        let mut settlement = told(which, &loaded)?;
-        let numbers = settlement.adjustments.iter_mut();
-        for adjustment in numbers.filter(|one| !one.order_id.is_empty()) {
-            // Callers know orders by the providers' numbers.
-            let key: Option<Uuid> = adjustment.order_id.parse().ok();
-            let standings = self.standings(&key.into_iter().collect::<Vec<_>>()).await?;
-            let named = standings.into_values().next();
-            adjustment.order_id = named.map(|one| one.order_id).unwrap_or_default();
-        }
+        let settlement = self.named(told(which, &loaded)?).await?;
         let statement = format!(
             "SELECT {STANDING} FROM {} WHERE s.programme = $1 AND s.provider_id = $2 AND s.number = $3 \
              ORDER BY o.day, o.sequence",

@@ -1,0 +1,243 @@
+//! Facts that are recorded after an approval: the order waits for a reviewer while it is unpaid, and is listed for recovery
+//! once it is paid.
+
+use civic::ElderId;
+use elders::event::{Event, Residence};
+use proto::eldercare::claims::v1 as pb;
+use tonic::Code;
+
+use crate::support::{
+    COUNTY, Ground, Running, all_in, day, id, in_words, officer, order, reason, short_order,
+};
+
+/// An insured elder with the approved orders `A` of 10 and `B` of 20 February.
+async fn approved(ground: &Ground) -> (Running, ElderId, String) {
+    let running = ground.start().await;
+    let caregiver = running.insurance().await;
+    running.granted("LTCI", 100_000).await;
+    let elder = running.insured().await;
+    for (number, start) in [("A", "2024-02-10 09:00"), ("B", "2024-02-20 09:00")] {
+        let order = order(number, elder, &caregiver, start);
+        assert_eq!(running.told(&order).await, "APPROVED");
+    }
+    (running, elder, caregiver)
+}
+
+/// Orders against which later facts stand: number, state and codes.
+async fn held(running: &Running) -> Vec<String> {
+    running.settled().await;
+    let request = pb::ListHeldOrdersRequest {
+        division_code: COUNTY.to_owned(),
+        ..Default::default()
+    };
+    let listed = running.client().list_held_orders(request).await.unwrap();
+    let listed = listed.into_inner().orders.into_iter();
+    listed
+        .map(|held| {
+            let standing = held.standing.as_ref().unwrap();
+            let state = standing.hold().as_str_name().replace("HOLD_STATE_", "");
+            let codes: Vec<_> = held
+                .codes()
+                .map(|code| code.as_str_name().replace("ORDER_CODE_", ""))
+                .collect();
+            format!("{} {state} {}", standing.order_id, codes.join(" "))
+        })
+        .collect()
+}
+
+async fn decide(running: &Running, by: &str, number: &str, withdraw: bool) -> Result<String, String> {
+    let decision = if withdraw {
+        pb::HoldDecision::Withdraw
+    } else {
+        pb::HoldDecision::Keep
+    };
+    let request = pb::DecideHoldRequest {
+        request_id: id(),
+        provider_id: "P01".to_owned(),
+        order_id: number.to_owned(),
+        decision: decision.into(),
+    };
+    let mut client = running.client_of(&officer(by, COUNTY));
+    match client.decide_hold(request).await {
+        Ok(decided) => Ok(in_words(&decided.into_inner().standing.unwrap())),
+        Err(status) => Err(reason(&status)),
+    }
+}
+
+#[tokio::test]
+async fn a_death_that_is_told_late_puts_the_orders_after_it_on_hold() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    assert_eq!(draft.orders, 2);
+    ground.dies(elder, "2024-02-15").await;
+    assert_eq!(held(&running).await, ["B ON_HOLD NOT_ALIVE_OR_PRESENT"]);
+    // It stays approved, and leaves the settlement.
+    assert_eq!(running.standing("B").await, "APPROVED");
+    let told = running.settlement("P01", 1).await;
+    assert_eq!(told.settlement.unwrap().total_fen, 20_000);
+    let numbers: Vec<_> = told.orders.iter().map(|one| one.order_id.as_str()).collect();
+    assert_eq!(numbers, ["A"]);
+    let stale = running.confirm(&draft).await.unwrap_err();
+    assert_eq!(reason(&stale), "TOTAL_CHANGED");
+    assert_eq!(running.draft("P01", "2024-03-01").await.unwrap().orders, 1);
+    assert_eq!(running.fund("LTCI").await.reserved_fen, 40_000);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reviewer_keeps_an_order_and_the_next_settlement_bears_it() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let confirmed = running.confirm(&draft).await.unwrap();
+    ground.dies(elder, "2024-02-15").await;
+    assert_eq!(held(&running).await.len(), 1);
+    // What was confirmed is not what is left of it.
+    let stale = running.pay(&confirmed).await.unwrap_err();
+    assert_eq!(reason(&stale), "TOTAL_CHANGED");
+    let left = running.settlement("P01", 1).await.settlement.unwrap();
+    running.pay(&left).await.unwrap();
+    assert_eq!(decide(&running, "reviewer", "B", false).await.unwrap(), "APPROVED");
+    assert_eq!(held(&running).await, Vec::<String>::new());
+    let next = running.draft("P01", "2024-03-01").await.unwrap();
+    assert_eq!((next.number, next.orders, next.total_fen), (2, 1, 20_000));
+    let again = decide(&running, "reviewer", "B", true).await;
+    assert_eq!(again, Err("NOT_ON_HOLD".to_owned()));
+    // Whoever has seen it need not see it again; what is new is another matter.
+    let moved = Residence {
+        village: crate::support::OTHER_VILLAGE.parse().unwrap(),
+        home: None,
+    };
+    let moved = Event::Relocated(moved, day("2024-02-29"));
+    ground.record(elder, &[moved]).await;
+    assert_eq!(held(&running).await, Vec::<String>::new());
+    let grade = Event::ProfileUpdated(elders::event::ProfileUpdated {
+        on: Some(day("2024-02-19")),
+        categories: None,
+        assistance: Some(civic::Set::new()),
+        wanted_services: None,
+        remarks: None,
+    });
+    ground.record(elder, &[grade]).await;
+    let told = held(&running).await;
+    assert_eq!(told, ["B ON_HOLD NOT_ENTITLED NOT_ALIVE_OR_PRESENT"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_approval_frees_what_it_took() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    ground.dies(elder, "2024-02-15").await;
+    assert_eq!(held(&running).await.len(), 1);
+    let told = decide(&running, "reviewer", "B", true).await.unwrap();
+    assert_eq!(told, "NOT_SETTLED: WITHDRAWN");
+    let standing = running.order("B").await.standing.unwrap();
+    assert_eq!(standing.hold(), pb::HoldState::Withdrawn);
+    assert_eq!(running.fund("LTCI").await.reserved_fen, 20_000);
+    assert_eq!(running.entitlement(elder, "2024-02-10").await.units_used, 1);
+    assert_eq!(running.draft("P01", "2024-03-01").await.unwrap().orders, 1);
+    let row = running.figures(all_in(COUNTY), &[]).await.rows.remove(0);
+    assert_eq!((row.orders, row.approved, row.not_settled), (2, 1, 1));
+    assert_eq!(row.approved_fen, 20_000);
+    // It is over: there is nothing to appeal against.
+    let appeal = running.appeal("B").await.unwrap_err();
+    assert_eq!(reason(&appeal), "NOT_ABNORMAL");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_paid_already_is_listed_for_recovery_and_comes_back_by_an_adjustment() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let confirmed = running.confirm(&draft).await.unwrap();
+    running.pay(&confirmed).await.unwrap();
+    ground.dies(elder, "2024-02-15").await;
+    assert_eq!(held(&running).await, ["B FOR_RECOVERY NOT_ALIVE_OR_PRESENT"]);
+    assert_eq!(running.settlement("P01", 1).await.settlement.unwrap().total_fen, 40_000);
+    let decided = decide(&running, "reviewer", "B", true).await;
+    assert_eq!(decided, Err("NOT_ON_HOLD".to_owned()));
+    let adjustment = pb::AdjustSettlementRequest {
+        request_id: id(),
+        programme_code: "LTCI".to_owned(),
+        provider_id: "P01".to_owned(),
+        number: 1,
+        amount_fen: -20_000,
+        order_id: "B".to_owned(),
+        reason: "死亡后服务".to_owned(),
+    };
+    running.client().adjust_settlement(adjustment).await.unwrap();
+    let next = running.draft("P01", "2024-03-01").await.unwrap();
+    assert_eq!(next.total_fen, -20_000);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_decides_on_an_order_that_they_handed_in() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    ground.dies(elder, "2024-02-15").await;
+    assert_eq!(held(&running).await.len(), 1);
+    let request = pb::DecideHoldRequest {
+        request_id: id(),
+        provider_id: "P01".to_owned(),
+        order_id: "B".to_owned(),
+        decision: pb::HoldDecision::Keep.into(),
+    };
+    // Whoever the client stands for by default handed it in.
+    let refused = running.client().decide_hold(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "SAME_PERSON"));
+    for (number, why) in [("A", "NOT_ON_HOLD"), ("Z", "ORDER_NOT_FOUND")] {
+        let refused = decide(&running, "reviewer", number, false).await;
+        assert_eq!(refused, Err(why.to_owned()));
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_that_was_approved_in_spite_of_a_fact_is_not_held_by_it() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, caregiver) = approved(&ground).await;
+    ground.dies(elder, "2024-02-21").await;
+    let after_death = order("C", elder, &caregiver, "2024-02-25 09:00");
+    assert_eq!(running.told(&after_death).await, "ABNORMAL_OPEN NOT_ALIVE_OR_PRESENT");
+    running.appeal("C").await.unwrap();
+    assert_eq!(running.decide("C", true).await.unwrap(), "APPROVED NOT_ALIVE_OR_PRESENT");
+    // The same told once more says nothing new.
+    ground.dies(elder, "2024-02-22").await;
+    assert_eq!(held(&running).await, Vec::<String>::new());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn facts_that_come_between_submission_and_approval_hold_the_order_too() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, caregiver) = approved(&ground).await;
+    let short = short_order("C", elder, &caregiver, "2024-02-25 09:00");
+    running.told(&short).await;
+    running.appeal("C").await.unwrap();
+    ground.dies(elder, "2024-02-22").await;
+    assert_eq!(held(&running).await, Vec::<String>::new());
+    running.decide("C", true).await.unwrap();
+    assert_eq!(held(&running).await, ["C ON_HOLD NOT_ALIVE_OR_PRESENT"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_database_holds_nothing_again() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    ground.dies(elder, "2024-02-05").await;
+    assert_eq!(held(&running).await.len(), 2);
+    assert_eq!(decide(&running, "reviewer", "A", false).await.unwrap(), "APPROVED");
+    let listed = held(&running).await;
+    let end = ground.end().await;
+    let (ground, _) = running.stop().await;
+    let running = ground.start().await;
+    assert_eq!(held(&running).await, listed);
+    assert_eq!(running.order("A").await.standing.unwrap().hold(), pb::HoldState::Kept);
+    assert_eq!(ground.end().await, end);
+    running.stop().await;
+}

@@ -1,0 +1,14 @@
+//! Claims from outside, over gRPC: registers, orders, appeals, holds, money, permissions, and what outlives a crash.
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod appeals;
+mod bad_input;
+mod figures;
+mod holds;
+mod money;
+mod orders;
+mod permissions;
+mod registers;
+mod replicas;
+mod restarts;
+mod support;

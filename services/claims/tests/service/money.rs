@@ -1,0 +1,516 @@
+//! Settlements and funds: every approved order is paid once, and nothing beyond what is there.
+
+use std::collections::BTreeMap;
+
+use proto::eldercare::claims::v1 as pb;
+use tonic::Code;
+
+use crate::support::{
+    COUNTY, Ground, Running, all_in, at, date, id, in_words, order, reason, short_order,
+};
+
+/// The county with its insurance and so many approved orders `O1`, `O2` and so on, each of an elder of its own.
+async fn approved(ground: &Ground, many: u32) -> (Running, String) {
+    let running = ground.start().await;
+    let caregiver = running.insurance().await;
+    for number in 1..=many {
+        let elder = running.insured().await;
+        let start = format!("2024-02-{number:02} 09:00");
+        let order = order(&format!("O{number}"), elder, &caregiver, &start);
+        assert_eq!(running.told(&order).await, "APPROVED");
+    }
+    (running, caregiver)
+}
+
+async fn ledger(running: &Running, page_size: i32) -> Vec<pb::FundEntry> {
+    running.settled().await;
+    let mut request = pb::GetFundLedgerRequest {
+        programme_code: "LTCI".to_owned(),
+        page_size,
+        ..Default::default()
+    };
+    let mut entries = Vec::new();
+    loop {
+        let page = running.client().get_fund_ledger(request.clone()).await;
+        let page = page.unwrap().into_inner();
+        entries.extend(page.entries);
+        if page.next_page_token.is_empty() {
+            return entries;
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+/// The ledger balances and agrees with what is told of the fund.
+async fn assert_balanced(running: &Running) {
+    let entries = ledger(running, 0).await;
+    let mut accounts = BTreeMap::<pb::FundAccount, i64>::new();
+    let (mut debit, mut credit) = (0, 0);
+    for entry in &entries {
+        assert!(entry.amount_fen > 0, "{entry:?}");
+        *accounts.entry(entry.debit()).or_default() += entry.amount_fen;
+        *accounts.entry(entry.credit()).or_default() -= entry.amount_fen;
+        debit += entry.amount_fen;
+        credit += entry.amount_fen;
+        let cash = accounts.get(&pb::FundAccount::Cash).copied();
+        assert_eq!(entry.balance_fen, cash.unwrap_or_default());
+        assert!(entry.balance_fen >= 0);
+    }
+    assert_eq!(debit, credit);
+    assert_eq!(accounts.values().sum::<i64>(), 0);
+    let fund = running.fund("LTCI").await;
+    assert_eq!(fund.balance_fen, fund.in_fen - fund.paid_fen);
+    let last = entries.last().map_or(0, |entry| entry.balance_fen);
+    assert_eq!(last, fund.balance_fen);
+    let of = |account| accounts.get(&account).copied().unwrap_or_default();
+    assert_eq!(of(pb::FundAccount::Cash), fund.balance_fen);
+    assert_eq!(of(pb::FundAccount::Payable), -fund.reserved_fen);
+    assert_eq!(of(pb::FundAccount::Premiums), -fund.premiums_fen);
+    assert_eq!(of(pb::FundAccount::Grants), fund.premiums_fen - fund.in_fen);
+    assert_eq!(of(pb::FundAccount::Benefits), fund.reserved_fen + fund.paid_fen);
+    assert_eq!(ledger(running, 1).await, entries);
+}
+
+#[tokio::test]
+async fn approved_orders_are_drafted_confirmed_and_paid() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, caregiver) = approved(&ground, 3).await;
+    let elder = running.insured().await;
+    let short = short_order("O4", elder, &caregiver, "2024-02-20 09:00");
+    running.told(&short).await;
+    assert_balanced(&running).await;
+    let fund = running.fund("LTCI").await;
+    assert_eq!((fund.in_fen, fund.reserved_fen, fund.paid_fen), (120_000, 60_000, 0));
+
+    let draft = running.draft("P01", "2024-03-15").await.unwrap();
+    assert_eq!((draft.number, draft.orders, draft.total_fen), (1, 3, 60_000));
+    assert_eq!(draft.month, date("2024-03-01"));
+    assert_eq!(draft.stage(), pb::SettlementStage::Draft);
+    let confirmed = running.confirm(&draft).await.unwrap();
+    assert_eq!(confirmed.stage(), pb::SettlementStage::Confirmed);
+    running.advance("2024-04-05 09:00").await;
+    let paid = running.pay(&confirmed).await.unwrap();
+    assert_eq!(paid.stage(), pb::SettlementStage::Paid);
+    assert_eq!((paid.paid_on, paid.reference.as_str()), (date("2024-04-05"), "V1"));
+
+    let told = running.settlement("P01", 1).await;
+    assert_eq!(told.settlement.unwrap(), paid);
+    let numbers: Vec<_> = told.orders.iter().map(|one| one.order_id.as_str()).collect();
+    assert_eq!(numbers, ["O1", "O2", "O3"]);
+    assert!(told.orders.iter().all(|one| one.settlement_number == 1));
+    let fund = running.fund("LTCI").await;
+    assert_eq!((fund.reserved_fen, fund.paid_fen), (0, 60_000));
+    assert_eq!(fund.balance_fen, 60_000);
+    assert_balanced(&running).await;
+    let entries = ledger(&running, 0).await;
+    assert_eq!(entries.last().unwrap().reference, "P01/1");
+    let nothing = running.draft("P01", "2024-03-01").await.unwrap_err();
+    assert_eq!(reason(&nothing), "NOTHING_TO_SETTLE");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_draft_is_replaced_and_what_is_confirmed_stays() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, caregiver) = approved(&ground, 1).await;
+    let first = running.draft("P01", "2024-03-01").await.unwrap();
+    let elder = running.insured().await;
+    let more = order("O2", elder, &caregiver, "2024-02-20 09:00");
+    running.told(&more).await;
+    // What was seen of it is no more.
+    let second = running.draft("P01", "2024-03-01").await.unwrap();
+    assert_eq!((second.number, second.orders), (1, 2));
+    let stale = running.confirm(&first).await.unwrap_err();
+    assert_eq!(reason(&stale), "TOTAL_CHANGED");
+    let confirmed = running.confirm(&second).await.unwrap();
+    let again = running.confirm(&second).await.unwrap_err();
+    assert_eq!(reason(&again), "NOT_A_DRAFT");
+    let more = order("O3", elder, &caregiver, "2024-02-21 09:00");
+    running.told(&more).await;
+    let third = running.draft("P01", "2024-03-01").await.unwrap();
+    assert_eq!((third.number, third.orders), (2, 1));
+    let unconfirmed = running.pay(&third).await.unwrap_err();
+    assert_eq!(reason(&unconfirmed), "NOT_CONFIRMED");
+    let part = pb::Settlement {
+        total_fen: confirmed.total_fen - 1,
+        ..confirmed.clone()
+    };
+    let part = running.pay(&part).await.unwrap_err();
+    assert_eq!(reason(&part), "TOTAL_CHANGED");
+    running.pay(&confirmed).await.unwrap();
+    let twice = running.pay(&confirmed).await.unwrap_err();
+    assert_eq!(reason(&twice), "NOT_CONFIRMED");
+    let unknown = pb::Settlement {
+        number: 7,
+        ..confirmed
+    };
+    let unknown = running.confirm(&unknown).await.unwrap_err();
+    assert_eq!(reason(&unknown), "SETTLEMENT_NOT_FOUND");
+    assert_balanced(&running).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_belongs_to_the_month_in_which_it_was_approved() {
+    let ground = Ground::at("2024-03-31 23:59");
+    let running = ground.start().await;
+    let caregiver = running.insurance().await;
+    let elder = running.insured().await;
+    let of = |number: &str, start: &str| order(number, elder, &caregiver, start);
+    assert_eq!(running.told(&of("A", "2024-03-30 09:00")).await, "APPROVED");
+    let short = short_order("B", elder, &caregiver, "2024-03-29 09:00");
+    running.told(&short).await;
+    running.appeal("B").await.unwrap();
+    running.advance("2024-04-01 00:00").await;
+    assert_eq!(running.told(&of("C", "2024-03-31 09:00")).await, "APPROVED");
+    running.decide("B", true).await.unwrap();
+    let march = running.draft("P01", "2024-03-01").await.unwrap();
+    let april = running.draft("P01", "2024-04-30").await.unwrap();
+    assert_eq!((march.number, march.orders), (1, 1));
+    assert_eq!((april.number, april.orders), (2, 2));
+    let told = running.settlement("P01", april.number).await;
+    let numbers: Vec<_> = told.orders.iter().map(|one| one.order_id.as_str()).collect();
+    // By service day.
+    assert_eq!(numbers, ["B", "C"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_settlement_that_would_overdraw_the_fund_is_neither_confirmed_nor_paid() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, caregiver) = approved(&ground, 1).await;
+    running.contract("P02", "LTCI").await.unwrap();
+    let others = running.caregiver("P02").await;
+    let elder = running.insured().await;
+    // 60,000 fen came in, and 80,000 are approved.
+    for (number, start) in [("O2", "2024-02-20 09:00"), ("O3", "2024-02-21 09:00")] {
+        let order = order(number, elder, &caregiver, start);
+        assert_eq!(running.told(&order).await, "APPROVED");
+    }
+    let of_p02 = pb::ServiceOrder {
+        provider_id: "P02".to_owned(),
+        ..order("O4", elder, &others, "2024-02-22 09:00")
+    };
+    assert_eq!(running.told(&of_p02).await, "APPROVED");
+    let one = running.draft("P01", "2024-03-01").await.unwrap();
+    let other = running.draft("P02", "2024-03-01").await.unwrap();
+    assert_eq!((one.total_fen, other.total_fen), (60_000, 20_000));
+    // Each alone would be covered; the last fen may go.
+    let one = running.confirm(&one).await.unwrap();
+    let other = running.confirm(&other).await.unwrap();
+    running.pay(&one).await.unwrap();
+    assert_eq!(running.fund("LTCI").await.balance_fen, 0);
+    let refused = running.pay(&other).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(reason(&refused), "FUND_OVERDRAWN");
+    assert_balanced(&running).await;
+    let elder = running.insured().await;
+    let more = order("O5", elder, &caregiver, "2024-02-23 09:00");
+    running.told(&more).await;
+    let more = order("O6", elder, &caregiver, "2024-02-24 09:00");
+    running.told(&more).await;
+    // 30,000 are there by now, and it is 40,000.
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let refused = running.confirm(&draft).await.unwrap_err();
+    assert_eq!(reason(&refused), "FUND_OVERDRAWN");
+    running.granted("LTCI", 10_000).await;
+    let confirmed = running.confirm(&draft).await.unwrap();
+    running.pay(&confirmed).await.unwrap();
+    assert_eq!(running.fund("LTCI").await.balance_fen, 0);
+    running.granted("LTCI", 20_000).await;
+    running.pay(&other).await.unwrap();
+    assert_balanced(&running).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_payments_that_race_for_the_last_yuan_one_succeeds() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let running = ground.start().await;
+    let definition = crate::support::LTCI.replace("premium_fen: 30000", "premium_fen: 0");
+    let caregiver = running.insurance_by(&definition).await;
+    let elder = running.insured().await;
+    let mut confirmed = Vec::new();
+    running.granted("LTCI", 20_000).await;
+    for number in 1..=6 {
+        let provider = format!("P0{number}");
+        let by = if number == 1 {
+            caregiver.clone()
+        } else {
+            running.contract(&provider, "LTCI").await.unwrap();
+            running.caregiver(&provider).await
+        };
+        let order = pb::ServiceOrder {
+            provider_id: provider.clone(),
+            ..order(&format!("O{number}"), elder, &by, &format!("2024-02-0{number} 09:00"))
+        };
+        assert_eq!(running.told(&order).await, "APPROVED");
+        let draft = running.draft(&provider, "2024-03-01").await.unwrap();
+        confirmed.push(running.confirm(&draft).await.unwrap());
+    }
+    let payments = confirmed.iter().map(|settlement| running.pay(settlement));
+    let outcomes = futures::future::join_all(payments).await;
+    let paid = outcomes.iter().filter(|outcome| outcome.is_ok());
+    assert_eq!(paid.count(), 1);
+    for refused in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert_eq!(reason(refused), "FUND_OVERDRAWN");
+    }
+    let fund = running.fund("LTCI").await;
+    assert_eq!((fund.balance_fen, fund.paid_fen, fund.reserved_fen), (0, 20_000, 100_000));
+    assert_balanced(&running).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn deposits_premiums_verdicts_and_payments_at_once_lose_no_fen() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, caregiver) = approved(&ground, 1).await;
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let confirmed = running.confirm(&draft).await.unwrap();
+    let mut orders = Vec::new();
+    let mut newcomers = Vec::new();
+    for number in 1..=20 {
+        let elder = running.insured().await;
+        let start = format!("2024-02-{number:02} 12:00");
+        orders.push(order(&format!("N{number}"), elder, &caregiver, &start));
+        newcomers.push(crate::support::enrolment("LTCI", ground.elder().await, "2024-01-01"));
+    }
+    let running = &running;
+    let grants = (0..20).map(|_| running.granted("LTCI", 1_000));
+    let (.., outcomes, paid) = tokio::join!(
+        futures::future::join_all(grants),
+        running.enrol_all(&newcomers),
+        running.stream(&orders),
+        running.pay(&confirmed),
+    );
+    paid.unwrap();
+    assert_eq!(outcomes.len(), 20);
+    let fund = running.fund("LTCI").await;
+    assert_eq!(fund.premiums_fen, 41 * 30_000);
+    assert_eq!(fund.in_fen, 41 * 30_000 + 20 * 1_000);
+    assert_eq!((fund.reserved_fen, fund.paid_fen), (20 * 20_000, 20_000));
+    assert_balanced(running).await;
+}
+
+fn adjustment(number: i32, fen: i64, order: &str) -> pb::AdjustSettlementRequest {
+    pb::AdjustSettlementRequest {
+        request_id: id(),
+        programme_code: "LTCI".to_owned(),
+        provider_id: "P01".to_owned(),
+        number,
+        amount_fen: fen,
+        order_id: order.to_owned(),
+        reason: "时长更正".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn what_a_paid_settlement_got_wrong_is_borne_by_the_next_one() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, caregiver) = approved(&ground, 2).await;
+    let mut client = running.client();
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let early = client.adjust_settlement(adjustment(1, -5_000, "O1")).await;
+    assert_eq!(reason(&early.unwrap_err()), "NOT_PAID");
+    let confirmed = running.confirm(&draft).await.unwrap();
+    running.pay(&confirmed).await.unwrap();
+    let of_another = client.adjust_settlement(adjustment(1, -5_000, "O9")).await;
+    assert_eq!(reason(&of_another.unwrap_err()), "ORDER_NOT_IN_SETTLEMENT");
+    let adjusted = client.adjust_settlement(adjustment(1, -5_000, "O1")).await;
+    let adjusted = adjusted.unwrap().into_inner().adjustment_id;
+    // The paid one stays as it is.
+    assert_eq!(running.settlement("P01", 1).await.settlement.unwrap().total_fen, 40_000);
+
+    running.advance("2024-04-02 09:00").await;
+    let elder = running.insured().await;
+    let more = order("O3", elder, &caregiver, "2024-04-01 09:00");
+    running.told(&more).await;
+    let next = running.draft("P01", "2024-04-01").await.unwrap();
+    assert_eq!((next.number, next.orders_fen), (2, 20_000));
+    assert_eq!((next.adjustments_fen, next.total_fen), (-5_000, 15_000));
+    let expected = pb::Adjustment {
+        adjustment_id: adjusted,
+        corrected_number: 1,
+        amount_fen: -5_000,
+        order_id: "O1".to_owned(),
+        reason: "时长更正".to_owned(),
+    };
+    let told = running.settlement("P01", 2).await.settlement.unwrap();
+    assert_eq!(told.adjustments, std::slice::from_ref(&expected));
+    // Providers know orders by their own numbers wherever they are told of them.
+    assert_eq!(next.adjustments, std::slice::from_ref(&expected));
+    let confirmed = running.confirm(&next).await.unwrap();
+    assert_eq!(confirmed.adjustments, std::slice::from_ref(&expected));
+    let paid = running.pay(&confirmed).await.unwrap();
+    assert_eq!(paid.adjustments, [expected]);
+    let fund = running.fund("LTCI").await;
+    assert_eq!((fund.paid_fen, fund.reserved_fen), (55_000, 0));
+    assert_balanced(&running).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_settlement_of_adjustments_alone_may_bring_money_back() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, _) = approved(&ground, 2).await;
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let confirmed = running.confirm(&draft).await.unwrap();
+    running.pay(&confirmed).await.unwrap();
+    let mut client = running.client();
+    let wrong = adjustment(1, -15_000, "");
+    client.adjust_settlement(wrong).await.unwrap();
+    let back = running.draft("P01", "2024-03-01").await.unwrap();
+    assert_eq!((back.number, back.orders, back.total_fen), (2, 0, -15_000));
+    let confirmed = running.confirm(&back).await.unwrap();
+    running.pay(&confirmed).await.unwrap();
+    let fund = running.fund("LTCI").await;
+    assert_eq!((fund.paid_fen, fund.balance_fen), (25_000, 35_000));
+    assert_balanced(&running).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn commands_about_money_that_are_sent_again_move_none() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, _) = approved(&ground, 1).await;
+    let mut client = running.client();
+    let deposit = pb::FundDepositRequest {
+        request_id: id(),
+        programme_code: "LTCI".to_owned(),
+        amount_fen: 1_000,
+        kind: pb::DepositKind::Grant.into(),
+        reference: "财社〔2024〕1号".to_owned(),
+    };
+    let deposited = client.fund_deposit(deposit.clone()).await.unwrap();
+    let draft = pb::DraftSettlementRequest {
+        request_id: id(),
+        programme_code: "LTCI".to_owned(),
+        provider_id: "P01".to_owned(),
+        month_of: date("2024-03-01"),
+    };
+    let drafted = client.draft_settlement(draft.clone()).await.unwrap();
+    let drafted = drafted.into_inner();
+    let confirm = pb::ConfirmSettlementRequest {
+        request_id: id(),
+        programme_code: "LTCI".to_owned(),
+        provider_id: "P01".to_owned(),
+        number: 1,
+        total_fen: 20_000,
+    };
+    let confirmed = client.confirm_settlement(confirm.clone()).await.unwrap();
+    let payment = running.payment_of(drafted.settlement.as_ref().unwrap());
+    let paid = client.record_payment(payment.clone()).await.unwrap();
+    let adjust = adjustment(1, -1_000, "O1");
+    let adjusted = client.adjust_settlement(adjust.clone()).await.unwrap();
+    let end = ground.end().await;
+
+    let again = client.fund_deposit(deposit).await.unwrap();
+    assert_eq!(again.into_inner(), deposited.into_inner());
+    let again = client.draft_settlement(draft).await.unwrap().into_inner();
+    assert_eq!(again.position, drafted.position);
+    assert_eq!(again.settlement.unwrap().number, 1);
+    let again = client.confirm_settlement(confirm).await.unwrap();
+    assert_eq!(again.into_inner().position, confirmed.into_inner().position);
+    let again = client.record_payment(payment.clone()).await.unwrap();
+    assert_eq!(again.into_inner().position, paid.into_inner().position);
+    let again = client.adjust_settlement(adjust).await.unwrap();
+    assert_eq!(again.into_inner(), adjusted.into_inner());
+    assert_eq!(ground.end().await, end);
+    let reused = pb::RecordPaymentRequest {
+        reference: "V2".to_owned(),
+        ..payment
+    };
+    let reused = client.record_payment(reused).await.unwrap_err();
+    assert_eq!(reason(&reused), "REQUEST_ID_REUSED");
+    assert_eq!(running.fund("LTCI").await.paid_fen, 20_000);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn settlements_are_listed_by_provider_and_number() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, caregiver) = approved(&ground, 1).await;
+    running.contract("P02", "LTCI").await.unwrap();
+    let others = running.caregiver("P02").await;
+    let elder = running.insured().await;
+    let mut of_p02 = pb::ServiceOrder {
+        provider_id: "P02".to_owned(),
+        ..order("O1", elder, &others, "2024-02-20 09:00")
+    };
+    of_p02.evidence = vec![crate::support::file(pb::EvidenceKind::Video, "of P02")];
+    assert_eq!(running.told(&of_p02).await, "APPROVED");
+    let first = running.draft("P01", "2024-03-01").await.unwrap();
+    running.draft("P02", "2024-03-01").await.unwrap();
+    let first = running.confirm(&first).await.unwrap();
+    running.pay(&first).await.unwrap();
+    running.advance("2024-04-01 09:00").await;
+    let more = order("O2", elder, &caregiver, "2024-03-20 09:00");
+    running.told(&more).await;
+    running.draft("P01", "2024-04-01").await.unwrap();
+    running.settled().await;
+    let listed = async |change: &dyn Fn(&mut pb::ListSettlementsRequest)| {
+        let mut request = pb::ListSettlementsRequest {
+            programme_code: "LTCI".to_owned(),
+            page_size: 1,
+            ..Default::default()
+        };
+        change(&mut request);
+        let mut listed = Vec::new();
+        loop {
+            let page = running.client().list_settlements(request.clone()).await;
+            let page = page.unwrap().into_inner();
+            for one in page.settlements {
+                listed.push(format!("{}/{} {}", one.provider_id, one.number, one.total_fen));
+            }
+            if page.next_page_token.is_empty() {
+                return listed;
+            }
+            request.page_token = page.next_page_token;
+        }
+    };
+    let all = ["P01/1 20000", "P01/2 20000", "P02/1 20000"];
+    assert_eq!(listed(&|_| {}).await, all);
+    assert_eq!(listed(&|r| r.page_size = 100).await, all);
+    assert_eq!(listed(&|r| r.provider_id = "P01".to_owned()).await, all[..2]);
+    assert_eq!(listed(&|r| r.month_of = date("2024-04-15")).await, all[1..2]);
+    let paid = pb::SettlementStage::Paid.into();
+    assert_eq!(listed(&|r| r.stage = paid).await, all[..1]);
+    let draft = pb::SettlementStage::Draft.into();
+    assert_eq!(listed(&|r| r.stage = draft).await, all[1..]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn each_approved_order_is_in_exactly_one_settlement() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, caregiver) = approved(&ground, 3).await;
+    let elder = running.insured().await;
+    for round in 0..3 {
+        let draft = running.draft("P01", "2024-03-01").await.unwrap();
+        if round == 1 {
+            let confirmed = running.confirm(&draft).await.unwrap();
+            running.pay(&confirmed).await.unwrap();
+        }
+        let more = order(&format!("M{round}"), elder, &caregiver, &format!("2024-02-2{round} 09:00"));
+        assert_eq!(running.told(&more).await, "APPROVED");
+    }
+    running.draft("P01", "2024-03-01").await.unwrap();
+    let orders = running.orders(all_in(COUNTY)).await;
+    assert_eq!(orders.len(), 6);
+    let mut counted = 0;
+    for number in 1..=2 {
+        let told = running.settlement("P01", number).await;
+        let settlement = told.settlement.unwrap();
+        assert_eq!(usize::try_from(settlement.orders).unwrap(), told.orders.len());
+        let sum: i64 = told.orders.iter().map(|one| one.amount_fen).sum();
+        assert_eq!(sum, settlement.orders_fen);
+        counted += told.orders.len();
+    }
+    assert_eq!(counted, 6);
+    for order in &orders {
+        assert_eq!(in_words(order), "APPROVED");
+        assert!(order.settlement_number > 0);
+    }
+    assert_eq!(ground.clock.now(), at("2024-03-01 09:00"));
+    running.stop().await;
+}
