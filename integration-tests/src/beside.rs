@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl System {
-    /// A stream of the log, opened beside the processes: `registry`, `tiering`, `visits` or `alerts`.
+    /// A stream of the log, opened beside the processes: `registry`, `tiering`, `visits`, `alerts` or `claims`.
     pub async fn log(&self, context: &str) -> Arc<dyn EventLog> {
         let settings = StreamSettings {
             create: false,
@@ -112,6 +112,15 @@ impl System {
         let settings = settings::of_alerts(&self.settings_file(Part::Alerts)).unwrap();
         let clock = Clock::stopped_at(self.now);
         alerts::App::connect(&settings.common, &settings.own, clock)
+            .await
+            .unwrap()
+    }
+
+    /// The same of claims.
+    pub async fn claims_parts(&self) -> claims::App {
+        let settings = settings::of_claims(&self.settings_file(Part::Claims)).unwrap();
+        let clock = Clock::stopped_at(self.now);
+        claims::App::connect(&settings.common, &settings.own, clock)
             .await
             .unwrap()
     }

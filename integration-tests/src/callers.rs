@@ -1,7 +1,8 @@
-//! Who calls: an officer of civil affairs with every role, and a service of the system.
+//! Who calls: an officer of civil affairs with every role, another one who reviews, and a service of the system.
 
 use proto::eldercare::{
     alerts::v1::alert_service_client::AlertServiceClient,
+    claims::v1::claims_service_client::ClaimsServiceClient,
     registry::v1::{
         registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient,
     },
@@ -26,6 +27,8 @@ pub type Tiering = TieringServiceClient<Authorised>;
 pub type Visits = VisitServiceClient<Authorised>;
 /// Alerts, as a caller sees them.
 pub type Alerts = AlertServiceClient<Authorised>;
+/// Claims, as a caller sees them.
+pub type Care = ClaimsServiceClient<Authorised>;
 /// The vault, as a caller sees it.
 pub type Vault = VaultServiceClient<Authorised>;
 /// The clock, as a caller sees it.
@@ -34,6 +37,14 @@ pub type Simulation = SimulationServiceClient<Authorised>;
 /// An officer of civil affairs with every role, for all divisions, with a purpose.
 pub fn officer() -> Claims {
     service::testing::anybody()
+}
+
+/// Another officer of civil affairs, who decides on what the first one has recorded.
+pub fn reviewer() -> Claims {
+    Claims::officer("test-reviewer", "civil_affairs")
+        .division("*")
+        .role("supervisor")
+        .purpose("review")
 }
 
 /// A service of the system, which may ask for keys.
@@ -79,6 +90,11 @@ impl Caller {
         InterceptedService::new(self.lines.alerts.clone(), self.bearer.clone())
     }
 
+    /// The same to claims.
+    pub fn channel_to_claims(&self) -> Authorised {
+        InterceptedService::new(self.lines.claims.clone(), self.bearer.clone())
+    }
+
     /// The registry.
     pub fn registry(&self) -> Registry {
         RegistryServiceClient::new(self.channel()).max_decoding_message_size(LARGEST_ANSWER)
@@ -99,6 +115,11 @@ impl Caller {
         AlertServiceClient::new(self.channel_to_alerts()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
+    /// Claims.
+    pub fn claims(&self) -> Care {
+        ClaimsServiceClient::new(self.channel_to_claims()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
     /// The vault.
     pub fn vault(&self) -> Vault {
         VaultServiceClient::new(self.channel())
@@ -117,5 +138,10 @@ impl Caller {
     /// The clock of alerts.
     pub fn simulation_of_alerts(&self) -> Simulation {
         SimulationServiceClient::new(self.channel_to_alerts())
+    }
+
+    /// The clock of claims.
+    pub fn simulation_of_claims(&self) -> Simulation {
+        SimulationServiceClient::new(self.channel_to_claims())
     }
 }

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fmt::Debug};
 
 mod beside;
 pub mod callers;
+pub mod claiming;
 pub mod contracts;
 pub mod county;
 pub mod days;

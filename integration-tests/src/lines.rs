@@ -16,6 +16,8 @@ pub struct Lines {
     pub visits: Channel,
     /// To alerts; nobody answers where they don't run.
     pub alerts: Channel,
+    /// To claims; nobody answers where they don't run.
+    pub claims: Channel,
 }
 
 /// A line to a process that runs.

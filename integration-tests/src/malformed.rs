@@ -29,6 +29,7 @@ macro_rules! listed {
 }
 
 mod alerts;
+mod claims;
 mod commands;
 mod questions;
 mod tiers;
@@ -102,7 +103,7 @@ fn maker<M: Message + Clone + 'static>(
     })
 }
 
-/// Bytes that are no message of any method: field 1 is a text or a message in all of them, and never a number.
+/// Bytes that are no message of any method: field 1 is a text, a message or a varint in all of them, and never a fixed number.
 fn broken_bytes(valid: Vec<u8>, random: &mut StdRng) -> (&'static str, Bytes) {
     let mut body = BytesMut::from(valid.as_slice());
     let wrong = match random.random_range(0..6) {
@@ -115,8 +116,8 @@ fn broken_bytes(valid: Vec<u8>, random: &mut StdRng) -> (&'static str, Bytes) {
             "a field that is longer than the message"
         }
         2 => {
-            body.put_slice(&[0x08, 0x96, 0x01]);
-            "a number where a text must be"
+            body.put_slice(&[0x0D, 0x96, 0x01, 0x00, 0x00]);
+            "a fixed number where none must be"
         }
         3 => {
             body.put_slice(&[0x00, 0x01]);
@@ -143,12 +144,23 @@ pub fn makers(known: &Known) -> Vec<Maker> {
     makers.extend(tiers::of_tiering(known));
     makers.extend(visits::of_visits(known));
     makers.extend(alerts::of_alerts(known));
+    makers.extend(claims::of_claims(known));
     makers
 }
 
 /// A maker of malformed records of visits, whose messages may go into a stream of them too.
 pub fn records(known: &Known) -> Maker {
     visits::of_a_record(known)
+}
+
+/// A maker of malformed orders, whose messages may go into a stream of them too.
+pub fn orders(known: &Known) -> Maker {
+    claims::of_an_order(known)
+}
+
+/// A maker of malformed enrolments of a stream.
+pub fn enrolments(known: &Known) -> Maker {
+    claims::of_an_enrolment(known)
 }
 
 /// Makes one broken signal of a device, and names the field at fault.

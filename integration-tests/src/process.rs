@@ -21,11 +21,13 @@ pub enum Part {
     Visits,
     /// Alerts.
     Alerts,
+    /// Claims.
+    Claims,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Elders, Self::Visits, Self::Alerts];
+    pub const ALL: [Self; 4] = [Self::Elders, Self::Visits, Self::Alerts, Self::Claims];
 }
 
 impl fmt::Display for Part {
@@ -34,6 +36,7 @@ impl fmt::Display for Part {
             Self::Elders => "elders",
             Self::Visits => "visits",
             Self::Alerts => "alerts",
+            Self::Claims => "claims",
         })
     }
 }

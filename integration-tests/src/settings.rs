@@ -4,6 +4,7 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use alerts::AlertsSettings;
 use chrono::{DateTime, Utc};
+use claims::ClaimsSettings;
 use registry::RegistrySettings;
 use serde_json::{Value, json};
 use service::{Config, Section, TokenIssuer, config::Loader, settings::Address};
@@ -12,7 +13,7 @@ use visits::VisitsSettings;
 
 use crate::callers::service_of_the_system;
 
-/// 32 bytes in Base64, by which visits and alerts know a request again; the registry has its own.
+/// 32 bytes in Base64, by which visits, alerts and claims know a request again; the registry has its own.
 const INDEX_KEY: &str = "dmlzaXRzIHVuZGVyIHRlc3QsIDMyIGJ5dGVzIGxvbmc=";
 
 /// What a process is told, whichever it is.
@@ -56,6 +57,16 @@ impl Told<'_> {
             "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
             "vault": { "index_key": INDEX_KEY },
             AlertsSettings::NAME: { "notices": { "log": true } },
+        });
+        self.write(file, own);
+    }
+
+    /// Writes the file of claims, who ask the registry for keys.
+    pub(crate) fn write_for_claims(&self, file: &Path, registry: &str) {
+        let own = json!({
+            "peers": { "registry": format!("http://{registry}") },
+            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
+            "vault": { "index_key": INDEX_KEY },
         });
         self.write(file, own);
     }
@@ -135,5 +146,13 @@ pub fn of_visits(file: &Path) -> anyhow::Result<Config<VisitsSettings>> {
 /// # Errors
 /// An unknown key or a value of the wrong kind.
 pub fn of_alerts(file: &Path) -> anyhow::Result<Config<AlertsSettings>> {
+    Ok(Loader::new(Some(file), [])?.load()?)
+}
+
+/// Reads the file that the process of claims is started with.
+///
+/// # Errors
+/// An unknown key or a value of the wrong kind.
+pub fn of_claims(file: &Path) -> anyhow::Result<Config<ClaimsSettings>> {
     Ok(Loader::new(Some(file), [])?.load()?)
 }

@@ -18,7 +18,7 @@ use tonic::Code;
 
 use crate::{
     Registry, Tiering, Visits, at,
-    callers::{Alerts, Caller, officer, service_of_the_system},
+    callers::{Alerts, Caller, Care, officer, reviewer, service_of_the_system},
     county,
     lines::{Lines, line_to, nowhere, ready},
     new_id,
@@ -41,6 +41,8 @@ pub struct Setup {
     pub alerts: Option<SocketAddr>,
     /// Whether alerts run too, in a process of their own.
     pub homes: bool,
+    /// Whether claims run too, in a process of their own.
+    pub claims: bool,
 }
 
 impl Setup {
@@ -57,6 +59,7 @@ impl Setup {
         Self {
             visits: true,
             homes: true,
+            claims: true,
             ..Self::default()
         }
     }
@@ -65,6 +68,14 @@ impl Setup {
     pub fn with_alerts() -> Self {
         Self {
             homes: true,
+            ..Self::default()
+        }
+    }
+
+    /// The usual one with claims beside registry and tiering.
+    pub fn with_claims() -> Self {
+        Self {
+            claims: true,
             ..Self::default()
         }
     }
@@ -79,6 +90,7 @@ impl Default for Setup {
             visits: false,
             alerts: None,
             homes: false,
+            claims: false,
         }
     }
 }
@@ -99,10 +111,12 @@ struct Urls {
     visits: Option<String>,
     /// None where alerts don't run.
     alerts: Option<String>,
+    /// None where claims don't run.
+    claims: Option<String>,
 }
 
-/// A system under test: registry, tiering and a clock in one process, visits and alerts with a clock in others where a story
-/// needs them, over servers of its own.
+/// A system under test: registry, tiering and a clock in one process, visits, alerts and claims with a clock in others where a
+/// story needs them, over servers of its own.
 #[derive(Debug)]
 pub struct System {
     nats: Nats,
@@ -115,6 +129,7 @@ pub struct System {
     elders: Option<Process>,
     visits: Option<Process>,
     alerts: Option<Process>,
+    claims: Option<Process>,
     lines: Lines,
 }
 
@@ -138,7 +153,8 @@ impl System {
                 }
             }
         );
-        let urls = Urls::fresh(&databases, setup.visits, setup.homes).await;
+        let runs = [setup.visits, setup.homes, setup.claims];
+        let urls = Urls::fresh(&databases, runs).await;
         let mut system = Self {
             nats,
             databases,
@@ -150,10 +166,12 @@ impl System {
             elders: None,
             visits: None,
             alerts: None,
+            claims: None,
             lines: Lines {
                 elders: nowhere(),
                 visits: nowhere(),
                 alerts: nowhere(),
+                claims: nowhere(),
             },
         };
         system.start_processes().await;
@@ -176,6 +194,11 @@ impl System {
     /// The same of alerts.
     pub fn address_of_alerts(&self) -> &str {
         self.running_alerts().address()
+    }
+
+    /// The same of claims.
+    pub fn address_of_claims(&self) -> &str {
+        self.running_claims().address()
     }
 
     /// An officer of civil affairs with every role, for all divisions.
@@ -218,6 +241,16 @@ impl System {
         self.officer().alerts()
     }
 
+    /// Claims, as an officer sees them.
+    pub fn claims(&self) -> Care {
+        self.officer().claims()
+    }
+
+    /// Claims, as the officer sees them who decides on what the other one hands in.
+    pub fn review(&self) -> Care {
+        self.caller(&reviewer()).claims()
+    }
+
     /// The process of registry and tiering.
     pub fn running(&self) -> &Process {
         self.elders.as_ref().expect("the system runs")
@@ -233,12 +266,19 @@ impl System {
         self.alerts.as_ref().expect("alerts run")
     }
 
+    /// The process of claims.
+    pub fn running_claims(&self) -> &Process {
+        self.claims.as_ref().expect("claims run")
+    }
+
     /// Whether all processes still run.
     pub fn is_running(&mut self) -> bool {
         let visits = self.visits.as_mut().map(Process::is_running);
         let alerts = self.alerts.as_mut().map(Process::is_running);
+        let claims = self.claims.as_mut().map(Process::is_running);
         visits.unwrap_or(!self.has_visits())
             && alerts.unwrap_or(!self.has_alerts())
+            && claims.unwrap_or(!self.has_claims())
             && self.elders.as_mut().is_some_and(Process::is_running)
     }
 
@@ -278,6 +318,11 @@ impl System {
     /// Whether alerts belong to the system.
     pub fn has_alerts(&self) -> bool {
         self.urls.alerts.is_some()
+    }
+
+    /// Whether claims belong to the system.
+    pub fn has_claims(&self) -> bool {
+        self.urls.claims.is_some()
     }
 
     /// Everything that the processes have logged so far.
@@ -375,6 +420,9 @@ impl System {
         if let Some(alerts) = self.alerts.take() {
             alerts.kill().await;
         }
+        if let Some(claims) = self.claims.take() {
+            claims.kill().await;
+        }
         self.elders.take().expect("the system runs").kill().await;
     }
 
@@ -420,6 +468,18 @@ impl System {
         ready(&self.lines.alerts).await;
     }
 
+    /// Kills claims alone; the others go on.
+    pub async fn kill_claims(&mut self) {
+        self.claims.take().expect("claims run").kill().await;
+    }
+
+    /// Starts claims again after [`System::kill_claims`], and waits until they are ready.
+    pub async fn restart_claims(&mut self) {
+        assert!(self.claims.is_none(), "they still run");
+        self.start_claims().await;
+        ready(&self.lines.claims).await;
+    }
+
     /// Starts another replica of visits, over the same log and database: the process, and an officer who calls it.
     pub async fn replica_of_visits(&self) -> (Process, Caller) {
         let (file, log) = (self.settings_file(Part::Visits), self.log_file());
@@ -435,7 +495,8 @@ impl System {
     /// Gives the services new, empty databases, as if the old ones had been lost. No process may run.
     pub async fn lose_databases(&mut self) {
         assert!(self.elders.is_none(), "it still runs");
-        self.urls = Urls::fresh(&self.databases, self.has_visits(), self.has_alerts()).await;
+        let runs = [self.has_visits(), self.has_alerts(), self.has_claims()];
+        self.urls = Urls::fresh(&self.databases, runs).await;
     }
 
     /// Moves the clock, and waits until all that falls due up to then is done.
@@ -444,8 +505,8 @@ impl System {
         self.settled().await;
     }
 
-    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits and alerts where
-    /// they run.
+    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits, alerts and
+    /// claims where they run.
     pub async fn settled(&self) {
         let to = Some(eldercare::wire::timestamp(self.now));
         let officer = self.officer();
@@ -455,6 +516,9 @@ impl System {
         }
         if self.alerts.is_some() {
             clocks.push(officer.simulation_of_alerts());
+        }
+        if self.claims.is_some() {
+            clocks.push(officer.simulation_of_claims());
         }
         for mut clock in clocks {
             let moved = clock.advance_clock(AdvanceClockRequest { to }).await;
@@ -494,6 +558,10 @@ impl System {
             self.start_alerts().await;
             ready(&self.lines.alerts).await;
         }
+        if self.has_claims() {
+            self.start_claims().await;
+            ready(&self.lines.claims).await;
+        }
         ready(&self.lines.elders).await;
     }
 
@@ -517,6 +585,15 @@ impl System {
         self.lines.alerts = line_to(&alerts);
         self.alerts = Some(alerts);
     }
+
+    async fn start_claims(&mut self) {
+        let file = self.settings_file(Part::Claims);
+        let database = self.urls.claims.as_deref().expect("claims run");
+        self.told(database).write_for_claims(&file, self.address());
+        let claims = Process::start(Part::Claims, &file, &self.log_file()).await;
+        self.lines.claims = line_to(&claims);
+        self.claims = Some(claims);
+    }
 }
 
 /// A failed story shows what the processes had to say.
@@ -534,18 +611,21 @@ impl Drop for System {
 }
 
 impl Urls {
-    /// Databases that nobody has used.
-    async fn fresh(databases: &Databases, visits: bool, alerts: bool) -> Self {
+    /// Databases that nobody has used, for registry and tiering, and for those of visits, alerts and claims that run.
+    async fn fresh(databases: &Databases, runs: [bool; 3]) -> Self {
         let postgres: &Postgres = match databases {
             Databases::Shared(postgres) => postgres,
             Databases::Own(postgres) => postgres,
         };
         let fresh = || async { postgres.fresh_database().await.unwrap() };
+        let fresh_if = async |runs: bool| if runs { Some(fresh().await) } else { None };
+        let [visits, alerts, claims] = runs;
         Self {
             registry: fresh().await,
             tiering: fresh().await,
-            visits: if visits { Some(fresh().await) } else { None },
-            alerts: if alerts { Some(fresh().await) } else { None },
+            visits: fresh_if(visits).await,
+            alerts: fresh_if(alerts).await,
+            claims: fresh_if(claims).await,
         }
     }
 }

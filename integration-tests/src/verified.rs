@@ -33,6 +33,9 @@ impl System {
         if self.has_alerts() {
             self.verify_alerts().await;
         }
+        if self.has_claims() {
+            self.verify_claims().await;
+        }
     }
 
     async fn verify_visits(&self) {
@@ -56,6 +59,16 @@ impl System {
             readmodel::verify(&pool, of_registry.clone(), FACTS, |_| {}).await,
             readmodel::verify(&pool, of_registry, CARDS, |_| {}).await,
             readmodel::verify(&pool, alerts.log(), BoardTable, |_| {}).await,
+        ];
+        all_are_as_the_log_says(&pool, found).await;
+    }
+
+    async fn verify_claims(&self) {
+        let claims = self.claims_parts().await;
+        let (pool, facts) = (claims.pool(), claims::facts_table::TABLE);
+        let found = [
+            readmodel::verify(&pool, claims.registry_log(), facts, |_| {}).await,
+            readmodel::verify(&pool, claims.log(), claims::book_table::BookTable, |_| {}).await,
         ];
         all_are_as_the_log_says(&pool, found).await;
     }

@@ -13,6 +13,8 @@ pub struct Written {
     pub visits: u64,
     /// Of alerts; 0 where they don't run.
     pub alerts: u64,
+    /// Of claims; 0 where they don't run.
+    pub claims: u64,
     /// Of what devices say; 0 where alerts don't run.
     pub signals: u64,
     /// Of the keys of persons.
@@ -23,21 +25,20 @@ impl System {
     /// How far the streams are written, once all that follows from what was sent is done.
     pub async fn written(&self) -> Written {
         self.settled().await;
-        let (visits, alerts) = (self.has_visits(), self.has_alerts());
+        let of = async |context: &str, runs: bool| {
+            if runs {
+                self.last_sequence(context).await
+            } else {
+                0
+            }
+        };
         Written {
             registry: self.last_sequence("registry").await,
             tiering: self.last_sequence("tiering").await,
-            visits: if visits {
-                self.last_sequence("visits").await
-            } else {
-                0
-            },
-            alerts: if alerts {
-                self.last_sequence("alerts").await
-            } else {
-                0
-            },
-            signals: if alerts {
+            visits: of("visits", self.has_visits()).await,
+            alerts: of("alerts", self.has_alerts()).await,
+            claims: of("claims", self.has_claims()).await,
+            signals: if self.has_alerts() {
                 self.last_message("SIGNALS").await
             } else {
                 0

@@ -13,7 +13,10 @@ use tonic::{
 use tonic_types::{ErrorDetail, StatusExt as _};
 
 mod callers;
+mod claims;
 mod messages;
+mod orders;
+mod programmes;
 mod records;
 mod signals;
 mod survey_streams;

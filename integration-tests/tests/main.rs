@@ -3,6 +3,9 @@
 
 mod alerts_killed;
 mod bad_input;
+mod claims_killed;
+mod claims_races;
+mod claims_told_late;
 mod erasure;
 mod full_path;
 mod killed;

@@ -26,6 +26,8 @@ struct Case {
     send: Call,
     /// None where no other request could be about the same thing.
     send_other: Option<Call>,
+    /// What of the answer is told again however late: all of it, unless it says where things stand by now.
+    lasting: fn(&[u8]) -> Vec<u8>,
 }
 
 /// The call of a method with a request; `$other` is the same request made into another one.
@@ -35,6 +37,7 @@ macro_rules! case {
             method: stringify!($method),
             send: case!(@send $client.$method($request)),
             send_other: None,
+            lasting: <[u8]>::to_vec,
         }
     };
     ($client:ident . $method:ident ($request:expr), |$other:ident| $change:expr) => {{
@@ -48,6 +51,7 @@ macro_rules! case {
             method: stringify!($method),
             send: case!(@send $client.$method(request)),
             send_other: Some(case!(@send $client.$method(other))),
+            lasting: <[u8]>::to_vec,
         }
     }};
     (@send $client:ident . $method:ident ($request:expr)) => {{
@@ -63,6 +67,7 @@ macro_rules! case {
 }
 
 mod alerts;
+mod claims;
 mod visits;
 
 const REASON: &str = "SAME_PERSON";
@@ -336,7 +341,8 @@ async fn each_is_answered_as_before(system: &System, cases: &[Case], answers: &[
         let again = (case.send)(system)
             .await
             .unwrap_or_else(|status| panic!("{}: {status}", case.method));
-        assert_eq!(&again, answer, "{} answered otherwise", case.method);
+        let (again, answer) = ((case.lasting)(&again), (case.lasting)(answer));
+        assert_eq!(again, answer, "{} answered otherwise", case.method);
         let Some(send_other) = &case.send_other else {
             continue;
         };

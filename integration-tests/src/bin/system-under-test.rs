@@ -1,5 +1,5 @@
-//! A part of the system with a clock that can be set, in a process that tests may kill: registry and tiering, visits, or
-//! alerts.
+//! A part of the system with a clock that can be set, in a process that tests may kill: registry and tiering, visits,
+//! alerts, or claims.
 
 use std::{
     io::Read as _,
@@ -12,7 +12,7 @@ use eldercare::simulation::{Settling, Simulation};
 use futures::future::BoxFuture;
 use integration_tests::{
     process::Part,
-    settings::{OfElders, of_alerts, of_visits},
+    settings::{OfElders, of_alerts, of_claims, of_visits},
 };
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use service::{Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry};
@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         Part::Elders => elders(&file).await,
         Part::Visits => visits(&file).await,
         Part::Alerts => alerts(&file).await,
+        Part::Claims => claims(&file).await,
     }
 }
 
@@ -75,6 +76,18 @@ async fn alerts(file: &Path) -> anyhow::Result<()> {
     let server = alerts.add_to(frame.server(&alerts), &frame.shutdown);
     frame
         .serve(server.ready_when(ready), [alerts.background()])
+        .await
+}
+
+async fn claims(file: &Path) -> anyhow::Result<()> {
+    let settings = of_claims(file)?;
+    let frame = Frame::of(&settings)?;
+    let claims = claims::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
+    let claims = Arc::new(claims);
+    let ready = claims.settled(frame.shutdown.requested());
+    let server = claims.add_to(frame.server(&claims), &frame.shutdown);
+    frame
+        .serve(server.ready_when(ready), [claims.background()])
         .await
 }
 

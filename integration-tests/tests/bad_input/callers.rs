@@ -37,6 +37,8 @@ use tonic::{
 
 use super::{is_typed, send, still_works};
 
+mod claims;
+
 /// A line on which no token is shown.
 fn bare_line(address: &str) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}"));

@@ -22,13 +22,14 @@ const MESSAGES: usize = 18_000;
 /// How many are on their way at once.
 const AT_ONCE: usize = 48;
 
-/// The methods of the four services that read one message, as the contracts have them.
+/// The methods of the five services that read one message, as the contracts have them.
 fn methods() -> BTreeSet<String> {
     let services = [
         "eldercare.registry.v1.RegistryService",
         "eldercare.tiering.v1.TieringService",
         "eldercare.visits.v1.VisitService",
         "eldercare.alerts.v1.AlertService",
+        "eldercare.claims.v1.ClaimsService",
     ];
     let mut paths = BTreeSet::new();
     for service in services {
@@ -55,6 +56,7 @@ async fn thousands_of_malformed_messages_are_refused_each_with_its_reason() {
             system.running(),
             system.running_visits(),
             system.running_alerts(),
+            system.running_claims(),
         ];
         processes.map(Process::peak_resident_bytes)
     };
@@ -73,6 +75,8 @@ async fn thousands_of_malformed_messages_are_refused_each_with_its_reason() {
                 officer.channel_to_visits()
             } else if to("/eldercare.alerts.") {
                 officer.channel_to_alerts()
+            } else if to("/eldercare.claims.") {
+                officer.channel_to_claims()
             } else {
                 officer.channel()
             };

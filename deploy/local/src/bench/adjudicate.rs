@@ -15,12 +15,12 @@ use super::{
 };
 
 /// For how long it goes on, and how long it is not measured before.
-const LASTS: Duration = Duration::from_secs(60);
+const LASTS: Duration = Duration::from_secs(30);
 const WARM: Duration = Duration::from_secs(5);
 
 /// How many orders of a stream wait for their verdicts: so many that the adjudicator never waits for them.
 const PACE: Pace = Pace {
-    waiting: 400,
+    waiting: 250,
     a_second: None,
 };
 

@@ -1,6 +1,8 @@
 //! Providers, their caregivers and the elders whom these serve, for the benches of claims: a programme as Yiwu has it, and
 //! the service under test with all of them in its books.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, ensure};
 use backing_services::Syncing;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -197,7 +199,7 @@ pub(super) struct Desk {
     /// The service under test.
     pub(super) served: Served,
     /// Everybody.
-    pub(super) roster: std::sync::Arc<Roster>,
+    pub(super) roster: Arc<Roster>,
     /// Callers, each with a connection of its own, who know a reviewer's token too.
     pub(super) clients: Vec<Client>,
     registry: Served,
@@ -240,7 +242,7 @@ impl Desk {
         Ok(Self {
             stage,
             served,
-            roster: std::sync::Arc::new(Roster { scope, caregivers }),
+            roster: Arc::new(Roster { scope, caregivers }),
             clients,
             registry,
         })

@@ -27,7 +27,7 @@ use crate::{
 /// When programme, providers, caregivers and elders are registered.
 const BEGINS: &str = "2024-01-02T08:00:00+08:00";
 
-/// A provider hands in its week in one go.
+/// Providers hand in their weeks in one go.
 const PACE: Pace = Pace {
     waiting: 4_000,
     a_second: None,

@@ -17,7 +17,7 @@ use super::{
 use crate::output::Step;
 
 /// How often it is asked.
-const CALLS: usize = 60_000;
+const CALLS: usize = 40_000;
 
 /// How many orders come meanwhile.
 const ORDERS_A_SECOND: f64 = 5_000.0;
@@ -27,7 +27,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let (stop, stopped) = watch::channel(false);
     #[expect(clippy::cast_precision_loss, reason = "there are few streams")]
     let pace = Pace {
-        waiting: 400,
+        waiting: 250,
         a_second: Some(ORDERS_A_SECOND / STREAMS as f64),
     };
     let mut flow = Flow::begin(&desk, pace, move || !*stopped.borrow());

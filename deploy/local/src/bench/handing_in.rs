@@ -1,6 +1,6 @@
 //! Orders on their way over a stream: each is seen to get the verdict that it must have, and how long that took.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use chrono::TimeDelta;
@@ -86,7 +86,11 @@ pub(super) async fn hand_in(
                 order: Some(order),
                 min_position: String::new(),
             };
-            open.send(request).await.context("the stream has ended")?;
+            if open.send(request).await.is_err() {
+                // Why the stream has ended is told in place of the next verdict.
+                sender = None;
+                break;
+            }
             sent += 1.0;
         }
         if sender.is_none() && waiting.is_empty() {
@@ -129,14 +133,15 @@ fn check(
     Ok(())
 }
 
-/// The week of services of which a steady stream tells, day and night, and when it is told.
+/// The week of services of which a steady stream tells, and when it is told.
 const MONDAY: &str = "2024-10-21";
 pub(super) const NOW: &str = "2024-10-28T08:00:00+08:00";
 const DAYS: u64 = 7;
 
-/// A service lasts half an hour, the next one begins when it ends.
+/// A caregiver is with somebody for half of each hour, from eight o'clock on.
+const HOURS: u64 = 12;
+const FIRST_HOUR: i64 = 8;
 const MINUTES: i64 = 30;
-const A_DAY: u64 = 48;
 
 /// One order of so many is of a service that was too short, as in Yiwu about one of so many is abnormal.
 const ONE_SHORT_OF: u64 = 21;
@@ -145,15 +150,15 @@ const SHORT: i64 = 20;
 /// Who is there for a steady stream: for so many caregivers a week is long enough.
 pub(super) const SCOPE: Scope = Scope {
     providers: 40,
-    caregivers_each: 50,
-    elders_each: 5,
+    caregivers_each: 100,
+    elders_each: 3,
     strangers_each: 0,
 };
 
 /// The orders of a stream, one after the other, until the week is over.
 #[derive(Debug)]
 struct Steady {
-    roster: std::sync::Arc<Roster>,
+    roster: Arc<Roster>,
     stream: u64,
     next: u64,
 }
@@ -166,9 +171,11 @@ impl Iterator for Steady {
         // All caregivers of the stream in turn, and then their next services.
         let caregivers = (scope.caregivers() / STREAMS) as u64;
         let (slot, place) = (self.next / caregivers, self.next % caregivers);
-        if slot >= DAYS * A_DAY {
+        if slot >= DAYS * HOURS {
             return None;
         }
+        let on = day(MONDAY).plus_days((slot / HOURS).cast_signed());
+        let hour = FIRST_HOUR + (slot % HOURS).cast_signed();
         let streams = STREAMS as u64;
         let number = self.next * streams + self.stream;
         self.next += 1;
@@ -179,7 +186,7 @@ impl Iterator for Steady {
             number,
             caregiver,
             elder: scope.elder(caregiver, elder),
-            start: day(MONDAY).start() + TimeDelta::minutes(slot.cast_signed() * MINUTES),
+            start: on.start() + TimeDelta::hours(hour),
             minutes: if short { SHORT } else { MINUTES },
         };
         Some(Order {
@@ -203,7 +210,7 @@ impl Flow {
         let mut streams = JoinSet::new();
         for (stream, client) in (0..).zip(&desk.clients) {
             let steady = Steady {
-                roster: std::sync::Arc::clone(&desk.roster),
+                roster: Arc::clone(&desk.roster),
                 stream,
                 next: 0,
             };
@@ -239,8 +246,54 @@ impl Flow {
 
 impl Verdicts {
     /// The delays of those that came in a span of time.
-    pub(super) fn within(&self, span: std::ops::Range<Instant>) -> Vec<Duration> {
+    pub(super) fn within(&self, span: Range<Instant>) -> Vec<Duration> {
         let within = self.came.iter().filter(|(at, _)| span.contains(at));
         within.map(|(_, delay)| *delay).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+    use crate::{bench::care::MINUTES_A_YEAR, wire};
+
+    #[test]
+    fn in_a_steady_stream_nothing_overlaps_and_nobody_uses_up_the_year() {
+        let scope = Scope {
+            providers: STREAMS,
+            caregivers_each: 2,
+            ..SCOPE
+        };
+        let roster = Arc::new(Roster::made_up(scope));
+        let orders = (0..STREAMS as u64).flat_map(|stream| Steady {
+            roster: Arc::clone(&roster),
+            stream,
+            next: 0,
+        });
+        let (mut numbers, mut used) = (HashSet::new(), HashMap::new());
+        let mut ends: HashMap<String, i64> = HashMap::new();
+        let told: i64 = chrono::DateTime::parse_from_rfc3339(NOW)
+            .unwrap()
+            .timestamp();
+        let mut short = 0;
+        for Order { order, code } in orders {
+            let at = |time: Option<prost_types::Timestamp>| {
+                time.and_then(wire::from_timestamp).unwrap().timestamp()
+            };
+            let (start, end) = (at(order.check_in_at), at(order.check_out_at));
+            let before = ends.insert(order.caregiver_id, end);
+            assert!(before.is_none_or(|before| before <= start) && end <= told);
+            assert!(numbers.insert(order.order_id));
+            *used.entry(order.elder_id).or_default() += (end - start) / 60;
+            short += usize::from(code.is_some());
+        }
+        assert_eq!(numbers.len(), scope.caregivers() * 7 * 12);
+        assert!(short * 20 < numbers.len() && short * 22 > numbers.len());
+        assert!(
+            used.values()
+                .all(|minutes: &i64| *minutes <= MINUTES_A_YEAR)
+        );
     }
 }

@@ -27,22 +27,23 @@ const ELDERS_EACH: usize = 23;
 const STRANGER: usize = ELDERS_EACH - 1;
 const GREEDY: usize = 0;
 
-/// The weeks: the first one lies so that what is told two weeks late is of the same year too.
+/// The weeks in which there is work: every other one, as an elder is served every other week. The first one lies so that
+/// what is told of the week before it is of the same year too.
 const MONDAY: &str = "2024-01-15";
-const WEEKS: u64 = 50;
+const WEEKS: u64 = 25;
+const APART: u64 = 14;
 
-/// From Monday to Saturday a caregiver has two services a day at most, and now and then one in the evening.
-const A_DAY: u64 = 2;
-const HOURS: [i64; 2] = [8, 14];
-const EVENINGS: [i64; 2] = [18, 20];
+/// From Monday to Saturday a caregiver has four services a day at most, which begin at these hours.
+const A_DAY: usize = 4;
+const HOURS: [i64; A_DAY] = [8, 10, 13, 15];
 
 /// Normal services last this long, by ten minutes more, to the longest one.
 const SHORTEST: i64 = 40;
 const LONGEST: i64 = 100;
 
-/// A service that is too short, and days that are too many.
+/// A service that is too short, and days that are too many: it was in the week without work.
 const TOO_SHORT: i64 = 20;
-const TOO_LATE: i64 = 14;
+const TOO_LATE: i64 = 7;
 
 /// The greedy elder has one of so many services as long as there is something left.
 const ONE_GREEDY_OF: u64 = 3;
@@ -202,17 +203,17 @@ fn spread(number: u64, part: u64, all: u64) -> Option<u64> {
 }
 
 fn monday(week: u64) -> LocalDay {
-    day(MONDAY).plus_days(7 * week.cast_signed())
+    day(MONDAY).plus_days((APART * week).cast_signed())
 }
 
-/// When a week's orders are handed in.
-fn sunday_evening(week: u64) -> DateTime<Utc> {
-    monday(week).plus_days(6).start() + TimeDelta::hours(20)
+/// The day on whose evening a week's orders are handed in.
+fn sunday(week: u64) -> LocalDay {
+    monday(week).plus_days(6)
 }
 
 /// The day of the last orders.
 fn last_day() -> LocalDay {
-    monday(WEEKS).prev()
+    sunday(WEEKS - 1)
 }
 
 /// When nobody can appeal against anything any more.
@@ -254,7 +255,7 @@ struct Play<'a> {
 impl Play<'_> {
     fn week(&mut self, week: u64) -> Week {
         let mut made = Week {
-            at: sunday_evening(week),
+            at: sunday(week).start() + TimeDelta::hours(20),
             orders: (0..STREAMS).map(|_| Vec::new()).collect(),
             appeals: Vec::new(),
         };
@@ -266,7 +267,7 @@ impl Play<'_> {
         let caregivers = self.caregivers.len();
         for (place, number) in numbers.enumerate() {
             // All caregivers have their first service of the week, then all their second one.
-            let (caregiver, slot) = (place % caregivers, (place / caregivers) as u64);
+            let (caregiver, slot) = (place % caregivers, place / caregivers);
             let (service, wrong) = self.service(week, slot, caregiver, number);
             let order = self.order(&service, wrong.map(|(wrong, _)| wrong));
             let provider = self.plan.scope.provider_of(caregiver);
@@ -299,7 +300,7 @@ impl Play<'_> {
     fn service(
         &mut self,
         week: u64,
-        slot: u64,
+        slot: usize,
         caregiver: usize,
         number: u64,
     ) -> (Service, Option<(Wrong, Fate)>) {
@@ -307,13 +308,13 @@ impl Play<'_> {
         let diary = &mut self.caregivers[caregiver];
         let steps = (LONGEST - SHORTEST) / 10 + 1;
         let minutes = SHORTEST + 10 * (number.cast_signed() % steps);
-        let on = monday(week).plus_days((slot / A_DAY).cast_signed());
-        let half = usize::from(!slot.is_multiple_of(A_DAY));
+        let (days, hour) = ((slot / A_DAY) as u64, HOURS[slot % A_DAY]);
+        let on = monday(week).plus_days(days.cast_signed());
         let mut service = Service {
             number,
             caregiver,
             elder: scope.elder(caregiver, GREEDY),
-            start: on.start() + TimeDelta::hours(HOURS[half]),
+            start: on.start() + TimeDelta::hours(hour),
             minutes,
         };
         diary.services += 1;
@@ -351,8 +352,7 @@ impl Play<'_> {
                     service.minutes = TOO_SHORT;
                 }
                 if wrong == Wrong::Late {
-                    let evening = on.plus_days(-TOO_LATE).start();
-                    service.start = evening + TimeDelta::hours(EVENINGS[half]);
+                    service.start -= TimeDelta::days(TOO_LATE);
                 }
                 if wrong == Wrong::TwoElders
                     && let Some(other) = diary.normal.take()
@@ -453,7 +453,7 @@ mod tests {
     fn what_is_normal_overlaps_nothing_and_keeps_within_the_year() {
         let (weeks, _) = full();
         let mut used: HashMap<String, i64> = HashMap::new();
-        let mut busy: HashMap<String, Vec<(i64, i64)>> = HashMap::new();
+        let mut busy: HashMap<(String, i64), Vec<(i64, i64)>> = HashMap::new();
         let mut photos = HashSet::new();
         for week in &weeks {
             for order in week.orders.iter().flatten() {
@@ -462,7 +462,8 @@ mod tests {
                 };
                 let Order { order, code } = order;
                 let (start, end) = (at(order.check_in_at), at(order.check_out_at));
-                let spans = busy.entry(order.caregiver_id.clone()).or_default();
+                let whose = (order.caregiver_id.clone(), start / 86_400);
+                let spans = busy.entry(whose).or_default();
                 let overlaps = spans.iter().any(|other| start < other.1 && other.0 < end);
                 let twice = [
                     Some(pb::OrderCode::CaregiverOverlap),

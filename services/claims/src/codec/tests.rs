@@ -60,7 +60,10 @@ fn numbers() -> impl Strategy<Value = u32> {
 }
 
 fn evidence() -> impl Strategy<Value = Vec<Evidence>> {
-    let file = (word::<EvidenceKind>(), prop::collection::vec(any::<u8>(), 8..64))
+    let file = (
+        word::<EvidenceKind>(),
+        prop::collection::vec(any::<u8>(), 8..64),
+    )
         .prop_map(|(kind, hash)| Evidence { kind, hash });
     prop::collection::vec(file, 0..4)
 }
@@ -93,7 +96,13 @@ fn submitted() -> impl Strategy<Value = Submitted> {
         prop::collection::vec(texts(), 0..4),
         evidence(),
     );
-    let judged = (words::<OrderCode>(), facts(), village(), any::<i64>(), amounts());
+    let judged = (
+        words::<OrderCode>(),
+        facts(),
+        village(),
+        any::<i64>(),
+        amounts(),
+    );
     let rest = (texts(), day(), any::<i64>());
     (names, service, judged, rest).prop_map(|(names, service, judged, rest)| {
         let (provider, number, programme, version, elder, caregiver) = names;
@@ -313,7 +322,10 @@ proptest! {
 /// What each aggregate's stream may hold.
 const EVENTS: &[(&str, &[&str])] = &[
     ("programme", &["ProgrammeDefined"]),
-    ("enrolment", &["PersonEnrolled", "PremiumCharged", "EnrolmentEnded"]),
+    (
+        "enrolment",
+        &["PersonEnrolled", "PremiumCharged", "EnrolmentEnded"],
+    ),
     ("provider", &["ProviderContracted", "ContractEnded"]),
     ("caregiver", &["CaregiverRegistered", "CaregiverRetired"]),
     (
@@ -369,9 +381,16 @@ fn events_of_another_aggregate_are_unknown() {
                 // The name alone decides whether it is looked at.
                 let full = format!("eldercare.claims.v1.{name}");
                 let told = fault::<A>(&full, &[0xff]).unwrap();
-                let own = *aggregate == A::NAME || (*name == "OrderNotSettled" && A::NAME == "adjudication")
+                let own = *aggregate == A::NAME
+                    || (*name == "OrderNotSettled" && A::NAME == "adjudication")
                     || (*name == "OrderNotSettled" && A::NAME == "order");
-                assert_eq!(!told.contains("unknown"), own, "{} of {}: {told}", name, A::NAME);
+                assert_eq!(
+                    !told.contains("unknown"),
+                    own,
+                    "{} of {}: {told}",
+                    name,
+                    A::NAME
+                );
             }
         }
         for name in [
@@ -406,7 +425,11 @@ where
         let mut message = M::decode(A::encode(event).data).unwrap();
         change(&mut message);
         let outcome = A::decode(&RawEvent::of(&message));
-        assert!(outcome.is_err(), "change {place} of {}: {outcome:?}", M::full_name());
+        assert!(
+            outcome.is_err(),
+            "change {place} of {}: {outcome:?}",
+            M::full_name()
+        );
     }
 }
 

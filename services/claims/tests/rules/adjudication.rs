@@ -8,7 +8,9 @@ use claims::order::Submitted;
 use uuid::Uuid;
 
 use crate::people::{at, day};
-use crate::submitted::{caregiver, codes_of, days, elder, file, in_order, key, order, order_with, spell};
+use crate::submitted::{
+    caregiver, codes_of, days, elder, file, in_order, key, order, order_with, spell,
+};
 
 fn year(number: i32) -> Year {
     Year {
@@ -83,7 +85,10 @@ fn what_content_and_facts_said_stands_beside_what_earlier_records_say() {
 #[test]
 fn an_elder_is_enrolled_from_the_first_day_to_the_last() {
     let mut earlier = in_order();
-    let spells = vec![spell("2024-03-01", "2024-06-30"), spell("2024-09-01", "2024-12-31")];
+    let spells = vec![
+        spell("2024-03-01", "2024-06-30"),
+        spell("2024-09-01", "2024-12-31"),
+    ];
     earlier.enrolments = [(("LTCI".to_owned(), elder(1)), spells)].into();
     for (on, enrolled) in [
         ("2024-02-29", false),
@@ -100,7 +105,9 @@ fn an_elder_is_enrolled_from_the_first_day_to_the_last() {
         assert!(codes.iter().all(|code| *code == Code::NotEnrolled));
     }
     // Enrolled in another programme is not enrolled in this one.
-    let other = order_with("A", "2024-03-01 09:00", |order| order.programme = "HOMECARE".to_owned());
+    let other = order_with("A", "2024-03-01 09:00", |order| {
+        order.programme = "HOMECARE".to_owned()
+    });
     assert!(alone(&earlier, &other).contains(&Code::NotEnrolled));
 }
 
@@ -134,7 +141,7 @@ fn contracts_and_lists_of_caregivers_hold_from_the_first_day_to_the_last() {
     for earlier in [contracted, listed] {
         for (on, valid) in around {
             let codes = alone(&earlier, &order("A", &format!("{on} 09:00")));
-            assert_eq!(codes == [], valid, "{on}");
+            assert_eq!(codes.is_empty(), valid, "{on}");
             assert!(codes.iter().all(|code| *code == Code::ProviderInvalid));
         }
     }
@@ -150,7 +157,10 @@ fn the_later_of_two_contracts_counts_too() {
     let of = ("P01".to_owned(), "LTCI".to_owned());
     earlier.contracts = [(of, contracts.into())].into();
     assert_eq!(alone(&earlier, &order("A", "2023-12-31 09:00")), []);
-    assert_eq!(alone(&earlier, &order("A", "2024-04-30 09:00")), [Code::ProviderInvalid]);
+    assert_eq!(
+        alone(&earlier, &order("A", "2024-04-30 09:00")),
+        [Code::ProviderInvalid]
+    );
     assert_eq!(alone(&earlier, &order("A", "2024-05-01 09:00")), []);
 }
 
@@ -160,15 +170,24 @@ fn a_caregiver_serves_for_the_provider_on_whose_list_they_are() {
     let contract = [(Uuid::from_u128(2), days("2023-01-01", None))];
     let other = ("P02".to_owned(), "LTCI".to_owned());
     earlier.contracts.insert(other, contract.into());
-    let of_p02 = order_with("A", "2024-05-10 09:00", |order| order.provider = "P02".to_owned());
+    let of_p02 = order_with("A", "2024-05-10 09:00", |order| {
+        order.provider = "P02".to_owned()
+    });
     assert_eq!(alone(&earlier, &of_p02), [Code::ProviderInvalid]);
-    let of_nobody = order_with("A", "2024-05-10 09:00", |order| order.caregiver = caregiver(9));
+    let of_nobody = order_with("A", "2024-05-10 09:00", |order| {
+        order.caregiver = caregiver(9)
+    });
     assert_eq!(alone(&earlier, &of_nobody), [Code::ProviderInvalid]);
     // A contract for another programme is none for this one.
     let of_other = ("P01".to_owned(), "HOMECARE".to_owned());
-    let contracts = earlier.contracts.remove(&("P01".to_owned(), "LTCI".to_owned()));
+    let contracts = earlier
+        .contracts
+        .remove(&("P01".to_owned(), "LTCI".to_owned()));
     earlier.contracts.insert(of_other, contracts.unwrap());
-    assert_eq!(alone(&earlier, &order("A", "2024-05-10 09:00")), [Code::ProviderInvalid]);
+    assert_eq!(
+        alone(&earlier, &order("A", "2024-05-10 09:00")),
+        [Code::ProviderInvalid]
+    );
 }
 
 #[test]
@@ -212,7 +231,9 @@ fn each_earlier_order_is_told_once_however_many_files_it_shares() {
     let first = order_with("A", "2024-05-10 09:00", |order| {
         order.evidence = vec![file("1"), file("3")];
     });
-    let second = order_with("B", "2024-05-11 09:00", |order| order.evidence = vec![file("2")]);
+    let second = order_with("B", "2024-05-11 09:00", |order| {
+        order.evidence = vec![file("2")]
+    });
     codes_of(&mut earlier, &[first, second]);
     let all = order_with("C", "2024-05-12 09:00", |order| {
         order.evidence = vec![file("1"), file("2"), file("3")];
@@ -243,7 +264,11 @@ fn a_caregiver_cannot_be_with_two_elders_at_a_time() {
         ("2024-05-10 11:00", false),
     ] {
         let told = codes_of(&mut in_order(), &[first.clone(), with_another(start)]);
-        let expected: &[Code] = if overlaps { &[Code::CaregiverOverlap] } else { &[] };
+        let expected: &[Code] = if overlaps {
+            &[Code::CaregiverOverlap]
+        } else {
+            &[]
+        };
         assert_eq!(told, [&[], expected], "{start}");
     }
 }
@@ -258,7 +283,11 @@ fn an_elder_is_not_served_twice_at_a_time_whoever_comes() {
         ("2024-05-10 11:00", false),
     ] {
         let told = codes_of(&mut in_order(), &[first.clone(), by_another(start)]);
-        let expected: &[Code] = if overlaps { &[Code::DuplicateService] } else { &[] };
+        let expected: &[Code] = if overlaps {
+            &[Code::DuplicateService]
+        } else {
+            &[]
+        };
         assert_eq!(told, [&[], expected], "{start}");
     }
     // By the same caregiver it is a duplicate, and no overlap of elders.
@@ -320,7 +349,12 @@ fn a_handful_of_earlier_orders_explains_a_code() {
 fn monthly(from: u32, count: u32) -> Vec<Submitted> {
     let months = (0..count).map(|number| (from + number / 20, number % 20 + 1));
     months
-        .map(|(month, day)| order(&format!("{month}-{day}"), &format!("2024-{month:02}-{day:02} 09:00")))
+        .map(|(month, day)| {
+            order(
+                &format!("{month}-{day}"),
+                &format!("2024-{month:02}-{day:02} 09:00"),
+            )
+        })
         .collect()
 }
 
@@ -367,7 +401,10 @@ fn the_entitlement_is_judged_only_where_nothing_else_stands_against_an_order() {
     assert_eq!(alone(&earlier, &short), [Code::DurationShort]);
     let doubled = codes_of(
         &mut earlier,
-        &[order("B", "2024-05-10 09:00"), order("C", "2024-05-10 10:00")],
+        &[
+            order("B", "2024-05-10 09:00"),
+            order("C", "2024-05-10 10:00"),
+        ],
     );
     assert_eq!(doubled, [[Code::QuotaExceeded], [Code::DuplicateService]]);
 }
@@ -379,7 +416,9 @@ fn entitlements_of_elders_and_programmes_are_apart() {
     let other_elder = order_with("A", "2024-05-10 09:00", |order| order.elder = elder(2));
     assert_eq!(alone(&earlier, &other_elder), []);
     let of = ("HOMECARE".to_owned(), elder(1));
-    earlier.enrolments.insert(of, vec![spell("2024-01-01", "2024-12-31")]);
+    earlier
+        .enrolments
+        .insert(of, vec![spell("2024-01-01", "2024-12-31")]);
     let contract = [(Uuid::from_u128(2), days("2023-01-01", None))];
     let of = ("P01".to_owned(), "HOMECARE".to_owned());
     earlier.contracts.insert(of, contract.into());
@@ -420,7 +459,10 @@ fn minutes_are_used_up_to_the_last_one() {
 fn an_entitlement_that_cannot_be_counted_is_used_up() {
     let mut earlier = in_order();
     earlier.used.insert(year(2024), i64::MAX);
-    assert_eq!(alone(&earlier, &order("A", "2024-05-10 09:00")), [Code::QuotaExceeded]);
+    assert_eq!(
+        alone(&earlier, &order("A", "2024-05-10 09:00")),
+        [Code::QuotaExceeded]
+    );
 }
 
 #[test]
@@ -463,7 +505,10 @@ fn an_appeal_that_is_accepted_takes_from_orders_that_come_after() {
     let mut run = Run::default();
     earlier.accept(appealed("A"), &mut run);
     earlier.judge(&order("B", "2024-05-12 09:00"), &mut run);
-    assert_eq!(crate::submitted::codes_in(&run), [vec![], vec![Code::QuotaExceeded]]);
+    assert_eq!(
+        crate::submitted::codes_in(&run),
+        [vec![], vec![Code::QuotaExceeded]]
+    );
 }
 
 #[test]
@@ -482,7 +527,10 @@ fn what_a_withdrawn_approval_had_taken_is_free_again() {
         reason: NotSettledReason::Withdrawn,
     };
     assert_eq!(run.events, [released, never]);
-    assert_eq!(run.reserved, [("LTCI".to_owned(), (Fen(-20_000), 1))].into());
+    assert_eq!(
+        run.reserved,
+        [("LTCI".to_owned(), (Fen(-20_000), 1))].into()
+    );
     // Another order may have it in the same run: what is reserved comes to nothing.
     earlier.judge(&order("B", "2024-05-12 09:00"), &mut run);
     assert_eq!(crate::submitted::codes_in(&run), [vec![]]);
@@ -527,5 +575,8 @@ fn moments_count_to_the_microsecond() {
     let after = order_with("B", "2024-05-10 11:00", |order| order.check_in_at -= just);
     let told = codes_of(&mut in_order(), &[first, after]);
     assert_eq!(told[1], [Code::DuplicateService]);
-    assert_eq!(order("A", "2024-05-10 09:00").check_in_at, at("2024-05-10 09:00:00"));
+    assert_eq!(
+        order("A", "2024-05-10 09:00").check_in_at,
+        at("2024-05-10 09:00:00")
+    );
 }

@@ -27,7 +27,10 @@ enum Item {
 
 fn enrolments() -> HashMap<(String, ElderId), Vec<Spell>> {
     let of = |programme: &str, number, first, last| {
-        ((programme.to_owned(), elder(number)), vec![spell(first, last)])
+        (
+            (programme.to_owned(), elder(number)),
+            vec![spell(first, last)],
+        )
     };
     [
         of("LTCI", 1, "2024-01-01", "2025-12-31"),
@@ -50,7 +53,10 @@ fn contracts() -> HashMap<(String, String), BTreeMap<Uuid, Days>> {
 
 fn caregivers() -> HashMap<Uuid, (String, Days)> {
     let of = |number, provider: &str, last| {
-        (caregiver(number), (provider.to_owned(), days("2024-01-01", last)))
+        (
+            caregiver(number),
+            (provider.to_owned(), days("2024-01-01", last)),
+        )
     };
     [
         of(1, "P01", None),
@@ -72,8 +78,12 @@ impl Past {
         let mut used = HashMap::new();
         for event in &self.events {
             match event {
-                Event::Consumed { year, units, .. } => *used.entry(year.clone()).or_default() += units,
-                Event::Released { year, units, .. } => *used.entry(year.clone()).or_default() -= units,
+                Event::Consumed { year, units, .. } => {
+                    *used.entry(year.clone()).or_default() += units
+                }
+                Event::Released { year, units, .. } => {
+                    *used.entry(year.clone()).or_default() -= units
+                }
                 Event::Approved { .. }
                 | Event::Held { .. }
                 | Event::PremiumsBooked { .. }
@@ -90,7 +100,10 @@ impl Past {
         let mut conflicts = Vec::new();
         let whose = (order.programme.clone(), order.elder);
         let spells = enrolments().remove(&whose).unwrap_or_default();
-        if !spells.iter().any(|spell| spell.first <= day && day <= spell.last) {
+        if !spells
+            .iter()
+            .any(|spell| spell.first <= day && day <= spell.last)
+        {
             codes.insert(Code::NotEnrolled);
         }
         let holds = |days: &Days| days.first <= day && days.last.is_none_or(|last| day <= last);
@@ -109,9 +122,11 @@ impl Past {
         };
         let mut bearers: Vec<&Submitted> = Vec::new();
         for file in &order.evidence {
-            let bears = |earlier: &&Submitted| earlier.evidence.iter().any(|one| one.hash == file.hash);
+            let bears =
+                |earlier: &&Submitted| earlier.evidence.iter().any(|one| one.hash == file.hash);
             let first = self.orders.iter().find(bears);
-            bearers.extend(first.filter(|first| !bearers.iter().any(|one| one.key() == first.key())));
+            bearers
+                .extend(first.filter(|first| !bearers.iter().any(|one| one.key() == first.key())));
         }
         against(Code::EvidenceReused, bearers);
         let overlaps = |earlier: &&Submitted| {
@@ -127,12 +142,20 @@ impl Past {
         let appealed = appealed(order);
         if !codes.is_empty() {
             let order = order.key();
-            return vec![Event::Held { order, codes, conflicts }];
+            return vec![Event::Held {
+                order,
+                codes,
+                conflicts,
+            }];
         }
         if !self.bears(&appealed) {
             codes.insert(Code::QuotaExceeded);
             let order = order.key();
-            return vec![Event::Held { order, codes, conflicts }];
+            return vec![Event::Held {
+                order,
+                codes,
+                conflicts,
+            }];
         }
         approved(appealed, false)
     }
@@ -183,7 +206,10 @@ impl Past {
             .collect();
         for past in &self.orders {
             for file in &past.evidence {
-                earlier.evidence.entry(file.hash.clone()).or_insert(past.key());
+                earlier
+                    .evidence
+                    .entry(file.hash.clone())
+                    .or_insert(past.key());
             }
             let entry = Entry {
                 order: past.key(),
@@ -192,7 +218,8 @@ impl Past {
                 start: past.check_in_at,
                 end: past.check_out_at,
             };
-            let overlaps = |one: &&&Submitted| one.check_in_at < entry.end && entry.start < one.check_out_at;
+            let overlaps =
+                |one: &&&Submitted| one.check_in_at < entry.end && entry.start < one.check_out_at;
             let near: Vec<_> = asked.iter().filter(overlaps).collect();
             if near.iter().any(|one| one.caregiver == past.caregiver) {
                 let of = earlier.by_caregiver.entry(past.caregiver);
@@ -202,7 +229,11 @@ impl Past {
                 earlier.by_elder.entry(past.elder).or_default().push(entry);
             }
         }
-        let hashes: BTreeSet<_> = asked.iter().flat_map(|one| &one.evidence).map(|file| &file.hash).collect();
+        let hashes: BTreeSet<_> = asked
+            .iter()
+            .flat_map(|one| &one.evidence)
+            .map(|file| &file.hash)
+            .collect();
         earlier.evidence.retain(|hash, _| hashes.contains(hash));
         earlier
     }
@@ -225,7 +256,15 @@ fn appealed(order: &Submitted) -> Appealed {
 }
 
 fn approved(appealed: Appealed, on_appeal: bool) -> Vec<Event> {
-    let Appealed { order, year, provider, day, units, amount, quota: _ } = appealed;
+    let Appealed {
+        order,
+        year,
+        provider,
+        day,
+        units,
+        amount,
+        quota: _,
+    } = appealed;
     let approved = Event::Approved {
         order,
         programme: year.programme.clone(),
@@ -248,23 +287,34 @@ fn orders() -> impl Strategy<Value = Submitted> {
         1 => Just(Set::from([Code::DurationShort])),
         1 => Just(Set::from([Code::NotEntitled, Code::LateSubmission])),
     ];
-    (people, times, files, codes).prop_map(
-        |((of, by, insured), (start, minutes), files, codes)| {
-            let mut order = order("", "2024-12-30 08:00");
-            order.elder = elder(of);
-            order.caregiver = caregiver(by);
-            order.check_in_at += TimeDelta::minutes(30 * start);
-            order.check_out_at = order.check_in_at + TimeDelta::minutes(minutes);
-            order.evidence = files.iter().map(|number| file(&number.to_string())).collect();
-            order.codes = codes;
-            (order.programme, order.units, order.units_a_year, order.amount) = if insured {
-                ("LTCI".to_owned(), 1, SERVICES, Fen(20_000))
-            } else {
-                ("HOMECARE".to_owned(), minutes, MINUTES, Fen(4_000 * minutes / 60))
-            };
-            order
-        },
-    )
+    (people, times, files, codes).prop_map(|((of, by, insured), (start, minutes), files, codes)| {
+        let mut order = order("", "2024-12-30 08:00");
+        order.elder = elder(of);
+        order.caregiver = caregiver(by);
+        order.check_in_at += TimeDelta::minutes(30 * start);
+        order.check_out_at = order.check_in_at + TimeDelta::minutes(minutes);
+        order.evidence = files
+            .iter()
+            .map(|number| file(&number.to_string()))
+            .collect();
+        order.codes = codes;
+        (
+            order.programme,
+            order.units,
+            order.units_a_year,
+            order.amount,
+        ) = if insured {
+            ("LTCI".to_owned(), 1, SERVICES, Fen(20_000))
+        } else {
+            (
+                "HOMECARE".to_owned(),
+                minutes,
+                MINUTES,
+                Fen(4_000 * minutes / 60),
+            )
+        };
+        order
+    })
 }
 
 /// Orders in the order of the log, and between them appeals that are accepted against some that were held, and approvals

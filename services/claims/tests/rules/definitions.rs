@@ -90,11 +90,20 @@ fn what_is_no_yaml_and_fields_that_are_none_are_named_by_their_line() {
         (with("30000 ", "300.50 "), line("premium_fen")),
         (with("20000", "200.5"), line("  fen_a_service")),
         (with("services: 12", "visits: 12"), line("  services")),
-        (with("least_minutes: 120", "least_minutes: two hours"), line("least_minutes")),
+        (
+            with("least_minutes: 120", "least_minutes: two hours"),
+            line("least_minutes"),
+        ),
         (with("false ", "perhaps "), line("requires_poverty")),
         // Larger than any number that is counted with.
         (with("30000 ", "99999999999999999999 "), line("premium_fen")),
-        (with("least_minutes: 120", "least_minutes: 120\nleast_minutes: 60"), line("least_minutes") + 1),
+        (
+            with(
+                "least_minutes: 120",
+                "least_minutes: 120\nleast_minutes: 60",
+            ),
+            line("least_minutes") + 1,
+        ),
         (with("name: 长期护理险", "name: [长期护理险"), 1),
         (format!("{}\n---\nname: 二", documented()), 24),
     ] {
@@ -140,7 +149,11 @@ fn each_fault_of_a_part_is_named_by_its_line() {
             line("  rule: ALL"),
             "ITEMS_RULE_UNKNOWN",
         ),
-        (with("VIDEO: 1", "SOUND: 1"), line("evidence"), "EVIDENCE_UNKNOWN"),
+        (
+            with("VIDEO: 1", "SOUND: 1"),
+            line("evidence"),
+            "EVIDENCE_UNKNOWN",
+        ),
         (
             with("in [1, 2]   # CEL", "in [1, 2   # CEL"),
             line("    when"),
@@ -156,30 +169,102 @@ fn each_fault_of_a_part_is_named_by_its_line() {
             line("    when"),
             "CONDITION_NOT_BOOL",
         ),
-        (with("entitlement:", second_rule), line("entitlement"), "RULE_REPEATED"),
+        (
+            with("entitlement:", second_rule),
+            line("entitlement"),
+            "RULE_REPEATED",
+        ),
         (with("30000 ", "-1 "), line("premium_fen"), "OUT_OF_RANGE"),
-        (with("30000 ", "100000001 "), line("premium_fen"), "OUT_OF_RANGE"),
-        (with("services: 12", "services: -1"), line("  services"), "OUT_OF_RANGE"),
-        (with("services: 12", "services: 527041"), line("  services"), "OUT_OF_RANGE"),
-        (with("least_minutes: 120", "least_minutes: -1"), line("least_minutes"), "OUT_OF_RANGE"),
-        (with("least_minutes: 120", "least_minutes: 1441"), line("least_minutes"), "OUT_OF_RANGE"),
-        (with("20000", "-20000"), line("  fen_a_service"), "OUT_OF_RANGE"),
-        (with("20000", "100000001"), line("  fen_a_service"), "OUT_OF_RANGE"),
-        (with("VIDEO: 1", "VIDEO: -1"), line("evidence"), "OUT_OF_RANGE"),
-        (with("VIDEO: 1", "VIDEO: 51"), line("evidence"), "OUT_OF_RANGE"),
-        (with("submission_days: 30", "submission_days: -1"), line("submission"), "OUT_OF_RANGE"),
-        (with("appeal_days: 15", "appeal_days: 3651"), line("appeal"), "OUT_OF_RANGE"),
-        (with("2024-01-01", "2024-02-30"), line("effective_from"), "DAY_INVALID"),
-        (with("2024-01-01", "01.01.2024"), line("effective_from"), "DAY_INVALID"),
-        (with("name: 长期护理险", "name: '  '"), line("name"), "TEXT_INVALID"),
+        (
+            with("30000 ", "100000001 "),
+            line("premium_fen"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("services: 12", "services: -1"),
+            line("  services"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("services: 12", "services: 527041"),
+            line("  services"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("least_minutes: 120", "least_minutes: -1"),
+            line("least_minutes"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("least_minutes: 120", "least_minutes: 1441"),
+            line("least_minutes"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("20000", "-20000"),
+            line("  fen_a_service"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("20000", "100000001"),
+            line("  fen_a_service"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("VIDEO: 1", "VIDEO: -1"),
+            line("evidence"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("VIDEO: 1", "VIDEO: 51"),
+            line("evidence"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("submission_days: 30", "submission_days: -1"),
+            line("submission"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("appeal_days: 15", "appeal_days: 3651"),
+            line("appeal"),
+            "OUT_OF_RANGE",
+        ),
+        (
+            with("2024-01-01", "2024-02-30"),
+            line("effective_from"),
+            "DAY_INVALID",
+        ),
+        (
+            with("2024-01-01", "01.01.2024"),
+            line("effective_from"),
+            "DAY_INVALID",
+        ),
+        (
+            with("name: 长期护理险", "name: '  '"),
+            line("name"),
+            "TEXT_INVALID",
+        ),
         (
             with("name: 长期护理险", &format!("name: {}", "险".repeat(101))),
             line("name"),
             "TEXT_INVALID",
         ),
-        (with("BATHING: 助浴", "bathing: 助浴"), line("  base"), "NAME_INVALID"),
-        (with("BATHING: 助浴", "BATHING: ''"), line("  base"), "TEXT_INVALID"),
-        (with("BATHING: 助浴", "VITAL_SIGNS: 助浴"), line("  base"), "ITEM_REPEATED"),
+        (
+            with("BATHING: 助浴", "bathing: 助浴"),
+            line("  base"),
+            "NAME_INVALID",
+        ),
+        (
+            with("BATHING: 助浴", "BATHING: ''"),
+            line("  base"),
+            "TEXT_INVALID",
+        ),
+        (
+            with("BATHING: 助浴", "VITAL_SIGNS: 助浴"),
+            line("  base"),
+            "ITEM_REPEATED",
+        ),
     ] {
         let told = faults(&yaml);
         assert_eq!(told, [(at, reason)], "{yaml}");
@@ -197,7 +282,11 @@ fn names_of_rules_are_upper_snake_case() {
     }
     let too_long = "A".repeat(65);
     for name in ["a", "1A", "_A", "A_", "A__B", "A-B", "残", "''", &too_long] {
-        assert_eq!(faults(&named(name)), [(line("entitlement") + 1, "NAME_INVALID")], "{name}");
+        assert_eq!(
+            faults(&named(name)),
+            [(line("entitlement") + 1, "NAME_INVALID")],
+            "{name}"
+        );
     }
 }
 
@@ -208,12 +297,19 @@ fn lists_of_rules_and_items_have_an_end_and_are_not_empty() {
     let (before, rest) = yaml.split_once("enrolment:").unwrap();
     let (_, after) = rest.split_once("entitlement:").unwrap();
     let rules = |count: usize| -> String {
-        let rules = (0..count).map(|number| format!("\n  - rule: R{number}\n    when: age > {number}"));
-        format!("{before}enrolment:{}\nentitlement:{after}", rules.collect::<String>())
+        let rules =
+            (0..count).map(|number| format!("\n  - rule: R{number}\n    when: age > {number}"));
+        format!(
+            "{before}enrolment:{}\nentitlement:{after}",
+            rules.collect::<String>()
+        )
     };
     definition(&rules(64));
     assert_eq!(faults(&rules(65)), [(6, none)]);
-    assert_eq!(faults(&rules(0).replace("enrolment:", "enrolment: []"))[0].1, none);
+    assert_eq!(
+        faults(&rules(0).replace("enrolment:", "enrolment: []"))[0].1,
+        none
+    );
     let items = |count: usize| {
         let items: Vec<_> = (0..count).map(|number| format!("I{number}: 项")).collect();
         with("{BATHING: 助浴}", &format!("{{{}}}", items.join(", ")))
@@ -301,7 +397,11 @@ fn home_care_is_one_item_or_more_each_once() {
     let items = definition(HOMECARE).items;
     assert!(items.allow(&named(&["COOKING"])));
     assert!(items.allow(&named(&["COOKING", "BATHING", "CLEANING"])));
-    for wrong in [named(&[]), named(&["COOKING", "COOKING"]), named(&["GARDENING"])] {
+    for wrong in [
+        named(&[]),
+        named(&["COOKING", "COOKING"]),
+        named(&["GARDENING"]),
+    ] {
         assert!(!items.allow(&wrong), "{wrong:?}");
     }
 }
@@ -322,15 +422,27 @@ fn whoever_is_poor_or_severely_handicapped_may_be_enrolled_in_long_term_care() {
     let handicapped = Some("HANDICAP_1_2".to_owned());
     // At any age, whatever the capability.
     for birth in ["2010-01-01", "1990-01-01", "1940-01-01"] {
-        assert_eq!(admits(Some(Assistance::MinimumLiving), None, birth), low_income);
-        assert_eq!(admits(Some(Assistance::ExtremePoverty), None, birth), low_income);
+        assert_eq!(
+            admits(Some(Assistance::MinimumLiving), None, birth),
+            low_income
+        );
+        assert_eq!(
+            admits(Some(Assistance::ExtremePoverty), None, birth),
+            low_income
+        );
         assert_eq!(admits(None, Some(1), birth), handicapped);
         assert_eq!(admits(None, Some(2), birth), handicapped);
         assert_eq!(admits(None, Some(3), birth), None);
         assert_eq!(admits(None, None, birth), None);
-        assert_eq!(admits(Some(Assistance::MinimumLivingMarginal), None, birth), None);
+        assert_eq!(
+            admits(Some(Assistance::MinimumLivingMarginal), None, birth),
+            None
+        );
         // Whoever is so in both ways counts with the handicapped.
-        assert_eq!(admits(Some(Assistance::MinimumLiving), Some(2), birth), handicapped);
+        assert_eq!(
+            admits(Some(Assistance::MinimumLiving), Some(2), birth),
+            handicapped
+        );
     }
 }
 
@@ -345,7 +457,11 @@ fn home_care_admits_marginal_persons_too_and_entitles_everybody() {
     ] {
         let facts = facts(|person| person.assistance = assistance.into_iter().collect());
         let facts = facts.on(day("2024-05-10"));
-        assert_eq!(home_care.admits(&facts).is_some(), admitted, "{assistance:?}");
+        assert_eq!(
+            home_care.admits(&facts).is_some(),
+            admitted,
+            "{assistance:?}"
+        );
         assert_eq!(home_care.entitles(&facts), Some("ENROLLED"));
     }
 }
@@ -388,5 +504,8 @@ fn rules_go_by_the_facts_of_the_day() {
         &[assessed],
     );
     assert_eq!(insurance.entitles(&facts.on(day("2024-05-09"))), None);
-    assert_eq!(insurance.entitles(&facts.on(day("2024-05-10"))), Some("LOW_INCOME"));
+    assert_eq!(
+        insurance.entitles(&facts.on(day("2024-05-10"))),
+        Some("LOW_INCOME")
+    );
 }

@@ -138,7 +138,10 @@ fn half_an_hour_of_home_care_is_long_enough() {
         (judged.units, judged.amount, judged.units_a_year),
         (30, Fen(2_000), 2_880)
     );
-    assert_eq!(home_care("2024-05-10 09:29:59").codes(), [Code::DurationShort]);
+    assert_eq!(
+        home_care("2024-05-10 09:29:59").codes(),
+        [Code::DurationShort]
+    );
     // Seconds beyond a full minute are neither used up nor paid for.
     let judged = home_care("2024-05-10 09:31:59").judged();
     assert_eq!((judged.units, judged.amount), (31, Fen(2_066)));
@@ -146,9 +149,7 @@ fn half_an_hour_of_home_care_is_long_enough() {
 
 #[test]
 fn five_hundred_metres_from_home_pass_and_ten_centimetres_more_do_not() {
-    let from_home = |metres| {
-        Case::with(|case| case.service.place = north_of_home(metres)).judged()
-    };
+    let from_home = |metres| Case::with(|case| case.service.place = north_of_home(metres)).judged();
     let judged = from_home(500.0);
     assert!(judged.codes.is_empty());
     assert_eq!(judged.facts.metres_from_home, Some(500));
@@ -188,7 +189,10 @@ fn the_day_of_service_is_the_local_day_of_check_in() {
             case.submitted_at = at(submitted);
         })
     };
-    assert_eq!(overnight("2024-05-10 12:00:00").service.day(), day("2024-05-10"));
+    assert_eq!(
+        overnight("2024-05-10 12:00:00").service.day(),
+        day("2024-05-10")
+    );
     assert_eq!(overnight("2024-06-09 23:59:59").codes(), []);
     // One that ends after midnight belongs to the day on which it began.
     let until_morning = Case::with(|case| {
@@ -207,10 +211,7 @@ fn an_appeal_may_be_filed_until_the_fifteenth_day_after_submission() {
 
 #[test]
 fn whoever_dies_on_the_day_of_service_was_alive_before_it() {
-    for gone in [
-        |on| Event::Died { on },
-        |on| Event::MovedOut { on },
-    ] {
+    for gone in [|on| Event::Died { on }, |on| Event::MovedOut { on }] {
         let on = |on: &str| Case::with(|case| case.facts = after(facts(|_| {}), &[gone(day(on))]));
         assert_eq!(on("2024-05-11").codes(), []);
         assert_eq!(on("2024-05-10").codes(), []);
@@ -252,10 +253,16 @@ fn a_handicap_entitles_at_any_age_and_low_income_from_sixty_on() {
     let none: Vec<Code> = vec![];
     let not_entitled = || (String::new(), vec![Code::NotEntitled]);
     // Sixty on the day of service, and a day before that.
-    assert_eq!(born("1964-05-10", None), ("LOW_INCOME".to_owned(), none.clone()));
+    assert_eq!(
+        born("1964-05-10", None),
+        ("LOW_INCOME".to_owned(), none.clone())
+    );
     assert_eq!(born("1964-05-11", None), not_entitled());
     for birth in ["2010-01-01", "1964-05-11", "1930-01-01"] {
-        assert_eq!(born(birth, Some(2)), ("HANDICAP_1_2".to_owned(), none.clone()));
+        assert_eq!(
+            born(birth, Some(2)),
+            ("HANDICAP_1_2".to_owned(), none.clone())
+        );
     }
     assert_eq!(born("2010-01-01", Some(3)), not_entitled());
 }

@@ -42,7 +42,11 @@ fn says() -> vault::Sealed<pb::AppealStatement> {
     testing::sealed(purpose::STATEMENT, &pb::AppealStatement { text })
 }
 
-fn appeal(abnormal: bool, today: LocalDay, statement: &vault::Sealed<pb::AppealStatement>) -> Command {
+fn appeal(
+    abnormal: bool,
+    today: LocalDay,
+    statement: &vault::Sealed<pb::AppealStatement>,
+) -> Command {
     Command::Appeal {
         abnormal,
         today,
@@ -110,7 +114,10 @@ fn the_key_is_made_of_provider_and_number_and_of_nothing_else() {
     assert_ne!(key("P01", "A"), key("P01", "B"));
     assert_ne!(key("P01", "1A"), key("P011", "A"));
     // Keys are in the log for ever.
-    assert_eq!(key("P01", "O000001").to_string(), "3901cac6-08ef-5342-a158-3dfcb43268e0");
+    assert_eq!(
+        key("P01", "O000001").to_string(),
+        "3901cac6-08ef-5342-a158-3dfcb43268e0"
+    );
 }
 
 #[test]
@@ -202,7 +209,9 @@ fn nobody_decides_on_an_order_that_they_handed_in_or_on_an_appeal_that_they_file
 
 #[test]
 fn an_order_without_an_appeal_is_never_paid_from_the_day_after_the_last_one_on() {
-    given::<Order>([submitted()]).when(expire(last_day())).then([]);
+    given::<Order>([submitted()])
+        .when(expire(last_day()))
+        .then([]);
     let expired = not_settled(NotSettledReason::NoAppeal);
     given::<Order>([submitted()])
         .when(expire(last_day().next()))

@@ -1,7 +1,9 @@
 //! Programmes, elders and moments in few words.
 
 use chrono::{DateTime, Utc};
-use civic::{Assistance, CapabilityLevel, ConsentState, ElderId, HandicapGrade, LocalDay, Set, Sex};
+use civic::{
+    Assistance, CapabilityLevel, ConsentState, ElderId, HandicapGrade, LocalDay, Set, Sex,
+};
 use claims::definition::Definition;
 use elders::event::{Capability, Consent, Event, Registered, Residence, Source, Spoken};
 use elders::{Facts, purpose, testing};

@@ -1,9 +1,7 @@
 //! Orders on their way to the adjudicator, and what came before them, in few words.
 
 use chrono::TimeDelta;
-use civic::{
-    Assistance, CapabilityLevel, ElderId, ElderStatus, EvidenceKind, Fen, OrderCode, Set,
-};
+use civic::{Assistance, CapabilityLevel, ElderId, ElderStatus, EvidenceKind, Fen, OrderCode, Set};
 use claims::adjudication::{Days, Earlier, Event, Run};
 use claims::codec::purpose;
 use claims::enrolment::Spell;

@@ -42,7 +42,10 @@ async fn an_accepted_appeal_approves_the_order() {
     assert_eq!(pending.len(), 1);
     assert_eq!(pending[0].statement, "家属可作证");
     assert_eq!(pending[0].evidence, appeal_request("A").evidence);
-    assert_eq!((pending[0].decided_by.as_str(), &pending[0].decided_at), ("", &None));
+    assert_eq!(
+        (pending[0].decided_by.as_str(), &pending[0].decided_at),
+        ("", &None)
+    );
     assert_eq!(running.standing("A").await, "ABNORMAL_OPEN DURATION_SHORT");
 
     running.advance("2024-03-02 09:00").await;
@@ -131,18 +134,36 @@ async fn what_is_not_abnormal_not_appealed_or_decided_already_is_refused() {
     let good = order("B", elder, &caregiver, "2024-02-11 09:00");
     assert_eq!(running.told(&good).await, "APPROVED");
     let why = |status| reason(&status);
-    assert_eq!(running.appeal("B").await.map_err(why), Err("NOT_ABNORMAL".to_owned()));
-    assert_eq!(running.appeal("Z").await.map_err(why), Err("ORDER_NOT_FOUND".to_owned()));
-    assert_eq!(running.decide("Z", true).await.map_err(why), Err("ORDER_NOT_FOUND".to_owned()));
-    assert_eq!(running.decide("A", true).await.map_err(why), Err("NOT_APPEALED".to_owned()));
+    assert_eq!(
+        running.appeal("B").await.map_err(why),
+        Err("NOT_ABNORMAL".to_owned())
+    );
+    assert_eq!(
+        running.appeal("Z").await.map_err(why),
+        Err("ORDER_NOT_FOUND".to_owned())
+    );
+    assert_eq!(
+        running.decide("Z", true).await.map_err(why),
+        Err("ORDER_NOT_FOUND".to_owned())
+    );
+    assert_eq!(
+        running.decide("A", true).await.map_err(why),
+        Err("NOT_APPEALED".to_owned())
+    );
     running.appeal("A").await.unwrap();
-    assert_eq!(running.appeal("A").await.map_err(why), Err("ALREADY_APPEALED".to_owned()));
+    assert_eq!(
+        running.appeal("A").await.map_err(why),
+        Err("ALREADY_APPEALED".to_owned())
+    );
     running.decide("A", true).await.unwrap();
     for accept in [true, false] {
         let again = running.decide("A", accept).await.map_err(why);
         assert_eq!(again, Err("ALREADY_DECIDED".to_owned()));
     }
-    assert_eq!(running.appeal("A").await.map_err(why), Err("ALREADY_APPEALED".to_owned()));
+    assert_eq!(
+        running.appeal("A").await.map_err(why),
+        Err("ALREADY_APPEALED".to_owned())
+    );
     running.stop().await;
 }
 
@@ -206,7 +227,10 @@ async fn the_time_for_appeals_ends_at_the_midnight_after_the_fifteenth_day() {
     for number in ["B", "C"] {
         assert_eq!(running.standing(number).await, open);
     }
-    assert_eq!(running.decide("B", true).await.unwrap(), "APPROVED DURATION_SHORT");
+    assert_eq!(
+        running.decide("B", true).await.unwrap(),
+        "APPROVED DURATION_SHORT"
+    );
     assert_eq!(running.standing("A").await, over);
     running.stop().await;
 }
@@ -230,7 +254,10 @@ async fn an_order_that_is_too_late_for_an_appeal_when_it_comes_is_closed_at_the_
     let (running, elder, caregiver) = held(&ground).await;
     let before = order("B", elder, &caregiver, "2023-12-31 09:00");
     let told = running.told(&before).await;
-    assert_eq!(told, "ABNORMAL_OPEN NOT_ENROLLED NOT_ENTITLED PROVIDER_INVALID");
+    assert_eq!(
+        told,
+        "ABNORMAL_OPEN NOT_ENROLLED NOT_ENTITLED PROVIDER_INVALID"
+    );
     running.advance("2024-03-02 00:00").await;
     assert!(running.standing("B").await.ends_with("NO_APPEAL"));
     assert_eq!(running.standing("A").await, "ABNORMAL_OPEN DURATION_SHORT");
@@ -262,7 +289,10 @@ async fn what_a_provider_said_is_gone_with_the_elders_key() {
     let told = appeals(&running, ANY).await;
     assert_eq!((told.len(), told[0].statement.as_str()), (1, ""));
     // The reviewer may still decide.
-    assert_eq!(running.decide("A", true).await.unwrap(), "APPROVED DURATION_SHORT");
+    assert_eq!(
+        running.decide("A", true).await.unwrap(),
+        "APPROVED DURATION_SHORT"
+    );
     running.stop().await;
 }
 
@@ -298,7 +328,11 @@ async fn pages_of_appeals_walk_over_each_once() {
             }
             request.page_token = page.next_page_token;
         }
-        assert_eq!((numbers[0].as_str(), numbers[1].as_str()), ("E", "D"), "pages of {size}");
+        assert_eq!(
+            (numbers[0].as_str(), numbers[1].as_str()),
+            ("E", "D"),
+            "pages of {size}"
+        );
         assert_eq!(numbers[4], "A");
         numbers.sort();
         assert_eq!(numbers, ["A", "B", "C", "D", "E"], "pages of {size}");
@@ -343,7 +377,12 @@ async fn states_of_orders_add_up_at_every_step_of_an_appeal() {
         let row = told.rows[0].clone();
         let states = row.waiting + row.approved + row.abnormal_open + row.not_settled;
         assert_eq!(row.orders, states);
-        (row.approved, row.abnormal_open, row.not_settled, row.abnormal_at_submission)
+        (
+            row.approved,
+            row.abnormal_open,
+            row.not_settled,
+            row.abnormal_at_submission,
+        )
     };
     let second = short_order("B", elder, &caregiver, "2024-02-12 09:00");
     running.told(&second).await;

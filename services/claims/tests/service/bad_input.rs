@@ -6,9 +6,7 @@ use proto::eldercare::r#type::v1 as types;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{
-    COUNTY, Ground, LTCI, appeal_request, at, date, file, id, order, timestamp,
-};
+use crate::support::{COUNTY, Ground, LTCI, appeal_request, at, date, file, id, order, timestamp};
 
 /// The fields at fault, with their reasons.
 #[track_caller]
@@ -21,6 +19,9 @@ fn faults(status: &Status) -> Vec<String> {
         .collect()
 }
 
+/// Makes an order wrong.
+type Change = fn(&mut pb::ServiceOrder);
+
 #[tokio::test]
 async fn orders_that_are_none_are_refused_by_their_fields() {
     let ground = Ground::at("2024-03-01 09:00");
@@ -30,24 +31,48 @@ async fn orders_that_are_none_are_refused_by_their_fields() {
     running.settled().await;
     let end = ground.end().await;
     let good = order("A", elder, &caregiver, "2024-02-10 09:00");
-    let changes: &[(fn(&mut pb::ServiceOrder), &str)] = &[
-        (|o| o.provider_id = "P 01".to_owned(), "order.provider_id PROVIDER_ID_INVALID"),
-        (|o| o.provider_id = "P".repeat(33), "order.provider_id PROVIDER_ID_INVALID"),
-        (|o| o.programme_code = "ltci".to_owned(), "order.programme_code PROGRAMME_CODE_INVALID"),
-        (|o| o.programme_version = -1, "order.programme_version OUT_OF_RANGE"),
+    let changes: &[(Change, &str)] = &[
+        (
+            |o| o.provider_id = "P 01".to_owned(),
+            "order.provider_id PROVIDER_ID_INVALID",
+        ),
+        (
+            |o| o.provider_id = "P".repeat(33),
+            "order.provider_id PROVIDER_ID_INVALID",
+        ),
+        (
+            |o| o.programme_code = "ltci".to_owned(),
+            "order.programme_code PROGRAMME_CODE_INVALID",
+        ),
+        (
+            |o| o.programme_version = -1,
+            "order.programme_version OUT_OF_RANGE",
+        ),
         (|o| o.elder_id.clear(), "order.elder_id REQUIRED"),
-        (|o| o.caregiver_id = "陈".to_owned(), "order.caregiver_id UUID_INVALID"),
+        (
+            |o| o.caregiver_id = "陈".to_owned(),
+            "order.caregiver_id UUID_INVALID",
+        ),
         (|o| o.check_in_at = None, "order.check_in_at REQUIRED"),
         (|o| o.check_in = None, "order.check_in REQUIRED"),
         (
             |o| o.check_in.as_mut().unwrap().longitude = f64::NAN,
             "order.check_in POSITION_OUT_OF_RANGE",
         ),
-        (|o| o.items = vec!["COOKING".to_owned(); 51], "order.items COUNT_OUT_OF_RANGE"),
+        (
+            |o| o.items = vec!["COOKING".to_owned(); 51],
+            "order.items COUNT_OUT_OF_RANGE",
+        ),
         (|o| o.items = vec![String::new()], "order.items REQUIRED"),
         (|o| o.evidence[0].kind = 0, "order.evidence.kind REQUIRED"),
-        (|o| o.evidence[0].kind = 9, "order.evidence.kind VALUE_UNKNOWN"),
-        (|o| o.evidence[0].hash = vec![1; 65].into(), "order.evidence.hash HASH_INVALID"),
+        (
+            |o| o.evidence[0].kind = 9,
+            "order.evidence.kind VALUE_UNKNOWN",
+        ),
+        (
+            |o| o.evidence[0].hash = vec![1; 65].into(),
+            "order.evidence.hash HASH_INVALID",
+        ),
         (
             |o| o.evidence = vec![file(pb::EvidenceKind::Photo, "x"); 51],
             "order.evidence COUNT_OUT_OF_RANGE",
@@ -105,7 +130,10 @@ async fn all_faults_of_an_order_are_told_at_once() {
         "check_in",
     ] {
         let begin = format!("order.{field} ");
-        assert!(faults.iter().any(|fault| fault.starts_with(&begin)), "{field} in {faults:?}");
+        assert!(
+            faults.iter().any(|fault| fault.starts_with(&begin)),
+            "{field} in {faults:?}"
+        );
     }
     running.stop().await;
 }
@@ -127,9 +155,19 @@ async fn programmes_and_registers_that_are_none_are_refused() {
         ("1A", COUNTY, LTCI, "programme_code PROGRAMME_CODE_INVALID"),
         ("L-1", COUNTY, LTCI, "programme_code PROGRAMME_CODE_INVALID"),
         (&long, COUNTY, LTCI, "programme_code PROGRAMME_CODE_INVALID"),
-        ("LTCI", "350524100", LTCI, "division_code DIVISION_TOO_SMALL"),
+        (
+            "LTCI",
+            "350524100",
+            LTCI,
+            "division_code DIVISION_TOO_SMALL",
+        ),
         ("LTCI", COUNTY, "", "definition DEFINITION_LENGTH"),
-        ("LTCI", COUNTY, &"#".repeat(65_537), "definition DEFINITION_LENGTH"),
+        (
+            "LTCI",
+            COUNTY,
+            &"#".repeat(65_537),
+            "definition DEFINITION_LENGTH",
+        ),
     ] {
         let request = pb::DefineProgrammeRequest {
             programme_code: code.to_owned(),
@@ -151,7 +189,10 @@ async fn programmes_and_registers_that_are_none_are_refused() {
         }),
     };
     let refused = client.contract_provider(contract).await.unwrap_err();
-    assert_eq!(faults(&refused), ["contract.name REQUIRED", "contract.last_day DAYS_INVALID"]);
+    assert_eq!(
+        faults(&refused),
+        ["contract.name REQUIRED", "contract.last_day DAYS_INVALID"]
+    );
     let no_day = Some(types::Date {
         year: 2024,
         month: 2,
@@ -205,11 +246,23 @@ async fn appeals_money_and_lists_that_are_none_are_refused() {
         reference: "V".to_owned(),
     };
     for (request, expected) in [
-        (deposit(0, pb::DepositKind::Grant), "amount_fen OUT_OF_RANGE"),
-        (deposit(-1, pb::DepositKind::Grant), "amount_fen OUT_OF_RANGE"),
-        (deposit(i64::MAX, pb::DepositKind::Grant), "amount_fen OUT_OF_RANGE"),
+        (
+            deposit(0, pb::DepositKind::Grant),
+            "amount_fen OUT_OF_RANGE",
+        ),
+        (
+            deposit(-1, pb::DepositKind::Grant),
+            "amount_fen OUT_OF_RANGE",
+        ),
+        (
+            deposit(i64::MAX, pb::DepositKind::Grant),
+            "amount_fen OUT_OF_RANGE",
+        ),
         // Premiums come in by themselves.
-        (deposit(1, pb::DepositKind::Premium), "kind KIND_OF_ENROLMENTS"),
+        (
+            deposit(1, pb::DepositKind::Premium),
+            "kind KIND_OF_ENROLMENTS",
+        ),
         (deposit(1, pb::DepositKind::Unspecified), "kind REQUIRED"),
     ] {
         let refused = client.fund_deposit(request).await.unwrap_err();
@@ -227,7 +280,11 @@ async fn appeals_money_and_lists_that_are_none_are_refused() {
     let refused = client.record_payment(payment).await.unwrap_err();
     assert_eq!(
         faults(&refused),
-        ["number OUT_OF_RANGE", "paid_on IN_THE_FUTURE", "reference REQUIRED"]
+        [
+            "number OUT_OF_RANGE",
+            "paid_on IN_THE_FUTURE",
+            "reference REQUIRED"
+        ]
     );
     let nothing = pb::AdjustSettlementRequest {
         request_id: id(),
@@ -245,7 +302,11 @@ async fn appeals_money_and_lists_that_are_none_are_refused() {
         pb::FigureGroup::Code,
         pb::FigureGroup::Division,
     ];
-    for groups in [&three[..], &[three[0], three[0]], &[pb::FigureGroup::Unspecified]] {
+    for groups in [
+        &three[..],
+        &[three[0], three[0]],
+        &[pb::FigureGroup::Unspecified],
+    ] {
         let request = pb::GetFiguresRequest {
             filter: Some(crate::support::all_in(COUNTY)),
             groups: groups.iter().map(|group| (*group).into()).collect(),

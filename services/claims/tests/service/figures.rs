@@ -26,7 +26,9 @@ async fn county() -> Running {
     running.enrolled(handicapped).await;
     for number in 1..=3 {
         let start = format!("2024-02-{number:02} 09:00");
-        running.told(&order(&format!("P{number}"), poor, &caregiver, &start)).await;
+        running
+            .told(&order(&format!("P{number}"), poor, &caregiver, &start))
+            .await;
         let of_p02 = pb::ServiceOrder {
             provider_id: "P02".to_owned(),
             ..order(&format!("H{number}"), handicapped, &others, &start)
@@ -38,7 +40,9 @@ async fn county() -> Running {
     running.told(&expired).await;
     running.advance("2024-03-30 09:00").await;
     for (number, start) in [("R", "2024-03-21 09:00"), ("A", "2024-03-22 09:00")] {
-        running.told(&short_order(number, poor, &caregiver, start)).await;
+        running
+            .told(&short_order(number, poor, &caregiver, start))
+            .await;
         running.appeal(number).await.unwrap();
     }
     running.decide("R", false).await.unwrap();
@@ -50,8 +54,11 @@ async fn county() -> Running {
     running
 }
 
-/// By their keys: orders, approved, open, never paid, and what the approved ones cost.
-fn by_keys(told: &pb::GetFiguresResponse) -> BTreeMap<String, (i64, i64, i64, i64, i64)> {
+/// Orders, approved, open and never paid ones, and what the approved ones cost.
+type Figures = (i64, i64, i64, i64, i64);
+
+/// The figures by their keys.
+fn by_keys(told: &pb::GetFiguresResponse) -> BTreeMap<String, Figures> {
     for row in &told.rows {
         let states = row.waiting + row.approved + row.abnormal_open + row.not_settled;
         assert_eq!(row.orders, states, "{row:?}");
@@ -75,7 +82,10 @@ async fn figures_of_parts_add_up_to_the_whole() {
     let whole = running.figures(all_in(COUNTY), &[]).await;
     assert_eq!(whole.rows.len(), 1);
     let row = &whole.rows[0];
-    assert_eq!((row.orders, row.approved, row.abnormal_open, row.not_settled), (10, 7, 1, 2));
+    assert_eq!(
+        (row.orders, row.approved, row.abnormal_open, row.not_settled),
+        (10, 7, 1, 2)
+    );
     assert_eq!((row.abnormal_at_submission, row.waiting), (4, 0));
     assert_eq!((row.approved_fen, row.persons_approved), (140_000, 2));
     for groups in [
@@ -106,13 +116,17 @@ async fn figures_of_parts_add_up_to_the_whole() {
 async fn figures_are_told_by_each_group() {
     let running = county().await;
     let by = async |group: By| by_keys(&running.figures(all_in(COUNTY), &[group]).await);
-    let expected = |rows: &[(&str, (i64, i64, i64, i64, i64))]| -> BTreeMap<_, _> {
+    let expected = |rows: &[(&str, Figures)]| -> BTreeMap<_, _> {
         let rows = rows.iter();
-        rows.map(|(key, figures)| ((*key).to_owned(), *figures)).collect()
+        rows.map(|(key, figures)| ((*key).to_owned(), *figures))
+            .collect()
     };
     let of_p01 = (7, 4, 1, 2, 80_000);
     let of_p02 = (3, 3, 0, 0, 60_000);
-    assert_eq!(by(By::Provider).await, expected(&[("P01", of_p01), ("P02", of_p02)]));
+    assert_eq!(
+        by(By::Provider).await,
+        expected(&[("P01", of_p01), ("P02", of_p02)])
+    );
     let rules = expected(&[("LOW_INCOME", of_p01), ("HANDICAP_1_2", of_p02)]);
     assert_eq!(by(By::EntitledBy).await, rules);
     let towns = expected(&[("350524100", of_p01), ("350524101", of_p02)]);
@@ -198,7 +212,12 @@ async fn behind_each_figure_stands_a_list_of_as_many_orders() {
         let all = running.orders(filter.clone()).await;
         let length = |orders: &[pb::OrderStanding]| i64::try_from(orders.len()).unwrap();
         assert_eq!(row.orders, length(&all), "{filter:?}");
-        let figures = [row.waiting, row.approved, row.abnormal_open, row.not_settled];
+        let figures = [
+            row.waiting,
+            row.approved,
+            row.abnormal_open,
+            row.not_settled,
+        ];
         for (state, figure) in states.into_iter().zip(figures) {
             let filter = pb::OrderFilter {
                 states: vec![state.into()],
@@ -212,7 +231,10 @@ async fn behind_each_figure_stands_a_list_of_as_many_orders() {
             }
         }
         let abnormal = all.iter().filter(|one| !one.codes.is_empty());
-        assert_eq!(i64::try_from(abnormal.count()).unwrap(), row.abnormal_at_submission);
+        assert_eq!(
+            i64::try_from(abnormal.count()).unwrap(),
+            row.abnormal_at_submission
+        );
     }
     running.stop().await;
 }
@@ -247,7 +269,9 @@ async fn a_caregiver_who_served_for_more_hours_than_a_day_has_is_a_pattern() {
     for number in 0..13 {
         let elder = running.insured().await;
         let start = format!("2024-02-10 {:02}:00", number + 1);
-        running.told(&order(&format!("O{number}"), elder, &caregiver, &start)).await;
+        running
+            .told(&order(&format!("O{number}"), elder, &caregiver, &start))
+            .await;
     }
     running.settled().await;
     let asked = |last: &str| pb::ListSuspicionsRequest {
@@ -261,7 +285,10 @@ async fn a_caregiver_who_served_for_more_hours_than_a_day_has_is_a_pattern() {
     let hours = &found[0];
     assert_eq!(hours.kind(), pb::SuspicionKind::HoursOfADay);
     assert_eq!((hours.orders, hours.measure), (13, 13 * 120));
-    assert_eq!((hours.day, hours.caregiver_id.as_str()), (date("2024-02-10"), &*caregiver));
+    assert_eq!(
+        (hours.day, hours.caregiver_id.as_str()),
+        (date("2024-02-10"), &*caregiver)
+    );
     assert_eq!(hours.names.len(), 13);
     // All of them took the least length, to the minute.
     assert_eq!(found[1].kind(), pb::SuspicionKind::LeastLength);

@@ -45,7 +45,12 @@ async fn held(running: &Running) -> Vec<String> {
         .collect()
 }
 
-async fn decide(running: &Running, by: &str, number: &str, withdraw: bool) -> Result<String, String> {
+async fn decide(
+    running: &Running,
+    by: &str,
+    number: &str,
+    withdraw: bool,
+) -> Result<String, String> {
     let decision = if withdraw {
         pb::HoldDecision::Withdraw
     } else {
@@ -76,7 +81,11 @@ async fn a_death_that_is_told_late_puts_the_orders_after_it_on_hold() {
     assert_eq!(running.standing("B").await, "APPROVED");
     let told = running.settlement("P01", 1).await;
     assert_eq!(told.settlement.unwrap().total_fen, 20_000);
-    let numbers: Vec<_> = told.orders.iter().map(|one| one.order_id.as_str()).collect();
+    let numbers: Vec<_> = told
+        .orders
+        .iter()
+        .map(|one| one.order_id.as_str())
+        .collect();
     assert_eq!(numbers, ["A"]);
     let stale = running.confirm(&draft).await.unwrap_err();
     assert_eq!(reason(&stale), "TOTAL_CHANGED");
@@ -98,7 +107,10 @@ async fn a_reviewer_keeps_an_order_and_the_next_settlement_bears_it() {
     assert_eq!(reason(&stale), "TOTAL_CHANGED");
     let left = running.settlement("P01", 1).await.settlement.unwrap();
     running.pay(&left).await.unwrap();
-    assert_eq!(decide(&running, "reviewer", "B", false).await.unwrap(), "APPROVED");
+    assert_eq!(
+        decide(&running, "reviewer", "B", false).await.unwrap(),
+        "APPROVED"
+    );
     assert_eq!(held(&running).await, Vec::<String>::new());
     let next = running.draft("P01", "2024-03-01").await.unwrap();
     assert_eq!((next.number, next.orders, next.total_fen), (2, 1, 20_000));
@@ -155,8 +167,19 @@ async fn what_is_paid_already_is_listed_for_recovery_and_comes_back_by_an_adjust
     let confirmed = running.confirm(&draft).await.unwrap();
     running.pay(&confirmed).await.unwrap();
     ground.dies(elder, "2024-02-15").await;
-    assert_eq!(held(&running).await, ["B FOR_RECOVERY NOT_ALIVE_OR_PRESENT"]);
-    assert_eq!(running.settlement("P01", 1).await.settlement.unwrap().total_fen, 40_000);
+    assert_eq!(
+        held(&running).await,
+        ["B FOR_RECOVERY NOT_ALIVE_OR_PRESENT"]
+    );
+    assert_eq!(
+        running
+            .settlement("P01", 1)
+            .await
+            .settlement
+            .unwrap()
+            .total_fen,
+        40_000
+    );
     let decided = decide(&running, "reviewer", "B", true).await;
     assert_eq!(decided, Err("NOT_ON_HOLD".to_owned()));
     let adjustment = pb::AdjustSettlementRequest {
@@ -168,9 +191,50 @@ async fn what_is_paid_already_is_listed_for_recovery_and_comes_back_by_an_adjust
         order_id: "B".to_owned(),
         reason: "死亡后服务".to_owned(),
     };
-    running.client().adjust_settlement(adjustment).await.unwrap();
+    running
+        .client()
+        .adjust_settlement(adjustment)
+        .await
+        .unwrap();
     let next = running.draft("P01", "2024-03-01").await.unwrap();
     assert_eq!(next.total_fen, -20_000);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_held_orders_walk_over_each_once_the_first_one_first() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, caregiver) = approved(&ground).await;
+    let other = running.insured().await;
+    let order = order("C", other, &caregiver, "2024-02-25 09:00");
+    running.told(&order).await;
+    ground.dies(other, "2024-02-24").await;
+    running.advance("2024-03-02 09:00").await;
+    ground.dies(elder, "2024-02-05").await;
+    running.settled().await;
+    let mut request = pb::ListHeldOrdersRequest {
+        division_code: COUNTY.to_owned(),
+        state: pb::HoldState::OnHold.into(),
+        page_size: 1,
+        ..Default::default()
+    };
+    let mut listed = Vec::new();
+    loop {
+        let page = running.client().list_held_orders(request.clone()).await;
+        let page = page.unwrap().into_inner();
+        listed.extend(
+            page.orders
+                .into_iter()
+                .map(|one| one.standing.unwrap().order_id),
+        );
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(listed[0], "C");
+    listed.sort();
+    assert_eq!(listed, ["A", "B", "C"]);
     running.stop().await;
 }
 
@@ -188,7 +252,10 @@ async fn nobody_decides_on_an_order_that_they_handed_in() {
     };
     // Whoever the client stands for by default handed it in.
     let refused = running.client().decide_hold(request).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "SAME_PERSON"));
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::PermissionDenied, "SAME_PERSON")
+    );
     for (number, why) in [("A", "NOT_ON_HOLD"), ("Z", "ORDER_NOT_FOUND")] {
         let refused = decide(&running, "reviewer", number, false).await;
         assert_eq!(refused, Err(why.to_owned()));
@@ -202,9 +269,15 @@ async fn an_order_that_was_approved_in_spite_of_a_fact_is_not_held_by_it() {
     let (running, elder, caregiver) = approved(&ground).await;
     ground.dies(elder, "2024-02-21").await;
     let after_death = order("C", elder, &caregiver, "2024-02-25 09:00");
-    assert_eq!(running.told(&after_death).await, "ABNORMAL_OPEN NOT_ALIVE_OR_PRESENT");
+    assert_eq!(
+        running.told(&after_death).await,
+        "ABNORMAL_OPEN NOT_ALIVE_OR_PRESENT"
+    );
     running.appeal("C").await.unwrap();
-    assert_eq!(running.decide("C", true).await.unwrap(), "APPROVED NOT_ALIVE_OR_PRESENT");
+    assert_eq!(
+        running.decide("C", true).await.unwrap(),
+        "APPROVED NOT_ALIVE_OR_PRESENT"
+    );
     // The same told once more says nothing new.
     ground.dies(elder, "2024-02-22").await;
     assert_eq!(held(&running).await, Vec::<String>::new());
@@ -231,13 +304,19 @@ async fn a_lost_database_holds_nothing_again() {
     let (running, elder, _) = approved(&ground).await;
     ground.dies(elder, "2024-02-05").await;
     assert_eq!(held(&running).await.len(), 2);
-    assert_eq!(decide(&running, "reviewer", "A", false).await.unwrap(), "APPROVED");
+    assert_eq!(
+        decide(&running, "reviewer", "A", false).await.unwrap(),
+        "APPROVED"
+    );
     let listed = held(&running).await;
     let end = ground.end().await;
     let (ground, _) = running.stop().await;
     let running = ground.start().await;
     assert_eq!(held(&running).await, listed);
-    assert_eq!(running.order("A").await.standing.unwrap().hold(), pb::HoldState::Kept);
+    assert_eq!(
+        running.order("A").await.standing.unwrap().hold(),
+        pb::HoldState::Kept
+    );
     assert_eq!(ground.end().await, end);
     running.stop().await;
 }

@@ -67,7 +67,10 @@ async fn assert_balanced(running: &Running) {
     assert_eq!(of(pb::FundAccount::Payable), -fund.reserved_fen);
     assert_eq!(of(pb::FundAccount::Premiums), -fund.premiums_fen);
     assert_eq!(of(pb::FundAccount::Grants), fund.premiums_fen - fund.in_fen);
-    assert_eq!(of(pb::FundAccount::Benefits), fund.reserved_fen + fund.paid_fen);
+    assert_eq!(
+        of(pb::FundAccount::Benefits),
+        fund.reserved_fen + fund.paid_fen
+    );
     assert_eq!(ledger(running, 1).await, entries);
 }
 
@@ -80,10 +83,16 @@ async fn approved_orders_are_drafted_confirmed_and_paid() {
     running.told(&short).await;
     assert_balanced(&running).await;
     let fund = running.fund("LTCI").await;
-    assert_eq!((fund.in_fen, fund.reserved_fen, fund.paid_fen), (120_000, 60_000, 0));
+    assert_eq!(
+        (fund.in_fen, fund.reserved_fen, fund.paid_fen),
+        (120_000, 60_000, 0)
+    );
 
     let draft = running.draft("P01", "2024-03-15").await.unwrap();
-    assert_eq!((draft.number, draft.orders, draft.total_fen), (1, 3, 60_000));
+    assert_eq!(
+        (draft.number, draft.orders, draft.total_fen),
+        (1, 3, 60_000)
+    );
     assert_eq!(draft.month, date("2024-03-01"));
     assert_eq!(draft.stage(), pb::SettlementStage::Draft);
     let confirmed = running.confirm(&draft).await.unwrap();
@@ -91,11 +100,18 @@ async fn approved_orders_are_drafted_confirmed_and_paid() {
     running.advance("2024-04-05 09:00").await;
     let paid = running.pay(&confirmed).await.unwrap();
     assert_eq!(paid.stage(), pb::SettlementStage::Paid);
-    assert_eq!((paid.paid_on, paid.reference.as_str()), (date("2024-04-05"), "V1"));
+    assert_eq!(
+        (paid.paid_on, paid.reference.as_str()),
+        (date("2024-04-05"), "V1")
+    );
 
     let told = running.settlement("P01", 1).await;
     assert_eq!(told.settlement.unwrap(), paid);
-    let numbers: Vec<_> = told.orders.iter().map(|one| one.order_id.as_str()).collect();
+    let numbers: Vec<_> = told
+        .orders
+        .iter()
+        .map(|one| one.order_id.as_str())
+        .collect();
     assert_eq!(numbers, ["O1", "O2", "O3"]);
     assert!(told.orders.iter().all(|one| one.settlement_number == 1));
     let fund = running.fund("LTCI").await;
@@ -169,7 +185,11 @@ async fn an_order_belongs_to_the_month_in_which_it_was_approved() {
     assert_eq!((march.number, march.orders), (1, 1));
     assert_eq!((april.number, april.orders), (2, 2));
     let told = running.settlement("P01", april.number).await;
-    let numbers: Vec<_> = told.orders.iter().map(|one| one.order_id.as_str()).collect();
+    let numbers: Vec<_> = told
+        .orders
+        .iter()
+        .map(|one| one.order_id.as_str())
+        .collect();
     // By service day.
     assert_eq!(numbers, ["B", "C"]);
     running.stop().await;
@@ -242,7 +262,12 @@ async fn of_two_payments_that_race_for_the_last_yuan_one_succeeds() {
         };
         let order = pb::ServiceOrder {
             provider_id: provider.clone(),
-            ..order(&format!("O{number}"), elder, &by, &format!("2024-02-0{number} 09:00"))
+            ..order(
+                &format!("O{number}"),
+                elder,
+                &by,
+                &format!("2024-02-0{number} 09:00"),
+            )
         };
         assert_eq!(running.told(&order).await, "APPROVED");
         let draft = running.draft(&provider, "2024-03-01").await.unwrap();
@@ -256,7 +281,10 @@ async fn of_two_payments_that_race_for_the_last_yuan_one_succeeds() {
         assert_eq!(reason(refused), "FUND_OVERDRAWN");
     }
     let fund = running.fund("LTCI").await;
-    assert_eq!((fund.balance_fen, fund.paid_fen, fund.reserved_fen), (0, 20_000, 100_000));
+    assert_eq!(
+        (fund.balance_fen, fund.paid_fen, fund.reserved_fen),
+        (0, 20_000, 100_000)
+    );
     assert_balanced(&running).await;
     running.stop().await;
 }
@@ -273,7 +301,11 @@ async fn deposits_premiums_verdicts_and_payments_at_once_lose_no_fen() {
         let elder = running.insured().await;
         let start = format!("2024-02-{number:02} 12:00");
         orders.push(order(&format!("N{number}"), elder, &caregiver, &start));
-        newcomers.push(crate::support::enrolment("LTCI", ground.elder().await, "2024-01-01"));
+        newcomers.push(crate::support::enrolment(
+            "LTCI",
+            ground.elder().await,
+            "2024-01-01",
+        ));
     }
     let running = &running;
     let grants = (0..20).map(|_| running.granted("LTCI", 1_000));
@@ -319,7 +351,15 @@ async fn what_a_paid_settlement_got_wrong_is_borne_by_the_next_one() {
     let adjusted = client.adjust_settlement(adjustment(1, -5_000, "O1")).await;
     let adjusted = adjusted.unwrap().into_inner().adjustment_id;
     // The paid one stays as it is.
-    assert_eq!(running.settlement("P01", 1).await.settlement.unwrap().total_fen, 40_000);
+    assert_eq!(
+        running
+            .settlement("P01", 1)
+            .await
+            .settlement
+            .unwrap()
+            .total_fen,
+        40_000
+    );
 
     running.advance("2024-04-02 09:00").await;
     let elder = running.insured().await;
@@ -427,6 +467,45 @@ async fn commands_about_money_that_are_sent_again_move_none() {
 }
 
 #[tokio::test]
+async fn a_settlement_is_given_out_as_a_file_that_names_no_elder() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, _) = approved(&ground, 2).await;
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let confirmed = running.confirm(&draft).await.unwrap();
+    running.pay(&confirmed).await.unwrap();
+    let elder = running.order("O1").await.standing.unwrap().elder_id;
+    let file = async |format: pb::SettlementFormat| {
+        let request = pb::ExportSettlementRequest {
+            programme_code: "LTCI".to_owned(),
+            provider_id: "P01".to_owned(),
+            number: 1,
+            format: format.into(),
+            min_position: String::new(),
+        };
+        let chunks = running.client().export_settlement(request).await;
+        let mut chunks = chunks.unwrap().into_inner();
+        let mut file = Vec::new();
+        while let Some(piece) = chunks.message().await.unwrap() {
+            file.extend_from_slice(&piece.chunk);
+        }
+        file
+    };
+    running.settled().await;
+    let csv = String::from_utf8(file(pb::SettlementFormat::Csv).await).unwrap();
+    let lines: Vec<_> = csv.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "LTCI,P01,1,2024-03,ORDER,O1,2024-02-01,LOW_INCOME,,,20000",
+            "LTCI,P01,1,2024-03,ORDER,O2,2024-02-02,LOW_INCOME,,,20000",
+        ]
+    );
+    assert!(!csv.contains(&elder));
+    assert!(file(pb::SettlementFormat::Xlsx).await.starts_with(b"PK"));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn settlements_are_listed_by_provider_and_number() {
     let ground = Ground::at("2024-03-01 09:00");
     let (running, caregiver) = approved(&ground, 1).await;
@@ -460,7 +539,10 @@ async fn settlements_are_listed_by_provider_and_number() {
             let page = running.client().list_settlements(request.clone()).await;
             let page = page.unwrap().into_inner();
             for one in page.settlements {
-                listed.push(format!("{}/{} {}", one.provider_id, one.number, one.total_fen));
+                listed.push(format!(
+                    "{}/{} {}",
+                    one.provider_id, one.number, one.total_fen
+                ));
             }
             if page.next_page_token.is_empty() {
                 return listed;
@@ -471,8 +553,14 @@ async fn settlements_are_listed_by_provider_and_number() {
     let all = ["P01/1 20000", "P01/2 20000", "P02/1 20000"];
     assert_eq!(listed(&|_| {}).await, all);
     assert_eq!(listed(&|r| r.page_size = 100).await, all);
-    assert_eq!(listed(&|r| r.provider_id = "P01".to_owned()).await, all[..2]);
-    assert_eq!(listed(&|r| r.month_of = date("2024-04-15")).await, all[1..2]);
+    assert_eq!(
+        listed(&|r| r.provider_id = "P01".to_owned()).await,
+        all[..2]
+    );
+    assert_eq!(
+        listed(&|r| r.month_of = date("2024-04-15")).await,
+        all[1..2]
+    );
     let paid = pb::SettlementStage::Paid.into();
     assert_eq!(listed(&|r| r.stage = paid).await, all[..1]);
     let draft = pb::SettlementStage::Draft.into();
@@ -491,7 +579,12 @@ async fn each_approved_order_is_in_exactly_one_settlement() {
             let confirmed = running.confirm(&draft).await.unwrap();
             running.pay(&confirmed).await.unwrap();
         }
-        let more = order(&format!("M{round}"), elder, &caregiver, &format!("2024-02-2{round} 09:00"));
+        let more = order(
+            &format!("M{round}"),
+            elder,
+            &caregiver,
+            &format!("2024-02-2{round} 09:00"),
+        );
         assert_eq!(running.told(&more).await, "APPROVED");
     }
     running.draft("P01", "2024-03-01").await.unwrap();
@@ -501,7 +594,10 @@ async fn each_approved_order_is_in_exactly_one_settlement() {
     for number in 1..=2 {
         let told = running.settlement("P01", number).await;
         let settlement = told.settlement.unwrap();
-        assert_eq!(usize::try_from(settlement.orders).unwrap(), told.orders.len());
+        assert_eq!(
+            usize::try_from(settlement.orders).unwrap(),
+            told.orders.len()
+        );
         let sum: i64 = told.orders.iter().map(|one| one.amount_fen).sum();
         assert_eq!(sum, settlement.orders_fen);
         counted += told.orders.len();

@@ -7,8 +7,8 @@ use proto::eldercare::claims::v1 as pb;
 use uuid::Uuid;
 
 use crate::support::{
-    Ground, HOMECARE, LTCI, OTHER_VILLAGE, Person, Running, VILLAGE, all_in, at, day, enrolment, file,
-    in_words, order, outcome_in_words, place, reason, short_order, timestamp,
+    Ground, HOMECARE, LTCI, OTHER_VILLAGE, Person, Running, VILLAGE, all_in, at, day, enrolment,
+    file, in_words, order, outcome_in_words, place, reason, short_order, timestamp,
 };
 
 #[tokio::test]
@@ -36,30 +36,78 @@ async fn each_code_is_found_by_what_it_says() {
         order
     };
     for (sent, expected) in [
-        (order("B", stranger, &caregiver, "2024-02-11 09:00"), "NOT_ENROLLED"),
-        (order("C", independent, &caregiver, "2024-02-12 09:00"), "NOT_ENTITLED"),
-        (order("D", dead, &caregiver, "2024-02-13 09:00"), "NOT_ALIVE_OR_PRESENT"),
-        (order("E", elder, &Uuid::from_u128(9).to_string(), "2024-02-14 09:00"), "PROVIDER_INVALID"),
-        (short_order("F", elder, &caregiver, "2024-02-15 09:00"), "DURATION_SHORT"),
-        (with("G", "2024-02-16 09:00", |order| order.items.truncate(2)), "ITEMS_INVALID"),
-        (with("H", "2024-02-17 09:00", |order| order.check_in = Some(place(501.0))), "LOCATION_MISMATCH"),
-        (with("I", "2024-02-18 09:00", |order| order.evidence.clear()), "EVIDENCE_MISSING"),
+        (
+            order("B", stranger, &caregiver, "2024-02-11 09:00"),
+            "NOT_ENROLLED",
+        ),
+        (
+            order("C", independent, &caregiver, "2024-02-12 09:00"),
+            "NOT_ENTITLED",
+        ),
+        (
+            order("D", dead, &caregiver, "2024-02-13 09:00"),
+            "NOT_ALIVE_OR_PRESENT",
+        ),
+        (
+            order(
+                "E",
+                elder,
+                &Uuid::from_u128(9).to_string(),
+                "2024-02-14 09:00",
+            ),
+            "PROVIDER_INVALID",
+        ),
+        (
+            short_order("F", elder, &caregiver, "2024-02-15 09:00"),
+            "DURATION_SHORT",
+        ),
+        (
+            with("G", "2024-02-16 09:00", |order| order.items.truncate(2)),
+            "ITEMS_INVALID",
+        ),
+        (
+            with("H", "2024-02-17 09:00", |order| {
+                order.check_in = Some(place(501.0))
+            }),
+            "LOCATION_MISMATCH",
+        ),
+        (
+            with("I", "2024-02-18 09:00", |order| order.evidence.clear()),
+            "EVIDENCE_MISSING",
+        ),
         (
             with("J", "2024-02-19 09:00", |order| {
                 order.evidence = vec![file(pb::EvidenceKind::Video, "A")];
             }),
             "EVIDENCE_REUSED",
         ),
-        (order("K", stranger, &caregiver, "2024-02-10 10:00"), "NOT_ENROLLED CAREGIVER_OVERLAP"),
-        (order("L", elder, &others, "2024-02-10 10:00"), "DUPLICATE_SERVICE"),
+        (
+            order("K", stranger, &caregiver, "2024-02-10 10:00"),
+            "NOT_ENROLLED CAREGIVER_OVERLAP",
+        ),
+        (
+            order("L", elder, &others, "2024-02-10 10:00"),
+            "DUPLICATE_SERVICE",
+        ),
         (good("M", "2024-01-30 09:00"), "LATE_SUBMISSION"),
     ] {
         let told = running.told(&sent).await;
-        assert_eq!(told, format!("ABNORMAL_OPEN {expected}"), "{}", sent.order_id);
+        assert_eq!(
+            told,
+            format!("ABNORMAL_OPEN {expected}"),
+            "{}",
+            sent.order_id
+        );
     }
     // What only touches stands against nothing, and neither does the thirtieth day.
-    assert_eq!(running.told(&good("N", "2024-02-10 07:00")).await, "APPROVED");
-    assert_eq!(running.told(&good("O", "2024-01-31 09:00")).await, "APPROVED");
+    assert_eq!(
+        running.told(&good("N", "2024-02-10 07:00")).await,
+        "APPROVED"
+    );
+    assert_eq!(
+        running.told(&good("O", "2024-01-31 09:00")).await,
+        "APPROVED"
+    );
     running.stop().await;
 }
 
@@ -83,7 +131,10 @@ async fn home_care_is_paid_by_the_minute_and_used_up_by_the_minute() {
     };
     let first = running.submit(&cared("A", "2024-02-27 09:00", 31)).await;
     let standing = first.unwrap().standing.unwrap();
-    assert_eq!((in_words(&standing).as_str(), standing.amount_fen), ("APPROVED", 2_066));
+    assert_eq!(
+        (in_words(&standing).as_str(), standing.amount_fen),
+        ("APPROVED", 2_066)
+    );
     for (number, start, minutes, expected) in [
         ("B", "2024-02-28 09:00", 31, "ABNORMAL_OPEN QUOTA_EXCEEDED"),
         ("C", "2024-02-28 12:00", 29, "ABNORMAL_OPEN DURATION_SHORT"),
@@ -109,7 +160,10 @@ async fn the_same_order_again_changes_nothing_and_is_answered_as_it_stands() {
     let end = ground.end().await;
     let again = running.submit(&good).await.unwrap();
     assert!(again.repeated_order);
-    assert_eq!((&again.standing, &again.position), (&first.standing, &first.position));
+    assert_eq!(
+        (&again.standing, &again.position),
+        (&first.standing, &first.position)
+    );
     // However the facts have become since, and whatever has become of the order.
     let moved = Residence {
         village: "350525100001".parse().unwrap(),
@@ -120,7 +174,10 @@ async fn the_same_order_again_changes_nothing_and_is_answered_as_it_stands() {
     running.advance("2024-07-01 09:00").await;
     let again = running.submit(&good).await.unwrap();
     assert!(again.repeated_order);
-    assert_eq!((&again.standing, &again.position), (&first.standing, &first.position));
+    assert_eq!(
+        (&again.standing, &again.position),
+        (&first.standing, &first.position)
+    );
     assert_eq!(ground.end().await, end);
     running.stop().await;
 }
@@ -184,7 +241,12 @@ async fn another_order_under_the_same_number_is_refused_even_where_it_would_be_r
     let good = order("A", elder, &caregiver, "2024-02-10 09:00");
     assert_eq!(running.told(&good).await, "APPROVED");
     // Nobody takes the approval of one order for that of another.
-    let of_nobody = order("A", ElderId(Uuid::from_u128(9)), &caregiver, "2024-02-10 09:00");
+    let of_nobody = order(
+        "A",
+        ElderId(Uuid::from_u128(9)),
+        &caregiver,
+        "2024-02-10 09:00",
+    );
     assert_eq!(running.told(&of_nobody).await, "ELDER_NOT_FOUND");
     let of_no_programme = pb::ServiceOrder {
         programme_code: "NONE".to_owned(),
@@ -195,7 +257,10 @@ async fn another_order_under_the_same_number_is_refused_even_where_it_would_be_r
         programme_version: 7,
         ..good
     };
-    assert_eq!(running.told(&of_no_version).await, "PROGRAMME_VERSION_INVALID");
+    assert_eq!(
+        running.told(&of_no_version).await,
+        "PROGRAMME_VERSION_INVALID"
+    );
     running.stop().await;
 }
 
@@ -222,7 +287,14 @@ async fn an_order_that_comes_twice_at_once_is_kept_once() {
         assert_eq!(answer.position, answers[0].position);
     }
     running.settled().await;
-    assert_eq!(ground.first_verdicts().await.into_values().collect::<Vec<_>>(), [1]);
+    assert_eq!(
+        ground
+            .first_verdicts()
+            .await
+            .into_values()
+            .collect::<Vec<_>>(),
+        [1]
+    );
     running.stop().await;
 }
 
@@ -242,7 +314,9 @@ async fn a_bad_order_of_a_stream_spoils_none_beside_it() {
         good("A", "2024-02-10 09:00"),
         with("B", |order| order.elder_id = "17".to_owned()),
         with("C", |order| order.elder_id = Uuid::from_u128(9).to_string()),
-        with("D", |order| order.check_in.as_mut().unwrap().latitude = 91.0),
+        with("D", |order| {
+            order.check_in.as_mut().unwrap().latitude = 91.0
+        }),
         with("E", |order| order.evidence[0].hash = vec![1; 7].into()),
         good("F", "2024-02-10 10:00"),
         with("G", |order| order.programme_code = "NONE".to_owned()),
@@ -269,7 +343,10 @@ async fn a_bad_order_of_a_stream_spoils_none_beside_it() {
         ("", "REQUIRED order.order_id"),
         ("I", "APPROVED"),
     ];
-    assert_eq!(told, expected.map(|(number, told)| (number, told.to_owned())));
+    assert_eq!(
+        told,
+        expected.map(|(number, told)| (number, told.to_owned()))
+    );
     let repeated: Vec<_> = outcomes.iter().map(|one| one.repeated_order).collect();
     let once_more = repeated.iter().filter(|repeated| **repeated).count();
     assert!(repeated[8] && once_more == 1, "{repeated:?}");
@@ -278,7 +355,10 @@ async fn a_bad_order_of_a_stream_spoils_none_beside_it() {
     let end = ground.end().await;
     let again = running.stream(&sent).await;
     let told_again: Vec<_> = again.iter().map(outcome_in_words).collect();
-    assert_eq!(told_again, told.into_iter().map(|(_, told)| told).collect::<Vec<_>>());
+    assert_eq!(
+        told_again,
+        told.into_iter().map(|(_, told)| told).collect::<Vec<_>>()
+    );
     assert_eq!(ground.end().await, end);
     running.stop().await;
 }
@@ -332,7 +412,12 @@ async fn many_orders_of_a_night_are_judged_in_their_order() {
             orders.push(pb::ServiceOrder {
                 check_in_at: timestamp(start),
                 check_out_at: timestamp(start + TimeDelta::minutes(36)),
-                ..order(&format!("O{elder}-{day}"), insured, &caregiver, "2024-02-01 09:00")
+                ..order(
+                    &format!("O{elder}-{day}"),
+                    insured,
+                    &caregiver,
+                    "2024-02-01 09:00",
+                )
             });
         }
     }
@@ -351,7 +436,13 @@ async fn many_orders_of_a_night_are_judged_in_their_order() {
         assert_eq!(outcome_in_words(outcome), expected, "{}", sent.order_id);
     }
     assert_eq!(running.fund("LTCI").await.reserved_fen, 480 * 20_000);
-    assert!(ground.first_verdicts().await.values().all(|count| *count == 1));
+    assert!(
+        ground
+            .first_verdicts()
+            .await
+            .values()
+            .all(|count| *count == 1)
+    );
     running.stop().await;
 }
 
@@ -406,17 +497,32 @@ async fn each_code_is_explained_with_the_facts_and_orders_behind_it() {
         .collect();
     assert_eq!(names.join(" "), codes);
     for explanation in &told.explanations {
-        assert!(!explanation.zh.is_empty() && !explanation.zh.is_ascii(), "{explanation:?}");
-        assert!(!explanation.en.contains(&elder.to_string()), "{explanation:?}");
+        assert!(
+            !explanation.zh.is_empty() && !explanation.zh.is_ascii(),
+            "{explanation:?}"
+        );
+        assert!(
+            !explanation.en.contains(&elder.to_string()),
+            "{explanation:?}"
+        );
     }
-    let words: Vec<_> = told.explanations.iter().map(|one| one.en.as_str()).collect();
+    let words: Vec<_> = told
+        .explanations
+        .iter()
+        .map(|one| one.en.as_str())
+        .collect();
     assert_eq!(words[0], "the service took 60 minutes, 120 are the least");
     assert!(words[2].contains("1235 m from home"), "{}", words[2]);
     assert_eq!(words[3], "the programme asks for 1 VIDEO");
     let earlier: Vec<Vec<_>> = told
         .explanations
         .iter()
-        .map(|one| one.earlier.iter().map(|name| name.order_id.as_str()).collect())
+        .map(|one| {
+            one.earlier
+                .iter()
+                .map(|name| name.order_id.as_str())
+                .collect()
+        })
         .collect();
     assert_eq!(
         earlier,
@@ -424,7 +530,13 @@ async fn each_code_is_explained_with_the_facts_and_orders_behind_it() {
     );
     // As it was handed in, and the facts that were judged.
     let handed_in = told.order.unwrap();
-    assert_eq!(handed_in, pb::ServiceOrder { programme_version: 1, ..bad });
+    assert_eq!(
+        handed_in,
+        pb::ServiceOrder {
+            programme_version: 1,
+            ..bad
+        }
+    );
     let facts = told.facts.unwrap();
     assert_eq!((facts.age, facts.entitled_by.as_str()), (73, "LOW_INCOME"));
     assert_eq!(facts.metres_from_home, Some(1_235));
@@ -540,29 +652,66 @@ async fn orders_are_listed_by_each_field_of_the_filter() {
     let even = [2, 4, 6, 8, 10, 12];
     let odd = [1, 3, 5, 7, 9, 11];
     assert_eq!(numbers(&|_| {}).await.len(), 12);
-    assert_eq!(numbers(&|f| f.division_code = VILLAGE.to_owned()).await, even);
-    assert_eq!(numbers(&|f| f.division_code = "350524101".to_owned()).await, odd);
-    assert_eq!(numbers(&|f| f.division_code = "350525".to_owned()).await, none);
-    assert_eq!(numbers(&|f| f.programme_code = "HOMECARE".to_owned()).await, none);
-    assert_eq!(numbers(&|f| f.programme_code = "LTCI".to_owned()).await.len(), 12);
+    assert_eq!(
+        numbers(&|f| f.division_code = VILLAGE.to_owned()).await,
+        even
+    );
+    assert_eq!(
+        numbers(&|f| f.division_code = "350524101".to_owned()).await,
+        odd
+    );
+    assert_eq!(
+        numbers(&|f| f.division_code = "350525".to_owned()).await,
+        none
+    );
+    assert_eq!(
+        numbers(&|f| f.programme_code = "HOMECARE".to_owned()).await,
+        none
+    );
+    assert_eq!(
+        numbers(&|f| f.programme_code = "LTCI".to_owned())
+            .await
+            .len(),
+        12
+    );
     assert_eq!(numbers(&|f| f.provider_id = "P02".to_owned()).await, [12]);
-    assert_eq!(numbers(&|f| f.elder_id.clone_from(&sent[0].elder_id)).await, odd);
+    assert_eq!(
+        numbers(&|f| f.elder_id.clone_from(&sent[0].elder_id)).await,
+        odd
+    );
     let open = pb::OrderState::AbnormalOpen.into();
     let approved = pb::OrderState::Approved.into();
     assert_eq!(numbers(&|f| f.states = vec![open]).await, short);
     assert_eq!(numbers(&|f| f.states = vec![approved]).await.len(), 8);
-    assert_eq!(numbers(&|f| f.states = vec![open, approved]).await.len(), 12);
-    assert_eq!(numbers(&|f| f.code = pb::OrderCode::DurationShort.into()).await, short);
-    assert_eq!(numbers(&|f| f.code = pb::OrderCode::NotEnrolled.into()).await, none);
+    assert_eq!(
+        numbers(&|f| f.states = vec![open, approved]).await.len(),
+        12
+    );
+    assert_eq!(
+        numbers(&|f| f.code = pb::OrderCode::DurationShort.into()).await,
+        short
+    );
+    assert_eq!(
+        numbers(&|f| f.code = pb::OrderCode::NotEnrolled.into()).await,
+        none
+    );
     let from = |f: &mut pb::OrderFilter| f.first_service_day = crate::support::date("2024-02-11");
     assert_eq!(numbers(&from).await, [11, 12]);
     let until = |f: &mut pb::OrderFilter| f.last_service_day = crate::support::date("2024-02-02");
     assert_eq!(numbers(&until).await, [1, 2]);
-    let in_march = |f: &mut pb::OrderFilter| f.approved_in_month_of = crate::support::date("2024-03-31");
+    let in_march =
+        |f: &mut pb::OrderFilter| f.approved_in_month_of = crate::support::date("2024-03-31");
     assert_eq!(numbers(&in_march).await.len(), 8);
-    let in_february = |f: &mut pb::OrderFilter| f.approved_in_month_of = crate::support::date("2024-02-29");
+    let in_february =
+        |f: &mut pb::OrderFilter| f.approved_in_month_of = crate::support::date("2024-02-29");
     assert_eq!(numbers(&in_february).await, none);
-    assert_eq!(numbers(&|f| f.entitled_by = "HANDICAP_1_2".to_owned()).await, odd);
-    assert_eq!(numbers(&|f| f.entitled_by = "LOW_INCOME".to_owned()).await, even);
+    assert_eq!(
+        numbers(&|f| f.entitled_by = "HANDICAP_1_2".to_owned()).await,
+        odd
+    );
+    assert_eq!(
+        numbers(&|f| f.entitled_by = "LOW_INCOME".to_owned()).await,
+        even
+    );
     running.stop().await;
 }

@@ -267,7 +267,11 @@ async fn a_caller_of_another_division_is_refused_every_call() {
     let elsewhere = running.client_of(&officer("clerk", OTHER_COUNTY));
     for (method, outcome) in every_call(elsewhere, elder, &caregiver).await {
         let refused = outcome.unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied, "{method}: {refused:?}");
+        assert_eq!(
+            refused.code(),
+            Code::PermissionDenied,
+            "{method}: {refused:?}"
+        );
     }
     assert_eq!(ground.end().await, end);
     // A town is not its county either; what is about persons of the town it may read.
@@ -334,7 +338,9 @@ fn let_in(outcomes: Vec<(&'static str, Result<(), Status>)>) -> Vec<&'static str
     outcomes
         .filter(|(_, outcome)| match outcome {
             Ok(()) => true,
-            Err(status) => status.code() != Code::PermissionDenied || reason(status) == "SAME_PERSON",
+            Err(status) => {
+                status.code() != Code::PermissionDenied || reason(status) == "SAME_PERSON"
+            }
         })
         .map(|(method, _)| method)
         .collect()
@@ -411,7 +417,12 @@ async fn whoever_reads_of_persons_says_what_for() {
     // Figures, sums and funds tell of nobody.
     assert_eq!(
         told,
-        ["get_figures", "get_fund", "get_fund_ledger", "list_settlements"]
+        [
+            "get_figures",
+            "get_fund",
+            "get_fund_ledger",
+            "list_settlements"
+        ]
     );
     running.stop().await;
 }

@@ -176,7 +176,9 @@ async fn a_wrong_definition_is_refused_by_its_lines() {
 /// Outcome, reason or basis, and premium.
 fn told(outcome: &pb::EnrolPersonsResponse) -> (String, String, i64) {
     let kind = outcome.outcome().as_str_name();
-    let kind = kind.trim_start_matches("ENROLMENT_OUTCOME_KIND_").to_owned();
+    let kind = kind
+        .trim_start_matches("ENROLMENT_OUTCOME_KIND_")
+        .to_owned();
     let mut why = format!("{}{}", outcome.reason, outcome.basis);
     if !outcome.field.is_empty() {
         why = format!("{why} {}", outcome.field);
@@ -248,7 +250,11 @@ async fn each_enrolment_of_a_stream_has_its_outcome_in_order() {
         ("INVALID", "ELDER_NOT_FOUND", 0),
         ("INVALID", "DAYS_INVALID enrolment.last_day", 0),
         ("INVALID", "PROGRAMME_NOT_FOUND", 0),
-        ("INVALID", "PROGRAMME_CODE_INVALID enrolment.programme_code", 0),
+        (
+            "INVALID",
+            "PROGRAMME_CODE_INVALID enrolment.programme_code",
+            0,
+        ),
         ("REFUSED", "PROGRAMME_NOT_IN_FORCE", 0),
     ];
     let expected = expected.map(|(kind, why, fen)| (kind.to_owned(), why.to_owned(), fen));
@@ -259,8 +265,14 @@ async fn each_enrolment_of_a_stream_has_its_outcome_in_order() {
     let overlapping = of(poor, "2024-06-30");
     let outcomes = running.enrol_all(&[second_half, overlapping]).await;
     let words: Vec<_> = outcomes.iter().map(told).collect();
-    assert_eq!(words[0], ("ENROLLED".to_owned(), "LOW_INCOME".to_owned(), 0));
-    assert_eq!(words[1], ("REFUSED".to_owned(), "ALREADY_ENROLLED".to_owned(), 0));
+    assert_eq!(
+        words[0],
+        ("ENROLLED".to_owned(), "LOW_INCOME".to_owned(), 0)
+    );
+    assert_eq!(
+        words[1],
+        ("REFUSED".to_owned(), "ALREADY_ENROLLED".to_owned(), 0)
+    );
     let fund = running.fund("LTCI").await;
     assert_eq!((fund.premiums_fen, fund.in_fen), (60_000, 60_000));
 
@@ -269,7 +281,10 @@ async fn each_enrolment_of_a_stream_has_its_outcome_in_order() {
     let end = ground.end().await;
     let again = running.enrol_all(&sent).await;
     assert_eq!(again[..6], running.enrol_all(&sent).await[..6]);
-    assert_eq!(told(&again[0]), ("ENROLLED".to_owned(), "LOW_INCOME".to_owned(), 30_000));
+    assert_eq!(
+        told(&again[0]),
+        ("ENROLLED".to_owned(), "LOW_INCOME".to_owned(), 30_000)
+    );
     assert_eq!(ground.end().await, end);
     let another = pb::Enrolment {
         last_day: None,
@@ -423,7 +438,12 @@ async fn contracts_and_caregivers_that_end_cover_their_last_day() {
         ("C", 1, "2024-02-12", "APPROVED"),
         ("D", 1, "2024-02-20", "APPROVED"),
         ("E", 1, "2024-02-21", "ABNORMAL_OPEN PROVIDER_INVALID"),
-        ("F", 1, "2023-12-31", "ABNORMAL_OPEN NOT_ENROLLED NOT_ENTITLED PROVIDER_INVALID"),
+        (
+            "F",
+            1,
+            "2023-12-31",
+            "ABNORMAL_OPEN NOT_ENROLLED NOT_ENTITLED PROVIDER_INVALID",
+        ),
     ] {
         let order = order(number, elder, &caregivers[by], &format!("{on} 09:00"));
         let told = running.told(&order).await;

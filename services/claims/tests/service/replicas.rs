@@ -2,19 +2,16 @@
 //! do and which must not harm.
 
 use proto::eldercare::claims::v1 as pb;
-use tokio_util::sync::CancellationToken;
-
-use service::Application as _;
 
 use crate::support::{Ground, Running, all_in, order, outcome_in_words, short_order};
 
-/// The county over two processes with databases of their own; orders of many elders, sent to both in turns.
-async fn two_adjudicators(ground: &Ground) -> (Running, Running) {
+/// The county over two processes with databases of their own; four orders of each of some elders, sent to both in turns.
+async fn two_adjudicators(ground: &Ground, elders: usize) -> (Running, Running) {
     let one = ground.start().await;
     let other = ground.start().await;
     let caregiver = one.insurance().await;
     let mut orders = Vec::new();
-    for elder in 0..6 {
+    for elder in 0..elders {
         let insured = one.insured().await;
         for number in 1..=4 {
             let name = format!("O{elder}-{number}");
@@ -40,7 +37,7 @@ async fn two_adjudicators(ground: &Ground) -> (Running, Running) {
             assert_eq!(outcome_in_words(outcome), expected, "{}", outcome.order_id);
         }
     }
-    let last = &orders[20..];
+    let last = &orders[orders.len() - 4..];
     let (of_one, of_other) = tokio::join!(one.stream(last), other.stream(last));
     let told = |outcomes: &[pb::SubmitOrdersResponse]| -> Vec<String> {
         outcomes.iter().map(outcome_in_words).collect()
@@ -52,15 +49,17 @@ async fn two_adjudicators(ground: &Ground) -> (Running, Running) {
 }
 
 /// Each order has one verdict, and both processes answer the same.
-async fn assert_agreed(ground: &Ground, one: &Running, other: &Running) {
+async fn assert_agreed(ground: &Ground, one: &Running, other: &Running, elders: usize) {
     let counts = ground.first_verdicts().await;
-    assert_eq!(counts.len(), 24);
+    assert_eq!(counts.len(), 4 * elders);
     assert!(counts.values().all(|count| *count == 1), "{counts:?}");
     let orders = one.orders(all_in("350524")).await;
-    assert_eq!(orders.len(), 24);
+    assert_eq!(orders.len(), 4 * elders);
     assert_eq!(other.orders(all_in("350524")).await, orders);
     let fund = one.fund("LTCI").await;
-    assert_eq!((fund.premiums_fen, fund.reserved_fen), (6 * 30_000, 18 * 20_000));
+    let elders = i64::try_from(elders).unwrap();
+    assert_eq!(fund.premiums_fen, elders * 30_000);
+    assert_eq!(fund.reserved_fen, elders * 3 * 20_000);
     assert_eq!(other.fund("LTCI").await, fund);
     for groups in [&[][..], &[pb::FigureGroup::Code]] {
         let told = one.figures(all_in("350524"), groups).await;
@@ -71,8 +70,8 @@ async fn assert_agreed(ground: &Ground, one: &Running, other: &Running) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_adjudicators_over_one_log_give_each_order_one_verdict() {
     let ground = Ground::at("2024-03-01 09:00");
-    let (one, other) = two_adjudicators(&ground).await;
-    assert_agreed(&ground, &one, &other).await;
+    let (one, other) = two_adjudicators(&ground, 4).await;
+    assert_agreed(&ground, &one, &other, 4).await;
     one.stop().await;
     other.stop().await;
 }
@@ -80,12 +79,11 @@ async fn two_adjudicators_over_one_log_give_each_order_one_verdict() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_adjudicators_over_a_real_log_give_each_order_one_verdict() {
     let ground = Ground::on_nats("2024-03-01 09:00").await;
-    let (one, other) = two_adjudicators(&ground).await;
-    assert_agreed(&ground, &one, &other).await;
-    // Appeals, money and the end of time too.
-    one.appeal("NONE").await.unwrap_err();
+    let (one, other) = two_adjudicators(&ground, 2).await;
+    assert_agreed(&ground, &one, &other, 2).await;
+    // Money and the end of time too.
     let draft = one.draft("P01", "2024-03-01").await.unwrap();
-    assert_eq!(draft.orders, 18);
+    assert_eq!(draft.orders, 6);
     other.settled().await;
     one.granted("LTCI", 1_000_000).await;
     let confirmed = other.confirm(&draft).await.unwrap();
@@ -97,8 +95,8 @@ async fn two_adjudicators_over_a_real_log_give_each_order_one_verdict() {
         states: vec![pb::OrderState::NotSettled.into()],
         ..all_in("350524")
     };
-    assert_eq!(one.orders(filter.clone()).await.len(), 6);
-    assert_eq!(other.orders(filter).await.len(), 6);
+    assert_eq!(one.orders(filter.clone()).await.len(), 2);
+    assert_eq!(other.orders(filter).await.len(), 2);
     one.stop().await;
     other.stop().await;
 }
@@ -110,7 +108,14 @@ async fn a_second_process_stands_by_and_takes_over() {
     let second = ground.start_anyhow(first.database.clone()).await;
     let caregiver = first.insurance().await;
     let elder = first.insured().await;
-    let of = |number: &str, day: u32| order(number, elder, &caregiver, &format!("2024-02-{day:02} 09:00"));
+    let of = |number: &str, day: u32| {
+        order(
+            number,
+            elder,
+            &caregiver,
+            &format!("2024-02-{day:02} 09:00"),
+        )
+    };
     assert_eq!(first.told(&of("A", 1)).await, "APPROVED");
     // Whichever of the two is asked, the same one adjudicates.
     assert_eq!(second.told(&of("B", 2)).await, "APPROVED");
@@ -123,6 +128,5 @@ async fn a_second_process_stands_by_and_takes_over() {
     assert!(second.standing("D").await.ends_with("NO_APPEAL"));
     let counts: Vec<_> = ground.first_verdicts().await.into_values().collect();
     assert_eq!(counts, [1; 4]);
-    second.app.settled(CancellationToken::new()).await;
     second.stop().await;
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use claims::adjudication::{Event as Verdict, Runs};
 use civic::ElderId;
+use claims::adjudication::{Event as Verdict, Runs};
 use eventlog::{
     Aggregate as _, Delivery, EventLog as _, Fault, MemoryLog, NewRecord, RawEvent, Record,
 };
@@ -12,8 +12,8 @@ use futures::StreamExt as _;
 use proto::eldercare::claims::v1 as pb;
 
 use crate::support::{
-    COUNTY, Ground, HOMECARE, LTCI, Running, all_in, at, enrolment, file, id, order, outcome_in_words,
-    short_order, timestamp,
+    COUNTY, Ground, HOMECARE, LTCI, Running, all_in, at, enrolment, file, id, order,
+    outcome_in_words, short_order, timestamp,
 };
 
 /// All that is answered about orders, appeals, settlements and the fund.
@@ -25,10 +25,20 @@ async fn answers(running: &Running, elders: &[ElderId]) -> Vec<String> {
     }
     told.push(format!("{orders:?}"));
     for elder in elders {
-        told.push(format!("{:?}", running.entitlement(*elder, "2024-03-01").await));
+        told.push(format!(
+            "{:?}",
+            running.entitlement(*elder, "2024-03-01").await
+        ));
     }
-    for groups in [&[][..], &[pb::FigureGroup::Code], &[pb::FigureGroup::ApprovalMonth]] {
-        told.push(format!("{:?}", running.figures(all_in(COUNTY), groups).await));
+    for groups in [
+        &[][..],
+        &[pb::FigureGroup::Code],
+        &[pb::FigureGroup::ApprovalMonth],
+    ] {
+        told.push(format!(
+            "{:?}",
+            running.figures(all_in(COUNTY), groups).await
+        ));
     }
     told.push(format!("{:?}", running.fund("LTCI").await));
     told.push(format!("{:?}", running.settlement("P01", 1).await));
@@ -37,19 +47,31 @@ async fn answers(running: &Running, elders: &[ElderId]) -> Vec<String> {
         programme_code: "LTCI".to_owned(),
         ..Default::default()
     };
-    told.push(format!("{:?}", client.get_fund_ledger(request).await.unwrap().into_inner()));
+    told.push(format!(
+        "{:?}",
+        client.get_fund_ledger(request).await.unwrap().into_inner()
+    ));
     let request = pb::ListSettlementsRequest {
         programme_code: "LTCI".to_owned(),
         ..Default::default()
     };
-    told.push(format!("{:?}", client.list_settlements(request).await.unwrap().into_inner()));
+    told.push(format!(
+        "{:?}",
+        client.list_settlements(request).await.unwrap().into_inner()
+    ));
     let request = pb::ListAppealsRequest {
         division_code: COUNTY.to_owned(),
         ..Default::default()
     };
-    told.push(format!("{:?}", client.list_appeals(request).await.unwrap().into_inner()));
+    told.push(format!(
+        "{:?}",
+        client.list_appeals(request).await.unwrap().into_inner()
+    ));
     let request = pb::ListProgrammesRequest::default();
-    told.push(format!("{:?}", client.list_programmes(request).await.unwrap().into_inner()));
+    told.push(format!(
+        "{:?}",
+        client.list_programmes(request).await.unwrap().into_inner()
+    ));
     told
 }
 
@@ -93,7 +115,13 @@ async fn without_its_database_claims_give_the_same_answers_and_write_nothing_aga
     let running = ground.start().await;
     assert_eq!(answers(&running, &elders).await, before);
     assert_eq!(ground.end().await, end);
-    assert!(ground.first_verdicts().await.values().all(|count| *count == 1));
+    assert!(
+        ground
+            .first_verdicts()
+            .await
+            .values()
+            .all(|count| *count == 1)
+    );
     // And it goes on from there.
     let more = order("G1", other, &caregiver, "2024-03-10 09:00");
     assert_eq!(running.told(&more).await, "APPROVED");
@@ -159,13 +187,16 @@ fn jumble(elders: &[ElderId], caregivers: &[String]) -> Vec<pb::ServiceOrder> {
     let mut state = 20_240_301_u64;
     let mut next = |below: u64| {
         // A generator that needs no crate: numbers of an MMIX.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
     let mut pick = |below: usize| usize::try_from(next(below as u64)).unwrap();
     (0..120)
         .map(|number| {
-            let start = at("2024-02-10 06:00") + TimeDelta::minutes(15 * i64::try_from(pick(384)).unwrap());
+            let start =
+                at("2024-02-10 06:00") + TimeDelta::minutes(15 * i64::try_from(pick(384)).unwrap());
             let minutes = [30, 60, 120, 150][pick(4)];
             let insured = pick(3) > 0;
             let mut order = pb::ServiceOrder {
@@ -182,7 +213,9 @@ fn jumble(elders: &[ElderId], caregivers: &[String]) -> Vec<pb::ServiceOrder> {
             if !insured {
                 order.programme_code = "HOMECARE".to_owned();
                 order.items = vec!["COOKING".to_owned()];
-                order.evidence.push(file(pb::EvidenceKind::Photo, &pick(90).to_string()));
+                order
+                    .evidence
+                    .push(file(pb::EvidenceKind::Photo, &pick(90).to_string()));
             }
             order
         })
@@ -244,8 +277,24 @@ async fn verdicts_are_the_same_one_by_one_all_at_once_and_after_a_crash() {
     reviewed(&running, &orders, &told).await;
     let one_by_one = verdicts(&ground).await;
     let count = |kind: fn(&Verdict) -> bool| one_by_one.iter().filter(|one| kind(one)).count();
-    assert!(count(|one| matches!(one, Verdict::Approved { on_appeal: false, .. })) > 10);
-    assert!(count(|one| matches!(one, Verdict::Approved { on_appeal: true, .. })) > 0);
+    assert!(
+        count(|one| matches!(
+            one,
+            Verdict::Approved {
+                on_appeal: false,
+                ..
+            }
+        )) > 10
+    );
+    assert!(
+        count(|one| matches!(
+            one,
+            Verdict::Approved {
+                on_appeal: true,
+                ..
+            }
+        )) > 0
+    );
     assert!(count(|one| matches!(one, Verdict::Held { .. })) > 30);
     assert!(count(|one| matches!(one, Verdict::NotSettled { .. })) > 0);
     let fund = running.fund("LTCI").await;
@@ -259,9 +308,18 @@ async fn verdicts_are_the_same_one_by_one_all_at_once_and_after_a_crash() {
         }
         let running = again.start().await;
         let outcomes = running.stream(&orders).await;
-        assert!(outcomes.iter().all(|outcome| outcome.repeated_order == in_the_log));
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.repeated_order == in_the_log)
+        );
         for outcome in &outcomes {
-            assert_eq!(outcome_in_words(outcome), told[&outcome.order_id], "{}", outcome.order_id);
+            assert_eq!(
+                outcome_in_words(outcome),
+                told[&outcome.order_id],
+                "{}",
+                outcome.order_id
+            );
         }
         reviewed(&running, &orders, &told).await;
         let at_once = verdicts(&again).await;
@@ -343,10 +401,12 @@ async fn a_crash_after_a_run_and_before_its_row_writes_nothing_twice() {
     }
     let (pool, end) = (running.app.pool(), ground.end().await);
     // As if the last steps of the adjudicator had not been committed.
-    sqlx::query("UPDATE claims_kept.progress SET first = 1, second = 0 WHERE reader = 'adjudicator'")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query(
+        "UPDATE claims_kept.progress SET first = 1, second = 0 WHERE reader = 'adjudicator'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
     let (ground, database) = running.stop().await;
     let running = ground.start_on(database).await;
     assert_eq!(ground.end().await, end);
@@ -404,8 +464,17 @@ async fn a_stream_that_is_sent_while_claims_go_down_is_answered_when_it_is_sent_
     for elder in 0..10 {
         let insured = running.insured().await;
         for number in 1..=5 {
-            let start = format!("2024-02-{:02} {:02}:00", number + 5 * (elder / 5), 4 * (elder % 5));
-            orders.push(order(&format!("O{elder}-{number}"), insured, &caregiver, &start));
+            let start = format!(
+                "2024-02-{:02} {:02}:00",
+                number + 5 * (elder / 5),
+                4 * (elder % 5)
+            );
+            orders.push(order(
+                &format!("O{elder}-{number}"),
+                insured,
+                &caregiver,
+                &start,
+            ));
         }
     }
     running.settled().await;
@@ -429,7 +498,11 @@ async fn a_stream_that_is_sent_while_claims_go_down_is_answered_when_it_is_sent_
     let running = ground.start_on(database).await;
     let outcomes = running.stream(&orders).await;
     assert_eq!(outcomes.len(), 50);
-    assert!(outcomes.iter().all(|outcome| outcome_in_words(outcome) == "APPROVED"));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome_in_words(outcome) == "APPROVED")
+    );
     running.settled().await;
     let counts = ground.first_verdicts().await;
     assert_eq!(counts.len(), 50);

@@ -480,11 +480,7 @@ impl Running {
     }
 
     /// The contract's id.
-    pub(crate) async fn contract(
-        &self,
-        provider: &str,
-        programme: &str,
-    ) -> Result<String, Status> {
+    pub(crate) async fn contract(&self, provider: &str, programme: &str) -> Result<String, Status> {
         let request = pb::ContractProviderRequest {
             request_id: id(),
             contract: Some(pb::Contract {
@@ -746,11 +742,7 @@ impl Running {
         told.into_inner()
     }
 
-    pub(crate) async fn entitlement(
-        &self,
-        elder: ElderId,
-        on: &str,
-    ) -> pb::GetEntitlementResponse {
+    pub(crate) async fn entitlement(&self, elder: ElderId, on: &str) -> pb::GetEntitlementResponse {
         self.settled().await;
         let request = pb::GetEntitlementRequest {
             programme_code: "LTCI".to_owned(),
