@@ -429,8 +429,13 @@ impl Earlier {
                     .entry((contract.provider, contract.programme));
                 contracts.or_default().insert(contract.contract, days);
             }
-            provider::Event::Ended { contract, last, .. } => {
-                for contracts in self.contracts.values_mut() {
+            provider::Event::Ended {
+                provider,
+                contract,
+                last,
+            } => {
+                let contracts = self.contracts.iter_mut();
+                for (_, contracts) in contracts.filter(|((of, _), _)| *of == provider) {
                     if let Some(days) = contracts.get_mut(&contract) {
                         days.last = Some(last);
                     }

@@ -145,8 +145,8 @@ impl Claims {
         let on = filter.last.unwrap_or_else(|| self.clock.today());
         let statement = format!(
             "SELECT count(DISTINCT elder_id) FROM ( \
-                 SELECT DISTINCT ON (enrolment_id) elder_id, village, first_day, last_day FROM {NAME}.enrolment \
-                 WHERE programme = $1 ORDER BY enrolment_id, sequence DESC) AS newest \
+                 SELECT DISTINCT ON (elder_id, enrolment_id) elder_id, village, first_day, last_day FROM {NAME}.enrolment \
+                 WHERE programme = $1 ORDER BY elder_id, enrolment_id, sequence DESC) AS newest \
              WHERE $2 BETWEEN first_day AND last_day AND village >= $3 AND village < $4"
         );
         sqlx::query_scalar(AssertSqlSafe(statement))

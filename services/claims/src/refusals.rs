@@ -295,6 +295,11 @@ pub(crate) fn of_settlement(refusal: settlements::Refusal) -> Status {
             "the order is not in this settlement",
             "该工单不在此结算单中",
         ),
+        R::MoreThanPaid => (
+            "MORE_THAN_PAID",
+            "more would come back than was paid for the settlement's orders",
+            "调减金额超过该结算单已支付的工单金额",
+        ),
         R::NotOnHold => (
             "NOT_ON_HOLD",
             "the order is not on hold",

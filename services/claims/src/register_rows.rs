@@ -18,7 +18,7 @@ use crate::provider;
 pub(crate) struct RegisterRows {
     /// By enrolment and sequence: whose, first and last day, and where.
     new: BTreeMap<(Uuid, u64), (Whose, Spell, String)>,
-    ended: Vec<(Uuid, u64, NaiveDate)>,
+    ended: Vec<(Whose, Uuid, u64, NaiveDate)>,
 }
 
 impl RegisterRows {
@@ -31,8 +31,12 @@ impl RegisterRows {
                     .insert((spell.enrolment, record.sequence), (whose, spell, village));
             }
             Event::Ended {
-                enrolment, last, ..
-            } => self.ended.push((enrolment, record.sequence, last.date())),
+                whose,
+                enrolment,
+                last,
+            } => self
+                .ended
+                .push((whose, enrolment, record.sequence, last.date())),
             Event::Charged { .. } => {}
         }
     }
@@ -67,16 +71,18 @@ impl RegisterRows {
             .execute(&mut *db)
             .await?;
         }
-        for (enrolment, sequence, last) in self.ended {
+        for (whose, enrolment, sequence, last) in self.ended {
             sqlx::query(
                 "INSERT INTO enrolment (enrolment_id, sequence, programme, elder_id, first_day, last_day, village) \
                  SELECT enrolment_id, $2, programme, elder_id, first_day, $3, village FROM enrolment \
-                 WHERE enrolment_id = $1 AND sequence < $2 ORDER BY sequence DESC LIMIT 1 \
-                 ON CONFLICT DO NOTHING",
+                 WHERE enrolment_id = $1 AND sequence < $2 AND elder_id = $4 AND programme = $5 \
+                 ORDER BY sequence DESC LIMIT 1 ON CONFLICT DO NOTHING",
             )
             .bind(enrolment)
             .bind(sequence.cast_signed())
             .bind(last)
+            .bind(whose.elder.as_uuid())
+            .bind(&whose.programme)
             .execute(&mut *db)
             .await?;
         }
@@ -126,15 +132,21 @@ pub(crate) async fn write_contract(
             .execute(db)
             .await?;
         }
-        provider::Event::Ended { contract, last, .. } => {
+        provider::Event::Ended {
+            provider,
+            contract,
+            last,
+        } => {
             sqlx::query(
                 "INSERT INTO contract (contract_id, sequence, provider_id, programme, name, first_day, last_day) \
                  SELECT contract_id, $2, provider_id, programme, name, first_day, $3 FROM contract \
-                 WHERE contract_id = $1 AND sequence < $2 ORDER BY sequence DESC LIMIT 1 ON CONFLICT DO NOTHING",
+                 WHERE contract_id = $1 AND sequence < $2 AND provider_id = $4 ORDER BY sequence DESC LIMIT 1 \
+                 ON CONFLICT DO NOTHING",
             )
             .bind(contract)
             .bind(record.sequence.cast_signed())
             .bind(last.date())
+            .bind(provider)
             .execute(db)
             .await?;
         }

@@ -4,7 +4,7 @@ use civic::{DivisionCode, LocalDay};
 use elder_tables::columns::day;
 use elders::codec::write_day;
 use elders::terms::WireTerm as _;
-use eventlog::Position;
+use eventlog::{Aggregate as _, Position, Repository};
 use proto::eldercare::claims::v1 as pb;
 use service::{Asked, Caller, errors, paging};
 use sqlx::postgres::PgRow;
@@ -16,7 +16,7 @@ use crate::book_table::NAME;
 use crate::claims::Claims;
 use crate::codec::purpose;
 use crate::definition::Definition;
-use crate::programme::{Define, Defined};
+use crate::programme::{Define, Defined, Programme};
 use crate::provider::Contract;
 use crate::{caregiver, provider, refusals};
 
@@ -50,12 +50,25 @@ impl Claims {
         let committed = self.programmes.execute(code, &context, &command).await;
         let committed =
             committed.map_err(|error| service::not_executed(error, refusals::of_programme))?;
-        // A retry is answered with the version that it brought about, which is the one of this text.
-        let mut versions = committed.state.state.versions.iter().rev();
-        let version = versions
-            .find(|defined| defined.definition == command.definition)
-            .map_or(0, |defined| defined.version);
+        let version = if committed.repeated {
+            // A retry is answered with the version that it brought about, whatever came after.
+            self.defined_at(code, committed.position.sequence).await?
+        } else {
+            committed.state.state.versions.last().map(|one| one.version)
+        };
+        let version = version.unwrap_or_default();
         Ok((version, committed.position))
+    }
+
+    /// The version that a record defined.
+    async fn defined_at(&self, code: &str, sequence: u64) -> Result<Option<u32>, Status> {
+        let subject = Repository::<Programme>::subject(code);
+        let subject = subject.map_err(|error| errors::internal(&error))?;
+        let records = self.own.read(&subject, sequence.saturating_sub(1)).await;
+        let records = records.map_err(|error| service::not_loaded(error.into()))?;
+        let first = records.first().and_then(|record| record.events.first());
+        let defined = first.and_then(|raw| Programme::decode(raw).ok());
+        Ok(defined.map(|defined| defined.version))
     }
 
     /// A version of a programme; 0: the newest.
@@ -113,7 +126,11 @@ impl Claims {
     ) -> Result<(Uuid, Position), Status> {
         let programme = self.programme(&contract.programme).await?;
         caller.may_here(&programme.division)?;
-        contract.contract = id_of(asked.request_id, "contract");
+        // A request id that was used for two providers by mistake is no contract of both.
+        contract.contract = id_of(
+            asked.request_id,
+            &format!("contract of {}", contract.provider),
+        );
         let id = contract.contract;
         let provider = contract.provider.clone();
         let command = provider::Command::Contract(contract);

@@ -235,6 +235,8 @@ pub enum Refusal {
     TotalChanged,
     /// The order is not in that settlement.
     OrderNotInIt,
+    /// More would come back than was paid for its orders.
+    MoreThanPaid,
     /// The order is not on hold.
     NotOnHold,
     /// The sum is too large to count.
@@ -428,6 +430,13 @@ impl Decider for Settlements {
                 let has = |order: &Uuid| settlement.lines.iter().any(|line| line.order == *order);
                 if order.as_ref().is_some_and(|order| !has(order)) {
                     return Err(Refusal::OrderNotInIt);
+                }
+                let adjusted = self.adjustments.values();
+                let adjusted = adjusted.filter(|one| one.corrected == *number);
+                let mut sums = adjusted.map(|one| one.amount).chain([*amount]);
+                let left = sums.try_fold(settlement.orders_total(), Fen::checked_add);
+                if left.ok_or(Refusal::TooLarge)? < Fen::ZERO {
+                    return Err(Refusal::MoreThanPaid);
                 }
                 Ok(vec![Event::Adjusted {
                     adjustment: *adjustment,
@@ -759,6 +768,25 @@ mod tests {
         given::<Settlements>([history, vec![listed]].concat())
             .when(doubt(1))
             .then([]);
+    }
+
+    #[test]
+    fn no_more_comes_back_than_was_paid_for_the_orders() {
+        let history = [
+            drafted(1, "2024-01", &[1]),
+            Event::Confirmed { number: 1 },
+            paid(1, 20_000),
+        ];
+        let adjust = Command::Adjust {
+            adjustment: Uuid::from_u128(77),
+            number: 1,
+            amount: Fen(-20_001),
+            order: None,
+            reason: "x".to_owned(),
+        };
+        given::<Settlements>(history)
+            .when(adjust)
+            .then_refused(Refusal::MoreThanPaid);
     }
 
     fn commands() -> impl Strategy<Value = Command> {

@@ -6,7 +6,7 @@ use elder_tables::columns::{day, place, word};
 use elders::codec::{read_day, write_day};
 use elders::terms::WireTerm as _;
 use elders::wire::write_time;
-use eventlog::{ExecuteError, Loaded, Position};
+use eventlog::{Aggregate as _, ExecuteError, Loaded, Position, Repository};
 use proto::eldercare::claims::v1 as pb;
 use proto::eldercare::r#type::v1 as types;
 use service::{Asked, Caller, Deadline, access, errors, paging};
@@ -20,7 +20,7 @@ use crate::book_table::NAME;
 use crate::claims::Claims;
 use crate::orders::{STANDING, from_orders, standing};
 use crate::settlement_rows::id;
-use crate::settlements::{Command, Line, Settlements};
+use crate::settlements::{Command, Event, Line, Settlements};
 use crate::sheet::{self, Printed};
 use crate::{fund, refusals, registers};
 
@@ -112,11 +112,16 @@ impl Claims {
         let committed = self.settlements.execute(&id, &context, &command).await;
         let committed =
             committed.map_err(|error| service::not_executed(error, refusals::of_settlement))?;
-        let settlements = committed.state.state.settlements.iter().zip(1_u32..);
-        let drafted = settlements
-            .filter(|(settlement, _)| settlement.month == month)
-            .map(|(_, number)| number)
-            .last();
+        let drafted = if committed.repeated {
+            // A retry is answered with the draft that it brought about, whatever came after.
+            self.drafted_at(&id, committed.position.sequence).await?
+        } else {
+            let settlements = committed.state.state.settlements.iter().zip(1_u32..);
+            settlements
+                .filter(|(settlement, _)| settlement.month == month)
+                .map(|(_, number)| number)
+                .last()
+        };
         let which = Which {
             programme,
             provider,
@@ -124,6 +129,25 @@ impl Claims {
         };
         let settlement = self.named(told(&which, &committed.state)?).await?;
         Ok((settlement, committed.position))
+    }
+
+    /// The number of the settlement that a record drafted.
+    async fn drafted_at(&self, id: &str, sequence: u64) -> Result<Option<u32>, Status> {
+        let subject = Repository::<Settlements>::subject(id);
+        let subject = subject.map_err(|error| errors::internal(&error))?;
+        let records = self.own.read(&subject, sequence.saturating_sub(1)).await;
+        let records = records.map_err(|error| service::not_loaded(error.into()))?;
+        let events = records.first().into_iter().flat_map(|one| &one.events);
+        let mut events = events.filter_map(|raw| Settlements::decode(raw).ok());
+        Ok(events.find_map(|event| match event {
+            Event::Drafted { number, .. } => Some(number),
+            Event::Confirmed { .. }
+            | Event::Paid { .. }
+            | Event::Adjusted { .. }
+            | Event::PutOnHold { .. }
+            | Event::HoldEnded { .. }
+            | Event::RecoveryListed { .. } => None,
+        }))
     }
 
     /// Fixes a draft.

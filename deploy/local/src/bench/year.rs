@@ -144,13 +144,13 @@ impl Plan {
     pub(super) fn of(scaled: impl Fn(usize) -> usize) -> Self {
         let orders = scaled(ORDERS);
         let part = |full: u64| (full * orders as u64) / ORDERS as u64;
-        let of = |full: usize| full * orders / ORDERS;
-        // Whole groups of providers, each with somebody.
-        let providers = of(PROVIDERS).next_multiple_of(STREAMS).max(STREAMS);
+        let at_least = |full: usize| (full * orders).div_ceil(ORDERS);
+        // Whole groups of providers, and caregivers enough for the week's orders.
+        let providers = at_least(PROVIDERS).next_multiple_of(STREAMS);
         Self {
             scope: Scope {
                 providers,
-                caregivers_each: (of(CAREGIVERS) / providers).max(1),
+                caregivers_each: at_least(CAREGIVERS).div_ceil(providers),
                 elders_each: ELDERS_EACH,
                 strangers_each: ELDERS_EACH - STRANGER,
             },
@@ -489,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_year_keeps_the_shares() {
-        for part in [0.002, 0.01, 0.3] {
+        for part in [0.001, 0.022, 0.05, 0.3] {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_precision_loss,
@@ -498,12 +498,15 @@ mod tests {
             )]
             let plan = Plan::of(|full| (full as f64 * part) as usize);
             let (weeks, books) = plan.play(&Roster::made_up(plan.scope));
-            let orders: usize = weeks
-                .iter()
-                .flat_map(|week| &week.orders)
-                .map(Vec::len)
-                .sum();
-            assert_eq!(orders as u64, plan.orders);
+            let mut orders = 0;
+            for week in &weeks {
+                for Order { order, .. } in week.orders.iter().flatten() {
+                    let end = order.check_out_at.and_then(wire::from_timestamp).unwrap();
+                    assert!(LocalDay::of(end) < LocalDay::of(week.at), "{order:?}");
+                    orders += 1;
+                }
+            }
+            assert_eq!(orders, plan.orders);
             assert_eq!(books.not_settled(), plan.abnormal - plan.accepted);
         }
     }

@@ -211,8 +211,9 @@ async fn enrolments(
         return Ok(enrolments);
     }
     let statement = format!(
-        "SELECT DISTINCT ON (enrolment_id) programme, elder_id, enrolment_id, first_day, last_day FROM {NAME}.enrolment \
-         WHERE elder_id = ANY($1) AND sequence <= $2 ORDER BY enrolment_id, sequence DESC"
+        "SELECT DISTINCT ON (elder_id, programme, enrolment_id) programme, elder_id, enrolment_id, first_day, last_day \
+         FROM {NAME}.enrolment WHERE elder_id = ANY($1) AND sequence <= $2 \
+         ORDER BY elder_id, programme, enrolment_id, sequence DESC"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(&asked.elders)
@@ -241,8 +242,9 @@ async fn contracts(
         return Ok(contracts);
     }
     let statement = format!(
-        "SELECT DISTINCT ON (contract_id) provider_id, programme, contract_id, first_day, last_day FROM {NAME}.contract \
-         WHERE provider_id = ANY($1) AND sequence <= $2 ORDER BY contract_id, sequence DESC"
+        "SELECT DISTINCT ON (provider_id, contract_id) provider_id, programme, contract_id, first_day, last_day \
+         FROM {NAME}.contract WHERE provider_id = ANY($1) AND sequence <= $2 \
+         ORDER BY provider_id, contract_id, sequence DESC"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(&asked.providers)
