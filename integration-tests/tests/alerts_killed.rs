@@ -10,7 +10,7 @@ use integration_tests::{
     homes::{a_device, recipient, say},
 };
 use proto::eldercare::alerts::v1::{
-    self as pb, AlertEscalated, AlertRaised, NoticeSent, Signal, SignalJoined,
+    self as pb, AlertEscalated, AlertRaised, NoticeFailed, NoticeSent, Signal, SignalJoined,
 };
 use rand::Rng as _;
 use tokio::sync::{Semaphore, watch};
@@ -131,6 +131,7 @@ impl Street {
                 .map(|one| (one.alert_id.clone(), one.level)),
         );
         let sent = self.system.events::<NoticeSent>("alerts").await;
+        let failed = self.system.events::<NoticeFailed>("alerts").await;
         let whom = |one: &NoticeSent| (one.alert_id.clone(), one.level, one.recipient_id.clone());
         each_once(sent.iter().map(whom));
         for alert in &raised {
@@ -144,7 +145,15 @@ impl Street {
                     due.level == 0 || escalated.contains(&(alert.alert_id.clone(), due.level));
                 assert!(reached, "level {} was not reached", due.level);
                 for role in due.roles() {
-                    assert!(told(due.level).contains(&role), "{role:?} was not told");
+                    assert!(
+                        told(due.level).contains(&role),
+                        "{role:?} was not told at level {}: {:?}",
+                        due.level,
+                        failed
+                            .iter()
+                            .filter(|one| one.alert_id == alert.alert_id)
+                            .collect::<Vec<_>>()
+                    );
                 }
             }
         }

@@ -82,11 +82,19 @@ pub(crate) async fn connect(pool: &PgPool) -> Result<PgConnection, sqlx::Error> 
 }
 
 /// Makes a connection write to one version of the tables.
-pub(crate) async fn write_to(conn: &mut PgConnection, schema: &str) -> Result<(), Error> {
-    // Rows and checkpoint are in the same transaction: should a crash of the server take the last commits back, it takes
-    // both back, and the log gives the events again. So nobody needs to wait for the disk.
+pub(crate) async fn write_to(
+    conn: &mut PgConnection,
+    schema: &str,
+    lead: Lead,
+) -> Result<(), Error> {
+    // Who waits for the live version acts on what stands there, and is told without asking the database again: no crash of
+    // the server may take that back. Of what is built aside, rows and checkpoint go back together, and the log gives them again.
+    let synchronous = match lead {
+        Lead::Live => "on",
+        Lead::Aside => "off",
+    };
     let settings = format!(
-        "SET search_path = {}, public; SET synchronous_commit = off",
+        "SET search_path = {}, public; SET synchronous_commit = {synchronous}",
         quoted(schema)
     );
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(conn).await?;

@@ -8,7 +8,7 @@ use eventlog::Record;
 use futures::FutureExt;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use crate::checkpoint::{self, Checkpoint, signed};
+use crate::checkpoint::{self, Checkpoint, Lead, signed};
 use crate::failure::{ApplyError, Error, Severity};
 use crate::feed::Batch;
 use crate::parked;
@@ -107,10 +107,11 @@ impl<'p, P: Projection> Fold<'p, P, Box<PgConnection>> {
         mut conn: PgConnection,
         projection: &'p mut P,
         schema: &str,
+        lead: Lead,
         transaction_limit: Duration,
     ) -> Result<Self, Error> {
         projection.forget();
-        checkpoint::write_to(&mut conn, schema).await?;
+        checkpoint::write_to(&mut conn, schema, lead).await?;
         let checkpoint = checkpoint::read(&mut conn, schema)
             .await?
             .ok_or_else(|| Error::NotThere(schema.to_owned()))?;

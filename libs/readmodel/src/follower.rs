@@ -96,7 +96,7 @@ impl Follower {
         &self.0.stream
     }
 
-    /// The last sequence known here to be in the read model; a standby may know an old one.
+    /// The last sequence known here to be in the read model; a standby may know an old one, or none (0).
     #[must_use]
     pub fn known(&self) -> u64 {
         self.0.tip.borrow().sequence
@@ -198,10 +198,12 @@ impl Follower {
         });
     }
 
-    fn stand_by(&self) {
-        self.0
-            .tip
-            .send_if_modified(|tip| std::mem::replace(&mut tip.leading, false));
+    /// Forgets how far the read model has got: whoever waits looks at the checkpoint.
+    pub(crate) fn forget(&self) {
+        self.0.tip.send_replace(Tip {
+            leading: false,
+            sequence: 0,
+        });
     }
 
     /// Ends the lead when dropped: even if the runner's task is cut off, waiters don't wait for it to tell them.
@@ -216,7 +218,7 @@ pub(crate) struct Leading(Follower);
 
 impl Drop for Leading {
     fn drop(&mut self) {
-        self.0.stand_by();
+        self.0.forget();
     }
 }
 

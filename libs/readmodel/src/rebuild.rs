@@ -111,7 +111,14 @@ async fn attempt<P: Projection>(
         checkpoint::create(&mut conn, projection, &aside, stream, 0, false).await?;
     }
 
-    let mut fold = Fold::open(conn, projection, &aside, sides.settings.transaction_limit).await?;
+    let mut fold = Fold::open(
+        conn,
+        projection,
+        &aside,
+        Lead::Aside,
+        sides.settings.transaction_limit,
+    )
+    .await?;
     let ahead = fold.projection().ahead();
     let mut feed = Feed::prepared(Arc::clone(sides.log), fold.sequence(), ahead);
     let mut course = Course::new(sides, fold.sequence(), progress);

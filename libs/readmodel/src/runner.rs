@@ -108,6 +108,8 @@ impl<P: Projection> Runner<P> {
         loop {
             let outcome = self.lead(&mut run, &shutdown).await;
             let Err(error) = outcome else { return };
+            // It may be another database that comes back, or an older state of this one.
+            self.follower.forget();
             self.metrics.failed();
             if complained.is_none_or(|last| last.elapsed() >= COMPLAINT) {
                 complained = Some(Instant::now());
@@ -139,6 +141,7 @@ impl<P: Projection> Runner<P> {
             conn,
             &mut run.projection,
             self.name,
+            Lead::Live,
             self.settings.transaction_limit,
         )
         .await?;

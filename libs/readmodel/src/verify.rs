@@ -7,7 +7,7 @@ use eventlog::{EventLog, Position};
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 
-use crate::checkpoint::{self, quoted, verify_schema};
+use crate::checkpoint::{self, Lead, quoted, verify_schema};
 use crate::failure::Error;
 use crate::feed::Feed;
 use crate::fold::{Caution, Fold};
@@ -124,7 +124,14 @@ async fn attempt<P: Projection>(
         *begun = true;
     }
 
-    let mut fold = Fold::open(conn, projection, &aside, sides.settings.transaction_limit).await?;
+    let mut fold = Fold::open(
+        conn,
+        projection,
+        &aside,
+        Lead::Aside,
+        sides.settings.transaction_limit,
+    )
+    .await?;
     let ahead = fold.projection().ahead();
     let mut feed = Feed::prepared(Arc::clone(sides.log), fold.sequence(), ahead);
     let mut course = Course::new(sides, fold.sequence(), progress);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use civic::{NoticeChannel, RecipientRole, Set, Severity};
+use civic::{ElderId, NoticeChannel, RecipientRole, Set, Severity, VillageCode};
 use eventlog::{Aggregate as _, Delivery, EventLog, LoadError, Loaded, Record, Repository};
 use futures::StreamExt as _;
 use notices::{Address, Channels, Failure, Notice};
@@ -29,6 +29,7 @@ use self::groups::{Group, GroupKey};
 use crate::alert_line::{AlertLine, Cause, Event, Raised, Stage};
 use crate::attempts::{Attempt, Notices, Outcome};
 use crate::deeds::{Deed, carry_out, request_of};
+use crate::elders_tables::CARDS;
 use crate::measures::Measures;
 use crate::progress::Told;
 use crate::rules::Rules;
@@ -88,6 +89,8 @@ pub struct Teller {
 /// What is to be told of one level of one alert.
 #[derive(Clone)]
 struct Task {
+    /// Which record says so.
+    record: u64,
     line: String,
     raised: Raised,
     level: u8,
@@ -170,6 +173,7 @@ impl Teller {
         if self.is_over(&task.line, task.raised.alert).await {
             return Ok(0);
         }
+        self.patiently(|| self.has_read_of(task.raised.elder)).await;
         let whom = self.patiently(|| self.find(&task)).await;
         let village = task.raised.village;
         let elder = self
@@ -205,6 +209,30 @@ impl Teller {
             .try_fold(0, |last, written| Ok(last.max(written?)))
     }
 
+    /// Waits for the card of an elder whose file may have been opened only a moment ago: that nobody can be told is never said
+    /// because it is not known yet.
+    async fn has_read_of(&self, elder: ElderId) -> Result<(), ReaderFailed> {
+        if CARDS.of(&self.pool, &[elder]).await?.is_empty() {
+            self.cards.catches_up(self.registry.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    /// Who is registered as something for where an elder lives; also who was registered just before the alert.
+    async fn registered(
+        &self,
+        role: RecipientRole,
+        village: Option<&VillageCode>,
+        record: u64,
+    ) -> Result<Vec<Whom>, ReaderFailed> {
+        let found = self.finder.registered(role, village).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        self.board.reaches(record).await;
+        self.finder.registered(role, village).await
+    }
+
     /// Whoever is to be told of a level; of a role that nobody has, that nobody is there.
     async fn find(&self, task: &Task) -> Result<Vec<Whom>, ReaderFailed> {
         let raised = &task.raised;
@@ -227,7 +255,7 @@ impl Teller {
                 RecipientRole::GridWorker
                 | RecipientRole::VillageCommittee
                 | RecipientRole::Town
-                | RecipientRole::DutyCentre => self.finder.registered(role, village).await?,
+                | RecipientRole::DutyCentre => self.registered(role, village, task.record).await?,
             };
             // The duty centre is called by telephone where nobody has answered.
             let mut found = found;
@@ -492,12 +520,13 @@ impl Telling {
             match event {
                 Event::Raised(raised) if raised.severity() == Severity::Low => {
                     let task = Task {
+                        record: record.sequence,
                         line: line.clone(),
                         raised,
                         level: 0,
                         roles: RecipientRole::Maintainer.into(),
                     };
-                    self.gather(task, record.sequence).await;
+                    self.gather(task).await;
                 }
                 Event::Raised(raised) => {
                     if let Some(level) = raised.level_at_once() {
@@ -542,13 +571,14 @@ impl Telling {
         let roles = due.map(|due| due.roles).unwrap_or_default();
         let gathered = raised.severity() == Severity::Notice;
         let task = Task {
+            record,
             line: line.to_owned(),
             raised,
             level,
             roles,
         };
         if gathered {
-            self.gather(task, record).await;
+            self.gather(task).await;
             return;
         }
         *self.open.entry(record).or_default() += 1;

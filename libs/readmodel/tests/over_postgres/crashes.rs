@@ -22,7 +22,6 @@ async fn a_crash_of_the_database_costs_nothing_but_time() {
         .await
         .unwrap();
     for _ in 0..2 {
-        // Commits of the last moments may not have reached the disk: rows and checkpoint go back together.
         let (_, end) = tokio::join!(server.kill(), writer.add_many(2_000, 20));
         server.restart().await.unwrap();
         follower.wait_for(&end, soon()).await.unwrap();
@@ -65,5 +64,26 @@ async fn a_crash_of_the_database_costs_nothing_but_time() {
         .wait_for(&writer.add(1).await, soon())
         .await
         .unwrap();
+    writer.assert_told(&pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_was_told_of_stands_after_a_crash() {
+    let server = backing_services::testing::own_postgres().await;
+    let pool = pool(&server.fresh_database().await.unwrap()).await;
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let runner = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
+    let follower = runner.follower();
+    let running = AbortOnDropHandle::new(tokio::spawn(runner.run(CancellationToken::new())));
+    follower
+        .wait_for(&writer.add(1).await, soon())
+        .await
+        .unwrap();
+    let last = writer.add_many(500, 20).await;
+    follower.wait_for(&last, soon()).await.unwrap();
+    server.kill().await;
+    // Nobody mends it.
+    drop(running);
+    server.restart().await.unwrap();
     writer.assert_told(&pool).await;
 }

@@ -68,3 +68,28 @@ async fn many_waiters_of_a_process_that_runs_nothing_are_told_by_the_checkpoint(
         waiter.await.unwrap().unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_lost_the_lead_looks_at_what_there_is() {
+    let pool = database().await;
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let runner = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
+    let follower = runner.follower();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(runner.run(stop.clone()));
+    let written = writer.add(1).await;
+    follower.wait_for(&written, soon()).await.unwrap();
+    stop.cancel();
+    running.await.unwrap();
+
+    // As where an older backup was put back.
+    sqlx::query("UPDATE readmodel.checkpoint SET sequence = 0")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_millis(30);
+    assert_eq!(
+        follower.wait_for(&written, deadline).await,
+        Err(WaitError::TimedOut)
+    );
+}

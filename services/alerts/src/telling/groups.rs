@@ -39,7 +39,7 @@ pub(super) struct Group {
 
 impl Telling {
     /// Adds an alert to those of its village. Nothing is looked up here: an alarm may be the next.
-    pub(super) async fn gather(&mut self, task: Task, record: u64) {
+    pub(super) async fn gather(&mut self, task: Task) {
         let teller = &self.teller;
         let gather = match teller.rules.recent().await {
             Ok(rules) => rules.of(task.raised.village.as_ref()).gather_low,
@@ -57,7 +57,7 @@ impl Telling {
             alerts: Vec::new(),
         });
         group.roles = group.roles.union(task.roles);
-        group.alerts.push((task.line, task.raised, record));
+        group.alerts.push((task.line, task.raised, task.record));
     }
 
     pub(super) fn tell_groups(&mut self, now: DateTime<Utc>) {
@@ -87,11 +87,14 @@ impl Telling {
 impl Teller {
     /// Tells everybody of several alerts of a village; the last sequence of what was written.
     async fn tell_group(self: Arc<Self>, key: GroupKey, group: Group) -> Result<u64, ReaderFailed> {
+        let last = group.alerts.iter().map(|(_, _, record)| *record).max();
         let alerts: Vec<(String, Raised)> = group
             .alerts
             .into_iter()
             .map(|(line, raised, _)| (line, raised))
             .collect();
+        // Nobody waits for these by the second: who was registered just before them is known.
+        self.board.reaches(last.unwrap_or_default()).await;
         let whom = self
             .patiently(|| self.find_for_group(&key, group.roles, &alerts))
             .await;
