@@ -9,6 +9,7 @@ use elders::event::Event;
 use elders::{Facts, codec};
 use eventlog::Record;
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
@@ -53,6 +54,14 @@ impl FactsTable {
     ) -> Result<HashMap<ElderId, Kept>, sqlx::Error> {
         let schema = self.schema;
         of_elders(db, &format!("{schema}.elder"), elders).await
+    }
+
+    /// A row of a statement of the service's own that has `elder_id, facts, sequence, recorded_at` as its first columns.
+    ///
+    /// # Errors
+    /// A row of another version of the program.
+    pub fn read(row: &PgRow) -> Result<(ElderId, Kept), sqlx::Error> {
+        self::row(row)
     }
 
     /// The rows that records after a sequence have changed, in the order of the log.
@@ -194,7 +203,7 @@ async fn of_elders(
     rows.iter().map(row).collect()
 }
 
-fn row(row: &sqlx::postgres::PgRow) -> Result<(ElderId, Kept), sqlx::Error> {
+fn row(row: &PgRow) -> Result<(ElderId, Kept), sqlx::Error> {
     let facts = row
         .try_get::<Option<&[u8]>, _>(1)?
         .map(postcard::from_bytes)

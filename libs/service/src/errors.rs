@@ -279,7 +279,11 @@ pub fn unavailable(what: &'static str) -> Status {
 
 /// The answer where a query failed: UNAVAILABLE where the database is away, INTERNAL where a row can't be read.
 pub fn of_database(error: sqlx::Error) -> Status {
-    let error = DatabaseError::from(error);
+    of_look_up(DatabaseError::from(error))
+}
+
+/// The same where those who look up single rows share a query.
+pub fn of_look_up(error: DatabaseError) -> Status {
     if error.is_away() {
         tracing::warn!(%error, "the database is unavailable");
         return unavailable("the database");

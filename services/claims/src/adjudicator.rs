@@ -10,16 +10,18 @@
 
 mod earlier_rows;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use civic::DepositKind;
 use decider::Decider as _;
 use eventlog::{
-    Aggregate as _, AppendError, CommandContext, Delivery, EventLog, KnownRequest, NewRecord,
-    Position, Record, Repository,
+    Aggregate as _, AppendError, CommandContext, Deliveries, Delivery, EventLog, KnownRequest,
+    NewRecord, Position, ReadError, Record, Repository,
 };
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use readmodel::{
     ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, reaction_request_id,
     run_reader, table_is_there,
@@ -27,9 +29,10 @@ use readmodel::{
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::adjudication::{Earlier, Run, Runs};
+use crate::adjudication::{Appealed, Earlier, Run, Runs};
 use crate::book_table;
 use crate::caregiver::{self, Caregiver};
 use crate::enrolment::{self, Enrolments};
@@ -45,6 +48,8 @@ pub const NAME: &str = "adjudicator";
 const RUNS: &str = "orders";
 /// How many records are judged in one run.
 const CHUNK: usize = 500;
+/// For how many chunks what came before is looked up ahead of time.
+const AHEAD: usize = 2;
 /// How often a run is written again because a fund has moved.
 const ATTEMPTS: usize = 64;
 
@@ -87,7 +92,8 @@ impl Adjudicator {
         table_is_there(&mut conn, &table).await?;
         let known = Adjudicated::known(&mut conn).await?.unwrap_or_default();
         let progress = self.catch_up(known).await?;
-        let mut deliveries = self.own.subscribe(progress.read).await?;
+        let deliveries = self.own.subscribe(progress.read).await?;
+        let mut chunks = self.prepared(deliveries, progress.read);
         let mut active = Active {
             adjudicator: self,
             conn,
@@ -95,18 +101,52 @@ impl Adjudicator {
             active: self.progress.active(Some(progress)),
         };
         loop {
-            let next = tokio::time::timeout(HEARTBEAT, deliveries.next()).await;
+            let next = tokio::time::timeout(HEARTBEAT, chunks.next()).await;
             let Ok(next) = next else {
                 active.conn.ping().await?;
                 continue;
             };
-            let Some(batch) = next.transpose()? else {
+            let Some(chunk) = next.transpose()? else {
                 return Err(ReaderFailed::because("the subscription ended"));
             };
-            for chunk in batch.chunks(CHUNK) {
-                active.adjudicate(chunk).await?;
-            }
+            active.adjudicate(chunk).await?;
         }
+    }
+
+    /// The log after a sequence in chunks, each with what came before it; the next ones are looked up while one is judged.
+    fn prepared(&self, deliveries: Deliveries, read: u64) -> BoxStream<'static, Prepared> {
+        let (pool, book) = (self.pool.clone(), self.book.clone());
+        let chunks = deliveries.scan(read, |read, batch| {
+            let chunks = batch.map(|batch| {
+                let chunks = batch.chunks(CHUNK).filter_map(|chunk| {
+                    let before = *read;
+                    *read = chunk.last()?.sequence();
+                    Some((before, Chunk::of(chunk, *read)))
+                });
+                chunks.collect::<Vec<_>>()
+            });
+            futures::future::ready(Some(chunks))
+        });
+        let prepared = chunks.flat_map(move |chunks| {
+            let (pool, book) = (pool.clone(), book.clone());
+            let chunks: Vec<Result<(u64, Chunk), ReadError>> = match chunks {
+                Ok(chunks) => chunks.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            };
+            futures::stream::iter(chunks).map(move |chunk| {
+                let (pool, book) = (pool.clone(), book.clone());
+                // A task of its own: it goes on while somebody waits for something else.
+                let prepared = tokio::spawn(async move {
+                    let (before, chunk) = chunk?;
+                    chunk.prepare(&pool, &book, before).await
+                });
+                AbortOnDropHandle::new(prepared)
+            })
+        });
+        let prepared = prepared.buffered(AHEAD);
+        prepared
+            .map(|prepared| prepared.map_err(ReaderFailed::because)?)
+            .boxed()
     }
 
     /// Reads the runs that were written after what is known.
@@ -132,24 +172,26 @@ struct Active<'a> {
     active: ActiveReader<Adjudicated>,
 }
 
-/// What a record means for orders.
-enum Item {
-    Submitted(Box<Submitted>),
-    Accepted(Uuid),
-    Withdrawn(Uuid),
-    Enrolment(enrolment::Event),
-    Provider(provider::Event),
-    Caregiver(Uuid, caregiver::Event),
+/// A chunk of the log, or why there is none.
+type Prepared = Result<Chunk, ReaderFailed>;
+
+/// Some records of the log, as far as they mean something for orders.
+struct Chunk {
+    items: Vec<Item>,
+    /// What came before; but for what is used of years.
+    earlier: Earlier,
+    appealed: HashMap<Uuid, Appealed>,
+    /// The last one that means something.
+    latest: Option<Record>,
+    /// The sequence of the last record.
+    last: u64,
 }
 
-impl Active<'_> {
-    async fn adjudicate(&mut self, chunk: &[Delivery]) -> Result<(), ReaderFailed> {
-        let Some(last) = chunk.last().map(Delivery::sequence) else {
-            return Ok(());
-        };
+impl Chunk {
+    fn of(deliveries: &[Delivery], last: u64) -> Self {
         let mut items = Vec::new();
         let mut latest = None;
-        for delivery in chunk {
+        for delivery in deliveries {
             match delivery {
                 Delivery::Record(record) => {
                     let before = items.len();
@@ -162,12 +204,52 @@ impl Active<'_> {
                 Delivery::Unreadable { .. } => {}
             }
         }
-        if let Some(latest) = latest {
-            // What came before, and all that runs have said, stands in the read model.
+        Self {
+            latest: latest.cloned(),
+            items,
+            earlier: Earlier::default(),
+            appealed: HashMap::new(),
+            last,
+        }
+    }
+
+    /// Looks up what the log says up to a sequence. What runs say is not asked for: the run before may not be written yet.
+    async fn prepare(mut self, pool: &PgPool, book: &Follower, before: u64) -> Prepared {
+        if self.items.is_empty() {
+            return Ok(self);
+        }
+        book.reaches(before).await;
+        let mut db = pool.begin().await?;
+        // Plans that were made while tables were empty don't outlast that.
+        sqlx::raw_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+            .execute(&mut *db)
+            .await?;
+        self.earlier = earlier_rows::of(&mut db, &self.items, before).await?;
+        self.appealed = earlier_rows::appealed(&mut db, &self.items).await?;
+        db.commit().await?;
+        Ok(self)
+    }
+}
+
+/// What a record means for orders.
+enum Item {
+    Submitted(Box<Submitted>),
+    Accepted(Uuid),
+    Withdrawn(Uuid),
+    Enrolment(enrolment::Event),
+    Provider(provider::Event),
+    Caregiver(Uuid, caregiver::Event),
+}
+
+impl Active<'_> {
+    async fn adjudicate(&mut self, mut chunk: Chunk) -> Result<(), ReaderFailed> {
+        let last = chunk.last;
+        if let Some(latest) = chunk.latest.take() {
+            // All that runs have said stands in the read model.
             let before = self.progress.read.max(self.progress.written);
             self.adjudicator.book.reaches(before).await;
-            let run = self.judge(items).await?;
-            self.progress.written = self.append(run, last, latest).await?;
+            let run = self.judge(chunk).await?;
+            self.progress.written = self.append(run, last, &latest).await?;
         }
         self.progress.read = last;
         self.progress.write(&mut self.conn).await?;
@@ -176,10 +258,14 @@ impl Active<'_> {
     }
 
     /// The verdicts, in the order of the log.
-    async fn judge(&mut self, items: Vec<Item>) -> Result<Run, ReaderFailed> {
-        let before = self.progress.read;
-        let mut earlier = earlier_rows::of(&mut self.conn, &items, before).await?;
-        let mut appealed = earlier_rows::appealed(&mut self.conn, &items).await?;
+    async fn judge(&mut self, chunk: Chunk) -> Result<Run, ReaderFailed> {
+        let Chunk {
+            items,
+            mut earlier,
+            mut appealed,
+            ..
+        } = chunk;
+        earlier.used = earlier_rows::used(&mut self.conn, &items, &appealed).await?;
         let mut run = Run::default();
         for item in items {
             match item {

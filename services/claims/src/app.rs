@@ -21,8 +21,9 @@ use workbooks::Exports;
 use crate::adjudicator::Adjudicator;
 use crate::appeals_closing::{self, AppealsCloser};
 use crate::book_table::BookTable;
-use crate::claims::{Claims, Definitions};
+use crate::claims::{Claims, Definitions, Recent};
 use crate::codec::CONTEXT;
+use crate::entitlements::Entitlements;
 use crate::facts_table;
 use crate::grpc::{self, ClaimsFace};
 use crate::on_elder_facts::{self, Rechecker};
@@ -141,6 +142,8 @@ impl App {
             funds: Repository::new(Arc::clone(&own)),
             settlements: Repository::new(Arc::clone(&own)),
             definitions: Definitions::default(),
+            recent: Recent::default(),
+            entitlements: Entitlements::new(pool.clone()),
             exports: Exports::default(),
             facts: facts.follower(),
             book: book.follower(),

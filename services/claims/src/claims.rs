@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use civic::{DivisionCode, ElderId, GeoPosition, LocalDay};
 use elder_tables::Kept;
@@ -12,6 +13,7 @@ use service::person_keys::Keys;
 use service::{Clock, Deadline, RequestDigests, connections, errors};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
@@ -20,6 +22,7 @@ use workbooks::Exports;
 use crate::caregiver::Caregiver;
 use crate::definition::Definition;
 use crate::enrolment::Enrolments;
+use crate::entitlements::Entitlements;
 use crate::facts_table;
 use crate::fund::Fund;
 use crate::order::Order;
@@ -31,6 +34,12 @@ use crate::settlements::Settlements;
 
 /// Definitions that were read, by programme and version. A version never changes.
 pub(crate) type Definitions = Arc<Mutex<HashMap<(String, u32), Arc<Definition>>>>;
+
+/// How long a programme is answered from memory where nobody asks for what came just now.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// Programmes that were loaded a moment ago, and when.
+pub(crate) type Recent = Arc<Mutex<HashMap<String, (Instant, Arc<Known>)>>>;
 
 /// What the answers are made of. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +58,8 @@ pub(crate) struct Claims {
     pub(crate) funds: Repository<Fund>,
     pub(crate) settlements: Repository<Settlements>,
     pub(crate) definitions: Definitions,
+    pub(crate) recent: Recent,
+    pub(crate) entitlements: Entitlements,
     pub(crate) exports: Exports,
     pub(crate) facts: Follower,
     pub(crate) book: Follower,
@@ -143,6 +154,27 @@ impl Claims {
             versions.push((defined.clone(), definition));
         }
         Ok(Known { division, versions })
+    }
+
+    /// A programme with its versions as it was a moment ago, or, where the caller names a position, as it is now.
+    pub(crate) async fn programme_for(
+        &self,
+        code: &str,
+        position: Option<&Position>,
+    ) -> Result<Arc<Known>, Status> {
+        if position.is_none() {
+            let recent = self.recent.lock().await;
+            if let Some((at, known)) = recent.get(code)
+                && at.elapsed() < RECENT
+            {
+                return Ok(Arc::clone(known));
+            }
+        }
+        let asked = Instant::now();
+        let known = Arc::new(self.programme(code).await?);
+        let mut recent = self.recent.lock().await;
+        recent.insert(code.to_owned(), (asked, Arc::clone(&known)));
+        Ok(known)
     }
 
     /// Some programmes; those that are not there are missing.

@@ -1,18 +1,15 @@
 //! Who is enrolled in a programme, and what an elder may have of it: what callers ask.
 
 use civic::{ElderId, Fen, LocalDay, OrderCode};
-use elder_tables::columns::day;
 use elders::Facts;
 use elders::codec::write_day;
 use elders::terms::WireTerm as _;
 use eventlog::{ExecuteError, Position};
 use proto::eldercare::claims::v1 as pb;
 use service::{Asked, Caller, access, errors};
-use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::book_table::NAME;
 use crate::claims::{Claims, Known};
 use crate::codec::write_facts;
 use crate::enrolment::{Command, Enrolments, Spell, Whose};
@@ -130,59 +127,26 @@ impl Claims {
         code: &str,
         elder: ElderId,
         on: Option<LocalDay>,
+        position: Option<&Position>,
     ) -> Result<pb::GetEntitlementResponse, Status> {
         let on = on.unwrap_or_else(|| self.clock.today());
-        let (programme, elders_facts) = tokio::join!(self.programme(code), self.elder(elder));
-        let (programme, (facts, sequence)) = (programme?, elders_facts?);
+        let (programme, known) = tokio::join!(
+            self.programme_for(code, position),
+            self.entitlements.of(elder)
+        );
+        let (programme, known) = (programme?, known.map_err(errors::of_look_up)?);
+        let known = known.ok_or_else(|| refusals::no_elder(elder))?;
+        let facts = known.kept.facts.as_ref();
+        let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         caller.may_here(&facts.on(on).village().division())?;
-        let kept = self.of_year(code, elder, on.year()).await;
-        let (enrolments, used) = kept.map_err(errors::of_database)?;
         access::record(caller, "GetEntitlement", [elder]);
         Ok(answer(
             (code, elder, on),
             &programme,
-            (&facts, sequence),
-            &enrolments,
-            used,
+            (facts, known.kept.sequence),
+            &known.enrolments(code, on.year()),
+            known.used(code, on.year()),
         ))
-    }
-
-    /// An elder's enrolments that reach into a calendar year, and what is used of its entitlement.
-    async fn of_year(
-        &self,
-        programme: &str,
-        elder: ElderId,
-        year: i32,
-    ) -> Result<(Vec<Spell>, i64), sqlx::Error> {
-        let statement = format!(
-            "SELECT enrolment_id, first_day, last_day FROM ( \
-                 SELECT DISTINCT ON (enrolment_id) enrolment_id, first_day, last_day FROM {NAME}.enrolment \
-                 WHERE elder_id = $1 AND programme = $2 ORDER BY enrolment_id, sequence DESC) AS newest \
-             WHERE extract(year FROM first_day) = $3 ORDER BY first_day, enrolment_id"
-        );
-        let used = format!(
-            "SELECT units FROM {NAME}.used WHERE elder_id = $1 AND programme = $2 AND year = $3"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(elder.as_uuid())
-            .bind(programme)
-            .bind(year)
-            .fetch_all(&self.pool);
-        let used = sqlx::query_scalar::<_, i64>(AssertSqlSafe(used))
-            .bind(elder.as_uuid())
-            .bind(programme)
-            .bind(year)
-            .fetch_optional(&self.pool);
-        let (rows, used) = tokio::try_join!(rows, used)?;
-        let spells = rows.iter().map(|row| {
-            Ok(Spell {
-                enrolment: row.try_get(0)?,
-                first: day(row.try_get(1)?)?,
-                last: day(row.try_get(2)?)?,
-            })
-        });
-        let spells = spells.collect::<Result<_, sqlx::Error>>()?;
-        Ok((spells, used.unwrap_or_default()))
     }
 }
 

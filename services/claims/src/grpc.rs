@@ -176,8 +176,10 @@ impl ClaimsService for ClaimsFace {
     ) -> Answer<pb::GetEntitlementResponse> {
         let (caller, deadline) = call(&request)?;
         let (programme, elder, on, position) = self.parse.get_entitlement(request.get_ref())?;
-        self.claims.wait(position, deadline).await?;
-        let entitlement = self.claims.entitlement(&caller, &programme, elder, on);
+        self.claims.wait(position.clone(), deadline).await?;
+        let entitlement =
+            self.claims
+                .entitlement(&caller, &programme, elder, on, position.as_ref());
         Ok(Response::new(entitlement.await?))
     }
 

@@ -7,7 +7,7 @@
 //! - [`facts_table`], [`book_table`]: the read models of the registry's log and of our own.
 //! - [`adjudicator`]: reads our log in its order and appends verdicts in runs; [`appeals_closing`]: the end of time limits.
 //!   [`on_elder_facts`]: facts that are recorded after an approval. The first and the last tell their [`progress`].
-//! - `registers`, `enrolling`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`, `suspicions`: what callers ask; `explaining`: why a code
+//! - `registers`, `enrolling`, `entitlements`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`, `suspicions`: what callers ask; `explaining`: why a code
 //!   applies; `sheet`: a settlement on paper; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -42,6 +42,7 @@ mod appeals;
 mod claims;
 mod desk;
 mod enrolling;
+mod entitlements;
 mod explaining;
 mod figures;
 mod holds;

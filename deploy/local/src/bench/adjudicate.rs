@@ -20,7 +20,7 @@ const WARM: Duration = Duration::from_secs(5);
 
 /// How many orders of a stream wait for their verdicts: so many that the adjudicator never waits for them.
 const PACE: Pace = Pace {
-    waiting: 1000,
+    waiting: 4_000,
     a_second: None,
 };
 

@@ -30,7 +30,7 @@ struct Asked {
     serving: Vec<Uuid>,
 }
 
-/// What the orders of a chunk are judged against, as it was at a sequence.
+/// What the orders of a chunk are judged against, as it was at a sequence; but for what is used of years.
 pub(super) async fn of(
     db: &mut PgConnection,
     items: &[Item],
@@ -81,7 +81,7 @@ pub(super) async fn of(
         enrolments: enrolments(db, &asked, before).await?,
         contracts: contracts(db, &asked, before).await?,
         caregivers: caregivers(db, &asked, before).await?,
-        used: used(db, items).await?,
+        used: HashMap::new(),
     })
 }
 
@@ -282,30 +282,34 @@ async fn caregivers(
     rows.iter().map(caregiver).collect()
 }
 
-/// What is used of years: all runs are ours, and the read model has all of them.
-async fn used(db: &mut PgConnection, items: &[Item]) -> Result<HashMap<Year, i64>, sqlx::Error> {
-    let orders = items.iter().any(|item| match item {
-        Item::Submitted(_) | Item::Accepted(_) | Item::Withdrawn(_) => true,
-        Item::Enrolment(_) | Item::Provider(_) | Item::Caregiver(..) => false,
-    });
-    if !orders {
+/// What is used of the years of the elders of a chunk: all runs are ours, and the read model has all of them.
+pub(super) async fn used(
+    db: &mut PgConnection,
+    items: &[Item],
+    appealed: &HashMap<Uuid, Appealed>,
+) -> Result<HashMap<Year, i64>, sqlx::Error> {
+    let mut elders: Vec<Uuid> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Submitted(submitted) => Some(submitted.elder.as_uuid()),
+            Item::Accepted(_)
+            | Item::Withdrawn(_)
+            | Item::Enrolment(_)
+            | Item::Provider(_)
+            | Item::Caregiver(..) => None,
+        })
+        .chain(appealed.values().map(|order| order.year.elder.as_uuid()))
+        .collect();
+    if elders.is_empty() {
         return Ok(HashMap::new());
     }
-    let (mut elders, mut keys) = (Vec::new(), Vec::new());
-    for item in items {
-        match item {
-            Item::Submitted(submitted) => elders.push(submitted.elder.as_uuid()),
-            Item::Accepted(key) | Item::Withdrawn(key) => keys.push(*key),
-            Item::Enrolment(_) | Item::Provider(_) | Item::Caregiver(..) => {}
-        }
-    }
+    elders.sort_unstable();
+    elders.dedup();
     let statement = format!(
-        "SELECT programme, elder_id, year, units FROM {NAME}.used WHERE elder_id = ANY($1) OR elder_id IN \
-             (SELECT elder_id FROM {NAME}.service_order WHERE order_key = ANY($2))"
+        "SELECT programme, elder_id, year, units FROM {NAME}.used WHERE elder_id = ANY($1)"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(elders)
-        .bind(keys)
         .fetch_all(db)
         .await?;
     let used = |row: &PgRow| {
