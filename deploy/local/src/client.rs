@@ -1,6 +1,6 @@
 //! Calls to the system's gRPC APIs in the operator's name, and its refusals in words.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
@@ -11,6 +11,7 @@ use proto::eldercare::{
     registry::v1::{
         registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient,
     },
+    sharing::v1::sharing_service_client::SharingServiceClient,
     simulation::v1::{
         AdvanceClockRequest, GetClockRequest, simulation_service_client::SimulationServiceClient,
     },
@@ -65,6 +66,7 @@ pub struct Client {
     operator: Channel,
     gateway: Option<Channel>,
     reviewer: Option<Channel>,
+    departments: BTreeMap<String, Channel>,
 }
 
 impl Client {
@@ -96,6 +98,11 @@ impl Client {
         Ok(Self {
             gateway: other(&connection.gateway)?,
             reviewer: other(&connection.reviewer)?,
+            departments: connection
+                .departments
+                .iter()
+                .map(|(name, token)| Ok((name.clone(), showing(channel.clone(), token)?)))
+                .collect::<anyhow::Result<_>>()?,
             operator: showing(channel, &connection.token)?,
         })
     }
@@ -148,6 +155,37 @@ impl Client {
         let reviewer = self.reviewer.clone();
         let reviewer = reviewer.context("no token of a reviewer is known here")?;
         Ok(ClaimsServiceClient::new(reviewer))
+    }
+
+    /// Sharing.
+    pub fn sharing(&self) -> SharingServiceClient<Channel> {
+        SharingServiceClient::new(self.operator.clone()).max_decoding_message_size(LARGEST_ANSWER)
+    }
+
+    /// Sharing, as somebody speaks with it who approves what the operator proposed.
+    ///
+    /// # Errors
+    /// Where no reviewer's token is known.
+    pub fn sharing_reviewer(&self) -> anyhow::Result<SharingServiceClient<Channel>> {
+        let reviewer = self.reviewer.clone();
+        let reviewer = reviewer.context("no token of a reviewer is known here")?;
+        Ok(SharingServiceClient::new(reviewer))
+    }
+
+    /// Sharing, as an officer of a department speaks with it.
+    ///
+    /// # Errors
+    /// Where no token of such an officer is known.
+    pub fn department(&self, name: &str) -> anyhow::Result<SharingServiceClient<Channel>> {
+        let channel = self.departments.get(name).cloned();
+        let channel = channel.with_context(|| {
+            let known: Vec<&str> = self.departments.keys().map(String::as_str).collect();
+            format!(
+                "no token of an officer of `{name}` is known here, but of: {} / 本机没有该部门人员的令牌",
+                known.join(", ")
+            )
+        })?;
+        Ok(SharingServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
     }
 
     /// The simulated clock.

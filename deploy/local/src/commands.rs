@@ -1,17 +1,20 @@
 //! From arguments to commands: what each needs, what it prints, and how the program ends.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
+use proto::eldercare::sharing::v1::get_access_history_request::Whose;
 use service::{Telemetry, config::Loader, settings::AccessLog};
 
 use crate::{
-    alerting, bench, claiming,
-    cli::{Alerts, Claims, Cli, Command, Common, Elder, Export, Import, Tier, Visits},
+    alerting, auditing, bench, claiming,
+    cli::{
+        Alerts, Audit, Claims, Cli, Command, Common, Elder, Export, Import, Sharing, Tier, Visits,
+    },
     client::Client,
     connection::{Connection, ConnectionFile},
     data_folder::DataFolder,
-    demo, elder, export, import,
+    demo, departments, elder, export, import,
     output::{Output, Progress},
     plans, rebuild, rotate_keys, sample, servers,
     signals::Signals,
@@ -182,6 +185,11 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             claims(&client(common)?, what, output).await?;
             Ok(Ending::Well)
         }
+        Command::Sharing(what) => {
+            sharing(&client(common)?, what, output).await?;
+            Ok(Ending::Well)
+        }
+        Command::Audit(what) => audit(common, what, progress).await,
         Command::Bench(arguments) => {
             if arguments.names.is_empty() {
                 output.print(&bench::Known::all())?;
@@ -301,6 +309,80 @@ async fn alerts(client: &Client, what: &Alerts, output: Output) -> anyhow::Resul
     }
 }
 
+/// `audit …`
+async fn audit(common: &Common, what: &Audit, progress: Progress) -> anyhow::Result<Ending> {
+    let output = common.output;
+    match what {
+        Audit::Export { file } => {
+            output.print(&auditing::export(&client(common)?, file, progress).await?)?;
+            Ok(Ending::Well)
+        }
+        Audit::Verify {
+            file,
+            public_keys,
+            head,
+        } => {
+            let outcome = auditing::verify(file, public_keys, *head)?;
+            output.print(&outcome)?;
+            Ok(Ending::well_if(outcome.sound))
+        }
+        Audit::Key => {
+            output.print(&auditing::key(&client(common)?).await?)?;
+            Ok(Ending::Well)
+        }
+    }
+}
+
+/// `sharing …`
+async fn sharing(client: &Client, what: &Sharing, output: Output) -> anyhow::Result<()> {
+    match what {
+        Sharing::Products => output.print(&departments::products(client).await?),
+        Sharing::Agreements { department } => {
+            output.print(&departments::agreements(client, department.as_deref()).await?)
+        }
+        Sharing::Propose { file } => {
+            let terms = departments::Terms::read(file)?;
+            let (id, at) = departments::propose(client, &terms).await?;
+            output.print(&departments::agreement(client, &id, &at).await?)
+        }
+        Sharing::Approve { agreement } => {
+            let at = departments::approve(client, agreement).await?;
+            output.print(&departments::agreement(client, agreement, &at).await?)
+        }
+        Sharing::Suspend { agreement, reason } => {
+            let at = departments::suspend(client, agreement, reason).await?;
+            output.print(&departments::agreement(client, agreement, &at).await?)
+        }
+        Sharing::End { agreement, reason } => {
+            let at = departments::end(client, agreement, reason).await?;
+            output.print(&departments::agreement(client, agreement, &at).await?)
+        }
+        Sharing::Dossier {
+            whom,
+            department,
+            newest,
+        } => {
+            let elder = elder::id_of(client, whom).await?;
+            let department = department.as_deref();
+            output.print(&departments::dossier(client, &elder, department, *newest).await?)
+        }
+        Sharing::Situation { division, day } => {
+            output.print(&departments::situation(client, division, *day).await?)
+        }
+        Sharing::History {
+            elder,
+            caller,
+            limit,
+        } => {
+            let whose = match (elder, caller) {
+                (Some(elder), _) => Whose::ElderId(elder.clone()),
+                (None, caller) => Whose::Caller(caller.clone().unwrap_or_default()),
+            };
+            output.print(&departments::history(client, whose, *limit).await?)
+        }
+    }
+}
+
 /// `claims …`
 async fn claims(client: &Client, what: &Claims, output: Output) -> anyhow::Result<()> {
     match what {
@@ -383,6 +465,7 @@ fn client(common: &Common) -> anyhow::Result<Client> {
             token: service::Secret::new(token),
             gateway: None,
             reviewer: None,
+            departments: BTreeMap::new(),
         });
     }
     let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());

@@ -1,6 +1,7 @@
 //! Where a running system is and how to speak with it: what `up` writes down for the other commands.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     net::TcpStream,
     path::{Path, PathBuf},
@@ -29,6 +30,8 @@ pub struct Connection {
     pub gateway: Option<service::Secret>,
     /// A reviewer's token, where the launcher knows one.
     pub reviewer: Option<service::Secret>,
+    /// Tokens of departments' officers, by department, where the launcher knows them.
+    pub departments: BTreeMap<String, service::Secret>,
 }
 
 /// The file that a running system leaves for the commands beside it.
@@ -39,7 +42,7 @@ pub struct ConnectionFile {
     /// The operator's token: all that the launcher itself may do.
     pub token: String,
     /// Tokens of the sample departments, of a gateway of devices, and of a reviewer.
-    pub tokens: std::collections::BTreeMap<String, String>,
+    pub tokens: BTreeMap<String, String>,
     /// The log's server.
     pub nats_url: String,
     /// The services' user there, and its password.
@@ -47,7 +50,7 @@ pub struct ConnectionFile {
     /// Where devices speak MQTT, with their id as user and the credential of their registration as password.
     pub mqtt_url: Option<String>,
     /// The databases by service; passwords included.
-    pub databases: std::collections::BTreeMap<String, String>,
+    pub databases: BTreeMap<String, String>,
     /// The key-encryption key that the running system wraps new keys under.
     pub kek_id: String,
     /// The process that serves.
@@ -98,6 +101,12 @@ impl ConnectionFile {
             token: service::Secret::new(&self.token),
             gateway: self.tokens.get(GATEWAY).map(service::Secret::new),
             reviewer: self.tokens.get(REVIEWER).map(service::Secret::new),
+            departments: self
+                .tokens
+                .iter()
+                .filter(|(name, _)| ![GATEWAY, REVIEWER].contains(&name.as_str()))
+                .map(|(name, token)| (name.clone(), service::Secret::new(token)))
+                .collect(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
     client::Client,
     county::County,
     data_folder::DataFolder,
+    departments,
     output::Progress,
     plans::{self, WeekPlan},
     replay::{
@@ -18,7 +19,7 @@ use crate::{
         report::{Outcome, compare},
     },
     servers::tools,
-    summary::Summary,
+    summary::{Shared, Summary},
     system::{Start, System},
 };
 
@@ -27,9 +28,32 @@ use crate::{
 /// # Errors
 /// A data set that can't be read, or a system that doesn't start or answer.
 pub async fn demo(common: &Common, county: &County, progress: Progress) -> anyhow::Result<Summary> {
-    let planned = async |client: &Client, played: &Played| planned(client, played, progress).await;
-    let (played, plan, outcome) = from_nothing(common, county, progress, planned).await?;
-    Ok(Summary::of(&played, plan, outcome))
+    let then = async |client: &Client, played: &Played| {
+        let plan = planned(client, played, progress).await?;
+        let shared = shared(client, county, played).await?;
+        Ok((plan, shared))
+    };
+    let (played, (plan, shared), outcome) = from_nothing(common, county, progress, then).await?;
+    Ok(Summary::of(&played, plan, shared, outcome))
+}
+
+/// The county's situation, and the dossier of the elder of an order that is not paid, as two departments see it.
+async fn shared(client: &Client, county: &County, played: &Played) -> anyhow::Result<Shared> {
+    let situation = departments::situation(client, &county.set.county, None).await?;
+    let unpaid = played.claims.as_ref();
+    let Some(unpaid) = unpaid.and_then(|claims| claims.unpaid.as_ref()) else {
+        return Ok(Shared {
+            situation,
+            dossier: None,
+        });
+    };
+    let (until, elder) = (client.now().await?, &unpaid.order.elder_id);
+    let until = LocalDay::of(until).plus_days(365).to_string();
+    let seen = departments::as_departments_see(client, &county.set.county, &until, elder);
+    Ok(Shared {
+        situation,
+        dossier: Some(seen.await?),
+    })
 }
 
 /// Plays a data set from nothing, and compares what came out with what it expects.

@@ -19,6 +19,7 @@ use nats_access::{Issuer, SealingKey, ServerAccess, User};
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 use service::{Secret, TokenIssuer, settings};
+use sharing::AuditSettings;
 
 /// The keys that a data folder's system works with.
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub struct Keys {
     index_key: String,
     /// The key that signs tokens, PEM.
     token_key: String,
+    /// The key that signs the audit of sharing, Base64; a folder of an earlier version has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    audit_key: String,
     /// What opens the log's server; a folder of an earlier version has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nats: Option<NatsKeys>,
@@ -87,6 +91,7 @@ impl Keys {
             keks: keks.into(),
             index_key: random_key(),
             token_key: token_key.expose().to_owned(),
+            audit_key: random_key(),
             nats: Some(NatsKeys::generate()),
         }
     }
@@ -107,8 +112,11 @@ impl Keys {
                     path.display()
                 )
             })?;
-            if keys.nats.is_none() {
-                keys.nats = Some(NatsKeys::generate());
+            if keys.nats.is_none() || keys.audit_key.is_empty() {
+                keys.nats.get_or_insert_with(NatsKeys::generate);
+                if keys.audit_key.is_empty() {
+                    keys.audit_key = random_key();
+                }
                 keys.write(folder)?;
             }
             return Ok(keys);
@@ -178,6 +186,14 @@ impl Keys {
             index_key: Some(Secret::new(&self.index_key)),
             index_key_id: "index_1".to_owned(),
             ..settings::Vault::default()
+        }
+    }
+
+    /// The section `sharing.audit` of the settings.
+    pub fn audit(&self) -> AuditSettings {
+        AuditSettings {
+            signing_key: Some(Secret::new(&self.audit_key)),
+            ..AuditSettings::default()
         }
     }
 

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
 pub mod alerting;
+pub mod auditing;
 pub mod bench;
 pub mod claiming;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod connection;
 pub mod county;
 pub mod data_folder;
 pub mod demo;
+pub mod departments;
 pub mod elder;
 pub mod export;
 pub mod import;

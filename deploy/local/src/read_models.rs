@@ -9,6 +9,7 @@ use alerts::{
 use anyhow::Context as _;
 use eventlog::EventLog;
 use readmodel::{Error, Projection};
+use sharing::homes_table::HomesTable;
 use sqlx::PgPool;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
 use visits::{book_table::BookTable, policies_table::PoliciesTable};
@@ -42,6 +43,22 @@ pub(crate) enum ReadModel {
     ClaimsElders,
     /// Programmes, enrolments, providers, orders, settlements and funds.
     ClaimsBook,
+    /// Elders' facts, for dossiers.
+    SharingElders,
+    /// Elders' names and contacts, for dossiers.
+    SharingCards,
+    /// Where elders live by their days.
+    SharingHomes,
+    /// Elders' tiers by their days.
+    SharingTiers,
+    /// Visits, and which were missed.
+    SharingVisits,
+    /// Alerts and how they went.
+    SharingAlerts,
+    /// Orders, enrolments and funds.
+    SharingClaims,
+    /// Agreements, and who looked at what.
+    SharingBook,
 }
 
 /// What is done with a read model.
@@ -59,7 +76,7 @@ pub(crate) trait Task {
 }
 
 impl ReadModel {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 20] = [
         Self::RegistryElders,
         Self::TieringFacts,
         Self::TieringTiers,
@@ -72,6 +89,14 @@ impl ReadModel {
         Self::AlertsBoard,
         Self::ClaimsElders,
         Self::ClaimsBook,
+        Self::SharingElders,
+        Self::SharingCards,
+        Self::SharingHomes,
+        Self::SharingTiers,
+        Self::SharingVisits,
+        Self::SharingAlerts,
+        Self::SharingClaims,
+        Self::SharingBook,
     ];
 
     /// Its name, as `status` shows it.
@@ -89,6 +114,14 @@ impl ReadModel {
             Self::AlertsBoard => alerts::board_table::NAME,
             Self::ClaimsElders => claims::facts_table::NAME,
             Self::ClaimsBook => claims::book_table::NAME,
+            Self::SharingElders => sharing::elders_tables::FACTS.name(),
+            Self::SharingCards => sharing::elders_tables::CARDS.name(),
+            Self::SharingHomes => sharing::homes_table::NAME,
+            Self::SharingTiers => sharing::tiers_table::NAME,
+            Self::SharingVisits => sharing::visits_table::NAME,
+            Self::SharingAlerts => sharing::alerts_table::NAME,
+            Self::SharingClaims => sharing::claims_table::NAME,
+            Self::SharingBook => sharing::book_table::NAME,
         }
     }
 
@@ -127,6 +160,7 @@ impl ReadModel {
             visits,
             alerts,
             claims,
+            sharing,
         } = services;
         match self {
             Self::RegistryElders => {
@@ -161,6 +195,45 @@ impl ReadModel {
             Self::ClaimsBook => {
                 let fold = claims::book_table::BookTable;
                 task.on(&claims.pool(), claims.log(), fold).await
+            }
+            Self::SharingElders => {
+                let log = sharing.log_of_registry();
+                task.on(&sharing.pool(), log, sharing::elders_tables::FACTS)
+                    .await
+            }
+            Self::SharingCards => {
+                let log = sharing.log_of_registry();
+                task.on(&sharing.pool(), log, sharing::elders_tables::CARDS)
+                    .await
+            }
+            Self::SharingHomes => {
+                let (log, fold) = (sharing.log_of_registry(), HomesTable);
+                task.on(&sharing.pool(), log, fold).await
+            }
+            Self::SharingTiers => {
+                let log = sharing.log_of_tiering();
+                task.on(&sharing.pool(), log, sharing::tiers_table::TiersTable)
+                    .await
+            }
+            Self::SharingVisits => {
+                let log = sharing.log_of_visits();
+                task.on(&sharing.pool(), log, sharing::visits_table::VisitsTable)
+                    .await
+            }
+            Self::SharingAlerts => {
+                let log = sharing.log_of_alerts();
+                task.on(&sharing.pool(), log, sharing::alerts_table::AlertsTable)
+                    .await
+            }
+            Self::SharingClaims => {
+                let log = sharing.log_of_claims();
+                task.on(&sharing.pool(), log, sharing::claims_table::ClaimsTable)
+                    .await
+            }
+            Self::SharingBook => {
+                let log = sharing.log();
+                task.on(&sharing.pool(), log, sharing::book_table::BookTable)
+                    .await
             }
         }
     }

@@ -10,7 +10,9 @@ use crate::{
 };
 
 /// The services, each with a database of its own.
-pub const SERVICES: [&str; 5] = ["registry", "tiering", "visits", "alerts", "claims"];
+pub const SERVICES: [&str; 6] = [
+    "registry", "tiering", "visits", "alerts", "claims", "sharing",
+];
 
 /// NATS and PostgreSQL, and where they are.
 pub struct Servers {

@@ -73,13 +73,15 @@ pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
         visits,
         alerts,
         claims,
+        sharing,
     } = workplace.services().await?;
-    let logs: [Arc<dyn EventLog>; 5] = [
+    let logs: [Arc<dyn EventLog>; 6] = [
         registry.log(),
         tiering.log(),
         visits.log(),
         alerts.log(),
         claims.log(),
+        sharing.log(),
     ];
     let (mut projections, mut parked) = (Vec::new(), Vec::new());
     for pool in [
@@ -88,6 +90,7 @@ pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
         visits.pool(),
         alerts.pool(),
         claims.pool(),
+        sharing.pool(),
     ] {
         projections.extend(readmodel::status(&pool, &logs).await?);
         parked.extend(passed_by(&pool).await?);

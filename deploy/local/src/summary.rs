@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::{
     alerting::{AlertList, Figures, Row},
     claiming::OrderStory,
+    departments::{SeenByDepartments, Situation},
     import::{outcomes, reasons},
     output::{Report, number, percent, table},
     plans::WeekPlan,
@@ -38,6 +39,8 @@ pub struct Summary {
     pub alerts: Option<Alerts>,
     /// The service orders of the set, and the funds.
     pub claims: Option<Claims>,
+    /// What departments see.
+    pub shared: Shared,
     /// How many residents were registered.
     pub residents: u64,
     /// How many changes were played.
@@ -55,6 +58,15 @@ pub struct Alerts {
     pub figures: Figures,
 }
 
+/// What departments see of a county.
+#[derive(Debug, Serialize)]
+pub struct Shared {
+    /// The county's situation at the end.
+    pub situation: Situation,
+    /// One elder's dossier, as two departments see it.
+    pub dossier: Option<SeenByDepartments>,
+}
+
 /// The service orders of a set, and the funds.
 #[derive(Debug, Serialize)]
 pub struct Claims {
@@ -66,7 +78,12 @@ pub struct Claims {
 
 impl Summary {
     /// The figures without the persons behind them.
-    pub fn of(played: &Played, plan: Option<WeekPlan>, comparison: Outcome) -> Self {
+    pub fn of(
+        played: &Played,
+        plan: Option<WeekPlan>,
+        shared: Shared,
+        comparison: Outcome,
+    ) -> Self {
         let without = |value: &Value, keys: &[&str]| {
             let mut value = value.clone();
             if let Some(fields) = value.as_object_mut() {
@@ -103,6 +120,7 @@ impl Summary {
                 programmes: claims.programmes.clone(),
                 unpaid: claims.unpaid.clone(),
             }),
+            shared,
             residents: played.residents,
             changes: played.changes,
             comparison,
@@ -334,6 +352,11 @@ impl Report for Summary {
         }
         if let Some(claims) = &self.claims {
             let _ = writeln!(text, "{}\n", claims.text());
+        }
+        let _ = writeln!(text, "{}\n", self.shared.situation.text());
+        if let Some(dossier) = &self.shared.dossier {
+            let _ = writeln!(text, "一人一档 one elder across all services");
+            text.push_str(&dossier.text());
         }
         let _ = writeln!(
             text,

@@ -18,6 +18,7 @@ use service::{
     Application as _, Claims, Clock, Server, Settings, Shutdown, Supervised, TokenIssuer,
     config::Loader, connections, settings::Mode,
 };
+use sharing::SharingSettings;
 use tiering::TieringSettings;
 use tokio::{sync::Mutex, task::JoinHandle};
 use visits::VisitsSettings;
@@ -96,6 +97,8 @@ pub struct Services {
     pub alerts: alerts::App,
     /// Claims.
     pub claims: claims::App,
+    /// Sharing.
+    pub sharing: sharing::App,
 }
 
 /// Where the services reach each other, and the token that they show there.
@@ -201,12 +204,21 @@ impl Services {
         let claims = claims::App::beside_registry(&settings, clock.clone(), registry.vault())
             .await
             .context("claims")?;
+        // After all others, whose streams it reads.
+        let mut config = loader.load::<SharingSettings>()?;
+        config.own.audit = keys.audit();
+        let settings = settings_of("sharing", &config.common, servers, keys)?;
+        let vault = registry.vault();
+        let sharing = sharing::App::beside_registry(&settings, &config.own, clock.clone(), vault)
+            .await
+            .context("sharing")?;
         Ok(Self {
             registry,
             tiering,
             visits,
             alerts,
             claims,
+            sharing,
         })
     }
 
@@ -221,6 +233,7 @@ impl Services {
             let visits = services.visits.settled(given_up.clone());
             let alerts = services.alerts.settled(given_up.clone());
             let claims = services.claims.settled(given_up.clone());
+            let sharing = services.sharing.settled(given_up.clone());
             Box::pin(async move {
                 // Whoever does not move the clock asks for all that is under way, records of visits and orders too.
                 let asks_for_all = moved.from >= moved.to;
@@ -241,6 +254,10 @@ impl Services {
                     if asks_for_all || last_time.alerts != Some(own) {
                         alerts.await;
                         last_time.alerts = Some(own);
+                    }
+                    // Sharing only reads: it is waited for by who asks for all.
+                    if asks_for_all {
+                        sharing.await;
                     }
                 };
                 match tokio::time::timeout(patience, settling).await {
@@ -281,7 +298,9 @@ impl Services {
         let visits = self.visits.followers();
         let alerts = self.alerts.followers();
         let claims = self.claims.followers();
-        let all = tiering.iter().chain(&visits).chain(&alerts).chain(&claims);
+        let sharing = self.sharing.followers();
+        let all = tiering.iter().chain(&visits).chain(&alerts);
+        let all = all.chain(&claims).chain(sharing);
         all.map(Follower::known).collect()
     }
 
@@ -292,8 +311,9 @@ impl Services {
         let visits = self.visits.settled(shutdown.requested());
         let alerts = self.alerts.settled(shutdown.requested());
         let claims = self.claims.settled(shutdown.requested());
+        let sharing = self.sharing.settled(shutdown.requested());
         async move {
-            tokio::join!(registry, tiering, visits, alerts, claims);
+            tokio::join!(registry, tiering, visits, alerts, claims, sharing);
         }
     }
 }
@@ -333,6 +353,7 @@ impl System {
         services.visits.background().start(&mut tasks, &shutdown);
         services.alerts.background().start(&mut tasks, &shutdown);
         services.claims.background().start(&mut tasks, &shutdown);
+        services.sharing.background().start(&mut tasks, &shutdown);
         let services = Arc::new(services);
         let simulation = Simulation::new(clock.clone(), Services::settled(&services, &shutdown))
             .stopping_at(Services::next_due(&services));
@@ -342,6 +363,7 @@ impl System {
         let server = services.visits.add_to(server, &shutdown);
         let server = services.alerts.add_to(server, &shutdown);
         let server = services.claims.add_to(server, &shutdown);
+        let server = services.sharing.add_to(server, &shutdown);
         let server = server.service(
             SimulationServiceServer::new(simulation),
             Simulation::actions(),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     log::{AppendError, Deliveries, EventLog, ReadError, check},
     measures::Measures,
-    record::{NewRecord, Record},
+    record::{NewRecord, RawMessage, Record},
     subject::Subject,
 };
 
@@ -178,6 +178,10 @@ impl EventLog for JetStreamLog {
 
     async fn subscribe(&self, after: u64) -> Result<Deliveries, ReadError> {
         self.tail.subscribe(after).await
+    }
+
+    async fn messages(&self, after: u64, most: usize) -> Result<Vec<RawMessage>, ReadError> {
+        self.connection.messages(after, most).await
     }
 }
 

@@ -33,7 +33,7 @@ pub use jetstream::{Gather, JetStreamLog, OpenError, StreamSettings};
 pub use log::{AppendError, Deliveries, EventLog, ReadError};
 pub use memory::{Fault, MemoryLog};
 pub use position::{InvalidPosition, Position};
-pub use record::{Delivery, Metadata, NewRecord, RawEvent, Record};
+pub use record::{Delivery, Metadata, NewRecord, RawEvent, RawMessage, Record};
 pub use repository::Repository;
 pub use subject::{InvalidSubject, Subject};
 pub use unit_of_work::{Held, UnitOfWork};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::{
-    record::{Delivery, NewRecord, Record},
+    record::{Delivery, NewRecord, RawMessage, Record},
     subject::Subject,
 };
 
@@ -60,6 +60,14 @@ pub trait EventLog: Send + Sync + 'static {
     /// [`ReadError::Behind`] when the log is shorter than that; [`ReadError::Unavailable`] when the log can't be
     /// reached. Once it has begun it waits for the log to come back.
     async fn subscribe(&self, after: u64) -> Result<Deliveries, ReadError>;
+
+    /// The messages after a sequence as they lie there, `most` at most, oldest first; fewer only where there are no more.
+    /// A gap is not refused: whoever looks for changes has to see what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Unavailable`].
+    async fn messages(&self, after: u64, most: usize) -> Result<Vec<RawMessage>, ReadError>;
 }
 
 /// Why a record was not written, or not known to be.

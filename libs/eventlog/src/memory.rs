@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     log::{AppendError, Deliveries, EventLog, ReadError, check},
-    record::{Delivery, NewRecord, Record},
+    record::{Delivery, NewRecord, RawMessage, Record},
     subject::Subject,
     wire,
 };
@@ -227,5 +227,18 @@ impl EventLog for MemoryLog {
             Some((Ok(batch), (log, last, next)))
         })
         .boxed())
+    }
+    async fn messages(&self, after: u64, most: usize) -> Result<Vec<RawMessage>, ReadError> {
+        let messages = self.lock();
+        let raw = (after + 1..=messages.last()).take(most).map(|sequence| {
+            let message = messages.at(sequence);
+            wire::raw(
+                sequence,
+                message.subject.as_str(),
+                message.headers.as_ref(),
+                message.body.clone(),
+            )
+        });
+        Ok(raw.collect())
     }
 }

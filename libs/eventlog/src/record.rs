@@ -85,6 +85,19 @@ impl Record {
     }
 }
 
+/// A message as it lies in the log, whether it is a record or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawMessage {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// Its subject.
+    pub subject: String,
+    /// Its headers by name; values of one name in the order in which they were written.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Bytes,
+}
+
 /// What a reader of a stream receives for each sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {

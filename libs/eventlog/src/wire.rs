@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     position::Position,
-    record::{Delivery, Metadata, NewRecord, RawEvent, Record},
+    record::{Delivery, Metadata, NewRecord, RawEvent, RawMessage, Record},
     subject::Subject,
 };
 
@@ -102,6 +102,48 @@ pub(crate) fn deliver(
             reason,
             payload,
         },
+    }
+}
+
+/// What the server adds to a message that is read straight from the stream.
+const ADDED: [&str; 7] = [
+    "Nats-Stream",
+    "Nats-Subject",
+    "Nats-Sequence",
+    "Nats-Time-Stamp",
+    "Nats-Num-Pending",
+    "Nats-Last-Sequence",
+    "Nats-UpTo-Sequence",
+];
+
+/// A message as it stands. The headers come from a map that has no order of its own: they are sorted by name.
+pub(crate) fn raw(
+    sequence: u64,
+    subject: &str,
+    headers: Option<&HeaderMap>,
+    body: Bytes,
+) -> RawMessage {
+    let mut named: Vec<(&str, _)> = headers
+        .into_iter()
+        .flat_map(HeaderMap::iter)
+        .map(|(name, values)| {
+            let name: &str = name.as_ref();
+            (name, values)
+        })
+        .filter(|(name, _)| !ADDED.contains(name))
+        .collect();
+    named.sort_by_key(|(name, _)| *name);
+    let mut headers = Vec::with_capacity(named.len());
+    for (name, values) in named {
+        for value in values {
+            headers.push((name.to_owned(), value.as_str().to_owned()));
+        }
+    }
+    RawMessage {
+        sequence,
+        subject: subject.to_owned(),
+        headers,
+        body,
     }
 }
 
@@ -370,6 +412,32 @@ mod tests {
             headers.insert(header, value.as_str());
             let _ = decode(1, new.subject.nats(), Some(&headers), body);
         }
+    }
+
+    #[test]
+    fn a_raw_message_has_its_own_headers_by_name_and_none_of_the_servers() {
+        let mut headers = HeaderMap::new();
+        headers.insert("ce-time", "2");
+        headers.append("ce-time", "1");
+        headers.insert("Nats-Expected-Last-Subject-Sequence", "0");
+        headers.insert("Nats-Sequence", "7");
+        headers.insert("Nats-Subject", "eldercare.registry.elder.1");
+        let message = raw(
+            7,
+            "eldercare.registry.elder.1",
+            Some(&headers),
+            Bytes::new(),
+        );
+        let named = [
+            ("Nats-Expected-Last-Subject-Sequence", "0"),
+            ("ce-time", "2"),
+            ("ce-time", "1"),
+        ];
+        assert_eq!(
+            message.headers,
+            named.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(raw(8, "x", None, Bytes::new()).headers, []);
     }
 
     #[test]

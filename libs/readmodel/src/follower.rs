@@ -30,7 +30,8 @@ pub enum WaitError {
 pub(crate) struct Tip {
     /// Whether the runner of this process leads, and so tells each step by itself.
     pub(crate) leading: bool,
-    pub(crate) sequence: u64,
+    /// None where it is not known here, or there are no tables yet.
+    pub(crate) sequence: Option<u64>,
 }
 
 /// Follows the progress of a projection, whichever process runs it. Cheap to clone.
@@ -72,7 +73,7 @@ impl Follower {
     pub fn new(pool: PgPool, projection: &str, stream: &str) -> Self {
         let (tip, _) = watch::channel(Tip {
             leading: false,
-            sequence: 0,
+            sequence: None,
         });
         Self(Arc::new(Inner {
             pool,
@@ -99,7 +100,7 @@ impl Follower {
     /// The last sequence known here to be in the read model; a standby may know an old one, or none (0).
     #[must_use]
     pub fn known(&self) -> u64 {
-        self.0.tip.borrow().sequence
+        self.0.tip.borrow().sequence.unwrap_or_default()
     }
 
     /// Whether the runner of this process is the one that leads.
@@ -125,7 +126,7 @@ impl Follower {
         Ok(last)
     }
 
-    /// Returns once the read model holds everything up to `position`.
+    /// Returns once the read model holds everything up to `position`; where nothing is in the log yet, once its tables are there.
     ///
     /// # Errors
     /// [`WaitError::OtherStream`] at once, [`WaitError::TimedOut`] at the deadline (whatever the cause of the delay).
@@ -139,7 +140,7 @@ impl Follower {
             self.0.asked.notify_waiters();
             loop {
                 let seen = *tip.borrow_and_update();
-                if seen.sequence >= position.sequence {
+                if seen.sequence >= Some(position.sequence) {
                     return;
                 }
                 if seen.leading {
@@ -172,7 +173,7 @@ impl Follower {
             .await;
             // Not there yet, or the database is away: the deadline of the waiter ends it.
             if let Ok(Some(sequence)) = found {
-                let sequence = sequence.unsigned_abs();
+                let sequence = Some(sequence.unsigned_abs());
                 let moved = self.0.tip.send_if_modified(|tip| {
                     let moved = !tip.leading && tip.sequence != sequence;
                     if moved {
@@ -194,7 +195,7 @@ impl Follower {
     pub(crate) fn lead(&self, sequence: u64) {
         self.0.tip.send_replace(Tip {
             leading: true,
-            sequence,
+            sequence: Some(sequence),
         });
     }
 
@@ -202,7 +203,7 @@ impl Follower {
     pub(crate) fn forget(&self) {
         self.0.tip.send_replace(Tip {
             leading: false,
-            sequence: 0,
+            sequence: None,
         });
     }
 

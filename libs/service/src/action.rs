@@ -15,6 +15,10 @@ pub enum Action {
     ReadStatistics,
     /// Reads a person's data.
     ReadPersonal,
+    /// Reads what agreements grant of a person, or all where the data is the caller's own.
+    ReadShared,
+    /// Reads all of a person beyond all agreements, for a written reason.
+    BreakGlass,
     /// Takes persons' data out as a file.
     ExportPersonal,
     /// Records facts about people.
@@ -39,10 +43,12 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ReadReference,
         Self::ReadStatistics,
         Self::ReadPersonal,
+        Self::ReadShared,
+        Self::BreakGlass,
         Self::ExportPersonal,
         Self::Write,
         Self::Import,
@@ -61,6 +67,8 @@ impl Action {
             Self::ReadReference => "read_reference",
             Self::ReadStatistics => "read_statistics",
             Self::ReadPersonal => "read_personal",
+            Self::ReadShared => "read_shared",
+            Self::BreakGlass => "break_glass",
             Self::ExportPersonal => "export_personal",
             Self::Write => "write",
             Self::Import => "import",

@@ -380,6 +380,25 @@ mod tests {
     }
 
     #[test]
+    fn other_departments_look_where_they_work_and_supervisors_break_glass() {
+        let viewer = officer("health", &["viewer"], &["370303"]);
+        assert!(may(&viewer, Action::ReadShared, "370303105"));
+        assert!(!may(&viewer, Action::ReadShared, "370304"));
+        assert!(!may(&viewer, Action::BreakGlass, "370303105"));
+        let supervisor = officer("health", &["supervisor"], &["370303"]);
+        assert!(may(&supervisor, Action::BreakGlass, "370303105"));
+        assert!(!may(&supervisor, Action::BreakGlass, "370304"));
+        let nobody = officer("health", &["operator"], &["370303"]);
+        assert!(!may(&nobody, Action::ReadShared, "370303105"));
+        let permits = permits(DEFAULT_POLICIES).unwrap();
+        let town = Some("370303105".parse().unwrap());
+        for action in [Action::ReadShared, Action::BreakGlass] {
+            let silent = permits.permit(&supervisor, None, Asked::Group(action), town);
+            assert!(!silent, "{action} without a purpose");
+        }
+    }
+
+    #[test]
     fn operators_keep_it_running_and_civil_affairs_decides() {
         let operator = officer("platform", &["operator"], &["*"]);
         assert!(may(&operator, Action::Operate, "370303"));

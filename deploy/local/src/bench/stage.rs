@@ -312,6 +312,7 @@ impl Served {
             token: service::Secret::new(&self.token),
             gateway: None,
             reviewer: None,
+            departments: Default::default(),
         }
     }
 

@@ -5,6 +5,7 @@ mod claims;
 mod demo;
 mod desk;
 mod plans;
+mod sharing;
 mod town;
 mod visits;
 
@@ -73,7 +74,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     assert_eq!(
         streams,
         [
-            "ALERTS", "CLAIMS", "REGISTRY", "SIGNALS", "TIERING", "VAULT", "VISITS"
+            "ALERTS", "CLAIMS", "REGISTRY", "SHARING", "SIGNALS", "TIERING", "VAULT", "VISITS"
         ]
     );
     for command in [
@@ -89,7 +90,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     let verified = |desk: &Desk, elders: usize| {
         let verified = desk.done(&["verify"]);
         assert_eq!(verified["equal"], true, "{verified}");
-        assert_eq!(verified["verified"].as_array().unwrap().len(), 12);
+        assert_eq!(verified["verified"].as_array().unwrap().len(), 20);
         assert_eq!(verified["tiers"]["elders"], elders, "{verified}");
         assert_eq!(verified["tiers"]["waiting"], 0, "{verified}");
     };
@@ -118,7 +119,7 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     assert_eq!(desk.done(&["status"])["endpoint"], Value::Null);
     assert_eq!(
         desk.done(&["rebuild"])["rebuilt"].as_array().unwrap().len(),
-        12
+        20
     );
     desk.up();
     can_be_read(&desk, &[all[0].clone(), all[all.len() - 1].clone()]);

@@ -1,7 +1,7 @@
 //! Reads single aggregates straight from the stream, wherever their records lie in it.
 
 use async_nats::{
-    Message, Request, StatusCode,
+    HeaderMap, Message, Request, StatusCode, Subscriber,
     header::{NATS_SEQUENCE, NATS_SUBJECT},
     jetstream::{message::StreamMessage, stream::LastRawMessageErrorKind},
 };
@@ -9,7 +9,12 @@ use futures::StreamExt as _;
 use serde::Serialize;
 
 use super::{Connection, json, number};
-use crate::{log::ReadError, record::Record, subject::Subject, wire};
+use crate::{
+    log::ReadError,
+    record::{RawMessage, Record},
+    subject::Subject,
+    wire,
+};
 
 /// How many records the server sends for one request.
 const PAGE: usize = 1_000;
@@ -51,6 +56,49 @@ impl Connection {
                 .await?;
         }
         Ok(records)
+    }
+
+    /// The messages of the stream after a sequence as they lie there, so many at most.
+    pub(super) async fn messages(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<RawMessage>, ReadError> {
+        let mut messages = Vec::new();
+        let mut seen = after;
+        while messages.len() < most {
+            let page = PAGE.min(most - messages.len());
+            let page = self.receive_messages(&mut seen, page, &mut messages);
+            let more = tokio::time::timeout(self.timeout, page)
+                .await
+                .unwrap_or_else(|_| Err(ReadError::Unavailable("no answer in time".to_owned())))?;
+            if !more {
+                break;
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Reads a page of messages after `seen`; returns whether there are more.
+    async fn receive_messages(
+        &self,
+        seen: &mut u64,
+        page: usize,
+        messages: &mut Vec<RawMessage>,
+    ) -> Result<bool, ReadError> {
+        let mut answers = self.ask_for(">", *seen, page).await?;
+        while let Some(answer) = answers.next().await {
+            if let Some(end) = end_of_page(&answer)? {
+                return Ok(end.more);
+            }
+            let headers = answer.headers.as_ref();
+            let sequence = sequence_of(headers)?;
+            let subject = headers.and_then(|headers| headers.get(NATS_SUBJECT));
+            let subject = subject.map_or("", |subject| subject.as_str());
+            messages.push(wire::raw(sequence, subject, headers, answer.payload));
+            *seen = sequence;
+        }
+        Err(connection_lost())
     }
 
     fn direct_subject(&self) -> String {
@@ -97,14 +145,33 @@ impl Connection {
         seen: &mut u64,
         records: &mut Vec<Record>,
     ) -> Result<bool, ReadError> {
+        let mut answers = self.ask_for(subject.as_str(), *seen, PAGE).await?;
+        while let Some(answer) = answers.next().await {
+            if let Some(end) = end_of_page(&answer)? {
+                return Ok(end.more);
+            }
+            let record = self.record_in(subject, answer)?;
+            *seen = record.sequence;
+            records.push(record);
+        }
+        Err(connection_lost())
+    }
+
+    /// Asks for a page of messages on subjects after a sequence.
+    async fn ask_for(
+        &self,
+        subjects: &str,
+        after: u64,
+        page: usize,
+    ) -> Result<Subscriber, ReadError> {
         let unavailable = |error: &dyn std::error::Error| ReadError::Unavailable(error.to_string());
         let request = json(&NextOfSubject {
-            seq: *seen + 1,
-            next_by_subj: subject.as_str(),
-            batch: Some(PAGE),
+            seq: after + 1,
+            next_by_subj: subjects,
+            batch: Some(page),
         });
         let inbox = self.client.new_inbox();
-        let mut answers = self
+        let answers = self
             .client
             .subscribe(inbox.clone())
             .await
@@ -113,42 +180,17 @@ impl Connection {
             .publish_with_reply(self.direct_subject(), inbox, request)
             .await
             .map_err(|error| unavailable(&error))?;
-        while let Some(answer) = answers.next().await {
-            match self.page_entry(subject, answer)? {
-                Entry::Record(record) => {
-                    *seen = record.sequence;
-                    records.push(*record);
-                }
-                Entry::End { more } => return Ok(more),
-            }
-        }
-        Err(ReadError::Unavailable("the connection was lost".to_owned()))
+        Ok(answers)
     }
 
-    fn page_entry(&self, subject: &Subject, answer: Message) -> Result<Entry, ReadError> {
+    fn record_in(&self, subject: &Subject, answer: Message) -> Result<Record, ReadError> {
         let headers = answer.headers.as_ref();
-        match answer.status {
-            // 204: the end of the page.
-            Some(status) if status.as_u16() == 204 => Ok(Entry::End {
-                more: number(headers, "Nats-Num-Pending").unwrap_or(0) > 0,
-            }),
-            Some(StatusCode::NOT_FOUND) => Ok(Entry::End { more: false }),
-            Some(status) => Err(ReadError::Unavailable(format!("direct read: {status}"))),
-            None => {
-                let sequence = headers
-                    .and_then(|headers| headers.get(NATS_SEQUENCE))
-                    .and_then(|sequence| sequence.as_str().parse().ok())
-                    .ok_or_else(|| {
-                        ReadError::Unavailable("an answer without a sequence".to_owned())
-                    })?;
-                let lies_on = headers
-                    .and_then(|headers| headers.get(NATS_SUBJECT))
-                    .map_or_else(|| subject.nats(), |lies_on| lies_on.as_str().into());
-                let record = wire::decode(sequence, lies_on, headers, answer.payload)
-                    .map_err(|reason| self.unreadable(subject, sequence, reason))?;
-                Ok(Entry::Record(Box::new(record)))
-            }
-        }
+        let sequence = sequence_of(headers)?;
+        let lies_on = headers
+            .and_then(|headers| headers.get(NATS_SUBJECT))
+            .map_or_else(|| subject.nats(), |lies_on| lies_on.as_str().into());
+        wire::decode(sequence, lies_on, headers, answer.payload)
+            .map_err(|reason| self.unreadable(subject, sequence, reason))
     }
 
     fn unreadable(&self, subject: &Subject, sequence: u64, reason: String) -> ReadError {
@@ -200,7 +242,36 @@ impl Connection {
     }
 }
 
-enum Entry {
-    Record(Box<Record>),
-    End { more: bool },
+/// The end of a page.
+struct End {
+    /// Whether there is another one.
+    more: bool,
+}
+
+/// The end of the page, where an answer says that it is.
+fn end_of_page(answer: &Message) -> Result<Option<End>, ReadError> {
+    match answer.status {
+        None => Ok(None),
+        // 204: the end of the page.
+        Some(status) if status.as_u16() == 204 => {
+            let pending = number(answer.headers.as_ref(), "Nats-Num-Pending");
+            Ok(Some(End {
+                more: pending.unwrap_or(0) > 0,
+            }))
+        }
+        Some(StatusCode::NOT_FOUND) => Ok(Some(End { more: false })),
+        Some(status) => Err(ReadError::Unavailable(format!("direct read: {status}"))),
+    }
+}
+
+/// Where a message that was read straight from the stream lies in it.
+fn sequence_of(headers: Option<&HeaderMap>) -> Result<u64, ReadError> {
+    headers
+        .and_then(|headers| headers.get(NATS_SEQUENCE))
+        .and_then(|sequence| sequence.as_str().parse().ok())
+        .ok_or_else(|| ReadError::Unavailable("an answer without a sequence".to_owned()))
+}
+
+fn connection_lost() -> ReadError {
+    ReadError::Unavailable("the connection was lost".to_owned())
 }

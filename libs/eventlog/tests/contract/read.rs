@@ -1,6 +1,7 @@
 //! Reading one aggregate: its tail, whole or from a sequence on.
 
-use eventlog::ReadError;
+use eventlog::{Delivery, ReadError};
+use futures::StreamExt as _;
 
 use crate::bench::{Bench, over_every_log};
 
@@ -8,6 +9,7 @@ over_every_log!(
     the_tail_after_a_sequence_is_read,
     an_aggregate_of_thousands_of_records_is_read_whole,
     an_unreadable_message_is_named,
+    the_messages_of_the_stream_are_read_as_they_lie_there,
 );
 
 async fn the_tail_after_a_sequence_is_read(bench: Bench) {
@@ -63,4 +65,54 @@ async fn an_unreadable_message_is_named(bench: Bench) {
         bench.log.read(&bench.subject("a"), broken).await.unwrap()[0].sequence,
         next
     );
+}
+
+async fn the_messages_of_the_stream_are_read_as_they_lie_there(bench: Bench) {
+    let mut written = Vec::new();
+    for id in ["a", "b", "c"] {
+        let record = bench.record(id, 0);
+        written.push(record.clone());
+        bench.log.append(record).await.unwrap();
+    }
+    let broken = bench
+        .write_unreadable(bench.subject("d").as_str(), b"\xff")
+        .await;
+    let messages = bench.log.messages(0, 100).await.unwrap();
+    let sequences: Vec<_> = messages.iter().map(|message| message.sequence).collect();
+    assert_eq!(sequences, (1..=broken).collect::<Vec<_>>());
+    for (message, record) in messages.iter().zip(&written) {
+        assert_eq!(message.subject, record.subject.as_str());
+        let header = |name: &str| {
+            let mut found = message.headers.iter().filter(|(other, _)| other == name);
+            found.next().map(|(_, value)| value.clone())
+        };
+        let id = record.metadata.request_id.to_string();
+        assert_eq!(header("ce-requestid"), Some(id));
+        assert_eq!(header("Nats-Sequence"), None);
+        assert!(message.headers.is_sorted_by_key(|(name, _)| name.clone()));
+    }
+    // The body is that of the record which is delivered for the same sequence.
+    let mut deliveries = bench.log.subscribe(0).await.unwrap();
+    let mut bodies = messages.iter().map(|message| &message.body);
+    let mut seen = 0;
+    while seen < broken {
+        for delivery in deliveries.next().await.unwrap().unwrap() {
+            let body = bodies.next().unwrap();
+            seen = delivery.sequence();
+            match delivery {
+                Delivery::Record(record) => {
+                    let data = &record.events[0].data[..];
+                    assert!(body.windows(data.len()).any(|part| part == data));
+                }
+                Delivery::Unreadable { payload, .. } => assert_eq!(*body, payload),
+            }
+        }
+    }
+    let last = messages.last().unwrap();
+    assert_eq!(last.subject, bench.subject("d").as_str());
+    assert_eq!(&last.body[..], b"\xff");
+    // So many at most, after a sequence, and the same each time.
+    assert_eq!(bench.log.messages(1, 2).await.unwrap(), messages[1..3]);
+    assert_eq!(bench.log.messages(broken, 2).await, Ok(vec![]));
+    assert_eq!(bench.log.messages(0, 100).await, Ok(messages));
 }

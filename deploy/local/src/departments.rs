@@ -1,0 +1,32 @@
+//! `sharing …`: what departments may see of elders, and who has looked at what.
+
+mod agreements;
+mod dossier;
+mod history;
+mod products;
+mod situation;
+
+pub use agreements::{AgreementList, Terms, agreement, agreements, approve, end, propose, suspend};
+pub use dossier::{Dossier, SeenByDepartments, as_departments_see, dossier};
+pub use history::{History, history};
+pub use products::{Catalogue, products};
+pub use situation::{Situation, situation};
+
+use proto::eldercare::r#type::v1 as types;
+
+use crate::wire;
+
+/// How many are asked for at once.
+const PAGE: i32 = 500;
+
+/// A day as text; empty where there is none.
+fn day(day: Option<types::Date>) -> String {
+    let day = day.and_then(wire::from_date);
+    day.map(|day| day.to_string()).unwrap_or_default()
+}
+
+/// An instant in local time; empty where there is none.
+fn instant(at: Option<prost_types::Timestamp>) -> String {
+    let at = at.and_then(wire::from_timestamp);
+    at.map(wire::local_time).unwrap_or_default()
+}

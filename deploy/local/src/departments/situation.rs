@@ -1,0 +1,191 @@
+//! `sharing situation`: how things stand in a division on a day.
+
+use std::fmt::Write as _;
+
+use civic::{Fen, LocalDay};
+use elders::codec::write_day;
+use proto::eldercare::sharing::v1::{DelayFigures, GetSituationRequest};
+use serde::Serialize;
+
+use super::day;
+use crate::{
+    client::{Client, call},
+    output::{Report, number, table},
+    words::labelled,
+};
+
+/// How things stand in a division at the end of a day.
+#[derive(Debug, Clone, Serialize)]
+pub struct Situation {
+    /// The division.
+    pub division_code: String,
+    /// The day.
+    pub day: String,
+    /// Elders who live there.
+    pub elders: i64,
+    /// How many have which tier.
+    pub tiers: Vec<(String, i64)>,
+    /// Elders who were visited from Monday to the day.
+    pub visited_elders: i64,
+    /// Duties of the week before that were missed.
+    pub missed_duties: i64,
+    /// Alerts that were open: severity, kind, how many.
+    pub open_alerts: Vec<(String, String, i64)>,
+    /// How fast help came in the 30 days up to the day.
+    pub response_times: ResponseTimes,
+    /// Orders of the month by state: how many, and what they cost together, in fen.
+    pub orders: Vec<(String, i64, i64)>,
+    /// The funds.
+    pub funds: Vec<Fund>,
+}
+
+/// How fast help came to alerts CRITICAL and HIGH.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResponseTimes {
+    /// How many alerts there were.
+    pub alerts: i64,
+    /// Until somebody took it on.
+    pub to_acknowledgement: Delay,
+    /// Until somebody was at the door.
+    pub to_arrival: Delay,
+}
+
+/// How long something took.
+#[derive(Debug, Clone, Serialize)]
+pub struct Delay {
+    /// In how many alerts it took place.
+    pub count: i64,
+    /// Half of them took at most so many seconds.
+    pub p50_s: Option<i64>,
+    /// Nine of ten.
+    pub p90_s: Option<i64>,
+}
+
+/// A programme's fund, in fen.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fund {
+    /// The programme.
+    pub programme_code: String,
+    /// What is there.
+    pub balance_fen: i64,
+    /// What approved orders that are not paid will cost.
+    pub reserved_fen: i64,
+    /// What was paid.
+    pub paid_fen: i64,
+}
+
+impl Delay {
+    fn of(figures: Option<DelayFigures>) -> Self {
+        let figures = figures.unwrap_or_default();
+        Self {
+            count: figures.count,
+            p50_s: figures.p50.map(|long| long.seconds),
+            p90_s: figures.p90.map(|long| long.seconds),
+        }
+    }
+
+    fn words(&self) -> String {
+        let seconds = |long: Option<i64>| long.map_or("—".to_owned(), |long| format!("{long} s"));
+        format!(
+            "{} (p50 {}, p90 {})",
+            self.count,
+            seconds(self.p50_s),
+            seconds(self.p90_s)
+        )
+    }
+}
+
+/// The situation of a division, today unless a day is named.
+///
+/// # Errors
+/// Sharing's refusal.
+pub async fn situation(
+    client: &Client,
+    division: &str,
+    on: Option<LocalDay>,
+) -> anyhow::Result<Situation> {
+    let request = GetSituationRequest {
+        division_code: division.to_owned(),
+        day: on.map(write_day),
+        min_position: String::new(),
+    };
+    let answer = call(request, async |request| {
+        client.sharing().get_situation(request).await
+    })
+    .await?;
+    let told = answer.situation.unwrap_or_default();
+    let visits = told.visits.unwrap_or_default();
+    let times = told.response_times.unwrap_or_default();
+    let tiers = told.tiers.into_iter();
+    let open = told.open_alerts.into_iter();
+    let orders = told.orders.into_iter();
+    let funds = told.funds.into_iter();
+    Ok(Situation {
+        division_code: told.division_code,
+        day: day(told.day),
+        elders: told.elders,
+        tiers: tiers.map(|one| (one.tier, one.elders)).collect(),
+        visited_elders: visits.visited_elders,
+        missed_duties: visits.missed_duties,
+        open_alerts: open
+            .map(|one| (one.severity, one.kind, one.alerts))
+            .collect(),
+        response_times: ResponseTimes {
+            alerts: times.alerts,
+            to_acknowledgement: Delay::of(times.to_acknowledgement),
+            to_arrival: Delay::of(times.to_arrival),
+        },
+        orders: orders
+            .map(|one| (one.state, one.orders, one.amount_fen))
+            .collect(),
+        funds: funds
+            .map(|fund| Fund {
+                programme_code: fund.programme_code,
+                balance_fen: fund.balance_fen,
+                reserved_fen: fund.reserved_fen,
+                paid_fen: fund.paid_fen,
+            })
+            .collect(),
+    })
+}
+
+impl Report for Situation {
+    fn text(&self) -> String {
+        let heading = format!("{} {}", self.division_code, self.day);
+        let mut rows = table(["态势 situation", heading.as_str()]);
+        rows.add_row(["在册 elders".into(), number(self.elders)]);
+        for (tier, elders) in &self.tiers {
+            rows.add_row([labelled(tier).into(), number(elders)]);
+        }
+        rows.add_row([
+            "本周已探访 visited this week".into(),
+            number(self.visited_elders),
+        ]);
+        rows.add_row([
+            "上周漏访 missed last week".into(),
+            number(self.missed_duties),
+        ]);
+        for (severity, kind, alerts) in &self.open_alerts {
+            let name = format!("未结预警 open {severity} {}", labelled(kind));
+            rows.add_row([name.into(), number(alerts)]);
+        }
+        for (state, orders, fen) in &self.orders {
+            let name = format!("本月工单 orders {state}");
+            rows.add_row([name.into(), number(format!("{orders}, {} 元", Fen(*fen)))]);
+        }
+        for fund in &self.funds {
+            let name = format!("基金余额 balance {}", fund.programme_code);
+            rows.add_row([name.into(), number(Fen(fund.balance_fen))]);
+        }
+        let times = &self.response_times;
+        let mut text = rows.to_string();
+        let _ = write!(
+            text,
+            "\n紧急预警 urgent alerts in 30 days: {}; 已响应 taken on {}; 已到场 at the door {}",
+            times.alerts,
+            times.to_acknowledgement.words(),
+            times.to_arrival.words()
+        );
+        text
+    }
+}

@@ -1,0 +1,710 @@
+//! The read model of the log of alerts: each alert with how far help has come (预警与响应).
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
+use civic::{AlertKind, AlertOutcome, DivisionCode, ElderId, LocalDay, SHANGHAI, Severity, Term};
+use elder_tables::columns::{place, word};
+use elders::wire::{id, message, present, term, time, village};
+use eventlog::{DecodeError, RawEvent, Record};
+use proto::eldercare::alerts::v1 as pb;
+use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
+use serde_json::Value;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
+use uuid::Uuid;
+
+use crate::document::{Document, Fields};
+use crate::products::ProductName;
+
+/// The projection's name and schema.
+pub const NAME: &str = "sharing_alerts";
+
+/// The aggregate whose records tell of alerts.
+const LINE: &str = "line";
+
+/// The aggregates that tell of other things: devices, who is away, notices, recipients, rules and requests.
+const OTHERS: [&str; 6] = [
+    "device",
+    "home",
+    "notices",
+    "policy",
+    "recipient",
+    "request",
+];
+
+/// Folds the records of alerts.
+#[derive(Debug, Default)]
+pub struct AlertsTable;
+
+/// How far help has come (处置阶段); it never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum AlertState {
+    /// Nobody has taken it on.
+    Open,
+    /// Somebody has.
+    Acknowledged,
+    /// Somebody is on the way.
+    Dispatched,
+    /// Somebody has come.
+    Arrived,
+    /// It is over.
+    Resolved,
+}
+
+impl Term for AlertState {
+    const ALL: &'static [Self] = &[
+        Self::Open,
+        Self::Acknowledged,
+        Self::Dispatched,
+        Self::Arrived,
+        Self::Resolved,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Acknowledged => "ACKNOWLEDGED",
+            Self::Dispatched => "DISPATCHED",
+            Self::Arrived => "ARRIVED",
+            Self::Resolved => "RESOLVED",
+        }
+    }
+
+    fn chinese(self) -> &'static str {
+        match self {
+            Self::Open => "待响应",
+            Self::Acknowledged => "已响应",
+            Self::Dispatched => "已派出",
+            Self::Arrived => "已到场",
+            Self::Resolved => "已处置",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|state| state.name() == name)
+    }
+
+    fn index(self) -> u32 {
+        self as u32
+    }
+}
+
+#[async_trait]
+impl Projection for AlertsTable {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn ddl(&self) -> &'static str {
+        // Words are kept by their places. The village is empty where it was not known.
+        "CREATE TABLE alert (
+            alert_id uuid PRIMARY KEY,
+            elder_id uuid NOT NULL,
+            village text COLLATE \"C\" NOT NULL,
+            kind integer NOT NULL,
+            severity integer NOT NULL,
+            raised_at timestamptz NOT NULL,
+            level integer,
+            state integer NOT NULL,
+            acknowledged_at timestamptz,
+            dispatched_at timestamptz,
+            arrived_at timestamptz,
+            resolved_at timestamptz,
+            outcome integer
+        ) WITH (fillfactor = 70);"
+    }
+
+    fn post_load_ddl(&self) -> &'static str {
+        // State 4 is RESOLVED.
+        "CREATE INDEX alert_elder ON alert (elder_id, raised_at DESC, alert_id DESC);
+        CREATE INDEX alert_village ON alert (village, raised_at);
+        CREATE INDEX alert_open ON alert (village) WHERE state <> 4;
+        CREATE INDEX alert_resolved ON alert (resolved_at, village);"
+    }
+
+    async fn apply(
+        &mut self,
+        db: &mut PgConnection,
+        records: &[Record],
+        _: Phase,
+    ) -> Result<Vec<Parked>, ApplyError> {
+        let mut parked = Vec::new();
+        let mut rows = Rows::default();
+        for record in records {
+            let aggregate = record.subject.aggregate();
+            if aggregate == LINE {
+                for said in read_events(record, decode, &mut parked)
+                    .into_iter()
+                    .flatten()
+                {
+                    rows.fold(said);
+                }
+            } else if !OTHERS.contains(&aggregate) {
+                let events = record.events.iter();
+                parked.extend(events.map(|event| Parked::unknown_type(record, event)));
+            }
+        }
+        rows.insert(db).await?;
+        rows.update(db).await?;
+        Ok(parked)
+    }
+}
+
+/// What an event says of an alert.
+struct Said {
+    alert: Uuid,
+    what: What,
+}
+
+enum What {
+    Raised(Raised),
+    Escalated(i32),
+    Acknowledged(DateTime<Utc>),
+    Dispatched(DateTime<Utc>),
+    Arrived(DateTime<Utc>),
+    Resolved(AlertOutcome, DateTime<Utc>),
+}
+
+struct Raised {
+    elder: ElderId,
+    village: String,
+    kind: AlertKind,
+    severity: Severity,
+    at: DateTime<Utc>,
+    /// The level that is reached with it.
+    level: Option<i32>,
+}
+
+/// What an event says; none where it says nothing that is kept here.
+fn decode(raw: &RawEvent) -> Result<Option<Said>, DecodeError> {
+    let Some(name) = raw.event_type.strip_prefix("eldercare.alerts.v1.") else {
+        return Err(DecodeError::unknown(raw));
+    };
+    let (alert, what) = match name {
+        "AlertRaised" => {
+            let said: pb::AlertRaised = message(raw)?;
+            (id(&said.alert_id, "alert_id")?, What::Raised(raised(said)?))
+        }
+        "AlertEscalated" => {
+            let said: pb::AlertEscalated = message(raw)?;
+            let level = level(said.level)?;
+            (id(&said.alert_id, "alert_id")?, What::Escalated(level))
+        }
+        "AlertAcknowledged" => {
+            let said: pb::AlertAcknowledged = message(raw)?;
+            let at = time(said.at, "at")?;
+            (id(&said.alert_id, "alert_id")?, What::Acknowledged(at))
+        }
+        "HelpDispatched" => {
+            let said: pb::HelpDispatched = message(raw)?;
+            let at = time(said.at, "at")?;
+            (id(&said.alert_id, "alert_id")?, What::Dispatched(at))
+        }
+        "HelpArrived" => {
+            let said: pb::HelpArrived = message(raw)?;
+            let at = time(said.at, "at")?;
+            (id(&said.alert_id, "alert_id")?, What::Arrived(at))
+        }
+        "AlertResolved" => {
+            let said: pb::AlertResolved = message(raw)?;
+            let outcome = term(said.outcome, "outcome")?;
+            let at = time(said.at, "at")?;
+            (id(&said.alert_id, "alert_id")?, What::Resolved(outcome, at))
+        }
+        "DeviceWentOffline" | "DeviceCameOnline" | "SignalJoined" | "SignalNoted"
+        | "AlertAssigned" => {
+            return Ok(None);
+        }
+        _ => return Err(DecodeError::unknown(raw)),
+    };
+    Ok(Some(Said { alert, what }))
+}
+
+fn raised(said: pb::AlertRaised) -> Result<Raised, DecodeError> {
+    let at = time(said.raised_at, "raised_at")?;
+    let at_once = match said.levels.first() {
+        Some(first) if time(first.at, "levels.at")? <= at => Some(level(first.level)?),
+        Some(_) | None => None,
+    };
+    if !said.division_code.is_empty() {
+        village(&said.division_code)?;
+    }
+    Ok(Raised {
+        elder: elders::wire::elder(&said.elder_id)?,
+        village: said.division_code,
+        kind: term(said.kind, "kind")?,
+        severity: term(said.severity, "severity")?,
+        at,
+        level: at_once,
+    })
+}
+
+fn level(number: i32) -> Result<i32, DecodeError> {
+    present((number >= 0).then_some(number), "level")
+}
+
+/// What the records of a batch say: new alerts, and what happened to these and to older ones.
+#[derive(Default)]
+struct Rows {
+    new: BTreeMap<Uuid, Raised>,
+    changed: BTreeMap<Uuid, Change>,
+}
+
+/// What happened to an alert; nothing where nothing is said.
+#[derive(Default)]
+struct Change {
+    state: Option<AlertState>,
+    level: Option<i32>,
+    acknowledged_at: Option<DateTime<Utc>>,
+    dispatched_at: Option<DateTime<Utc>>,
+    arrived_at: Option<DateTime<Utc>>,
+    resolved_at: Option<DateTime<Utc>>,
+    outcome: Option<AlertOutcome>,
+}
+
+impl Change {
+    fn reaches(&mut self, state: AlertState) {
+        self.state = self.state.max(Some(state));
+    }
+}
+
+impl Rows {
+    fn fold(&mut self, said: Said) {
+        let Said { alert, what } = said;
+        match what {
+            What::Raised(raised) => {
+                self.new.entry(alert).or_insert(raised);
+            }
+            What::Escalated(level) => {
+                let change = self.change(alert);
+                change.level = change.level.max(Some(level));
+            }
+            What::Acknowledged(at) => {
+                let change = self.change(alert);
+                change.reaches(AlertState::Acknowledged);
+                change.acknowledged_at.get_or_insert(at);
+            }
+            What::Dispatched(at) => {
+                let change = self.change(alert);
+                change.reaches(AlertState::Dispatched);
+                change.dispatched_at.get_or_insert(at);
+            }
+            What::Arrived(at) => {
+                let change = self.change(alert);
+                change.reaches(AlertState::Arrived);
+                change.arrived_at.get_or_insert(at);
+            }
+            What::Resolved(outcome, at) => {
+                let change = self.change(alert);
+                change.reaches(AlertState::Resolved);
+                change.resolved_at.get_or_insert(at);
+                change.outcome.get_or_insert(outcome);
+            }
+        }
+    }
+
+    fn change(&mut self, alert: Uuid) -> &mut Change {
+        self.changed.entry(alert).or_default()
+    }
+
+    async fn insert(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.new.is_empty() {
+            return Ok(());
+        }
+        let (mut ids, mut elders, mut villages) = (vec![], vec![], vec![]);
+        let (mut kinds, mut severities) = (vec![], vec![]);
+        let (mut raised, mut levels) = (vec![], vec![]);
+        for (alert, new) in &self.new {
+            ids.push(*alert);
+            elders.push(new.elder.as_uuid());
+            villages.push(new.village.as_str());
+            kinds.push(place(new.kind));
+            severities.push(place(new.severity));
+            raised.push(new.at);
+            levels.push(new.level);
+        }
+        sqlx::query(
+            "INSERT INTO alert (alert_id, elder_id, village, kind, severity, raised_at, level, state) \
+             SELECT *, 0 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::integer[], $6::timestamptz[], \
+                 $7::integer[]) \
+             ON CONFLICT (alert_id) DO NOTHING",
+        )
+        .bind(ids)
+        .bind(elders)
+        .bind(villages)
+        .bind(kinds)
+        .bind(severities)
+        .bind(raised)
+        .bind(levels)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+
+    async fn update(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<(&Uuid, &Change)> = self.changed.iter().collect();
+        let number = |of: fn(&Change) -> Option<i32>| {
+            changes.iter().map(|(_, one)| of(one)).collect::<Vec<_>>()
+        };
+        let instants = |of: fn(&Change) -> Option<DateTime<Utc>>| {
+            changes.iter().map(|(_, one)| of(one)).collect::<Vec<_>>()
+        };
+        let ids: Vec<Uuid> = changes.iter().map(|(alert, _)| **alert).collect();
+        // `greatest` passes by what is null. Of an alert whose beginning could not be read nothing is kept.
+        // Planned each time: a plan that was made while there were few alerts would read all of them.
+        sqlx::query(
+            "UPDATE alert SET state = greatest(alert.state, now.state), level = greatest(alert.level, now.level), \
+                 acknowledged_at = coalesce(alert.acknowledged_at, now.acknowledged_at), \
+                 dispatched_at = coalesce(alert.dispatched_at, now.dispatched_at), \
+                 arrived_at = coalesce(alert.arrived_at, now.arrived_at), \
+                 resolved_at = coalesce(alert.resolved_at, now.resolved_at), \
+                 outcome = coalesce(alert.outcome, now.outcome) \
+             FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], \
+                 $7::timestamptz[], $8::integer[]) \
+                 AS now (alert_id, state, level, acknowledged_at, dispatched_at, arrived_at, resolved_at, outcome) \
+             WHERE alert.alert_id = now.alert_id",
+        )
+        .persistent(false)
+        .bind(ids)
+        .bind(number(|change| change.state.map(place)))
+        .bind(number(|change| change.level))
+        .bind(instants(|change| change.acknowledged_at))
+        .bind(instants(|change| change.dispatched_at))
+        .bind(instants(|change| change.arrived_at))
+        .bind(instants(|change| change.resolved_at))
+        .bind(number(|change| change.outcome.map(place)))
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// An alert as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AlertRow {
+    /// The alert.
+    pub(crate) alert: Uuid,
+    /// Whom it is about.
+    pub(crate) elder: ElderId,
+    /// Where the elder lived then; empty where it was not known.
+    pub(crate) village: String,
+    /// What it is about.
+    pub(crate) kind: AlertKind,
+    /// How urgent it is.
+    pub(crate) severity: Severity,
+    /// When it happened.
+    pub(crate) raised_at: DateTime<Utc>,
+    /// The highest level that was reached; none where it has no levels, or none was due yet.
+    pub(crate) level: Option<i32>,
+    /// How far help has come.
+    pub(crate) state: AlertState,
+    /// When somebody took it on.
+    pub(crate) acknowledged_at: Option<DateTime<Utc>>,
+    /// When somebody was sent.
+    pub(crate) dispatched_at: Option<DateTime<Utc>>,
+    /// When somebody came.
+    pub(crate) arrived_at: Option<DateTime<Utc>>,
+    /// When it was over.
+    pub(crate) resolved_at: Option<DateTime<Utc>>,
+    /// How it ended.
+    pub(crate) outcome: Option<AlertOutcome>,
+}
+
+fn alert_row(row: &PgRow) -> Result<AlertRow, sqlx::Error> {
+    let outcome: Option<i32> = row.try_get(12)?;
+    Ok(AlertRow {
+        alert: row.try_get(0)?,
+        elder: ElderId(row.try_get(1)?),
+        village: row.try_get(2)?,
+        kind: word(row.try_get(3)?)?,
+        severity: word(row.try_get(4)?)?,
+        raised_at: row.try_get(5)?,
+        level: row.try_get(6)?,
+        state: word(row.try_get(7)?)?,
+        acknowledged_at: row.try_get(8)?,
+        dispatched_at: row.try_get(9)?,
+        arrived_at: row.try_get(10)?,
+        resolved_at: row.try_get(11)?,
+        outcome: outcome.map(word).transpose()?,
+    })
+}
+
+/// The newest alerts about an elder, the newest first.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn of(
+    db: impl PgExecutor<'_>,
+    elder: ElderId,
+    newest: i64,
+) -> Result<Vec<AlertRow>, sqlx::Error> {
+    let statement = format!(
+        "SELECT alert_id, elder_id, village, kind, severity, raised_at, level, state, acknowledged_at, dispatched_at, \
+             arrived_at, resolved_at, outcome \
+         FROM {NAME}.alert WHERE elder_id = $1 ORDER BY raised_at DESC, alert_id DESC LIMIT $2"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(elder.as_uuid())
+        .bind(newest)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(alert_row).collect()
+}
+
+impl AlertRow {
+    /// The document of an alert.
+    pub(crate) fn document(&self) -> Document {
+        let mut fields = Fields::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        let village = (!self.village.is_empty()).then_some(self.village.as_str());
+        put("alert_id", Some(self.alert.to_string().into()));
+        put("elder_id", Some(self.elder.to_string().into()));
+        put("division_code", village.map(Value::from));
+        put("kind", Some(self.kind.name().into()));
+        put("severity", Some(self.severity.name().into()));
+        put("raised_at", Some(instant(self.raised_at)));
+        put("level", self.level.map(Value::from));
+        put("state", Some(self.state.name().into()));
+        put("acknowledged_at", self.acknowledged_at.map(instant));
+        put("dispatched_at", self.dispatched_at.map(instant));
+        put("arrived_at", self.arrived_at.map(instant));
+        put("resolved_at", self.resolved_at.map(instant));
+        put("outcome", self.outcome.map(|outcome| outcome.name().into()));
+        Document {
+            product: ProductName::Alert,
+            key: self.alert.to_string(),
+            elder: self.elder,
+            fields,
+        }
+    }
+}
+
+fn instant(at: DateTime<Utc>) -> Value {
+    let local = at.with_timezone(&SHANGHAI);
+    local.to_rfc3339_opts(SecondsFormat::Secs, false).into()
+}
+
+/// How many alerts of a kind were not over at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenAlerts {
+    /// How urgent they are.
+    pub(crate) severity: Severity,
+    /// What they are about.
+    pub(crate) kind: AlertKind,
+    /// How many.
+    pub(crate) alerts: i64,
+}
+
+/// The alerts of a division that were not over at an instant, by severity and kind, the most urgent first.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn open(
+    db: impl PgExecutor<'_>,
+    division: &DivisionCode,
+    at: DateTime<Utc>,
+) -> Result<Vec<OpenAlerts>, sqlx::Error> {
+    // The state stands in the text, so that the index of open alerts serves.
+    let statement = format!(
+        "SELECT severity, kind, count(*) FROM {NAME}.alert \
+         WHERE village >= $1 AND village < $2 AND raised_at < $3 AND (state <> {} OR resolved_at >= $3) \
+         GROUP BY severity, kind ORDER BY severity, kind",
+        place(AlertState::Resolved)
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(division.as_str())
+        .bind(division.beyond())
+        .bind(at)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(OpenAlerts {
+                severity: word(row.try_get(0)?)?,
+                kind: word(row.try_get(1)?)?,
+                alerts: row.try_get(2)?,
+            })
+        })
+        .collect()
+}
+
+/// How long it took from alerts to something that followed, in whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delay {
+    /// Of how many alerts it followed.
+    pub(crate) alerts: i64,
+    /// The median; none where it followed of no alert.
+    pub(crate) median: Option<i64>,
+    /// The 90th percentile.
+    pub(crate) ninetieth: Option<i64>,
+}
+
+/// How fast help came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ResponseTimes {
+    /// How many alerts there were.
+    pub(crate) alerts: i64,
+    /// Until somebody took them on.
+    pub(crate) acknowledged: Delay,
+    /// Until somebody came.
+    pub(crate) arrived: Delay,
+}
+
+/// How fast help came in a division, of alerts of some severities that were raised on some days, both included. What
+/// followed after these days is left out, so that figures of past days stay as they were.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn response_times(
+    db: impl PgExecutor<'_>,
+    division: &DivisionCode,
+    severities: &[Severity],
+    first: LocalDay,
+    last: LocalDay,
+) -> Result<ResponseTimes, sqlx::Error> {
+    let delays = ["acknowledged_at", "arrived_at"].map(|until| {
+        // What an alert bears a later time than, such as a device's fast clock, took no time.
+        let seconds =
+            format!("greatest(floor(extract(epoch FROM {until} - raised_at)), 0)::bigint");
+        let there = format!("FILTER (WHERE {until} < $4)");
+        format!(
+            "count(*) {there}, percentile_disc(0.5) WITHIN GROUP (ORDER BY {seconds}) {there}, \
+             percentile_disc(0.9) WITHIN GROUP (ORDER BY {seconds}) {there}"
+        )
+    });
+    let statement = format!(
+        "SELECT count(*), {} FROM {NAME}.alert \
+         WHERE village >= $1 AND village < $2 AND raised_at >= $3 AND raised_at < $4 AND severity = ANY($5)",
+        delays.join(", ")
+    );
+    let row = sqlx::query(AssertSqlSafe(statement))
+        .bind(division.as_str())
+        .bind(division.beyond())
+        .bind(first.start())
+        .bind(last.end())
+        .bind(severities.iter().copied().map(place).collect::<Vec<_>>())
+        .fetch_one(db)
+        .await?;
+    let delay = |column: usize| -> Result<Delay, sqlx::Error> {
+        Ok(Delay {
+            alerts: row.try_get(column)?,
+            median: row.try_get(column + 1)?,
+            ninetieth: row.try_get(column + 2)?,
+        })
+    };
+    Ok(ResponseTimes {
+        alerts: row.try_get(0)?,
+        acknowledged: delay(1)?,
+        arrived: delay(4)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use elders::terms::WireTerm as _;
+    use elders::wire::write_time;
+
+    use super::*;
+
+    const ALERT: Uuid = Uuid::from_u128(7);
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn raised() -> RawEvent {
+        let at = write_time(at("2024-10-01T09:00:00+08:00"));
+        RawEvent::of(&pb::AlertRaised {
+            alert_id: ALERT.to_string(),
+            kind: AlertKind::Sos.wire(),
+            severity: Severity::Critical.wire(),
+            elder_id: Uuid::from_u128(1).to_string(),
+            raised_at: Some(at),
+            levels: vec![pb::LevelDue {
+                level: 0,
+                at: Some(at),
+                roles: vec![],
+            }],
+            ..pb::AlertRaised::default()
+        })
+    }
+
+    fn folded<const N: usize>(events: [RawEvent; N]) -> Rows {
+        let mut rows = Rows::default();
+        for said in events.iter().filter_map(|event| decode(event).unwrap()) {
+            rows.fold(said);
+        }
+        rows
+    }
+
+    #[test]
+    fn what_is_due_at_once_is_reached_with_the_alert() {
+        let rows = folded([raised()]);
+        let new = rows.new.get(&ALERT).unwrap();
+        assert_eq!((new.level, new.village.as_str()), (Some(0), ""));
+        assert!(rows.changed.is_empty());
+    }
+
+    #[test]
+    fn a_state_never_goes_back_and_the_first_instant_holds() {
+        let (early, late) = ("2024-10-01T09:10:00+08:00", "2024-10-01T09:20:00+08:00");
+        let arrived = |text: &str| {
+            RawEvent::of(&pb::HelpArrived {
+                alert_id: ALERT.to_string(),
+                at: Some(write_time(at(text))),
+            })
+        };
+        let dispatched = RawEvent::of(&pb::HelpDispatched {
+            alert_id: ALERT.to_string(),
+            at: Some(write_time(at(late))),
+        });
+        let rows = folded([arrived(early), dispatched, arrived(late)]);
+        let change = rows.changed.get(&ALERT).unwrap();
+        assert_eq!(change.state, Some(AlertState::Arrived));
+        assert_eq!(change.arrived_at, Some(at(early)));
+    }
+
+    #[test]
+    fn events_of_other_things_are_passed_by_and_unknown_ones_are_not() {
+        let joined = RawEvent::of(&pb::SignalJoined::default());
+        assert!(decode(&joined).unwrap().is_none());
+        let unknown = RawEvent::of(&pb::RecipientRegistered::default());
+        assert!(matches!(decode(&unknown), Err(DecodeError::UnknownType(_))));
+    }
+
+    #[test]
+    fn a_document_holds_what_is_known() {
+        let row = AlertRow {
+            alert: ALERT,
+            elder: ElderId(Uuid::from_u128(1)),
+            village: String::new(),
+            kind: AlertKind::Sos,
+            severity: Severity::Critical,
+            raised_at: at("2024-10-01T01:00:00Z"),
+            level: Some(1),
+            state: AlertState::Open,
+            acknowledged_at: None,
+            dispatched_at: None,
+            arrived_at: None,
+            resolved_at: None,
+            outcome: None,
+        };
+        let fields = row.document().fields;
+        assert_eq!(fields["raised_at"], "2024-10-01T09:00:00+08:00");
+        assert_eq!(fields["state"], "OPEN");
+        assert!(!fields.contains_key("division_code") && !fields.contains_key("outcome"));
+    }
+}

@@ -1,0 +1,298 @@
+//! One elder across all services (一人一档), cut to what the caller may see, and on record before it is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use civic::{DivisionCode, ElderId};
+use elders::FactsOnDay;
+use proto::eldercare::sharing::v1 as pb;
+use serde_json::Value;
+use service::{Action, Asked, Caller, errors};
+use tonic::Status;
+use uuid::Uuid;
+use vault::DataKey;
+
+use crate::cut::{CutDocument, Grants, cut};
+use crate::document::Document;
+use crate::elders_tables::{self, CARDS};
+use crate::look::{GlassBroken, Look, Recorded};
+use crate::products::ProductName;
+use crate::sharing::Sharing;
+use crate::{alerts_table, claims_table, codec, refusals, tiers_table, visits_table};
+
+/// What is asked of a dossier.
+#[derive(Clone, Debug)]
+pub(crate) struct DossierAsked {
+    /// Whose.
+    pub(crate) elder: ElderId,
+    /// Only what this agreement grants.
+    pub(crate) agreement: Option<Uuid>,
+    /// Only these products; empty: all.
+    pub(crate) products: BTreeSet<ProductName>,
+    /// The newest so many visits, alerts and orders.
+    pub(crate) newest: i64,
+}
+
+/// By what right somebody is told.
+struct Right {
+    grants: Grants,
+    /// None where the caller's department owns the data.
+    agreements: Option<Vec<Uuid>>,
+}
+
+impl Sharing {
+    /// A dossier, cut to what the caller may see. Whoever may see nothing of an elder learns nothing, not even whether there
+    /// is one.
+    pub(crate) async fn dossier(
+        &self,
+        caller: &Caller,
+        asked: DossierAsked,
+        address: String,
+    ) -> Result<pb::GetDossierResponse, Status> {
+        let facts = self.facts_of(asked.elder).await?;
+        let division = facts.village().division();
+        let right = self.right(caller, &asked, &division).await?;
+        let right = right.ok_or_else(|| refusals::no_elder(asked.elder))?;
+        let documents = self
+            .documents(asked.elder, &facts, &right.grants, asked.newest)
+            .await?;
+        let left: Vec<CutDocument> = documents
+            .iter()
+            .filter_map(|document| cut(document, &right.grants))
+            .collect();
+        let look = self.look(caller, "GetDossier", asked.elder, &left, address);
+        let agreement_ids = right.agreements.iter().flatten();
+        let agreement_ids = agreement_ids.map(Uuid::to_string).collect();
+        let recorded = match right.agreements {
+            None => Recorded::Access(look),
+            Some(agreements) => Recorded::Provided { look, agreements },
+        };
+        let position = self.recorder.record(recorded).await?;
+        Ok(pb::GetDossierResponse {
+            dossier: Some(told(asked.elder, left, agreement_ids)),
+            position: position.to_string(),
+        })
+    }
+
+    /// A whole dossier beyond all agreements.
+    pub(crate) async fn break_glass(
+        &self,
+        caller: &Caller,
+        asked: Asked,
+        elder: ElderId,
+        reason: String,
+        newest: i64,
+        address: String,
+    ) -> Result<pb::BreakGlassResponse, Status> {
+        let facts = self.facts_of(elder).await?;
+        let division = facts.village().division();
+        if !caller.reaches(&division) {
+            return Err(refusals::no_elder(elder));
+        }
+        let grants = Grants::all_plain();
+        let documents = self.documents(elder, &facts, &grants, newest).await?;
+        let left: Vec<CutDocument> = documents
+            .iter()
+            .filter_map(|document| cut(document, &grants))
+            .collect();
+        let key = self.keys.key(elder.as_uuid()).await?;
+        let key = key.ok_or_else(|| refusals::no_elder(elder))?;
+        let reason = pb::BreakGlassReason { text: reason };
+        let id = elder.as_uuid();
+        let reason = key.seal(codec::purpose::BREAK_GLASS_REASON, id, &reason);
+        let look = self.look(caller, "BreakGlass", elder, &left, address);
+        let context = asked.by(caller, self.clock.now(), Some(division));
+        let broken = GlassBroken { look, reason };
+        let committed = self
+            .broken_glass
+            .execute(&elder.to_string(), &context, &broken)
+            .await;
+        let committed = committed.map_err(|error| {
+            service::not_executed(error, |never: std::convert::Infallible| match never {})
+        })?;
+        tracing::warn!(%elder, "a dossier was opened beyond all agreements");
+        Ok(pb::BreakGlassResponse {
+            dossier: Some(told(elder, left, vec![])),
+            position: committed.position.to_string(),
+        })
+    }
+
+    /// What a caller may see of elders of a division; none where that is nothing.
+    async fn right(
+        &self,
+        caller: &Caller,
+        asked: &DossierAsked,
+        division: &DivisionCode,
+    ) -> Result<Option<Right>, Status> {
+        if !caller.reaches(division) {
+            return Ok(None);
+        }
+        let mut right = Right {
+            grants: Grants::default(),
+            agreements: None,
+        };
+        if asked.agreement.is_none() && caller.may(Action::ReadPersonal, division).is_ok() {
+            right.grants = Grants::all_plain();
+        } else {
+            let agreements = self.agreements_in_force(&caller.department, division);
+            let agreements = agreements.await.map_err(errors::of_database)?;
+            let mut ids = Vec::new();
+            for (id, terms) in agreements {
+                if asked.agreement.is_some_and(|only| only != id) {
+                    continue;
+                }
+                let mut granted = terms.products;
+                if !asked.products.is_empty() {
+                    granted.keep(&asked.products);
+                }
+                if !granted.is_empty() {
+                    right.grants.merge(&granted);
+                    ids.push(id);
+                }
+            }
+            right.agreements = Some(ids);
+        }
+        if !asked.products.is_empty() {
+            right.grants.keep(&asked.products);
+        }
+        Ok((!right.grants.is_empty()).then_some(right))
+    }
+
+    /// All documents of an elder of which something is granted, in the order of the catalogue.
+    async fn documents(
+        &self,
+        elder: ElderId,
+        facts: &FactsOnDay,
+        grants: &Grants,
+        newest: i64,
+    ) -> Result<Vec<Document>, Status> {
+        let pool = &self.pool;
+        let has = |product| grants.has(product);
+        let key = async {
+            let sealed = has(ProductName::Elder) || has(ProductName::Visit);
+            match sealed {
+                true => self.keys.key(elder.as_uuid()).await,
+                false => Ok(None),
+            }
+        };
+        let rows = async {
+            tokio::try_join!(
+                async {
+                    match has(ProductName::Elder) {
+                        true => CARDS.of(pool, &[elder]).await,
+                        false => Ok(Default::default()),
+                    }
+                },
+                async {
+                    match has(ProductName::Tier) {
+                        true => tiers_table::at(pool, elder, facts.day).await,
+                        false => Ok(None),
+                    }
+                },
+                async {
+                    match has(ProductName::Visit) {
+                        true => visits_table::of(pool, elder, newest).await,
+                        false => Ok(vec![]),
+                    }
+                },
+                async {
+                    match has(ProductName::Alert) {
+                        true => alerts_table::of(pool, elder, newest).await,
+                        false => Ok(vec![]),
+                    }
+                },
+                async {
+                    match has(ProductName::Order) {
+                        true => claims_table::orders_of(pool, elder, newest).await,
+                        false => Ok(vec![]),
+                    }
+                },
+                async {
+                    match has(ProductName::Enrolment) {
+                        true => claims_table::enrolments_of(pool, elder, newest).await,
+                        false => Ok(vec![]),
+                    }
+                },
+            )
+        };
+        let (key, rows) = tokio::join!(key, rows);
+        let (key, rows) = (key?, rows.map_err(errors::of_database)?);
+        let key: Option<&DataKey> = key.as_deref();
+        let (cards, tier, visits, alerts, orders, enrolments) = rows;
+        let mut documents = Vec::new();
+        if has(ProductName::Elder) {
+            let card = cards.get(&elder);
+            documents.push(elders_tables::document(elder, facts, card, key));
+        }
+        documents.extend(tier.iter().map(tiers_table::TierRow::document));
+        documents.extend(visits.iter().map(|visit| visit.document(key)));
+        documents.extend(alerts.iter().map(alerts_table::AlertRow::document));
+        documents.extend(orders.iter().map(claims_table::OrderRow::document));
+        documents.extend(enrolments.iter().map(claims_table::EnrolmentRow::document));
+        Ok(documents)
+    }
+
+    /// The look that is about to be told.
+    fn look(
+        &self,
+        caller: &Caller,
+        method: &str,
+        elder: ElderId,
+        left: &[CutDocument],
+        address: String,
+    ) -> Look {
+        let fields: BTreeSet<&String> = left.iter().flat_map(|document| &document.told).collect();
+        Look {
+            caller: caller.actor(),
+            department: caller.department.clone(),
+            purpose: caller.purpose().unwrap_or_default().to_owned(),
+            method: method.to_owned(),
+            address,
+            at: self.clock.now(),
+            elders: vec![elder],
+            fields: fields.into_iter().cloned().collect(),
+        }
+    }
+}
+
+fn told(elder: ElderId, documents: Vec<CutDocument>, agreement_ids: Vec<String>) -> pb::Dossier {
+    pb::Dossier {
+        elder_id: elder.to_string(),
+        documents: documents.into_iter().map(document).collect(),
+        agreement_ids,
+    }
+}
+
+/// The message of a document.
+fn document(left: CutDocument) -> pb::Document {
+    let masked = left.masked.into_iter().map(str::to_owned);
+    pb::Document {
+        product: left.product.name().to_owned(),
+        key: left.key,
+        fields: Some(of_fields(left.fields)),
+        masked: masked.collect(),
+    }
+}
+
+fn of_fields(fields: crate::document::Fields) -> prost_types::Struct {
+    let fields: BTreeMap<String, prost_types::Value> = fields
+        .into_iter()
+        .map(|(name, value)| (name, of_value(value)))
+        .collect();
+    prost_types::Struct { fields }
+}
+
+fn of_value(value: Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(flag) => Kind::BoolValue(flag),
+        // Counts alone: money is text.
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text),
+        Value::Array(values) => Kind::ListValue(prost_types::ListValue {
+            values: values.into_iter().map(of_value).collect(),
+        }),
+        Value::Object(fields) => Kind::StructValue(of_fields(fields)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}

@@ -1,0 +1,162 @@
+//! Who has looked at whose data, and the newest signed head of the chain over all that is on record.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use civic::{ElderId, LocalDay};
+use elders::wire::write_time;
+use eventlog::Position;
+use prost::Message as _;
+use proto::eldercare::sharing::v1 as pb;
+use service::{Caller, access, errors, paging};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row as _};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::book_table::NAME;
+use crate::look::LookKind;
+use crate::refusals;
+use crate::sharing::Sharing;
+
+/// Whose looks are listed.
+#[derive(Clone, Debug)]
+pub(crate) enum Whose {
+    /// Those at an elder.
+    Elder(ElderId),
+    /// Those of a caller.
+    Caller(String),
+}
+
+/// Which looks are listed.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) whose: Whose,
+    pub(crate) first: Option<LocalDay>,
+    pub(crate) last: Option<LocalDay>,
+}
+
+/// Before which look a page begins: sequence, and place in the record.
+pub(crate) type Cursor = (u64, i32);
+
+impl Sharing {
+    /// A page of looks, the last one first, and the cursor of the next one. Everybody may see their own.
+    pub(crate) async fn get_access_history(
+        &self,
+        caller: &Caller,
+        filter: &Filter,
+        before: Option<Cursor>,
+        size: u32,
+    ) -> Result<(Vec<pb::RecordedLook>, Option<Cursor>), Status> {
+        match &filter.whose {
+            // Whoever may not look learns nothing, not even whether there is such an elder.
+            Whose::Elder(elder) if caller.reaches(&self.division_of(*elder).await?) => {}
+            Whose::Elder(elder) => return Err(refusals::no_elder(*elder)),
+            Whose::Caller(other) if *other == caller.actor() => {}
+            Whose::Caller(_) => caller.may_everywhere()?,
+        }
+        let (from, whose) = match &filter.whose {
+            Whose::Elder(_) => (
+                format!(
+                    "{NAME}.look_of o JOIN {NAME}.look l ON l.sequence = o.sequence AND l.place = o.place"
+                ),
+                "o.elder_id",
+            ),
+            Whose::Caller(_) => (format!("{NAME}.look o"), "o.caller"),
+        };
+        let statement = format!(
+            "SELECT o.sequence, o.place, kind, look, agreement_ids FROM {from} WHERE {whose} = $1 \
+             AND ($2::timestamptz IS NULL OR o.at >= $2) AND ($3::timestamptz IS NULL OR o.at < $3) \
+             AND ($4::bigint IS NULL OR (o.sequence, o.place) < ($4, $5)) \
+             ORDER BY o.sequence DESC, o.place DESC LIMIT $6"
+        );
+        let query = sqlx::query(AssertSqlSafe(statement));
+        let query = match &filter.whose {
+            Whose::Elder(elder) => query.bind(elder.as_uuid()),
+            Whose::Caller(caller) => query.bind(caller.as_str()),
+        };
+        let rows = query
+            .bind(filter.first.map(LocalDay::start))
+            .bind(filter.last.map(LocalDay::end))
+            .bind(before.map(|(sequence, _)| sequence.cast_signed()))
+            .bind(before.map(|(_, place)| place))
+            .bind(i64::from(size) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
+        let found = rows.iter().map(|row| self.recorded(row, &filter.whose));
+        let found = found.collect::<Result<Vec<_>, sqlx::Error>>();
+        let mut found = found.map_err(errors::of_database)?;
+        let next = paging::cut(&mut found, size).map(|(cursor, _)| *cursor);
+        let looks: Vec<pb::RecordedLook> = found.into_iter().map(|(_, look)| look).collect();
+        let elders = looks.iter().filter_map(|one| one.look.as_ref());
+        let elders: BTreeSet<&String> = elders.flat_map(|look| &look.elder_ids).collect();
+        access::record(caller, "GetAccessHistory", elders);
+        Ok((looks, next))
+    }
+
+    /// The look of a row, and its cursor.
+    fn recorded(
+        &self,
+        row: &PgRow,
+        whose: &Whose,
+    ) -> Result<(Cursor, pb::RecordedLook), sqlx::Error> {
+        let broken = || sqlx::Error::Decode("a row holds no look".into());
+        let sequence = row.try_get::<i64, _>(0)?.cast_unsigned();
+        let kind = LookKind::parse(row.try_get(2)?).ok_or_else(broken)?;
+        let look: &[u8] = row.try_get(3)?;
+        let mut look = pb::Look::decode(look).map_err(|_unreadable| broken())?;
+        if let Whose::Elder(elder) = whose {
+            // Who else was told of is nothing to whoever asks about this one.
+            look.elder_ids = vec![elder.to_string()];
+        }
+        let agreements: Vec<Uuid> = row.try_get(4)?;
+        let told = pb::RecordedLook {
+            kind: wire(kind).into(),
+            look: Some(look),
+            agreement_ids: agreements.iter().map(Uuid::to_string).collect(),
+            position: Position::new(self.logs.own.stream(), sequence).to_string(),
+        };
+        Ok(((sequence, row.try_get(1)?), told))
+    }
+
+    /// The newest signed head of the chain.
+    pub(crate) async fn get_audit_head(&self) -> Result<pb::GetAuditHeadResponse, Status> {
+        let statement = format!(
+            "SELECT through, head, key_id, signature, signed_at FROM {NAME}.audit_head \
+             ORDER BY sequence DESC LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(statement))
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(errors::of_database)?;
+        let row = row.ok_or_else(refusals::no_audit_head)?;
+        let (head, signed_at) = signed(&row).map_err(errors::of_database)?;
+        let public_key = self.audit_public_key(&head.key_id);
+        Ok(pb::GetAuditHeadResponse {
+            head: Some(head),
+            signed_at: Some(write_time(signed_at)),
+            public_key,
+        })
+    }
+}
+
+fn signed(row: &PgRow) -> Result<(pb::AuditHeadSigned, DateTime<Utc>), sqlx::Error> {
+    let head: Vec<u8> = row.try_get(1)?;
+    let signature: Vec<u8> = row.try_get(3)?;
+    let signed = pb::AuditHeadSigned {
+        sequence: row.try_get(0)?,
+        head: head.into(),
+        key_id: row.try_get(2)?,
+        signature: signature.into(),
+    };
+    Ok((signed, row.try_get(4)?))
+}
+
+fn wire(kind: LookKind) -> pb::LookKind {
+    match kind {
+        LookKind::Access => pb::LookKind::Access,
+        LookKind::Provided => pb::LookKind::Provided,
+        LookKind::BreakGlass => pb::LookKind::BreakGlass,
+    }
+}

@@ -1,0 +1,430 @@
+//! The read model of the registry's log for a division's situation: on which days each elder lived in which village, with a
+//! file that was active.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use civic::{DivisionCode, ElderId, ElderStatus, LocalDay, VillageCode};
+use elders::event::Event;
+use elders::{Facts, codec};
+use eventlog::Record;
+use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
+use uuid::Uuid;
+
+/// The projection's name and schema.
+pub const NAME: &str = "sharing_homes";
+
+/// The aggregate whose records tell of elders.
+const ELDER: &str = "elder";
+
+/// Folds the registry's records.
+#[derive(Debug, Default)]
+pub struct HomesTable;
+
+#[async_trait]
+impl Projection for HomesTable {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn ddl(&self) -> &'static str {
+        // `to_day` is the first day on which the spell no longer holds, NULL while it does. What holds since ever begins on
+        // the first day of the calendar. An erased elder has no facts and no spells.
+        "CREATE TABLE elder (
+            elder_id uuid PRIMARY KEY,
+            facts bytea
+        );
+        ALTER TABLE elder ALTER COLUMN facts SET STORAGE EXTERNAL;
+        CREATE TABLE home (
+            elder_id uuid NOT NULL,
+            from_day date NOT NULL,
+            to_day date,
+            village text COLLATE \"C\" NOT NULL,
+            PRIMARY KEY (elder_id, from_day)
+        );"
+    }
+
+    fn post_load_ddl(&self) -> &'static str {
+        "CREATE INDEX home_village ON home (village, from_day, to_day, elder_id);"
+    }
+
+    async fn apply(
+        &mut self,
+        db: &mut PgConnection,
+        records: &[Record],
+        _: Phase,
+    ) -> Result<Vec<Parked>, ApplyError> {
+        let mut parked = Vec::new();
+        let mut told: Vec<(ElderId, Vec<Event>)> = Vec::with_capacity(records.len());
+        for record in records {
+            if record.subject.aggregate() != ELDER {
+                continue;
+            }
+            match record.subject.id().parse::<ElderId>() {
+                Ok(elder) => told.push((elder, read_events(record, codec::decode, &mut parked))),
+                Err(_) => {
+                    let events = record.events.iter();
+                    parked.extend(events.map(|event| Parked::malformed(record, event)));
+                }
+            }
+        }
+        let known: Vec<ElderId> = told
+            .iter()
+            // Nobody is registered twice, so that the row of a new elder need not be looked for.
+            .filter(|(_, events)| !matches!(events.first(), Some(Event::Registered(_))))
+            .map(|(elder, _)| *elder)
+            .collect();
+        let mut elders = facts_of(db, &known).await?;
+        let before = spells_of(&elders);
+        for (elder, events) in &told {
+            let facts = elders.remove(elder).flatten();
+            let facts = events
+                .iter()
+                .fold(facts, |facts, event| Facts::after(facts, event, *elder));
+            elders.insert(*elder, facts);
+        }
+        // Most of what is told of an elder changes nothing of home and status.
+        let mut changed = spells_of(&elders);
+        changed.retain(|elder, spells| before.get(elder) != Some(&*spells));
+        write_facts(db, &elders).await?;
+        write_spells(db, &changed).await?;
+        Ok(parked)
+    }
+}
+
+/// Days in which an elder lived in a village, with a file that was active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Spell {
+    from: LocalDay,
+    /// The first day on which it no longer holds.
+    to: Option<LocalDay>,
+    village: VillageCode,
+}
+
+/// The spells of an elder, the earliest first. Of a merged file there are none: the other one stands for it.
+fn spells(facts: &Facts) -> Vec<Spell> {
+    let mut spells: Vec<Spell> = Vec::with_capacity(1);
+    let turns = facts.turning_days();
+    let turns = turns.into_iter().filter(|day| *day > LocalDay::MIN);
+    for day in std::iter::once(LocalDay::MIN).chain(turns) {
+        let on_day = facts.on(day);
+        let counts = on_day.status == ElderStatus::Active && !on_day.merged;
+        let village = counts.then(|| *on_day.village());
+        if let Some(last) = spells.last_mut()
+            && last.to.is_none()
+        {
+            if village == Some(last.village) {
+                continue;
+            }
+            last.to = Some(day);
+        }
+        spells.extend(village.map(|village| Spell {
+            from: day,
+            to: None,
+            village,
+        }));
+    }
+    spells
+}
+
+fn spells_of(elders: &BTreeMap<ElderId, Option<Facts>>) -> BTreeMap<ElderId, Vec<Spell>> {
+    let spells = elders.iter().map(|(elder, facts)| {
+        let spells = facts.as_ref().map(spells).unwrap_or_default();
+        (*elder, spells)
+    });
+    spells.collect()
+}
+
+/// The facts of some elders; who is not known is missing.
+async fn facts_of(
+    db: &mut PgConnection,
+    elders: &[ElderId],
+) -> Result<BTreeMap<ElderId, Option<Facts>>, sqlx::Error> {
+    if elders.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
+    let rows = sqlx::query("SELECT elder_id, facts FROM elder WHERE elder_id = ANY($1)")
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(read_facts).collect()
+}
+
+fn read_facts(row: &PgRow) -> Result<(ElderId, Option<Facts>), sqlx::Error> {
+    let facts = row
+        .try_get::<Option<&[u8]>, _>(1)?
+        .map(postcard::from_bytes)
+        .transpose()
+        .map_err(|_unreadable| sqlx::Error::Decode("column facts holds no facts".into()))?;
+    Ok((ElderId(row.try_get(0)?), facts))
+}
+
+async fn write_facts(
+    db: &mut PgConnection,
+    rows: &BTreeMap<ElderId, Option<Facts>>,
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut elders = Vec::with_capacity(rows.len());
+    let mut all_facts = Vec::with_capacity(rows.len());
+    for (elder, facts) in rows {
+        let facts = facts.as_ref().map(postcard::to_stdvec).transpose();
+        let facts =
+            facts.map_err(|_unwritable| sqlx::Error::Encode("facts have no bytes".into()))?;
+        elders.push(elder.as_uuid());
+        all_facts.push(facts);
+    }
+    sqlx::query(
+        "INSERT INTO elder (elder_id, facts) SELECT * FROM unnest($1::uuid[], $2::bytea[]) \
+         ON CONFLICT (elder_id) DO UPDATE SET facts = excluded.facts",
+    )
+    .bind(elders)
+    .bind(all_facts)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes the spells of elders anew.
+async fn write_spells(
+    db: &mut PgConnection,
+    changed: &BTreeMap<ElderId, Vec<Spell>>,
+) -> Result<(), sqlx::Error> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let elders: Vec<Uuid> = changed.keys().map(ElderId::as_uuid).collect();
+    // Planned each time: a plan that was made while there were few spells would read all of them.
+    sqlx::query("DELETE FROM home WHERE elder_id = ANY($1)")
+        .persistent(false)
+        .bind(elders)
+        .execute(&mut *db)
+        .await?;
+    let (mut elders, mut villages) = (vec![], vec![]);
+    let (mut firsts, mut ends): (Vec<NaiveDate>, Vec<Option<NaiveDate>>) = (vec![], vec![]);
+    for (elder, spells) in changed {
+        for spell in spells {
+            elders.push(elder.as_uuid());
+            firsts.push(spell.from.date());
+            ends.push(spell.to.map(LocalDay::date));
+            villages.push(spell.village.as_str());
+        }
+    }
+    sqlx::query(
+        "INSERT INTO home (elder_id, from_day, to_day, village) \
+         SELECT * FROM unnest($1::uuid[], $2::date[], $3::date[], $4::text[])",
+    )
+    .bind(elders)
+    .bind(firsts)
+    .bind(ends)
+    .bind(villages)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// How many elders with an active file live in a division on a day.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn active(
+    db: impl PgExecutor<'_>,
+    division: &DivisionCode,
+    on: LocalDay,
+) -> Result<i64, sqlx::Error> {
+    let statement = format!(
+        "SELECT count(*) FROM {NAME}.home WHERE village >= $1 AND village < $2 \
+         AND from_day <= $3 AND (to_day IS NULL OR to_day > $3)"
+    );
+    let row = sqlx::query(AssertSqlSafe(statement))
+        .bind(division.as_str())
+        .bind(division.beyond())
+        .bind(on.date())
+        .fetch_one(db)
+        .await?;
+    row.try_get(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use civic::{Category, Set, Sex};
+    use elders::event::{Capability, Consent, Merge, Registered, Residence, Source};
+    use elders::{purpose, testing};
+    use proptest::prelude::*;
+    use proto::eldercare::registry::v1 as registry;
+
+    use super::*;
+
+    const HERE: &str = "350524100001";
+    const THERE: &str = "350524100002";
+
+    fn day(text: &str) -> LocalDay {
+        text.parse().unwrap()
+    }
+
+    fn living_in(village: &str) -> Residence {
+        Residence {
+            village: village.parse().unwrap(),
+            home: None,
+        }
+    }
+
+    fn registered() -> Event {
+        Event::Registered(Box::new(Registered {
+            elder: testing::ELDER,
+            source: Source::Api,
+            identity: testing::sealed(purpose::IDENTITY, &registry::Identity::default()),
+            identity_claim: "k1-00ff".to_owned(),
+            birth_date: day("1940-03-01"),
+            sex: Sex::Female,
+            residence: living_in(HERE),
+            categories: Category::LivingAlone.into(),
+            assistance: Set::new(),
+            capability: Capability::unassessed(),
+            observations: Set::new(),
+            handicap_grade: None,
+            circumstances: vec![],
+            contacts: None,
+            consent: Consent::unknown(),
+            wanted_services: Set::new(),
+            remarks: None,
+            import: None,
+        }))
+    }
+
+    fn moved(village: &str, on: &str) -> Event {
+        Event::Relocated(living_in(village), day(on))
+    }
+
+    fn reinstated(on: &str) -> Event {
+        Event::Reinstated {
+            on: day(on),
+            reason: "RETURNED".to_owned(),
+        }
+    }
+
+    fn merge() -> Merge {
+        Merge {
+            surviving: ElderId(Uuid::from_u128(2)),
+            merged: testing::ELDER,
+            reason: "DUPLICATE".to_owned(),
+        }
+    }
+
+    fn facts<const N: usize>(events: [Event; N]) -> Option<Facts> {
+        let registered = registered();
+        let events = std::iter::once(&registered).chain(&events);
+        events.fold(None, |facts, event| {
+            Facts::after(facts, event, testing::ELDER)
+        })
+    }
+
+    /// First day, end and village of the spells that events leave after the registration.
+    fn left<const N: usize>(events: [Event; N]) -> Vec<(LocalDay, Option<LocalDay>, String)> {
+        let spells = spells(&facts(events).unwrap());
+        let spells = spells.into_iter();
+        spells
+            .map(|spell| (spell.from, spell.to, spell.village.to_string()))
+            .collect()
+    }
+
+    fn since_ever(to: Option<&str>) -> (LocalDay, Option<LocalDay>, String) {
+        (LocalDay::MIN, to.map(day), HERE.to_owned())
+    }
+
+    fn from(on: &str, to: Option<&str>, village: &str) -> (LocalDay, Option<LocalDay>, String) {
+        (day(on), to.map(day), village.to_owned())
+    }
+
+    #[test]
+    fn what_is_registered_holds_since_ever() {
+        assert_eq!(left([]), [since_ever(None)]);
+    }
+
+    #[test]
+    fn a_move_within_the_county_begins_a_spell_elsewhere() {
+        let moved_in = from("2024-10-01", None, THERE);
+        let spells = left([moved(THERE, "2024-10-01")]);
+        assert_eq!(spells, [since_ever(Some("2024-10-01")), moved_in]);
+    }
+
+    #[test]
+    fn a_move_within_the_village_begins_none() {
+        assert_eq!(left([moved(HERE, "2024-10-01")]), [since_ever(None)]);
+    }
+
+    #[test]
+    fn death_ends_the_last_spell_on_its_day() {
+        let died = Event::Died {
+            on: day("2024-10-01"),
+        };
+        assert_eq!(left([died]), [since_ever(Some("2024-10-01"))]);
+    }
+
+    #[test]
+    fn whoever_moved_out_and_came_back_has_a_gap() {
+        let away = Event::MovedOut {
+            on: day("2024-10-01"),
+        };
+        let spells = left([away, reinstated("2024-11-05")]);
+        let back = from("2024-11-05", None, HERE);
+        assert_eq!(spells, [since_ever(Some("2024-10-01")), back]);
+    }
+
+    #[test]
+    fn who_moved_while_away_comes_back_to_the_new_village() {
+        let away = Event::MovedOut {
+            on: day("2024-10-01"),
+        };
+        let spells = left([away, moved(THERE, "2024-10-20"), reinstated("2024-11-05")]);
+        let back = from("2024-11-05", None, THERE);
+        assert_eq!(spells, [since_ever(Some("2024-10-01")), back]);
+    }
+
+    #[test]
+    fn a_merged_file_counts_on_no_day_until_it_is_unmerged() {
+        assert!(left([Event::Merged(merge())]).is_empty());
+        let spells = left([Event::Merged(merge()), Event::Unmerged(merge())]);
+        assert_eq!(spells, [since_ever(None)]);
+    }
+
+    #[test]
+    fn an_erased_elder_has_no_facts() {
+        let erased = Event::Erased {
+            reason: "REQUEST".to_owned(),
+        };
+        let facts = facts([moved(THERE, "2024-10-01"), erased]);
+        let elders = BTreeMap::from([(testing::ELDER, facts)]);
+        assert_eq!(spells_of(&elders).get(&testing::ELDER), Some(&vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn each_day_lies_in_the_spell_that_the_file_says(
+            registered in testing::registered(),
+            changes in prop::collection::vec(testing::change(), 0..12),
+            day in testing::day(),
+        ) {
+            let mut facts = Facts::registered(&registered);
+            for change in &changes {
+                facts.apply(change, registered.elder);
+            }
+            let spells = spells(&facts);
+            let holds = |spell: &&Spell| spell.from <= day && spell.to.is_none_or(|to| to > day);
+            let held: Vec<VillageCode> = spells.iter().filter(holds).map(|spell| spell.village).collect();
+            let on_day = facts.on(day);
+            let counts = on_day.status == ElderStatus::Active && !on_day.merged;
+            let expected: Vec<VillageCode> = counts.then(|| *on_day.village()).into_iter().collect();
+            prop_assert_eq!(held, expected);
+        }
+    }
+}

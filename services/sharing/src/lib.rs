@@ -1,0 +1,52 @@
+//! Sharing (跨部门共享): what each department may see of elders, by agreement, and who has looked at what.
+//!
+//! - [`products`]: the catalogue of what can be granted; [`document`]: one thing of a product; [`cut`]: what is left of it for somebody.
+//! - [`agreement`], [`look`]: the aggregates; [`codec`]: their bytes.
+//! - [`elders_tables`], [`homes_table`], [`tiers_table`], [`visits_table`], [`alerts_table`], [`claims_table`],
+//!   [`book_table`]: the read models of all logs, our own as the last one.
+//! - `recorder`: puts on record what goes out, before it does.
+//! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour.
+//! - `agreements`, `dossier`, `situation`, `history`: what callers ask; `parse`, `grpc`: the face; [`app`]: the whole.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
+
+pub mod cut;
+pub mod document;
+pub mod products;
+
+pub mod agreement;
+pub mod look;
+
+pub mod codec;
+
+pub mod alerts_table;
+pub mod book_table;
+pub mod claims_table;
+pub mod elders_tables;
+pub mod homes_table;
+pub mod tiers_table;
+pub mod visits_table;
+
+mod agreement_rows;
+mod look_rows;
+
+pub mod audit_chain;
+mod auditing;
+
+mod agreements;
+mod dossier;
+mod history;
+mod recorder;
+mod refusals;
+mod sharing;
+mod situation;
+
+mod grpc;
+mod parse;
+
+pub mod app;
+mod settings;
+
+pub use app::App;
+pub use settings::{AuditSettings, SharingSettings};
+pub use sharing::Logs;

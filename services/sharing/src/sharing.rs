@@ -1,0 +1,113 @@
+//! What sharing answers from: the logs, the read models of all of them, keys and clock, and waiting for what a caller has seen.
+
+use std::sync::Arc;
+
+use civic::{DivisionCode, ElderId};
+use elders::FactsOnDay;
+use eventlog::{EventLog, Position, Repository};
+use readmodel::Follower;
+use service::person_keys::Keys;
+use service::{Clock, Deadline, RequestDigests, connections, errors};
+use sqlx::PgPool;
+use tonic::Status;
+
+use crate::agreement::Agreement;
+use crate::auditing::AuditKeys;
+use crate::elders_tables::FACTS;
+use crate::look::BrokenGlass;
+use crate::recorder::Recorder;
+use crate::refusals;
+
+/// The logs that sharing reads, its own as the last one.
+#[derive(Clone)]
+pub struct Logs {
+    /// Elders' files.
+    pub registry: Arc<dyn EventLog>,
+    /// Tiers and policies.
+    pub tiering: Arc<dyn EventLog>,
+    /// Visits.
+    pub visits: Arc<dyn EventLog>,
+    /// Alerts.
+    pub alerts: Arc<dyn EventLog>,
+    /// Enrolments, orders and funds.
+    pub claims: Arc<dyn EventLog>,
+    /// Agreements and looks: the only one that sharing writes.
+    pub own: Arc<dyn EventLog>,
+}
+
+impl Logs {
+    /// All of them.
+    pub(crate) fn all(&self) -> [&Arc<dyn EventLog>; 6] {
+        [
+            &self.registry,
+            &self.tiering,
+            &self.visits,
+            &self.alerts,
+            &self.claims,
+            &self.own,
+        ]
+    }
+}
+
+/// What the answers are made of. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Sharing {
+    pub(crate) pool: PgPool,
+    pub(crate) logs: Logs,
+    pub(crate) clock: Clock,
+    pub(crate) keys: Keys,
+    pub(crate) digests: RequestDigests,
+    pub(crate) agreements: Repository<Agreement>,
+    pub(crate) broken_glass: Repository<BrokenGlass>,
+    pub(crate) recorder: Recorder,
+    pub(crate) audit: AuditKeys,
+    /// The read models: each follows the log of its stream.
+    pub(crate) followers: Arc<[Follower]>,
+}
+
+impl Sharing {
+    /// Waits until answers take a position into account.
+    pub(crate) async fn wait(
+        &self,
+        position: Option<Position>,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let Some(Position { stream, sequence }) = position else {
+            return Ok(());
+        };
+        let waiting = self.reach(&stream, sequence);
+        deadline.bounds(waiting).await
+    }
+
+    /// Returns once all read models of a stream hold a sequence of it.
+    pub(crate) async fn reach(&self, stream: &str, sequence: u64) {
+        for follower in self.followers.iter() {
+            if follower.stream() == stream {
+                follower.reaches(sequence).await;
+            }
+        }
+    }
+
+    /// Returns once the read models hold all that is in the logs now.
+    pub(crate) async fn catch_up(&self) {
+        for log in self.logs.all() {
+            let last = connections::last_sequence(log.as_ref()).await;
+            self.reach(log.stream(), last).await;
+        }
+    }
+
+    /// The facts of an elder today; NOT_FOUND where there is none, or none any more.
+    pub(crate) async fn facts_of(&self, elder: ElderId) -> Result<FactsOnDay, Status> {
+        let known = FACTS.of(&self.pool, &[elder]).await;
+        let mut known = known.map_err(errors::of_database)?;
+        let facts = known.remove(&elder).and_then(|kept| kept.facts);
+        let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
+        Ok(facts.on(self.clock.today()))
+    }
+
+    /// Where an elder lives today.
+    pub(crate) async fn division_of(&self, elder: ElderId) -> Result<DivisionCode, Status> {
+        let facts = self.facts_of(elder).await?;
+        Ok(facts.village().division())
+    }
+}

@@ -1,0 +1,128 @@
+//! How things stand in a division on a day (态势总览): numbers alone, which tell of no single elder.
+
+use civic::{DivisionCode, LocalDay, Severity, Term as _};
+use elders::codec::write_day;
+use proto::eldercare::sharing::v1 as pb;
+use service::{Caller, errors};
+use sqlx::PgConnection;
+use tonic::Status;
+
+use crate::alerts_table::{self, Delay, OpenAlerts, ResponseTimes};
+use crate::claims_table::{self, FundSums, OrderCount};
+use crate::sharing::Sharing;
+use crate::{homes_table, tiers_table, visits_table};
+
+/// Of alerts of how many days, the day itself included, response times are told.
+const RESPONSE_DAYS: i64 = 30;
+
+/// The severities whose response times are told: of the others nobody waits for help.
+const URGENT: [Severity; 2] = [Severity::Critical, Severity::High];
+
+impl Sharing {
+    /// How things stand in a division on a day.
+    pub(crate) async fn situation(
+        &self,
+        caller: &Caller,
+        division: DivisionCode,
+        on: LocalDay,
+    ) -> Result<pb::Situation, Status> {
+        caller.may_where_asked(&division)?;
+        // All figures are of one moment.
+        let snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let mut db = self
+            .pool
+            .begin_with(snapshot)
+            .await
+            .map_err(errors::of_database)?;
+        let situation = read(&mut db, &division, on)
+            .await
+            .map_err(errors::of_database)?;
+        db.commit().await.map_err(errors::of_database)?;
+        Ok(situation)
+    }
+}
+
+async fn read(
+    db: &mut PgConnection,
+    division: &DivisionCode,
+    on: LocalDay,
+) -> Result<pb::Situation, sqlx::Error> {
+    let elders = homes_table::active(&mut *db, division, on).await?;
+    let tiers = tiers_table::counts(&mut *db, division, on).await?;
+    let week = on.iso_week();
+    let before = week.prev();
+    let visited = visits_table::visited(&mut *db, division, week.first_day(), on).await?;
+    let missed =
+        visits_table::missed(&mut *db, division, before.first_day(), before.last_day()).await?;
+    let open = alerts_table::open(&mut *db, division, on.end()).await?;
+    let since = on.plus_days(1 - RESPONSE_DAYS);
+    let times = alerts_table::response_times(&mut *db, division, &URGENT, since, on).await?;
+    let first = on.month().first_day();
+    let orders = claims_table::order_counts(&mut *db, division, first, on).await?;
+    let funds = claims_table::funds(&mut *db, division).await?;
+    let tiers = tiers.into_iter();
+    Ok(pb::Situation {
+        division_code: division.to_string(),
+        day: Some(write_day(on)),
+        elders,
+        tiers: tiers
+            .map(|(tier, elders)| pb::TierCount { tier, elders })
+            .collect(),
+        visits: Some(pb::VisitCoverage {
+            visited_elders: visited,
+            missed_duties: missed,
+        }),
+        open_alerts: open.iter().map(of_open).collect(),
+        response_times: Some(of_times(&times)),
+        orders: orders.iter().map(of_orders).collect(),
+        funds: funds.into_iter().map(of_fund).collect(),
+    })
+}
+
+fn of_open(open: &OpenAlerts) -> pb::OpenAlertCount {
+    pb::OpenAlertCount {
+        severity: open.severity.name().to_owned(),
+        kind: open.kind.name().to_owned(),
+        alerts: open.alerts,
+    }
+}
+
+fn of_times(times: &ResponseTimes) -> pb::ResponseTimes {
+    pb::ResponseTimes {
+        alerts: times.alerts,
+        to_acknowledgement: Some(of_delay(times.acknowledged)),
+        to_arrival: Some(of_delay(times.arrived)),
+    }
+}
+
+fn of_delay(delay: Delay) -> pb::DelayFigures {
+    let span = |seconds| prost_types::Duration { seconds, nanos: 0 };
+    pb::DelayFigures {
+        count: delay.alerts,
+        p50: delay.median.map(span),
+        p90: delay.ninetieth.map(span),
+    }
+}
+
+fn of_orders(count: &OrderCount) -> pb::OrderCount {
+    pb::OrderCount {
+        state: count.stage.name().to_owned(),
+        orders: count.orders,
+        amount_fen: count.amount.0,
+    }
+}
+
+fn of_fund((programme_code, sums): (String, FundSums)) -> pb::FundFigures {
+    let FundSums {
+        deposited,
+        reserved,
+        paid,
+    } = sums;
+    pb::FundFigures {
+        programme_code,
+        in_fen: deposited.0,
+        reserved_fen: reserved.0,
+        paid_fen: paid.0,
+        balance_fen: deposited.0.saturating_sub(paid.0),
+    }
+}

@@ -1,0 +1,114 @@
+//! The chain over our log: signed each hour, given out, and proved by nothing but that and the public key.
+
+use proto::eldercare::sharing::v1 as pb;
+use service::Claims;
+use sharing::audit_chain::{self, public_key, verify};
+use tonic::Code;
+
+use crate::support::{Ground, Running, officer, reader, refused};
+
+fn operator() -> Claims {
+    officer("operator", "platform", "*", &["operator"])
+}
+
+async fn head(running: &Running) -> Result<pb::GetAuditHeadResponse, tonic::Status> {
+    let request = pb::GetAuditHeadRequest {};
+    let answer = running.client_of(&operator()).get_audit_head(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+async fn exported(running: &Running, first_sequence: i64) -> Vec<pb::AuditRecord> {
+    let request = pb::ExportAuditRequest { first_sequence };
+    let answers = running.client_of(&operator()).export_audit(request).await;
+    let mut answers = answers.unwrap().into_inner();
+    let mut records = Vec::new();
+    while let Some(some) = answers.message().await.unwrap() {
+        records.extend(some.records);
+    }
+    records
+}
+
+#[tokio::test]
+async fn the_head_of_the_chain_is_signed_each_hour_and_proves_every_record() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.known_to_all().await;
+    running.settled().await;
+    running.dossier(&reader(), elder).await.unwrap();
+    running.settled().await;
+    refused(head(&running).await, Code::NotFound, "AUDIT_HEAD_NOT_FOUND");
+
+    running.advance("2024-03-01 10:00");
+    running.settled().await;
+    let first = head(&running).await.unwrap();
+    running.dossier(&reader(), elder).await.unwrap();
+    running.advance("2024-03-01 11:30");
+    running.settled().await;
+    let second = head(&running).await.unwrap();
+    let through = |head: &pb::GetAuditHeadResponse| head.head.as_ref().unwrap().sequence;
+    assert!(through(&second) > through(&first));
+
+    let records = exported(&running, 0).await;
+    let key = public_key(&second.public_key).unwrap();
+    let newest = second.head.as_ref().unwrap();
+    let newest = (
+        newest.sequence.cast_unsigned(),
+        newest.head.as_ref().try_into().unwrap(),
+    );
+    let verified = verify(&records, &[key], Some(newest)).unwrap();
+    assert_eq!(verified.records, records.len() as u64);
+    assert_eq!(verified.signed_heads, 2);
+    // What was written on the way is what went out, and nobody can take one look away.
+    for place in 0..records.len() - 1 {
+        let mut without = records.clone();
+        without.remove(place);
+        let found = verify(&without, &[key], Some(newest)).unwrap_err();
+        assert_eq!(found.sequence, place as u64 + 1);
+    }
+    let rest = exported(&running, 3).await;
+    assert_eq!(rest, records[2..]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_hour_in_which_nothing_came_is_not_signed_again() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.known_to_all().await;
+    running.settled().await;
+    running.dossier(&reader(), elder).await.unwrap();
+    running.advance("2024-03-01 10:00");
+    running.settled().await;
+    let signed = exported(&running, 0).await.len();
+    running.advance("2024-03-01 15:00");
+    running.settled().await;
+    assert_eq!(exported(&running, 0).await.len(), signed);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_chain_is_the_same_after_the_loss_of_the_database() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.known_to_all().await;
+    running.settled().await;
+    running.dossier(&reader(), elder).await.unwrap();
+    running.advance("2024-03-01 10:00");
+    running.settled().await;
+    running.dossier(&reader(), elder).await.unwrap();
+    let (ground, _) = running.stop().await;
+
+    let running = ground.start().await;
+    running.advance("2024-03-01 11:00");
+    running.settled().await;
+    let records = exported(&running, 0).await;
+    let newest = head(&running).await.unwrap();
+    let key = public_key(&newest.public_key).unwrap();
+    let verified = verify(&records, &[key], None).unwrap();
+    assert_eq!(verified.signed_heads, 2);
+    assert_eq!(
+        audit_chain::signed_head(records.last().unwrap()),
+        newest.head
+    );
+    running.stop().await;
+}
