@@ -171,6 +171,14 @@ impl Caller {
         self.check(Asked::Group(action), Some(*division), None)
     }
 
+    /// As [`Caller::may`], in all divisions.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn may_do_everywhere(&self, action: Action) -> Result<(), Status> {
+        self.check(Asked::Group(action), None, None)
+    }
+
     /// Whether the caller may do what this method does in `division`; for picking from a list.
     pub fn reaches(&self, division: &DivisionCode) -> bool {
         self.permits.permit(

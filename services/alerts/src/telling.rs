@@ -46,6 +46,8 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 const PAUSES: [u64; 10] = [1, 2, 4, 8, 15, 30, 60, 60, 120, 300];
 /// Before something that is away is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// So long it is waited for tables in which somebody is missing.
+const AT_MOST: Duration = Duration::from_secs(2);
 /// How many tasks may be under way at once; each of a recipient who hangs stays for minutes.
 const UNDER_WAY: usize = 20_000;
 /// Why nobody was told.
@@ -213,7 +215,11 @@ impl Teller {
     /// because it is not known yet.
     async fn has_read_of(&self, elder: ElderId) -> Result<(), ReaderFailed> {
         if CARDS.of(&self.pool, &[elder]).await?.is_empty() {
-            self.cards.catches_up(self.registry.as_ref()).await?;
+            let catching_up = self.cards.catches_up(self.registry.as_ref());
+            // Whoever can be told without it is not kept waiting by a table that stands still.
+            if let Ok(outcome) = tokio::time::timeout(AT_MOST, catching_up).await {
+                outcome?;
+            }
         }
         Ok(())
     }
@@ -229,7 +235,7 @@ impl Teller {
         if !found.is_empty() {
             return Ok(found);
         }
-        self.board.reaches(record).await;
+        let _in_time = tokio::time::timeout(AT_MOST, self.board.reaches(record)).await;
         self.finder.registered(role, village).await
     }
 

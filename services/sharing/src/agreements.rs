@@ -218,11 +218,17 @@ impl Sharing {
             .bind(around)
             .fetch_all(&self.pool)
             .await?;
-        let agreement = |row: &PgRow| -> Result<(Uuid, Terms), sqlx::Error> {
-            let terms = read_terms(terms(row.try_get(1)?)?);
-            Ok((row.try_get(0)?, terms.map_err(|_unreadable| broken())?))
+        let agreement = |row: &PgRow| -> Result<Option<(Uuid, Terms)>, sqlx::Error> {
+            let agreement: Uuid = row.try_get(0)?;
+            let Ok(terms) = read_terms(terms(row.try_get(1)?)?) else {
+                // Of another version of the program: what is not understood grants nothing, and hinders no other.
+                tracing::error!(%agreement, "the terms of an agreement can't be read: it grants nothing");
+                return Ok(None);
+            };
+            Ok(Some((agreement, terms)))
         };
-        rows.iter().map(agreement).collect()
+        let agreements = rows.iter().map(agreement);
+        agreements.filter_map(Result::transpose).collect()
     }
 }
 

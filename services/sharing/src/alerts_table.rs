@@ -123,7 +123,7 @@ impl Projection for AlertsTable {
     fn post_load_ddl(&self) -> &'static str {
         // State 4 is RESOLVED.
         "CREATE INDEX alert_elder ON alert (elder_id, raised_at DESC, alert_id DESC);
-        CREATE INDEX alert_village ON alert (village, raised_at);
+        CREATE INDEX alert_raised ON alert (raised_at, village);
         CREATE INDEX alert_open ON alert (village) WHERE state <> 4;
         CREATE INDEX alert_resolved ON alert (resolved_at, village);"
     }

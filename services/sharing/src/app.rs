@@ -63,6 +63,14 @@ impl Application for App {
         &self.background
     }
 
+    /// Waits until all that is in the logs can be read. What is chained and signed is nobody's business who only asks.
+    fn ready(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
+        let sharing = self.sharing.clone();
+        Box::pin(async move {
+            given_up.run_until_cancelled(sharing.catch_up()).await;
+        })
+    }
+
     /// Waits until the chain over our log is signed as is due, and all that is in the logs can be read.
     fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
         let sharing = self.sharing.clone();

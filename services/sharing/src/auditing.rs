@@ -101,7 +101,11 @@ impl AuditKeys {
                 .with_context(|| format!("`sharing.audit.former_keys`: {id} is no public key"))?;
         }
         let pem = audit_chain::public_pem(&signing.verifying_key());
-        public.insert(audit.key_id.clone(), pem.context("write the public key")?);
+        let former = public.insert(audit.key_id.clone(), pem.context("write the public key")?);
+        ensure!(
+            former.is_none_or(|pem| audit_chain::public_key(&pem) == Some(signing.verifying_key())),
+            "`sharing.audit.former_keys` has another key under the name of `sharing.audit.key_id`: a new key needs a new name"
+        );
         Ok(Self(Arc::new(Inner {
             signing,
             id: audit.key_id.clone(),
@@ -190,10 +194,13 @@ impl Chain {
     fn take(&mut self, record: &pb::AuditRecord, now: DateTime<Utc>) {
         self.head = audit_chain::link(&self.head, record);
         self.sequence = record.sequence.cast_unsigned();
-        let at = time_of(record).unwrap_or(now);
+        // A clock that was ahead puts nothing off.
+        let at = time_of(record).unwrap_or(now).min(now);
+        if record.subject == audit_chain::HEAD_SUBJECT {
+            self.head_record = self.sequence;
+        }
         match audit_chain::signed_head(record) {
             Some(signed) => {
-                self.head_record = self.sequence;
                 self.through = signed.sequence.cast_unsigned();
                 // What came while it was signed.
                 let all = self.head_record.checked_sub(1) == Some(self.through);
@@ -275,6 +282,16 @@ impl Auditor {
 
     async fn lead(&self, mut conn: PgConnection) -> Result<(), ReaderFailed> {
         let mut chain = Chain::kept(&mut conn, self.log.stream()).await?;
+        let last = self.log.last_sequence().await?;
+        if last < chain.sequence {
+            // A backup of the log was put back: what follows is chained to what is there.
+            tracing::error!(
+                last,
+                chained = chain.sequence,
+                "the log is shorter than its chain: it is chained anew"
+            );
+            chain = Chain::NEW;
+        }
         loop {
             if self.advance(&mut chain, &mut conn).await? {
                 continue;
@@ -391,6 +408,15 @@ impl Export {
         self.last = Some(last);
         if self.ready.is_empty() && self.after < last {
             let messages = self.log.messages(self.after, PAGE).await.map_err(of_log)?;
+            if messages.is_empty() {
+                // A server that lies behind answered: a file that ends early would look like a log that was cut off.
+                tracing::warn!(
+                    after = self.after,
+                    last,
+                    "the log was not answered to its end"
+                );
+                return Err(errors::unavailable("the log"));
+            }
             let messages = messages.into_iter();
             let wanted = messages.take_while(|message| message.sequence <= last);
             self.ready.extend(wanted.map(record_of));
@@ -441,8 +467,8 @@ impl Sharing {
     /// Returns once the chain holds all that is in the log, and its head is signed where that is due.
     pub(crate) async fn audited(&self) {
         let log = self.logs.own.as_ref();
+        let last = service::connections::last_sequence(log).await;
         loop {
-            let last = service::connections::last_sequence(log).await;
             // A database that is away is waited for.
             let chain = Chain::kept(&self.pool, log.stream()).await;
             let done = |chain: Chain| chain.sequence >= last && !chain.is_due(self.clock.now());

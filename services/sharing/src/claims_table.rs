@@ -150,7 +150,7 @@ impl Projection for ClaimsTable {
 
     fn post_load_ddl(&self) -> &'static str {
         "CREATE INDEX service_order_elder ON service_order (elder_id, day DESC, sequence DESC);
-        CREATE INDEX service_order_village ON service_order (village, day);
+        CREATE INDEX service_order_day ON service_order (day, village);
         CREATE INDEX service_order_programme ON service_order (programme, village);
         CREATE INDEX enrolment_programme ON enrolment (programme, village);"
     }

@@ -131,6 +131,11 @@ pub fn cut(document: &Document, grants: &Grants) -> Option<CutDocument> {
         };
         let value = match cut {
             Cut::Plain => Some(known.clone()),
+            Cut::Masked
+                if field.kind == FieldKind::IdNumber && tells_birth(document.product, grants) =>
+            {
+                masked_text(known, masked_to_the_county)
+            }
             Cut::Masked => mask(field.kind, known),
         };
         let Some(value) = value else { continue };
@@ -148,6 +153,13 @@ pub fn cut(document: &Document, grants: &Grants) -> Option<CutDocument> {
         }
     }
     (!left.fields.is_empty()).then_some(left)
+}
+
+/// Whether what the mask of an ID number hides, the birth date, is told beside it: with the last four digits it gives the rest.
+fn tells_birth(product: ProductName, grants: &Grants) -> bool {
+    ["birth_date", "age"]
+        .iter()
+        .any(|field| grants.get(product, field) == Some(Cut::Plain))
 }
 
 /// A value with its middle hidden; none where the kind has no mask, or the value is not of the kind.
@@ -192,6 +204,14 @@ fn masked_name(name: &str) -> String {
     match name.chars().count() {
         0 | 1 => "*".to_owned(),
         length => ends(name, length, 1, 0),
+    }
+}
+
+/// `350524************`.
+fn masked_to_the_county(number: &str) -> String {
+    match number.chars().count() {
+        0..15 => HIDDEN.to_owned(),
+        length => ends(number, length, 6, 0),
     }
 }
 

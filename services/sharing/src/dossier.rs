@@ -7,7 +7,7 @@ use elders::FactsOnDay;
 use proto::eldercare::sharing::v1 as pb;
 use serde_json::Value;
 use service::{Action, Asked, Caller, errors};
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 use vault::DataKey;
 
@@ -33,6 +33,7 @@ pub(crate) struct DossierAsked {
 }
 
 /// By what right somebody is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Right {
     grants: Grants,
     /// None where the caller's department owns the data.
@@ -48,10 +49,7 @@ impl Sharing {
         asked: DossierAsked,
         address: String,
     ) -> Result<pb::GetDossierResponse, Status> {
-        let facts = self.facts_of(asked.elder).await?;
-        let division = facts.village().division();
-        let right = self.right(caller, &asked, &division).await?;
-        let right = right.ok_or_else(|| refusals::no_elder(asked.elder))?;
+        let (facts, right) = self.facts_and_right(caller, &asked).await?;
         let documents = self
             .documents(asked.elder, &facts, &right.grants, asked.newest)
             .await?;
@@ -62,11 +60,16 @@ impl Sharing {
         let look = self.look(caller, "GetDossier", asked.elder, &left, address);
         let agreement_ids = right.agreements.iter().flatten();
         let agreement_ids = agreement_ids.map(Uuid::to_string).collect();
-        let recorded = match right.agreements {
+        let recorded = match right.agreements.clone() {
             None => Recorded::Access(look),
             Some(agreements) => Recorded::Provided { look, agreements },
         };
         let position = self.recorder.record(recorded).await?;
+        // Whatever ended a right, or the elder's data, while this was put together has ended it before it is told.
+        let (_, still) = self.facts_and_right(caller, &asked).await?;
+        if still != right {
+            return Err(refusals::no_elder(asked.elder));
+        }
         Ok(pb::GetDossierResponse {
             dossier: Some(told(asked.elder, left, agreement_ids)),
             position: position.to_string(),
@@ -100,12 +103,18 @@ impl Sharing {
         let id = elder.as_uuid();
         let reason = key.seal(codec::purpose::BREAK_GLASS_REASON, id, &reason);
         let look = self.look(caller, "BreakGlass", elder, &left, address);
-        let context = asked.by(caller, self.clock.now(), Some(division));
+        let mut context = asked.by(caller, self.clock.now(), Some(division));
         let broken = GlassBroken { look, reason };
-        let committed = self
-            .broken_glass
-            .execute(&elder.to_string(), &context, &broken)
-            .await;
+        let id = elder.to_string();
+        let known = self.broken_glass.load_newest(&id).await;
+        let known = known.map_err(service::not_loaded)?;
+        let told_before = known.request(context.request_id).is_some();
+        let mut committed = self.broken_glass.execute(&id, &context, &broken).await;
+        if told_before && committed.is_ok() {
+            // It is told once more, to whoever asks: that goes on record as well.
+            context.request_id = Uuid::now_v7();
+            committed = self.broken_glass.execute(&id, &context, &broken).await;
+        }
         let committed = committed.map_err(|error| {
             service::not_executed(error, |never: std::convert::Infallible| match never {})
         })?;
@@ -116,6 +125,28 @@ impl Sharing {
         })
     }
 
+    /// The facts of an elder, and by what right the caller is told of them. Who lives elsewhere, or is not known, takes as long
+    /// as who is granted to nobody.
+    async fn facts_and_right(
+        &self,
+        caller: &Caller,
+        asked: &DossierAsked,
+    ) -> Result<(FactsOnDay, Right), Status> {
+        let facts = match self.facts_of(asked.elder).await {
+            Ok(facts) => Some(facts),
+            Err(status) if status.code() == Code::NotFound => None,
+            Err(status) => return Err(status),
+        };
+        let division = facts.as_ref().map(|facts| facts.village().division());
+        let looked_at = division.or_else(|| caller.divisions.first().copied());
+        let right = match &looked_at {
+            Some(division) => self.right(caller, asked, division).await?,
+            None => None,
+        };
+        let both = facts.zip(right);
+        both.ok_or_else(|| refusals::no_elder(asked.elder))
+    }
+
     /// What a caller may see of elders of a division; none where that is nothing.
     async fn right(
         &self,
@@ -124,6 +155,9 @@ impl Sharing {
         division: &DivisionCode,
     ) -> Result<Option<Right>, Status> {
         if !caller.reaches(division) {
+            // Asked for all the same, so that the answer takes as long.
+            let nobodys = self.agreements_in_force(&caller.department, division);
+            nobodys.await.map_err(errors::of_database)?;
             return Ok(None);
         }
         let mut right = Right {

@@ -46,7 +46,7 @@ pub(crate) fn actions() -> Actions {
             ("GetDossier", Action::ReadShared),
             ("BreakGlass", Action::BreakGlass),
             ("GetSituation", Action::ReadStatistics),
-            ("GetAccessHistory", Action::ReadPersonal),
+            ("GetAccessHistory", Action::ReadShared),
             ("GetAuditHead", Action::ReadReference),
             ("ExportAudit", Action::Operate),
         ],

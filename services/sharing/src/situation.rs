@@ -1,4 +1,4 @@
-//! How things stand in a division on a day (态势总览): numbers alone, which tell of no single elder.
+//! How things stand in a division on a day (态势总览): numbers alone. Those of a small village may tell of few.
 
 use civic::{DivisionCode, LocalDay, Severity, Term as _};
 use elders::codec::write_day;

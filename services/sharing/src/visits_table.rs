@@ -92,8 +92,8 @@ impl Projection for VisitsTable {
 
     fn post_load_ddl(&self) -> &'static str {
         "CREATE INDEX record_elder ON record (elder_id, start_at DESC);
-        CREATE INDEX record_village ON record (village, day, elder_id) WHERE counted;
-        CREATE INDEX missed_village ON missed (village, last_day);"
+        CREATE INDEX record_day ON record (day, village, elder_id) WHERE counted;
+        CREATE INDEX missed_day ON missed (last_day, village);"
     }
 
     async fn apply(

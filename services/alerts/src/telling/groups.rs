@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use readmodel::ReaderFailed;
 use uuid::Uuid;
 
-use super::{Finished, Task, Teller, Telling, notice_of};
+use super::{AT_MOST, Finished, Task, Teller, Telling, notice_of};
 use crate::alert_line::Raised;
 use crate::alert_policy::AlertPolicy;
 use crate::elders_tables::CARDS;
@@ -94,7 +94,8 @@ impl Teller {
             .map(|(line, raised, _)| (line, raised))
             .collect();
         // Nobody waits for these by the second: who was registered just before them is known.
-        self.board.reaches(last.unwrap_or_default()).await;
+        let read = self.board.reaches(last.unwrap_or_default());
+        let _in_time = tokio::time::timeout(AT_MOST, read).await;
         let whom = self
             .patiently(|| self.find_for_group(&key, group.roles, &alerts))
             .await;

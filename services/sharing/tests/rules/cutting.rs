@@ -143,6 +143,18 @@ fn a_document_holds_what_is_granted_and_no_more() {
 }
 
 #[test]
+fn beside_birth_date_or_age_a_masked_id_number_keeps_no_digits_behind() {
+    for beside in ["birth_date", "age"] {
+        let grants = granted(&[("id_number", Cut::Masked), (beside, Cut::Plain)]);
+        let left = cut(&zhang(), &grants).unwrap();
+        assert_eq!(left.fields["id_number"], "350524************", "{beside}");
+    }
+    let grants = granted(&[("id_number", Cut::Masked), ("birth_date", Cut::Masked)]);
+    let left = cut(&zhang(), &grants).unwrap();
+    assert_eq!(left.fields["id_number"], "350524********1234");
+}
+
+#[test]
 fn a_document_of_which_nothing_is_left_is_none() {
     assert_eq!(cut(&zhang(), &Grants::default()), None);
     assert_eq!(cut(&zhang(), &granted(&[("sex", Cut::Plain)])), None);

@@ -204,16 +204,19 @@ async fn a_history_may_be_bounded_by_days() {
 }
 
 #[tokio::test]
-async fn of_an_erased_elder_there_is_no_history() {
+async fn of_an_erased_elder_those_who_read_files_everywhere_learn_who_looked() {
     let ground = Ground::at("2024-03-01 09:10");
     let running = ground.start().await;
     let elder = ground.known_to_all().await;
     running.dossier(&reader(), elder).await.unwrap();
     ground.is_erased(elder).await;
+    running.settled().await;
     let unknown = ElderId(Uuid::now_v7());
-    for whose in [elder, unknown] {
-        let outcome = running.history(&auditor(), looks_at(whose), 0).await;
+    for (whose, looks) in [(elder, 1), (unknown, 0)] {
+        let outcome = running.history(&reader(), looks_at(whose), 0).await;
         refused(outcome, Code::NotFound, "ELDER_NOT_FOUND");
+        let told = running.history(&auditor(), looks_at(whose), 0).await;
+        assert_eq!(told.unwrap().len(), looks);
     }
     // What somebody has looked at stays on record.
     let own = looks_by("officer:reader");
@@ -237,5 +240,10 @@ async fn a_history_is_for_those_who_read_files_of_the_division() {
     refused(outcome, Code::PermissionDenied, "DIVISION_OUT_OF_REACH");
     let looks = running.history(&auditor(), other, 0).await.unwrap();
     assert!(looks.is_empty());
+    // One's own looks everybody may see, of whatever department, and no file by them.
+    let own = looks_by("officer:doctor");
+    assert_eq!(running.history(&doctor(), own, 0).await.unwrap(), []);
+    let outcome = running.history(&doctor(), looks_at(elder), 0).await;
+    refused(outcome, Code::NotFound, "ELDER_NOT_FOUND");
     running.stop().await;
 }

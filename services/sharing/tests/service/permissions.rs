@@ -158,7 +158,10 @@ async fn other_departments_read_what_they_are_granted_and_decide_nothing() {
     ];
     let caller = officer("officer", "health", COUNTY, &all);
     let outcomes = every_call(running.client_of(&caller), elder, &agreement).await;
-    let expected: [&[_]; 2] = [&REFERENCE, &["get_dossier", "break_glass"]];
+    let expected: [&[_]; 2] = [
+        &REFERENCE,
+        &["get_dossier", "break_glass", "get_access_history"],
+    ];
     assert_let_in(outcomes, &expected, "health");
     running.stop().await;
 }
@@ -217,7 +220,10 @@ async fn whoever_reads_of_persons_says_what_for() {
             CIVIL_AFFAIRS,
             &["break_glass", "get_access_history", "get_dossier"][..],
         ),
-        ("health", &["break_glass", "get_dossier"]),
+        (
+            "health",
+            &["break_glass", "get_access_history", "get_dossier"],
+        ),
     ] {
         let without = Claims::officer("officer", department)
             .division(COUNTY)
