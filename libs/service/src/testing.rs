@@ -1,7 +1,10 @@
-//! For tests of services: a server of their own on a free port, and callers with tokens.
+//! For tests of services: a server or a whole service of their own on a free port, callers with tokens, and records that
+//! other services might have written.
 
 use std::{future::Future, net::SocketAddr};
 
+use chrono::{DateTime, Utc};
+use eventlog::{EventLog, Metadata, NewRecord, Position, RawEvent, Subject};
 use tokio::task::JoinHandle;
 use tonic::{
     Request, Status,
@@ -10,8 +13,10 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 use crate::{
+    application::{self, Application},
     auth::Claims,
     server::{ServeError, Server},
     settings::{Mode, Settings},
@@ -112,9 +117,7 @@ impl Running {
 
     /// A channel to it, without a caller.
     pub fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.address))
-            .expect("an address is a URI")
-            .connect_lazy()
+        channel_to(self.address)
     }
 
     /// A channel to it for the bearer of a token.
@@ -130,4 +133,81 @@ impl Running {
         self.shutdown.request();
         async move { self.served.await.expect("the server does not panic") }
     }
+}
+
+/// A whole service under test, with what runs beside its server.
+#[derive(Debug)]
+pub struct Served {
+    shutdown: Shutdown,
+    channel: Channel,
+    served: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Served {
+    /// Starts a service; what it has to catch up with may still be on the way.
+    pub async fn start<A: Application>(app: &A, settings: &Settings) -> Self {
+        let shutdown = Shutdown::new(&settings.shutdown);
+        let started = application::start(app, settings, &shutdown)
+            .await
+            .expect("the service starts");
+        Self {
+            shutdown,
+            channel: channel_to(started.address()),
+            served: tokio::spawn(started.serve()),
+        }
+    }
+
+    /// A channel to it for a caller; all channels are one connection.
+    pub fn as_caller(&self, issuer: &TokenIssuer, caller: &Claims) -> Authorised {
+        let bearer = Bearer::of(&issuer.issue(caller));
+        InterceptedService::new(self.channel.clone(), bearer)
+    }
+
+    /// Brings it down and waits for the end, which is no failure.
+    pub async fn stop(self) {
+        self.shutdown.request();
+        let outcome = self.served.await.expect("the service does not panic");
+        outcome.expect("the service goes down in order");
+    }
+}
+
+fn channel_to(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}"))
+        .expect("an address is a URI")
+        .connect_lazy()
+}
+
+/// Of a record that an officer wrote now, of something in a division; each is another request.
+pub fn metadata(now: DateTime<Utc>, division: &str) -> Metadata {
+    Metadata {
+        id: Uuid::now_v7(),
+        time: now,
+        actor: "officer:test".to_owned(),
+        request_id: Uuid::now_v7(),
+        request_digest: [1; 16],
+        correlation_id: Uuid::now_v7(),
+        causation_id: None,
+        division: Some(division.to_owned()),
+        traceparent: None,
+        answers: None,
+    }
+}
+
+/// Writes events after all that an aggregate has, as its owner does who is alone; where they stand, in text.
+pub async fn write(
+    log: &dyn EventLog,
+    subject: Subject,
+    metadata: Metadata,
+    events: Vec<RawEvent>,
+) -> String {
+    let before = log.read(&subject, 0).await;
+    let before = before.expect("the aggregate can be read");
+    let record = NewRecord {
+        subject,
+        expected: before.last().map_or(0, |record| record.sequence),
+        metadata,
+        events,
+    };
+    let sequence = log.append(record).await.expect("nobody else writes");
+    Position::new(log.stream(), sequence).to_string()
 }

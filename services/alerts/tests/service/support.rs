@@ -14,7 +14,7 @@ use civic::{CapabilityLevel, Category, ConsentState, ElderId, LocalDay, NoticeCh
 use elders::event::{Capability, Consent, Event, Registered, Residence, Source, Spoken};
 use elders::wire::write_time;
 use elders::{codec, purpose};
-use eventlog::{EventLog, MemoryLog, Metadata, NewRecord, Position, Subject};
+use eventlog::{EventLog, MemoryLog, Subject};
 use notices::{Channel as Way, ChannelSettings, Channels, Delivered, Failure, Notice, Reason};
 use proto::eldercare::alerts::v1 as pb;
 use proto::eldercare::alerts::v1::alert_service_client::AlertServiceClient;
@@ -22,16 +22,12 @@ use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use service::person_keys::Keys;
 pub(crate) use service::testing::reason;
-use service::testing::{Authorised, Bearer};
-use service::{
-    Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application,
-};
+use service::testing::{Authorised, Served};
+use service::{Application as _, Claims, Clock, RequestDigests, TokenIssuer};
 use sqlx::postgres::PgPoolOptions;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 
@@ -56,9 +52,7 @@ pub(crate) struct Running {
     pub(crate) ground: Ground,
     pub(crate) app: App,
     pub(crate) database: String,
-    shutdown: Shutdown,
-    channel: Channel,
-    served: JoinHandle<anyhow::Result<()>>,
+    served: Served,
 }
 
 pub(crate) type Client = AlertServiceClient<Authorised>;
@@ -205,7 +199,6 @@ impl Ground {
         doors: Option<Doors>,
     ) -> Running {
         let settings = service::testing::settings(&self.issuer);
-        let shutdown = Shutdown::new(&settings.shutdown);
         let pool = PgPoolOptions::new()
             .max_connections(6)
             .connect(&database)
@@ -230,19 +223,11 @@ impl Ground {
             doors,
         };
         let app = App::over(under, pool, self.clock.clone()).await.unwrap();
-        let started = application::start(&app, &settings, &shutdown)
-            .await
-            .unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", started.address()))
-            .unwrap()
-            .connect_lazy();
-        let served = tokio::spawn(started.serve());
+        let served = Served::start(&app, &settings).await;
         let running = Running {
             ground: self.clone(),
             app,
             database,
-            shutdown,
-            channel,
             served,
         };
         running.settled().await;
@@ -252,26 +237,9 @@ impl Ground {
     /// Records events of an elder at the time of the clock, as the registry does.
     pub(crate) async fn record(&self, elder: ElderId, events: &[Event]) -> String {
         let subject = Subject::new("registry", "elder", &elder.to_string()).unwrap();
-        let before = self.registry.read(&subject, 0).await.unwrap();
-        let record = NewRecord {
-            subject,
-            expected: before.last().map_or(0, |record| record.sequence),
-            metadata: Metadata {
-                id: Uuid::now_v7(),
-                time: self.clock.now(),
-                actor: "officer:test".to_owned(),
-                request_id: Uuid::now_v7(),
-                request_digest: [1; 16],
-                correlation_id: Uuid::now_v7(),
-                causation_id: None,
-                division: Some(VILLAGE.to_owned()),
-                traceparent: None,
-                answers: None,
-            },
-            events: events.iter().map(codec::encode).collect(),
-        };
-        let sequence = self.registry.append(record).await.unwrap();
-        Position::new(self.registry.stream(), sequence).to_string()
+        let events = events.iter().map(codec::encode).collect();
+        let metadata = service::testing::metadata(self.clock.now(), VILLAGE);
+        service::testing::write(&*self.registry, subject, metadata, events).await
     }
 
     /// Somebody who lives in the village, with contacts under these telephone numbers.
@@ -352,9 +320,7 @@ impl Running {
 
     /// A client in the name of a caller.
     pub(crate) fn client_of(&self, caller: &Claims) -> Client {
-        let token = self.ground.issuer.issue(caller);
-        let bearer = Bearer::of(&token);
-        AlertServiceClient::with_interceptor(self.channel.clone(), bearer)
+        AlertServiceClient::new(self.served.as_caller(&self.ground.issuer, caller))
     }
 
     pub(crate) async fn settled(&self) {
@@ -376,8 +342,7 @@ impl Running {
 
     /// Ends the process.
     pub(crate) async fn stop(self) -> (Ground, String) {
-        self.shutdown.request();
-        self.served.await.unwrap().unwrap();
+        self.served.stop().await;
         (self.ground, self.database)
     }
 

@@ -11,8 +11,8 @@ use claims::adjudication::{Event as Verdict, Runs};
 use elders::event::{Capability, Consent, Event, Registered, Residence, Source, Spoken};
 use elders::{codec, purpose};
 use eventlog::{
-    Aggregate as _, EventLog, Gather, JetStreamLog, MemoryLog, Metadata, NewRecord, Position,
-    Repository, StreamSettings, Subject,
+    Aggregate as _, EventLog, Gather, JetStreamLog, MemoryLog, Metadata, Repository,
+    StreamSettings, Subject,
 };
 use proto::eldercare::claims::v1 as pb;
 use proto::eldercare::claims::v1::claims_service_client::ClaimsServiceClient;
@@ -20,15 +20,11 @@ use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use service::person_keys::Keys;
 pub(crate) use service::testing::reason;
-use service::testing::{Authorised, Bearer};
-use service::{
-    Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application,
-};
+use service::testing::{Authorised, Served};
+use service::{Application as _, Claims, Clock, RequestDigests, TokenIssuer};
 use sqlx::postgres::PgPoolOptions;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 
@@ -58,9 +54,7 @@ pub(crate) struct Running {
     pub(crate) ground: Ground,
     pub(crate) app: App,
     pub(crate) database: String,
-    shutdown: Shutdown,
-    channel: Channel,
-    served: JoinHandle<anyhow::Result<()>>,
+    served: Served,
 }
 
 pub(crate) type Client = ClaimsServiceClient<Authorised>;
@@ -164,7 +158,6 @@ impl Ground {
     /// Starts claims on a database that may hold something.
     pub(crate) async fn start_anyhow(&self, database: String) -> Running {
         let settings = service::testing::settings(&self.issuer);
-        let shutdown = Shutdown::new(&settings.shutdown);
         let pool = PgPoolOptions::new()
             .max_connections(6)
             .connect(&database)
@@ -176,51 +169,25 @@ impl Ground {
         let app = App::over(logs, pool, self.clock.clone(), keys, digests)
             .await
             .unwrap();
-        let started = application::start(&app, &settings, &shutdown)
-            .await
-            .unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", started.address()))
-            .unwrap()
-            .connect_lazy();
-        let served = tokio::spawn(started.serve());
+        let served = Served::start(&app, &settings).await;
         Running {
             ground: self.clone(),
             app,
             database,
-            shutdown,
-            channel,
             served,
         }
     }
 
     /// Of a record that is written now.
     pub(crate) fn metadata(&self) -> Metadata {
-        Metadata {
-            id: Uuid::now_v7(),
-            time: self.clock.now(),
-            actor: "officer:test".to_owned(),
-            request_id: Uuid::now_v7(),
-            request_digest: [1; 16],
-            correlation_id: Uuid::now_v7(),
-            causation_id: None,
-            division: Some(VILLAGE.to_owned()),
-            traceparent: None,
-            answers: None,
-        }
+        service::testing::metadata(self.clock.now(), VILLAGE)
     }
 
     /// Records events of an elder at the time of the clock, as the registry does.
     pub(crate) async fn record(&self, elder: ElderId, events: &[Event]) -> String {
         let subject = Subject::new("registry", "elder", &elder.to_string()).unwrap();
-        let before = self.registry.read(&subject, 0).await.unwrap();
-        let record = NewRecord {
-            subject,
-            expected: before.last().map_or(0, |record| record.sequence),
-            metadata: self.metadata(),
-            events: events.iter().map(codec::encode).collect(),
-        };
-        let sequence = self.registry.append(record).await.unwrap();
-        Position::new(self.registry.stream(), sequence).to_string()
+        let events = events.iter().map(codec::encode).collect();
+        service::testing::write(&*self.registry, subject, self.metadata(), events).await
     }
 
     /// Somebody poor and dependent in the village.
@@ -446,9 +413,7 @@ impl Running {
 
     /// A client in the name of a caller.
     pub(crate) fn client_of(&self, caller: &Claims) -> Client {
-        let token = self.ground.issuer.issue(caller);
-        let bearer = Bearer::of(&token);
-        ClaimsServiceClient::with_interceptor(self.channel.clone(), bearer)
+        ClaimsServiceClient::new(self.served.as_caller(&self.ground.issuer, caller))
     }
 
     pub(crate) async fn settled(&self) {
@@ -463,8 +428,7 @@ impl Running {
 
     /// Ends the process.
     pub(crate) async fn stop(self) -> (Ground, String) {
-        self.shutdown.request();
-        self.served.await.unwrap().unwrap();
+        self.served.stop().await;
         (self.ground, self.database)
     }
 

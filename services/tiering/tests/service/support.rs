@@ -8,23 +8,20 @@ use civic::{CapabilityLevel, Category, ElderId, LocalDay, Set, Sex};
 use elders::event::{Capability, Circumstance, Consent, Event, Registered, Residence, Source};
 use elders::{codec, purpose};
 use eventlog::{
-    Aggregate as _, EventLog, Gather, JetStreamLog, MemoryLog, Metadata, NewRecord, Position,
-    StreamSettings, Subject,
+    Aggregate as _, EventLog, Gather, JetStreamLog, MemoryLog, Metadata, StreamSettings, Subject,
 };
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_client::TieringServiceClient;
 use proto::eldercare::r#type::v1 as types;
 pub(crate) use service::testing::reason;
-use service::testing::{Authorised, Bearer};
-use service::{Application as _, Claims, Clock, Shutdown, TokenIssuer, application};
+use service::testing::{Authorised, Served};
+use service::{Application as _, Claims, Clock, TokenIssuer};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tiering::App;
 use tiering::tier::{self, Tier};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 pub(crate) const VILLAGE: &str = "350524100001";
@@ -50,10 +47,8 @@ pub(crate) struct Running {
 pub(crate) struct Instance {
     pub(crate) app: App,
     pub(crate) pool: PgPool,
-    pub(crate) shutdown: Shutdown,
-    channel: Channel,
     issuer: Arc<TokenIssuer>,
-    served: JoinHandle<anyhow::Result<()>>,
+    served: Served,
 }
 
 pub(crate) type Client = TieringServiceClient<Authorised>;
@@ -113,7 +108,6 @@ impl Ground {
     /// Starts a process.
     pub(crate) async fn instance(&self) -> Instance {
         let settings = service::testing::settings(&self.issuer);
-        let shutdown = Shutdown::new(&settings.shutdown);
         let pool = PgPoolOptions::new()
             .max_connections(4)
             .connect(&self.database)
@@ -123,18 +117,10 @@ impl Ground {
         let app = App::over(registry, tiering, pool.clone(), self.clock.clone())
             .await
             .unwrap();
-        let started = application::start(&app, &settings, &shutdown)
-            .await
-            .unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", started.address()))
-            .unwrap()
-            .connect_lazy();
-        let served = tokio::spawn(started.serve());
+        let served = Served::start(&app, &settings).await;
         Instance {
             app,
             pool,
-            shutdown,
-            channel,
             issuer: Arc::clone(&self.issuer),
             served,
         }
@@ -153,30 +139,12 @@ impl Ground {
     /// Records events of an elder at the time of the clock, as the registry does.
     pub(crate) async fn record(&self, elder: ElderId, events: &[Event]) -> String {
         let subject = Subject::new("registry", "elder", &elder.to_string()).unwrap();
-        let before = self.registry.read(&subject, 0).await.unwrap();
-        let record = NewRecord {
-            subject,
-            expected: before.last().map_or(0, |record| record.sequence),
-            metadata: self.metadata(),
-            events: events.iter().map(codec::encode).collect(),
-        };
-        let sequence = self.registry.append(record).await.unwrap();
-        Position::new(self.registry.stream(), sequence).to_string()
+        let events = events.iter().map(codec::encode).collect();
+        service::testing::write(&*self.registry, subject, self.metadata(), events).await
     }
 
     pub(crate) fn metadata(&self) -> Metadata {
-        Metadata {
-            id: Uuid::now_v7(),
-            time: self.clock.now(),
-            actor: "officer:test".to_owned(),
-            request_id: Uuid::now_v7(),
-            request_digest: [1; 16],
-            correlation_id: Uuid::now_v7(),
-            causation_id: None,
-            division: Some(VILLAGE.to_owned()),
-            traceparent: None,
-            answers: None,
-        }
+        service::testing::metadata(self.clock.now(), VILLAGE)
     }
 
     /// All events of our own log by their names, with the elder's and the day.
@@ -319,13 +287,11 @@ impl Running {
 
 impl Instance {
     pub(crate) fn client(&self, claims: &Claims) -> Client {
-        let bearer = Bearer::of(&self.issuer.issue(claims));
-        TieringServiceClient::with_interceptor(self.channel.clone(), bearer)
+        TieringServiceClient::new(self.served.as_caller(&self.issuer, claims))
     }
 
     pub(crate) async fn stop(self) {
-        self.shutdown.request();
-        self.served.await.unwrap().unwrap();
+        self.served.stop().await;
     }
 }
 

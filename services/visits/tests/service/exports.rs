@@ -5,7 +5,7 @@ use std::io::Cursor;
 use calamine::{Data, Reader as _, Xlsx};
 use civic::ElderId;
 use elders::event::Event;
-use eventlog::{Metadata, NewRecord, RawEvent, Subject};
+use eventlog::{RawEvent, Subject};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
@@ -32,24 +32,10 @@ async fn publish_names(ground: &Ground) {
             named(VILLAGE, "城东社区"),
         ],
     };
-    let record = NewRecord {
-        subject: Subject::new("registry", "divisions", "350524").unwrap(),
-        expected: 0,
-        metadata: Metadata {
-            id: Uuid::now_v7(),
-            time: ground.clock.now(),
-            actor: "officer:test".to_owned(),
-            request_id: Uuid::now_v7(),
-            request_digest: [1; 16],
-            correlation_id: Uuid::now_v7(),
-            causation_id: None,
-            division: Some("350524".to_owned()),
-            traceparent: None,
-            answers: None,
-        },
-        events: vec![RawEvent::of(&published)],
-    };
-    ground.logs.registry.append(record).await.unwrap();
+    let subject = Subject::new("registry", "divisions", "350524").unwrap();
+    let metadata = service::testing::metadata(ground.clock.now(), "350524");
+    let events = vec![RawEvent::of(&published)];
+    service::testing::write(&*ground.logs.registry, subject, metadata, events).await;
 }
 
 fn october(whose: Whose) -> pb::ExportRecordsRequest {

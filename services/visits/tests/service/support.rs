@@ -7,22 +7,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use civic::{CapabilityLevel, Category, ConsentState, ElderId, LocalDay, Set, Sex};
 use elders::event::{Capability, Consent, Event, Registered, Residence, Source, Spoken};
 use elders::{codec, purpose};
-use eventlog::{EventLog, MemoryLog, Metadata, NewRecord, Position, Subject};
+use eventlog::{EventLog, MemoryLog, Subject};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::visit_service_client::VisitServiceClient;
 use service::person_keys::Keys;
 pub(crate) use service::testing::reason;
-use service::testing::{Authorised, Bearer};
-use service::{
-    Application as _, Claims, Clock, RequestDigests, Shutdown, TokenIssuer, application, peer,
-};
+use service::testing::{Authorised, Served};
+use service::{Application as _, Claims, Clock, RequestDigests, TokenIssuer, peer};
 use sqlx::postgres::PgPoolOptions;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
-
 use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 use visits::App;
@@ -50,9 +45,7 @@ pub(crate) struct Running {
     pub(crate) ground: Ground,
     pub(crate) app: App,
     pub(crate) database: String,
-    shutdown: Shutdown,
-    channel: Channel,
-    served: JoinHandle<anyhow::Result<()>>,
+    served: Served,
 }
 
 /// The kept figures that differ from those counted anew.
@@ -120,7 +113,6 @@ impl Ground {
             settings.peers.insert("alerts".to_owned(), address);
             Alerts::new(peer::channel(&settings, "alerts").unwrap())
         });
-        let shutdown = Shutdown::new(&settings.shutdown);
         let pool = PgPoolOptions::new()
             .max_connections(6)
             .connect(&database)
@@ -136,19 +128,11 @@ impl Ground {
         )
         .await
         .unwrap();
-        let started = application::start(&app, &settings, &shutdown)
-            .await
-            .unwrap();
-        let channel = Endpoint::from_shared(format!("http://{}", started.address()))
-            .unwrap()
-            .connect_lazy();
-        let served = tokio::spawn(started.serve());
+        let served = Served::start(&app, &settings).await;
         let running = Running {
             ground: self.clone(),
             app,
             database,
-            shutdown,
-            channel,
             served,
         };
         running.settled().await;
@@ -158,27 +142,9 @@ impl Ground {
     /// Records events of an elder at the time of the clock, as the registry does.
     pub(crate) async fn record(&self, elder: ElderId, events: &[Event]) -> String {
         let subject = Subject::new("registry", "elder", &elder.to_string()).unwrap();
-        let log = &self.logs.registry;
-        let before = log.read(&subject, 0).await.unwrap();
-        let record = NewRecord {
-            subject,
-            expected: before.last().map_or(0, |record| record.sequence),
-            metadata: Metadata {
-                id: Uuid::now_v7(),
-                time: self.clock.now(),
-                actor: "officer:test".to_owned(),
-                request_id: Uuid::now_v7(),
-                request_digest: [1; 16],
-                correlation_id: Uuid::now_v7(),
-                causation_id: None,
-                division: Some(VILLAGE.to_owned()),
-                traceparent: None,
-                answers: None,
-            },
-            events: events.iter().map(codec::encode).collect(),
-        };
-        let sequence = log.append(record).await.unwrap();
-        Position::new(log.stream(), sequence).to_string()
+        let events = events.iter().map(codec::encode).collect();
+        let metadata = service::testing::metadata(self.clock.now(), VILLAGE);
+        service::testing::write(&*self.logs.registry, subject, metadata, events).await
     }
 
     /// Somebody born on a day who lives alone in the village, in the middle of it, and may be visited at home.
@@ -274,9 +240,7 @@ impl Running {
 
     /// A client in the name of a caller.
     pub(crate) fn client_of(&self, caller: &Claims) -> Client {
-        let token = self.ground.issuer.issue(caller);
-        let bearer = Bearer::of(&token);
-        VisitServiceClient::with_interceptor(self.channel.clone(), bearer)
+        VisitServiceClient::new(self.served.as_caller(&self.ground.issuer, caller))
     }
 
     pub(crate) async fn settled(&self) {
@@ -291,8 +255,7 @@ impl Running {
 
     /// Ends the process.
     pub(crate) async fn stop(self) -> (Ground, String) {
-        self.shutdown.request();
-        self.served.await.unwrap().unwrap();
+        self.served.stop().await;
         (self.ground, self.database)
     }
 
