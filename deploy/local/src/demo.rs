@@ -1,5 +1,7 @@
 //! `demo` and `replay`: a system for a moment, a data set played on a simulated clock, and its figures compared.
 
+mod dossiers;
+
 use std::{path::Path, time::Instant};
 
 use anyhow::Context as _;
@@ -22,6 +24,8 @@ use crate::{
     summary::{Shared, Summary},
     system::{Start, System},
 };
+
+pub use dossiers::SeenByDepartments;
 
 /// Plays a county from nothing and sums up what came out.
 ///
@@ -49,7 +53,7 @@ async fn shared(client: &Client, county: &County, played: &Played) -> anyhow::Re
     };
     let (until, elder) = (client.now().await?, &unpaid.order.elder_id);
     let until = LocalDay::of(until).plus_days(365).to_string();
-    let seen = departments::as_departments_see(client, &county.set.county, &until, elder);
+    let seen = dossiers::as_departments_see(client, &county.set.county, &until, elder);
     Ok(Shared {
         situation,
         dossier: Some(seen.await?),

@@ -6,8 +6,10 @@ mod history;
 mod products;
 mod situation;
 
-pub use agreements::{AgreementList, Terms, agreement, agreements, approve, end, propose, suspend};
-pub use dossier::{Dossier, SeenByDepartments, as_departments_see, dossier};
+pub use agreements::{
+    AgreementList, Cut, Terms, agreement, agreements, approve, end, propose, suspend,
+};
+pub use dossier::{Dossier, dossier, dossier_after};
 pub use history::{History, history};
 pub use products::{Catalogue, products};
 pub use situation::{Situation, situation};

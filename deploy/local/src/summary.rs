@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use crate::{
     alerting::{AlertList, Figures, Row},
     claiming::OrderStory,
-    departments::{SeenByDepartments, Situation},
+    demo::SeenByDepartments,
+    departments::Situation,
     import::{outcomes, reasons},
     output::{Report, number, percent, table},
     plans::WeekPlan,

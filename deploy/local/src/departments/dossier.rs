@@ -7,7 +7,6 @@ use proto::eldercare::sharing::v1::{self as pb, GetDossierRequest};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::agreements::{Cut, Terms, approve, propose};
 use crate::{
     client::{Client, call},
     output::{Report, table},
@@ -41,13 +40,6 @@ pub struct Document {
     pub masked: Vec<String>,
 }
 
-/// One elder's dossier, as some departments see it.
-#[derive(Debug, Clone, Serialize)]
-pub struct SeenByDepartments {
-    /// Each department's.
-    pub dossiers: Vec<Dossier>,
-}
-
 /// The dossier of an elder, as an officer of a department sees it, or as the operator does.
 ///
 /// # Errors
@@ -58,11 +50,14 @@ pub async fn dossier(
     department: Option<&str>,
     newest: i32,
 ) -> anyhow::Result<Dossier> {
-    seen(client, elder, department, newest, String::new()).await
+    dossier_after(client, elder, department, newest, String::new()).await
 }
 
 /// The same once what stands at a position in the log holds.
-async fn seen(
+///
+/// # Errors
+/// As for [`dossier`].
+pub async fn dossier_after(
     client: &Client,
     elder: &str,
     department: Option<&str>,
@@ -91,96 +86,6 @@ async fn seen(
         agreement_ids: told.agreement_ids,
         position: answer.position,
     })
-}
-
-/// Grants two departments what they need of a county, and answers one elder's dossier as each of them sees it: health sees who
-/// is at risk, finance what is paid for whom, without names.
-///
-/// # Errors
-/// Sharing's refusal.
-pub async fn as_departments_see(
-    client: &Client,
-    county: &str,
-    until: &str,
-    elder: &str,
-) -> anyhow::Result<SeenByDepartments> {
-    use Cut::{Masked, Plain};
-    let terms = |department: &str, purpose: &str, products: &[(&str, &[(&str, Cut)])]| Terms {
-        department: department.to_owned(),
-        purpose: purpose.to_owned(),
-        legal_basis: "个人信息保护法第十三条、第三十四条".to_owned(),
-        divisions: vec![county.to_owned()],
-        until: until.to_owned(),
-        products: products
-            .iter()
-            .map(|(product, fields)| {
-                let fields = fields
-                    .iter()
-                    .map(|(field, cut)| ((*field).to_owned(), *cut));
-                ((*product).to_owned(), fields.collect())
-            })
-            .collect(),
-    };
-    let health: &[(&str, &[(&str, Cut)])] = &[
-        (
-            "elder",
-            &[
-                ("name", Plain),
-                ("id_number", Masked),
-                ("age", Plain),
-                ("capability", Plain),
-                ("contacts", Masked),
-                ("division_code", Plain),
-            ],
-        ),
-        (
-            "tier",
-            &[("tier", Plain), ("since", Plain), ("reasons", Plain)],
-        ),
-        (
-            "visit",
-            &[("start_time", Plain), ("result", Plain), ("mode", Plain)],
-        ),
-        (
-            "alert",
-            &[("kind", Plain), ("raised_at", Plain), ("state", Plain)],
-        ),
-    ];
-    let finance: &[(&str, &[(&str, Cut)])] = &[
-        (
-            "elder",
-            &[
-                ("name", Masked),
-                ("id_number", Masked),
-                ("assistance", Plain),
-            ],
-        ),
-        (
-            "enrolment",
-            &[("programme_code", Plain), ("units_used", Plain)],
-        ),
-        (
-            "order",
-            &[
-                ("programme_code", Plain),
-                ("service_day", Plain),
-                ("state", Plain),
-                ("amount", Plain),
-            ],
-        ),
-    ];
-    let departments = [
-        terms("health", "重点老年人健康管理", health),
-        terms("finance", "护理服务补贴资金监管", finance),
-    ];
-    let mut dossiers = Vec::new();
-    for terms in departments {
-        let (agreement, _) = propose(client, &terms).await?;
-        let position = approve(client, &agreement).await?;
-        let seen = seen(client, elder, Some(&terms.department), 3, position);
-        dossiers.push(seen.await?);
-    }
-    Ok(SeenByDepartments { dossiers })
 }
 
 impl Document {
@@ -247,21 +152,6 @@ impl Report for Dossier {
             ids => format!("协议 agreements {}", ids.join(" ")),
         };
         let _ = write!(text, "\n{by}, 记录于 on record at {}", self.position);
-        text
-    }
-}
-
-impl Report for SeenByDepartments {
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for dossier in &self.dossiers {
-            let _ = writeln!(
-                text,
-                "{} 所见 as {} sees it",
-                dossier.department, dossier.department
-            );
-            let _ = writeln!(text, "{}\n", dossier.text());
-        }
         text
     }
 }
