@@ -9,7 +9,6 @@ use alerts::{
 use anyhow::Context as _;
 use eventlog::EventLog;
 use readmodel::{Error, Projection};
-use sharing::homes_table::HomesTable;
 use sqlx::PgPool;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
 use visits::{book_table::BookTable, policies_table::PoliciesTable};
@@ -43,12 +42,10 @@ pub(crate) enum ReadModel {
     ClaimsElders,
     /// Programmes, enrolments, providers, orders, settlements and funds.
     ClaimsBook,
-    /// Elders' facts, for dossiers.
+    /// Elders' facts, and where they live by their days.
     SharingElders,
     /// Elders' names and contacts, for dossiers.
     SharingCards,
-    /// Where elders live by their days.
-    SharingHomes,
     /// Elders' tiers by their days.
     SharingTiers,
     /// Visits, and which were missed.
@@ -76,7 +73,7 @@ pub(crate) trait Task {
 }
 
 impl ReadModel {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 19] = [
         Self::RegistryElders,
         Self::TieringFacts,
         Self::TieringTiers,
@@ -91,7 +88,6 @@ impl ReadModel {
         Self::ClaimsBook,
         Self::SharingElders,
         Self::SharingCards,
-        Self::SharingHomes,
         Self::SharingTiers,
         Self::SharingVisits,
         Self::SharingAlerts,
@@ -114,9 +110,8 @@ impl ReadModel {
             Self::AlertsBoard => alerts::board_table::NAME,
             Self::ClaimsElders => claims::facts_table::NAME,
             Self::ClaimsBook => claims::book_table::NAME,
-            Self::SharingElders => sharing::elders_tables::FACTS.name(),
-            Self::SharingCards => sharing::elders_tables::CARDS.name(),
-            Self::SharingHomes => sharing::homes_table::NAME,
+            Self::SharingElders => sharing::elders_table::NAME,
+            Self::SharingCards => sharing::cards_table::TABLE.name(),
             Self::SharingTiers => sharing::tiers_table::NAME,
             Self::SharingVisits => sharing::visits_table::NAME,
             Self::SharingAlerts => sharing::alerts_table::NAME,
@@ -198,17 +193,13 @@ impl ReadModel {
             }
             Self::SharingElders => {
                 let log = sharing.log_of_registry();
-                task.on(&sharing.pool(), log, sharing::elders_tables::FACTS)
+                task.on(&sharing.pool(), log, sharing::elders_table::EldersTable)
                     .await
             }
             Self::SharingCards => {
                 let log = sharing.log_of_registry();
-                task.on(&sharing.pool(), log, sharing::elders_tables::CARDS)
+                task.on(&sharing.pool(), log, sharing::cards_table::TABLE)
                     .await
-            }
-            Self::SharingHomes => {
-                let (log, fold) = (sharing.log_of_registry(), HomesTable);
-                task.on(&sharing.pool(), log, fold).await
             }
             Self::SharingTiers => {
                 let log = sharing.log_of_tiering();

@@ -62,6 +62,16 @@ terms! {
         SelfCleared = "SELF_CLEARED" "自动解除",
     }
 
+    /// How far help has come (处置阶段); it never goes back.
+    pub enum HelpStage ("stage of help") {
+        /// Nobody has taken the alert on.
+        Open = "OPEN" "待响应",
+        Acknowledged = "ACKNOWLEDGED" "已响应",
+        Dispatched = "DISPATCHED" "已派出",
+        Arrived = "ARRIVED" "已到场",
+        Resolved = "RESOLVED" "已处置",
+    }
+
     /// Why an elder is away (离家原因).
     pub enum AwayReason ("reason to be away") {
         Hospital = "HOSPITAL" "住院",

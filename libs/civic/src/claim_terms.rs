@@ -41,6 +41,16 @@ terms! {
         NotSettled = "NOT_SETTLED" "不予结算",
     }
 
+    /// How far a service order has come, up to its payment (工单进度).
+    pub enum OrderStage ("stage of an order") {
+        Waiting = "WAITING" "待审核",
+        Approved = "APPROVED" "审核通过",
+        Abnormal = "ABNORMAL" "异常待处理",
+        Appealed = "APPEALED" "申诉中",
+        NotSettled = "NOT_SETTLED" "不予结算",
+        Paid = "PAID" "已支付",
+    }
+
     /// Where an appeal stands (申诉状态).
     pub enum AppealState ("state of an appeal") {
         Pending = "PENDING" "待处理",

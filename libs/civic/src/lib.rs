@@ -29,12 +29,12 @@ mod visit_terms;
 
 pub use age::Age;
 pub use alert_terms::{
-    AlertKind, AlertOutcome, AwayReason, DeviceKind, NoticeChannel, RecipientRole, Severity,
-    SignalKind,
+    AlertKind, AlertOutcome, AwayReason, DeviceKind, HelpStage, NoticeChannel, RecipientRole,
+    Severity, SignalKind,
 };
 pub use claim_terms::{
     AppealState, DepositKind, EntitlementUnit, EvidenceKind, FundAccount, HoldState,
-    NotSettledReason, OrderCode, OrderState, SettlementStage,
+    NotSettledReason, OrderCode, OrderStage, OrderState, SettlementStage,
 };
 pub use division::{DivisionCode, DivisionCodeError, DivisionLevel, VillageCode};
 pub use elder_id::{ElderId, ElderIdError};

@@ -25,12 +25,6 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// What they grant while they are in force, of elders of their divisions.
-    #[must_use]
-    pub fn grants(&self) -> Grants {
-        self.products.clone()
-    }
-
     /// Whether elders who live there are in one of their divisions.
     #[must_use]
     pub fn covers(&self, division: &DivisionCode) -> bool {
@@ -109,15 +103,6 @@ impl Agreement {
     pub fn state_on(&self, day: LocalDay) -> Option<State> {
         let proposal = self.proposal.as_ref()?;
         Some(self.stage.state_on(day, proposal.terms.until))
-    }
-
-    /// What it grants on a day, of elders of its divisions: nothing where it is not in force.
-    #[must_use]
-    pub fn grants_on(&self, day: LocalDay) -> Grants {
-        match &self.proposal {
-            Some(proposal) if self.state_on(day) == Some(State::InForce) => proposal.terms.grants(),
-            Some(_) | None => Grants::default(),
-        }
     }
 }
 

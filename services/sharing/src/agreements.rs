@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::agreement::{Command, State, Terms};
+use crate::agreement::{Command, Stage, State, Terms};
 use crate::agreement_rows::{APPROVED, ENDED, PROPOSED, SUSPENDED, stage};
 use crate::book_table::NAME;
 use crate::codec::read_terms;
@@ -206,6 +206,7 @@ impl Sharing {
         department: &str,
         division: &DivisionCode,
     ) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
+        let today = self.clock.today();
         let around: Vec<String> = division.upwards().map(|one| one.to_string()).collect();
         let statement = format!(
             "SELECT agreement_id, terms FROM {NAME}.agreement \
@@ -214,7 +215,7 @@ impl Sharing {
         let rows = sqlx::query(AssertSqlSafe(statement))
             .bind(department)
             .bind(APPROVED)
-            .bind(self.clock.today().date())
+            .bind(today.date())
             .bind(around)
             .fetch_all(&self.pool)
             .await?;
@@ -225,7 +226,9 @@ impl Sharing {
                 tracing::error!(%agreement, "the terms of an agreement can't be read: it grants nothing");
                 return Ok(None);
             };
-            Ok(Some((agreement, terms)))
+            // The statement finds them; the rule decides.
+            let in_force = Stage::Approved.state_on(today, terms.until) == State::InForce;
+            Ok((in_force && terms.covers(division)).then_some((agreement, terms)))
         };
         let agreements = rows.iter().map(agreement);
         agreements.filter_map(Result::transpose).collect()

@@ -1,21 +1,24 @@
 //! The read model of the log of alerts: each alert with how far help has come (预警与响应).
 
+mod figures;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use chrono::{DateTime, SecondsFormat, Utc};
-use civic::{AlertKind, AlertOutcome, DivisionCode, ElderId, LocalDay, SHANGHAI, Severity, Term};
+use chrono::{DateTime, Utc};
+use civic::{AlertKind, AlertOutcome, ElderId, HelpStage, Severity};
 use elder_tables::columns::{place, word};
 use elders::wire::{id, message, present, term, time, village};
 use eventlog::{DecodeError, RawEvent, Record};
 use proto::eldercare::alerts::v1 as pb;
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
-use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
-use crate::document::{Document, Fields};
+pub(crate) use self::figures::{Delay, OpenAlerts, ResponseTimes, open, response_times};
+
+use crate::document::{Document, instant};
 use crate::products::ProductName;
 
 /// The projection's name and schema.
@@ -37,59 +40,6 @@ const OTHERS: [&str; 6] = [
 /// Folds the records of alerts.
 #[derive(Debug, Default)]
 pub struct AlertsTable;
-
-/// How far help has come (处置阶段); it never goes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum AlertState {
-    /// Nobody has taken it on.
-    Open,
-    /// Somebody has.
-    Acknowledged,
-    /// Somebody is on the way.
-    Dispatched,
-    /// Somebody has come.
-    Arrived,
-    /// It is over.
-    Resolved,
-}
-
-impl Term for AlertState {
-    const ALL: &'static [Self] = &[
-        Self::Open,
-        Self::Acknowledged,
-        Self::Dispatched,
-        Self::Arrived,
-        Self::Resolved,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Open => "OPEN",
-            Self::Acknowledged => "ACKNOWLEDGED",
-            Self::Dispatched => "DISPATCHED",
-            Self::Arrived => "ARRIVED",
-            Self::Resolved => "RESOLVED",
-        }
-    }
-
-    fn chinese(self) -> &'static str {
-        match self {
-            Self::Open => "待响应",
-            Self::Acknowledged => "已响应",
-            Self::Dispatched => "已派出",
-            Self::Arrived => "已到场",
-            Self::Resolved => "已处置",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|state| state.name() == name)
-    }
-
-    fn index(self) -> u32 {
-        self as u32
-    }
-}
 
 #[async_trait]
 impl Projection for AlertsTable {
@@ -259,7 +209,7 @@ struct Rows {
 /// What happened to an alert; nothing where nothing is said.
 #[derive(Default)]
 struct Change {
-    state: Option<AlertState>,
+    state: Option<HelpStage>,
     level: Option<i32>,
     acknowledged_at: Option<DateTime<Utc>>,
     dispatched_at: Option<DateTime<Utc>>,
@@ -269,7 +219,7 @@ struct Change {
 }
 
 impl Change {
-    fn reaches(&mut self, state: AlertState) {
+    fn reaches(&mut self, state: HelpStage) {
         self.state = self.state.max(Some(state));
     }
 }
@@ -287,22 +237,22 @@ impl Rows {
             }
             What::Acknowledged(at) => {
                 let change = self.change(alert);
-                change.reaches(AlertState::Acknowledged);
+                change.reaches(HelpStage::Acknowledged);
                 change.acknowledged_at.get_or_insert(at);
             }
             What::Dispatched(at) => {
                 let change = self.change(alert);
-                change.reaches(AlertState::Dispatched);
+                change.reaches(HelpStage::Dispatched);
                 change.dispatched_at.get_or_insert(at);
             }
             What::Arrived(at) => {
                 let change = self.change(alert);
-                change.reaches(AlertState::Arrived);
+                change.reaches(HelpStage::Arrived);
                 change.arrived_at.get_or_insert(at);
             }
             What::Resolved(outcome, at) => {
                 let change = self.change(alert);
-                change.reaches(AlertState::Resolved);
+                change.reaches(HelpStage::Resolved);
                 change.resolved_at.get_or_insert(at);
                 change.outcome.get_or_insert(outcome);
             }
@@ -406,7 +356,7 @@ pub(crate) struct AlertRow {
     /// The highest level that was reached; none where it has no levels, or none was due yet.
     pub(crate) level: Option<i32>,
     /// How far help has come.
-    pub(crate) state: AlertState,
+    pub(crate) state: HelpStage,
     /// When somebody took it on.
     pub(crate) acknowledged_at: Option<DateTime<Utc>>,
     /// When somebody was sent.
@@ -463,153 +413,22 @@ pub(crate) async fn of(
 impl AlertRow {
     /// The document of an alert.
     pub(crate) fn document(&self) -> Document {
-        let mut fields = Fields::new();
-        let mut put = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                fields.insert(name.to_owned(), value);
-            }
-        };
         let village = (!self.village.is_empty()).then_some(self.village.as_str());
-        put("alert_id", Some(self.alert.to_string().into()));
-        put("elder_id", Some(self.elder.to_string().into()));
-        put("division_code", village.map(Value::from));
-        put("kind", Some(self.kind.name().into()));
-        put("severity", Some(self.severity.name().into()));
-        put("raised_at", Some(instant(self.raised_at)));
-        put("level", self.level.map(Value::from));
-        put("state", Some(self.state.name().into()));
-        put("acknowledged_at", self.acknowledged_at.map(instant));
-        put("dispatched_at", self.dispatched_at.map(instant));
-        put("arrived_at", self.arrived_at.map(instant));
-        put("resolved_at", self.resolved_at.map(instant));
-        put("outcome", self.outcome.map(|outcome| outcome.name().into()));
-        Document {
-            product: ProductName::Alert,
-            key: self.alert.to_string(),
-            elder: self.elder,
-            fields,
-        }
+        Document::new(ProductName::Alert, self.alert, self.elder)
+            .with("alert_id", self.alert.to_string())
+            .with("elder_id", self.elder.to_string())
+            .with_known("division_code", village)
+            .with("kind", self.kind.name())
+            .with("severity", self.severity.name())
+            .with("raised_at", instant(self.raised_at))
+            .with_known("level", self.level)
+            .with("state", self.state.name())
+            .with_known("acknowledged_at", self.acknowledged_at.map(instant))
+            .with_known("dispatched_at", self.dispatched_at.map(instant))
+            .with_known("arrived_at", self.arrived_at.map(instant))
+            .with_known("resolved_at", self.resolved_at.map(instant))
+            .with_known("outcome", self.outcome.map(AlertOutcome::name))
     }
-}
-
-fn instant(at: DateTime<Utc>) -> Value {
-    let local = at.with_timezone(&SHANGHAI);
-    local.to_rfc3339_opts(SecondsFormat::Secs, false).into()
-}
-
-/// How many alerts of a kind were not over at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OpenAlerts {
-    /// How urgent they are.
-    pub(crate) severity: Severity,
-    /// What they are about.
-    pub(crate) kind: AlertKind,
-    /// How many.
-    pub(crate) alerts: i64,
-}
-
-/// The alerts of a division that were not over at an instant, by severity and kind, the most urgent first.
-///
-/// # Errors
-/// The database's; a row of another version of the program.
-pub(crate) async fn open(
-    db: impl PgExecutor<'_>,
-    division: &DivisionCode,
-    at: DateTime<Utc>,
-) -> Result<Vec<OpenAlerts>, sqlx::Error> {
-    // The state stands in the text, so that the index of open alerts serves.
-    let statement = format!(
-        "SELECT severity, kind, count(*) FROM {NAME}.alert \
-         WHERE village >= $1 AND village < $2 AND raised_at < $3 AND (state <> {} OR resolved_at >= $3) \
-         GROUP BY severity, kind ORDER BY severity, kind",
-        place(AlertState::Resolved)
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(division.as_str())
-        .bind(division.beyond())
-        .bind(at)
-        .fetch_all(db)
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(OpenAlerts {
-                severity: word(row.try_get(0)?)?,
-                kind: word(row.try_get(1)?)?,
-                alerts: row.try_get(2)?,
-            })
-        })
-        .collect()
-}
-
-/// How long it took from alerts to something that followed, in whole seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delay {
-    /// Of how many alerts it followed.
-    pub(crate) alerts: i64,
-    /// The median; none where it followed of no alert.
-    pub(crate) median: Option<i64>,
-    /// The 90th percentile.
-    pub(crate) ninetieth: Option<i64>,
-}
-
-/// How fast help came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ResponseTimes {
-    /// How many alerts there were.
-    pub(crate) alerts: i64,
-    /// Until somebody took them on.
-    pub(crate) acknowledged: Delay,
-    /// Until somebody came.
-    pub(crate) arrived: Delay,
-}
-
-/// How fast help came in a division, of alerts of some severities that were raised on some days, both included. What
-/// followed after these days is left out, so that figures of past days stay as they were.
-///
-/// # Errors
-/// The database's.
-pub(crate) async fn response_times(
-    db: impl PgExecutor<'_>,
-    division: &DivisionCode,
-    severities: &[Severity],
-    first: LocalDay,
-    last: LocalDay,
-) -> Result<ResponseTimes, sqlx::Error> {
-    let delays = ["acknowledged_at", "arrived_at"].map(|until| {
-        // What an alert bears a later time than, such as a device's fast clock, took no time.
-        let seconds =
-            format!("greatest(floor(extract(epoch FROM {until} - raised_at)), 0)::bigint");
-        let there = format!("FILTER (WHERE {until} < $4)");
-        format!(
-            "count(*) {there}, percentile_disc(0.5) WITHIN GROUP (ORDER BY {seconds}) {there}, \
-             percentile_disc(0.9) WITHIN GROUP (ORDER BY {seconds}) {there}"
-        )
-    });
-    let statement = format!(
-        "SELECT count(*), {} FROM {NAME}.alert \
-         WHERE village >= $1 AND village < $2 AND raised_at >= $3 AND raised_at < $4 AND severity = ANY($5)",
-        delays.join(", ")
-    );
-    let row = sqlx::query(AssertSqlSafe(statement))
-        .bind(division.as_str())
-        .bind(division.beyond())
-        .bind(first.start())
-        .bind(last.end())
-        .bind(severities.iter().copied().map(place).collect::<Vec<_>>())
-        .fetch_one(db)
-        .await?;
-    let delay = |column: usize| -> Result<Delay, sqlx::Error> {
-        Ok(Delay {
-            alerts: row.try_get(column)?,
-            median: row.try_get(column + 1)?,
-            ninetieth: row.try_get(column + 2)?,
-        })
-    };
-    Ok(ResponseTimes {
-        alerts: row.try_get(0)?,
-        acknowledged: delay(1)?,
-        arrived: delay(4)?,
-    })
 }
 
 #[cfg(test)]
@@ -673,7 +492,7 @@ mod tests {
         });
         let rows = folded([arrived(early), dispatched, arrived(late)]);
         let change = rows.changed.get(&ALERT).unwrap();
-        assert_eq!(change.state, Some(AlertState::Arrived));
+        assert_eq!(change.state, Some(HelpStage::Arrived));
         assert_eq!(change.arrived_at, Some(at(early)));
     }
 
@@ -695,7 +514,7 @@ mod tests {
             severity: Severity::Critical,
             raised_at: at("2024-10-01T01:00:00Z"),
             level: Some(1),
-            state: AlertState::Open,
+            state: HelpStage::Open,
             acknowledged_at: None,
             dispatched_at: None,
             arrived_at: None,

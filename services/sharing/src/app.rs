@@ -20,11 +20,11 @@ use vault::Vault;
 use crate::alerts_table::AlertsTable;
 use crate::auditing::{self, AuditKeys, Auditor};
 use crate::book_table::{self, BookTable};
+use crate::cards_table;
 use crate::claims_table::ClaimsTable;
 use crate::codec::CONTEXT;
-use crate::elders_tables::{CARDS, FACTS};
+use crate::elders_table::EldersTable;
 use crate::grpc::{self, SharingFace};
-use crate::homes_table::HomesTable;
 use crate::recorder;
 use crate::settings::SharingSettings;
 use crate::sharing::{Logs, Sharing};
@@ -164,9 +164,8 @@ impl App {
             followers: Vec::new(),
         };
         let models = models
-            .with("sharing_elders", &logs.registry, || FACTS)
-            .with("sharing_cards", &logs.registry, || CARDS)
-            .with("sharing_homes", &logs.registry, HomesTable::default)
+            .with("sharing_elders", &logs.registry, EldersTable::default)
+            .with("sharing_cards", &logs.registry, || cards_table::TABLE)
             .with("sharing_tiers", &logs.tiering, TiersTable::default)
             .with("sharing_visits", &logs.visits, VisitsTable::default)
             .with("sharing_alerts", &logs.alerts, AlertsTable::default)

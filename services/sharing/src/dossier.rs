@@ -13,11 +13,13 @@ use vault::DataKey;
 
 use crate::cut::{CutDocument, Grants, cut};
 use crate::document::Document;
-use crate::elders_tables::{self, CARDS};
 use crate::look::{GlassBroken, Look, Recorded};
 use crate::products::ProductName;
 use crate::sharing::Sharing;
-use crate::{alerts_table, claims_table, codec, refusals, tiers_table, visits_table};
+use crate::{
+    alerts_table, cards_table, claims_table, codec, elders_table, refusals, tiers_table,
+    visits_table,
+};
 
 /// What is asked of a dossier.
 #[derive(Clone, Debug)]
@@ -212,7 +214,7 @@ impl Sharing {
             tokio::try_join!(
                 async {
                     match has(ProductName::Elder) {
-                        true => CARDS.of(pool, &[elder]).await,
+                        true => cards_table::TABLE.of(pool, &[elder]).await,
                         false => Ok(Default::default()),
                     }
                 },
@@ -255,7 +257,7 @@ impl Sharing {
         let mut documents = Vec::new();
         if has(ProductName::Elder) {
             let card = cards.get(&elder);
-            documents.push(elders_tables::document(elder, facts, card, key));
+            documents.push(elders_table::document(elder, facts, card, key));
         }
         documents.extend(tier.iter().map(tiers_table::TierRow::document));
         documents.extend(visits.iter().map(|visit| visit.document(key)));

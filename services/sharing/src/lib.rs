@@ -2,7 +2,7 @@
 //!
 //! - [`products`]: the catalogue of what can be granted; [`document`]: one thing of a product; [`cut`]: what is left of it for somebody.
 //! - [`agreement`], [`look`]: the aggregates; [`codec`]: their bytes.
-//! - [`elders_tables`], [`homes_table`], [`tiers_table`], [`visits_table`], [`alerts_table`], [`claims_table`],
+//! - [`elders_table`], [`cards_table`], [`tiers_table`], [`visits_table`], [`alerts_table`], [`claims_table`],
 //!   [`book_table`]: the read models of all logs, our own as the last one.
 //! - `recorder`: puts on record what goes out, before it does.
 //! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour.
@@ -21,9 +21,9 @@ pub mod codec;
 
 pub mod alerts_table;
 pub mod book_table;
+pub mod cards_table;
 pub mod claims_table;
-pub mod elders_tables;
-pub mod homes_table;
+pub mod elders_table;
 pub mod tiers_table;
 pub mod visits_table;
 

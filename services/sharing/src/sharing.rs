@@ -13,7 +13,7 @@ use tonic::Status;
 
 use crate::agreement::Agreement;
 use crate::auditing::AuditKeys;
-use crate::elders_tables::FACTS;
+use crate::elders_table;
 use crate::look::BrokenGlass;
 use crate::recorder::Recorder;
 use crate::refusals;
@@ -98,9 +98,8 @@ impl Sharing {
 
     /// The facts of an elder today; NOT_FOUND where there is none, or none any more.
     pub(crate) async fn facts_of(&self, elder: ElderId) -> Result<FactsOnDay, Status> {
-        let known = FACTS.of(&self.pool, &[elder]).await;
-        let mut known = known.map_err(errors::of_database)?;
-        let facts = known.remove(&elder).and_then(|kept| kept.facts);
+        let facts = elders_table::facts(&self.pool, elder).await;
+        let facts = facts.map_err(errors::of_database)?;
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         Ok(facts.on(self.clock.today()))
     }

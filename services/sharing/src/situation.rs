@@ -1,6 +1,6 @@
 //! How things stand in a division on a day (态势总览): numbers alone. Those of a small village may tell of few.
 
-use civic::{DivisionCode, LocalDay, Severity, Term as _};
+use civic::{DivisionCode, LocalDay, Severity};
 use elders::codec::write_day;
 use proto::eldercare::sharing::v1 as pb;
 use service::{Caller, errors};
@@ -10,7 +10,7 @@ use tonic::Status;
 use crate::alerts_table::{self, Delay, OpenAlerts, ResponseTimes};
 use crate::claims_table::{self, FundSums, OrderCount};
 use crate::sharing::Sharing;
-use crate::{homes_table, tiers_table, visits_table};
+use crate::{elders_table, tiers_table, visits_table};
 
 /// Of alerts of how many days, the day itself included, response times are told.
 const RESPONSE_DAYS: i64 = 30;
@@ -47,7 +47,7 @@ async fn read(
     division: &DivisionCode,
     on: LocalDay,
 ) -> Result<pb::Situation, sqlx::Error> {
-    let elders = homes_table::active(&mut *db, division, on).await?;
+    let elders = elders_table::active(&mut *db, division, on).await?;
     let tiers = tiers_table::counts(&mut *db, division, on).await?;
     let week = on.iso_week();
     let before = week.prev();

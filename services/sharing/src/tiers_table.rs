@@ -13,13 +13,12 @@ use prost::Name as _;
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::r#type::v1 as types;
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
-use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
-use crate::document::{Document, Fields};
-use crate::homes_table;
+use crate::document::Document;
+use crate::elders_table;
 use crate::products::ProductName;
 
 /// The projection's name and schema.
@@ -308,7 +307,7 @@ pub(crate) async fn counts(
     division: &DivisionCode,
     on: LocalDay,
 ) -> Result<Vec<(String, i64)>, sqlx::Error> {
-    let homes = homes_table::NAME;
+    let homes = elders_table::NAME;
     let statement = format!(
         "SELECT s.tier, count(*) FROM {homes}.home h JOIN {NAME}.spell s USING (elder_id) \
          WHERE h.village >= $1 AND h.village < $2 AND h.from_day <= $3 AND (h.to_day IS NULL OR h.to_day > $3) \
@@ -343,23 +342,14 @@ impl TierRow {
     /// The row as a document of the product tier.
     #[must_use]
     pub(crate) fn document(&self) -> Document {
-        let mut fields = Fields::new();
-        let mut put = |name: &str, value: Value| {
-            fields.insert(name.to_owned(), value);
-        };
-        put("elder_id", self.elder.to_string().into());
-        put("division_code", self.village.clone().into());
-        put("tier", self.tier.clone().into());
-        put("since", self.since.to_string().into());
-        put("reasons", self.reasons.clone().into());
-        put("interval", self.interval.clone().into());
-        put("modes", self.modes.names().collect::<Vec<_>>().into());
-        Document {
-            product: ProductName::Tier,
-            key: self.elder.to_string(),
-            elder: self.elder,
-            fields,
-        }
+        Document::new(ProductName::Tier, self.elder, self.elder)
+            .with("elder_id", self.elder.to_string())
+            .with("division_code", self.village.as_str())
+            .with("tier", self.tier.as_str())
+            .with("since", self.since.to_string())
+            .with("reasons", self.reasons.clone())
+            .with("interval", self.interval.as_str())
+            .with("modes", self.modes.names().collect::<Vec<_>>())
     }
 }
 

@@ -1,31 +1,38 @@
-//! The read model of the registry's log for a division's situation: on which days each elder lived in which village, with a
-//! file that was active.
+//! The read model of the registry's log: the facts of each elder, and, for situations, on which days each lived in which village
+//! with a file that was active.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
 use civic::{DivisionCode, ElderId, ElderStatus, LocalDay, VillageCode};
+use elder_tables::Card;
 use elders::event::Event;
-use elders::{Facts, codec};
+use elders::{Facts, FactsOnDay, codec, purpose};
 use eventlog::Record;
+use proto::eldercare::r#type::v1 as types;
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
+use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
+use vault::DataKey;
+
+use crate::document::Document;
+use crate::products::ProductName;
 
 /// The projection's name and schema.
-pub const NAME: &str = "sharing_homes";
+pub const NAME: &str = "sharing_elders";
 
 /// The aggregate whose records tell of elders.
 const ELDER: &str = "elder";
 
 /// Folds the registry's records.
 #[derive(Debug, Default)]
-pub struct HomesTable;
+pub struct EldersTable;
 
 #[async_trait]
-impl Projection for HomesTable {
+impl Projection for EldersTable {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -232,6 +239,23 @@ async fn write_spells(
     Ok(())
 }
 
+/// The facts of an elder; none where there is no such elder, or none any more.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn facts(
+    db: impl PgExecutor<'_>,
+    elder: ElderId,
+) -> Result<Option<Facts>, sqlx::Error> {
+    let statement = format!("SELECT elder_id, facts FROM {NAME}.elder WHERE elder_id = $1");
+    let row = sqlx::query(AssertSqlSafe(statement))
+        .bind(elder.as_uuid())
+        .fetch_optional(db)
+        .await?;
+    let facts = row.as_ref().map(read_facts).transpose()?;
+    Ok(facts.and_then(|(_elder, facts)| facts))
+}
+
 /// How many elders with an active file live in a division on a day.
 ///
 /// # Errors
@@ -252,6 +276,56 @@ pub(crate) async fn active(
         .fetch_one(db)
         .await?;
     row.try_get(0)
+}
+
+/// What the registry says of an elder on a day. What does not open is absent.
+pub(crate) fn document(
+    elder: ElderId,
+    facts: &FactsOnDay,
+    card: Option<&Card>,
+    key: Option<&DataKey>,
+) -> Document {
+    let id = elder.as_uuid();
+    let identity = card.zip(key);
+    let identity =
+        identity.and_then(|(card, key)| key.open(purpose::IDENTITY, id, &card.identity).ok());
+    let (name, id_number) = identity
+        .map(|identity| (identity.name, identity.id_number))
+        .unzip();
+    let home = facts.residence.home.as_ref().zip(key);
+    let address = home
+        .and_then(|(home, key)| key.open(purpose::HOME, id, home).ok())
+        .map(|home| home.address)
+        .filter(|address| !address.is_empty());
+    let contacts = card.and_then(|card| card.contacts.as_ref()).zip(key);
+    let contacts = contacts
+        .and_then(|(contacts, key)| key.open(purpose::CONTACTS, id, contacts).ok())
+        .map(|list| list.contacts.into_iter().map(contact).collect::<Value>());
+    let grade = facts.handicap_grade.map_or(0, |grade| grade.number());
+    Document::new(ProductName::Elder, elder, elder)
+        .with("elder_id", elder.to_string())
+        .with("division_code", facts.village().to_string())
+        .with("status", facts.status.name())
+        .with_known("name", name)
+        .with_known("id_number", id_number)
+        .with("sex", facts.sex.name())
+        .with("birth_date", facts.birth_date.to_string())
+        .with("age", facts.age)
+        .with("categories", facts.categories.names().collect::<Vec<_>>())
+        .with("assistance", facts.assistance.names().collect::<Vec<_>>())
+        .with("capability", facts.capability_level().name())
+        .with("handicap_grade", grade)
+        .with(
+            "observations",
+            facts.observations.names().collect::<Vec<_>>(),
+        )
+        .with("consent", facts.consent.state.name())
+        .with_known("address", address)
+        .with_known("contacts", contacts)
+}
+
+fn contact(contact: types::Contact) -> Value {
+    json!({ "name": contact.name, "relation": contact.relation, "phone": contact.phone })
 }
 
 #[cfg(test)]

@@ -1,0 +1,450 @@
+//! Service orders with what became of them, and what they use of years' entitlements.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use civic::{DivisionCode, ElderId, Fen, LocalDay, OrderCode, OrderStage, Set};
+use elder_tables::columns::{bits, day, place, set, word};
+use elders::terms::set_from_wire;
+use elders::wire::{self, id, message};
+use eventlog::{DecodeError, RawEvent, Record};
+use proto::eldercare::claims::v1 as pb;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
+use uuid::Uuid;
+
+use super::{NAME, short_name};
+use crate::document::Document;
+use crate::products::ProductName;
+
+/// What is said of an order, by its provider, a reviewer or the adjudicator.
+pub(super) enum OrderSaid {
+    Submitted(Box<Submitted>),
+    Appealed,
+    Approved(Uuid),
+    Held(Uuid, Set<OrderCode>),
+    NotSettled(Uuid),
+    /// So much more of a year's entitlement is used; less where it is below nought.
+    Used(Year, i64),
+    /// Nothing that is kept here.
+    Nothing,
+}
+
+pub(super) struct Submitted {
+    provider: String,
+    number: String,
+    programme: String,
+    elder: ElderId,
+    village: String,
+    day: NaiveDate,
+    codes: Set<OrderCode>,
+    amount: i64,
+}
+
+/// A calendar year's entitlement of an elder in a programme.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Year {
+    elder: ElderId,
+    programme: String,
+    year: i32,
+}
+
+pub(super) fn decode(raw: &RawEvent) -> Result<OrderSaid, DecodeError> {
+    let order = |key: &str| id(key, "order_key");
+    match short_name(raw)? {
+        "OrderSubmitted" => {
+            let said: pb::OrderSubmitted = message(raw)?;
+            wire::village(&said.division_code)?;
+            Ok(OrderSaid::Submitted(Box::new(Submitted {
+                elder: wire::elder(&said.elder_id)?,
+                day: LocalDay::of(wire::time(said.check_in_at, "check_in_at")?).date(),
+                codes: codes(&said.codes)?,
+                amount: said.amount_fen,
+                provider: said.provider_id,
+                number: said.order_id,
+                programme: said.programme_code,
+                village: said.division_code,
+            })))
+        }
+        "AppealFiled" => Ok(OrderSaid::Appealed),
+        "OrderApproved" => {
+            let said: pb::OrderApproved = message(raw)?;
+            order(&said.order_key).map(OrderSaid::Approved)
+        }
+        "OrderHeldAbnormal" => {
+            let said: pb::OrderHeldAbnormal = message(raw)?;
+            Ok(OrderSaid::Held(
+                order(&said.order_key)?,
+                codes(&said.codes)?,
+            ))
+        }
+        // Also where an appeal fails, or an approval is withdrawn after a hold.
+        "OrderNotSettled" => {
+            let said: pb::OrderNotSettled = message(raw)?;
+            order(&said.order_key).map(OrderSaid::NotSettled)
+        }
+        "EntitlementConsumed" => {
+            let said: pb::EntitlementConsumed = message(raw)?;
+            let year = Year {
+                elder: wire::elder(&said.elder_id)?,
+                programme: said.programme_code,
+                year: said.year,
+            };
+            Ok(OrderSaid::Used(year, said.units))
+        }
+        "EntitlementReleased" => {
+            let said: pb::EntitlementReleased = message(raw)?;
+            let year = Year {
+                elder: wire::elder(&said.elder_id)?,
+                programme: said.programme_code,
+                year: said.year,
+            };
+            Ok(OrderSaid::Used(year, said.units.saturating_neg()))
+        }
+        // What follows from an appeal, the adjudicator says.
+        "AppealAccepted" | "AppealRefused" | "PremiumsBooked" => Ok(OrderSaid::Nothing),
+        _ => Err(DecodeError::unknown(raw)),
+    }
+}
+
+fn codes(numbers: &[i32]) -> Result<Set<OrderCode>, DecodeError> {
+    set_from_wire(numbers).map_err(|_index| DecodeError::malformed("codes"))
+}
+
+/// The orders of a batch: new ones, and what happened to these and to older ones.
+#[derive(Default)]
+pub(super) struct Orders {
+    new: BTreeMap<Uuid, (Box<Submitted>, u64)>,
+    changed: BTreeMap<Uuid, Change>,
+    used: BTreeMap<Year, i64>,
+}
+
+/// What happened to an order; nothing where nothing is said. The last word holds.
+#[derive(Default)]
+pub(super) struct Change {
+    pub(super) stage: Option<OrderStage>,
+    codes: Option<Set<OrderCode>>,
+    pub(super) paid_on: Option<NaiveDate>,
+}
+
+impl Orders {
+    pub(super) fn fold(&mut self, record: &Record, said: OrderSaid) {
+        let own = record.subject.id().parse::<Uuid>().ok();
+        match said {
+            OrderSaid::Submitted(submitted) => {
+                if let Some(key) = own {
+                    let new = self.new.entry(key);
+                    new.or_insert((submitted, record.sequence));
+                }
+            }
+            OrderSaid::Appealed => {
+                if let Some(key) = own {
+                    self.change(key).stage = Some(OrderStage::Appealed);
+                }
+            }
+            OrderSaid::Approved(key) => self.change(key).stage = Some(OrderStage::Approved),
+            OrderSaid::Held(key, codes) => {
+                let change = self.change(key);
+                change.stage = Some(OrderStage::Abnormal);
+                change.codes = Some(codes);
+            }
+            OrderSaid::NotSettled(key) => self.change(key).stage = Some(OrderStage::NotSettled),
+            OrderSaid::Used(year, units) => {
+                let used = self.used.entry(year).or_default();
+                *used = used.saturating_add(units);
+            }
+            OrderSaid::Nothing => {}
+        }
+    }
+
+    pub(super) fn change(&mut self, key: Uuid) -> &mut Change {
+        self.changed.entry(key).or_default()
+    }
+
+    pub(super) async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.insert(db).await?;
+        self.update(db).await?;
+        self.use_up(db).await
+    }
+
+    async fn insert(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.new.is_empty() {
+            return Ok(());
+        }
+        let (mut keys, mut sequences) = (vec![], vec![]);
+        let (mut providers, mut numbers, mut programmes) = (vec![], vec![], vec![]);
+        let (mut elders, mut villages, mut days) = (vec![], vec![], vec![]);
+        let (mut all_codes, mut amounts) = (vec![], vec![]);
+        for (key, (order, sequence)) in &self.new {
+            keys.push(*key);
+            sequences.push(sequence.cast_signed());
+            providers.push(order.provider.as_str());
+            numbers.push(order.number.as_str());
+            programmes.push(order.programme.as_str());
+            elders.push(order.elder.as_uuid());
+            villages.push(order.village.as_str());
+            days.push(order.day);
+            all_codes.push(bits(order.codes));
+            amounts.push(order.amount);
+        }
+        sqlx::query(
+            "INSERT INTO service_order (order_key, sequence, provider_id, order_id, programme, elder_id, village, day, \
+                 codes, amount, stage) \
+             SELECT *, 0 FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], \
+                 $8::date[], $9::integer[], $10::bigint[]) \
+             ON CONFLICT (order_key) DO NOTHING",
+        )
+        .bind(keys)
+        .bind(sequences)
+        .bind(providers)
+        .bind(numbers)
+        .bind(programmes)
+        .bind(elders)
+        .bind(villages)
+        .bind(days)
+        .bind(all_codes)
+        .bind(amounts)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+
+    async fn update(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let (mut keys, mut stages) = (vec![], vec![]);
+        let (mut all_codes, mut paid) = (vec![], vec![]);
+        for (key, change) in &self.changed {
+            keys.push(*key);
+            stages.push(change.stage.map(place));
+            all_codes.push(change.codes.map(bits));
+            paid.push(change.paid_on);
+        }
+        // Planned each time: a plan that was made while there were few orders would read all of them.
+        sqlx::query(
+            "UPDATE service_order SET stage = coalesce(now.stage, service_order.stage), \
+                 codes = coalesce(now.codes, service_order.codes), \
+                 paid_on = coalesce(now.paid_on, service_order.paid_on) \
+             FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::date[]) AS now (order_key, stage, codes, paid_on) \
+             WHERE service_order.order_key = now.order_key",
+        )
+        .persistent(false)
+        .bind(keys)
+        .bind(stages)
+        .bind(all_codes)
+        .bind(paid)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+
+    async fn use_up(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.used.is_empty() {
+            return Ok(());
+        }
+        let elders: Vec<Uuid> = self.used.keys().map(|one| one.elder.as_uuid()).collect();
+        let programmes: Vec<&str> = self.used.keys().map(|one| one.programme.as_str()).collect();
+        let years: Vec<i32> = self.used.keys().map(|one| one.year).collect();
+        let units: Vec<i64> = self.used.values().copied().collect();
+        sqlx::query(
+            "INSERT INTO used (elder_id, programme, year, units) \
+             SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::bigint[]) \
+             ON CONFLICT (elder_id, programme, year) DO UPDATE SET units = used.units + excluded.units",
+        )
+        .bind(elders)
+        .bind(programmes)
+        .bind(years)
+        .bind(units)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A service order as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OrderRow {
+    /// The order's key.
+    pub(crate) key: Uuid,
+    /// The provider.
+    pub(crate) provider: String,
+    /// The provider's number of it.
+    pub(crate) number: String,
+    /// The programme.
+    pub(crate) programme: String,
+    /// The elder.
+    pub(crate) elder: ElderId,
+    /// Where the elder lived on the service day.
+    pub(crate) village: String,
+    /// The service day.
+    pub(crate) day: LocalDay,
+    /// How far it has come.
+    pub(crate) stage: OrderStage,
+    /// Why it is or was abnormal.
+    pub(crate) codes: Set<OrderCode>,
+    /// What it costs.
+    pub(crate) amount: Fen,
+    /// When it was paid.
+    pub(crate) paid_on: Option<LocalDay>,
+}
+
+fn order_row(row: &PgRow) -> Result<OrderRow, sqlx::Error> {
+    let paid_on: Option<NaiveDate> = row.try_get(10)?;
+    Ok(OrderRow {
+        key: row.try_get(0)?,
+        provider: row.try_get(1)?,
+        number: row.try_get(2)?,
+        programme: row.try_get(3)?,
+        elder: ElderId(row.try_get(4)?),
+        village: row.try_get(5)?,
+        day: day(row.try_get(6)?)?,
+        stage: word(row.try_get(7)?)?,
+        codes: set(row.try_get(8)?),
+        amount: Fen(row.try_get(9)?),
+        paid_on: paid_on.map(day).transpose()?,
+    })
+}
+
+/// The newest orders of an elder by their service days, the newest first.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn orders_of(
+    db: impl PgExecutor<'_>,
+    elder: ElderId,
+    newest: i64,
+) -> Result<Vec<OrderRow>, sqlx::Error> {
+    let statement = format!(
+        "SELECT order_key, provider_id, order_id, programme, elder_id, village, day, stage, codes, amount, paid_on \
+         FROM {NAME}.service_order WHERE elder_id = $1 ORDER BY day DESC, sequence DESC LIMIT $2"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(elder.as_uuid())
+        .bind(newest)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(order_row).collect()
+}
+
+impl OrderRow {
+    /// The document of an order.
+    pub(crate) fn document(&self) -> Document {
+        // Of an order that waits nobody has said anything yet.
+        let judged = self.stage != OrderStage::Waiting;
+        let codes = judged.then(|| self.codes.names().collect::<Vec<_>>());
+        Document::new(ProductName::Order, self.key, self.elder)
+            .with("order_key", self.key.to_string())
+            .with("provider_id", self.provider.as_str())
+            .with("order_id", self.number.as_str())
+            .with("programme_code", self.programme.as_str())
+            .with("elder_id", self.elder.to_string())
+            .with("division_code", self.village.as_str())
+            .with("service_day", self.day.to_string())
+            .with("state", self.stage.name())
+            .with_known("codes", codes)
+            .with("amount", self.amount.to_string())
+            .with_known("paid_on", self.paid_on.map(|on| on.to_string()))
+    }
+}
+
+/// How many orders have come so far, and what they cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrderCount {
+    /// How far.
+    pub(crate) stage: OrderStage,
+    /// How many.
+    pub(crate) orders: i64,
+    /// What they cost together.
+    pub(crate) amount: Fen,
+}
+
+/// The orders of a division by how far they have come, of services that took place on some days, both included.
+/// A state that no order is in is missing.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn order_counts(
+    db: impl PgExecutor<'_>,
+    division: &DivisionCode,
+    first: LocalDay,
+    last: LocalDay,
+) -> Result<Vec<OrderCount>, sqlx::Error> {
+    let statement = format!(
+        "SELECT stage, count(*), coalesce(sum(amount), 0)::bigint FROM {NAME}.service_order \
+         WHERE village >= $1 AND village < $2 AND day BETWEEN $3 AND $4 GROUP BY stage ORDER BY stage"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(division.as_str())
+        .bind(division.beyond())
+        .bind(first.date())
+        .bind(last.date())
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(OrderCount {
+                stage: word(row.try_get(0)?)?,
+                orders: row.try_get(1)?,
+                amount: Fen(row.try_get(2)?),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use elders::terms::WireTerm as _;
+    use serde_json::Value;
+
+    use super::super::funds;
+    use super::*;
+
+    fn row() -> OrderRow {
+        OrderRow {
+            key: Uuid::from_u128(7),
+            provider: "P01".to_owned(),
+            number: "1".to_owned(),
+            programme: "LTCI".to_owned(),
+            elder: ElderId(Uuid::from_u128(1)),
+            village: "350524100201".to_owned(),
+            day: "2024-10-01".parse().unwrap(),
+            stage: OrderStage::Waiting,
+            codes: Set::EMPTY,
+            amount: Fen(20_000),
+            paid_on: None,
+        }
+    }
+
+    #[test]
+    fn money_is_text_and_codes_wait_for_a_verdict() {
+        let fields = row().document().fields;
+        assert_eq!(fields["amount"], "200.00");
+        assert_eq!(fields["service_day"], "2024-10-01");
+        assert!(!fields.contains_key("codes") && !fields.contains_key("paid_on"));
+        let held = OrderRow {
+            stage: OrderStage::Abnormal,
+            codes: OrderCode::LateSubmission.into(),
+            ..row()
+        };
+        let fields = held.document().fields;
+        assert_eq!(
+            fields["codes"],
+            Value::from_iter([OrderCode::LateSubmission.name()])
+        );
+    }
+
+    #[test]
+    fn an_unknown_code_is_malformed_and_an_unknown_event_unknown() {
+        let held = RawEvent::of(&pb::OrderHeldAbnormal {
+            order_key: Uuid::from_u128(7).to_string(),
+            codes: vec![OrderCode::NotEnrolled.wire(), 99],
+            conflicts: vec![],
+        });
+        assert!(matches!(decode(&held), Err(DecodeError::Malformed(_))));
+        assert!(matches!(
+            funds::decode(&held),
+            Err(DecodeError::UnknownType(_))
+        ));
+    }
+}

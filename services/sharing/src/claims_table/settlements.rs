@@ -1,0 +1,105 @@
+//! Which orders a settlement bears, so that they are paid when it is.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use civic::OrderStage;
+use elders::wire::{self, id, message};
+use eventlog::{DecodeError, RawEvent, Record};
+use proto::eldercare::claims::v1 as pb;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::orders::Orders;
+use super::short_name;
+
+/// What is said of a settlement.
+pub(super) enum SettlementSaid {
+    /// It bears these orders; a draft of that number that was there before is replaced.
+    Drafted(i32, BTreeSet<Uuid>),
+    Paid(i32, NaiveDate),
+    /// An order leaves its settlement.
+    Left(Uuid),
+    /// Nothing that is kept here.
+    Nothing,
+}
+
+pub(super) fn decode(raw: &RawEvent) -> Result<SettlementSaid, DecodeError> {
+    match short_name(raw)? {
+        "SettlementDrafted" => {
+            let said: pb::SettlementDrafted = message(raw)?;
+            let orders = said.lines.iter().map(|line| id(&line.order_key, "lines"));
+            let orders = orders.collect::<Result<BTreeSet<Uuid>, DecodeError>>()?;
+            Ok(SettlementSaid::Drafted(said.number, orders))
+        }
+        "SettlementPaid" => {
+            let said: pb::SettlementPaid = message(raw)?;
+            let on = wire::day(said.paid_on, "paid_on")?;
+            Ok(SettlementSaid::Paid(said.number, on.date()))
+        }
+        "OrderPutOnHold" => {
+            let said: pb::OrderPutOnHold = message(raw)?;
+            id(&said.order_key, "order_key").map(SettlementSaid::Left)
+        }
+        "SettlementConfirmed" | "SettlementAdjusted" | "OrderHoldEnded" | "RecoveryListed" => {
+            Ok(SettlementSaid::Nothing)
+        }
+        _ => Err(DecodeError::unknown(raw)),
+    }
+}
+
+/// Writes which orders a settlement bears; where it is paid, so are they. There are few of these, each of many orders.
+pub(super) async fn write(
+    db: &mut PgConnection,
+    record: &Record,
+    said: SettlementSaid,
+    orders: &mut Orders,
+) -> Result<(), sqlx::Error> {
+    let settlements = record.subject.id();
+    match said {
+        SettlementSaid::Drafted(number, lines) => {
+            // A draft may have lost orders.
+            sqlx::query("DELETE FROM settled WHERE settlements = $1 AND number = $2")
+                .persistent(false)
+                .bind(settlements)
+                .bind(number)
+                .execute(&mut *db)
+                .await?;
+            let lines: Vec<Uuid> = lines.into_iter().collect();
+            sqlx::query(
+                "INSERT INTO settled (order_key, settlements, number) \
+                 SELECT order_key, $2, $3 FROM unnest($1::uuid[]) AS line (order_key) \
+                 ON CONFLICT (order_key) DO UPDATE SET settlements = excluded.settlements, number = excluded.number",
+            )
+            .bind(lines)
+            .bind(settlements)
+            .bind(number)
+            .execute(&mut *db)
+            .await?;
+        }
+        SettlementSaid::Paid(number, on) => {
+            let paid: Vec<Uuid> = sqlx::query_scalar(
+                "SELECT order_key FROM settled WHERE settlements = $1 AND number = $2",
+            )
+            .persistent(false)
+            .bind(settlements)
+            .bind(number)
+            .fetch_all(&mut *db)
+            .await?;
+            for key in paid {
+                let change = orders.change(key);
+                change.stage = Some(OrderStage::Paid);
+                change.paid_on = Some(on);
+            }
+        }
+        SettlementSaid::Left(order) => {
+            sqlx::query("DELETE FROM settled WHERE order_key = $1")
+                .persistent(false)
+                .bind(order)
+                .execute(&mut *db)
+                .await?;
+        }
+        SettlementSaid::Nothing => {}
+    }
+    Ok(())
+}
