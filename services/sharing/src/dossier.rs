@@ -55,10 +55,7 @@ impl Sharing {
         let documents = self
             .documents(asked.elder, &facts, &right.grants, asked.newest)
             .await?;
-        let left: Vec<CutDocument> = documents
-            .iter()
-            .filter_map(|document| cut(document, &right.grants))
-            .collect();
+        let left = left_of(&documents, &right.grants);
         let look = self.look(caller, "GetDossier", asked.elder, &left, address);
         let agreement_ids = right.agreements.iter().flatten();
         let agreement_ids = agreement_ids.map(Uuid::to_string).collect();
@@ -95,10 +92,7 @@ impl Sharing {
         }
         let grants = Grants::all_plain();
         let documents = self.documents(elder, &facts, &grants, newest).await?;
-        let left: Vec<CutDocument> = documents
-            .iter()
-            .filter_map(|document| cut(document, &grants))
-            .collect();
+        let left = left_of(&documents, &grants);
         let key = self.keys.key(elder.as_uuid()).await?;
         let key = key.ok_or_else(|| refusals::no_elder(elder))?;
         let reason = pb::BreakGlassReason { text: reason };
@@ -201,53 +195,36 @@ impl Sharing {
         grants: &Grants,
         newest: i64,
     ) -> Result<Vec<Document>, Status> {
-        let pool = &self.pool;
+        let (pool, elders) = (&self.pool, [elder]);
         let has = |product| grants.has(product);
-        let key = async {
-            let sealed = has(ProductName::Elder) || has(ProductName::Visit);
-            match sealed {
-                true => self.keys.key(elder.as_uuid()).await,
-                false => Ok(None),
-            }
-        };
+        let sealed = has(ProductName::Elder) || has(ProductName::Visit);
+        let key = if_granted(sealed, self.keys.key(elder.as_uuid()));
         let rows = async {
             tokio::try_join!(
-                async {
-                    match has(ProductName::Elder) {
-                        true => cards_table::TABLE.of(pool, &[elder]).await,
-                        false => Ok(Default::default()),
-                    }
-                },
-                async {
-                    match has(ProductName::Tier) {
-                        true => tiers_table::at(pool, elder, facts.day).await,
-                        false => Ok(None),
-                    }
-                },
-                async {
-                    match has(ProductName::Visit) {
-                        true => visits_table::of(pool, elder, newest).await,
-                        false => Ok(vec![]),
-                    }
-                },
-                async {
-                    match has(ProductName::Alert) {
-                        true => alerts_table::of(pool, elder, newest).await,
-                        false => Ok(vec![]),
-                    }
-                },
-                async {
-                    match has(ProductName::Order) {
-                        true => claims_table::orders_of(pool, elder, newest).await,
-                        false => Ok(vec![]),
-                    }
-                },
-                async {
-                    match has(ProductName::Enrolment) {
-                        true => claims_table::enrolments_of(pool, elder, newest).await,
-                        false => Ok(vec![]),
-                    }
-                },
+                if_granted(
+                    has(ProductName::Elder),
+                    cards_table::TABLE.of(pool, &elders)
+                ),
+                if_granted(
+                    has(ProductName::Tier),
+                    tiers_table::at(pool, elder, facts.day)
+                ),
+                if_granted(
+                    has(ProductName::Visit),
+                    visits_table::of(pool, elder, newest)
+                ),
+                if_granted(
+                    has(ProductName::Alert),
+                    alerts_table::of(pool, elder, newest)
+                ),
+                if_granted(
+                    has(ProductName::Order),
+                    claims_table::orders_of(pool, elder, newest)
+                ),
+                if_granted(
+                    has(ProductName::Enrolment),
+                    claims_table::enrolments_of(pool, elder, newest)
+                ),
             )
         };
         let (key, rows) = tokio::join!(key, rows);
@@ -287,6 +264,26 @@ impl Sharing {
             elders: vec![elder],
             fields: fields.into_iter().cloned().collect(),
         }
+    }
+}
+
+/// What is left of documents by what is granted.
+fn left_of(documents: &[Document], grants: &Grants) -> Vec<CutDocument> {
+    let left = documents
+        .iter()
+        .filter_map(|document| cut(document, grants));
+    left.collect()
+}
+
+/// What is found; nothing, unasked, where nothing of it is granted.
+async fn if_granted<T: Default, E>(
+    granted: bool,
+    looking: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    if granted {
+        looking.await
+    } else {
+        Ok(T::default())
     }
 }
 
