@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream;
+use async_nats::{ConnectOptions, jetstream};
 use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
 use futures::StreamExt as _;
 use prost::{Message, Name};
@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl System {
-    /// A stream of the log, opened beside the processes: `registry`, `tiering`, `visits`, `alerts` or `claims`.
+    /// A stream of the log, opened beside the processes: `registry`, `tiering`, `visits`, `alerts`, `claims` or
+    /// `sharing`.
     pub async fn log(&self, context: &str) -> Arc<dyn EventLog> {
         let settings = StreamSettings {
             create: false,
@@ -30,7 +31,11 @@ impl System {
 
     /// The log's server, for looking at it directly.
     pub async fn client(&self) -> async_nats::Client {
-        async_nats::connect(self.nats().url()).await.unwrap()
+        let options = match &self.doors {
+            Some(doors) => doors.as_a_service(),
+            None => ConnectOptions::new(),
+        };
+        options.connect(self.nats().url()).await.unwrap()
     }
 
     /// The same, as JetStream.

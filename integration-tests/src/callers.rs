@@ -6,6 +6,7 @@ use proto::eldercare::{
     registry::v1::{
         registry_service_client::RegistryServiceClient, vault_service_client::VaultServiceClient,
     },
+    sharing::v1::sharing_service_client::SharingServiceClient,
     simulation::v1::simulation_service_client::SimulationServiceClient,
     tiering::v1::tiering_service_client::TieringServiceClient,
     visits::v1::visit_service_client::VisitServiceClient,
@@ -29,6 +30,8 @@ pub type Visits = VisitServiceClient<Authorised>;
 pub type Alerts = AlertServiceClient<Authorised>;
 /// Claims, as a caller sees them.
 pub type Care = ClaimsServiceClient<Authorised>;
+/// Sharing, as a caller sees it.
+pub type Sharing = SharingServiceClient<Authorised>;
 /// The vault, as a caller sees it.
 pub type Vault = VaultServiceClient<Authorised>;
 /// The clock, as a caller sees it.
@@ -95,6 +98,11 @@ impl Caller {
         InterceptedService::new(self.lines.claims.clone(), self.bearer.clone())
     }
 
+    /// The same to sharing.
+    pub fn channel_to_sharing(&self) -> Authorised {
+        InterceptedService::new(self.lines.sharing.clone(), self.bearer.clone())
+    }
+
     /// The registry.
     pub fn registry(&self) -> Registry {
         RegistryServiceClient::new(self.channel()).max_decoding_message_size(LARGEST_ANSWER)
@@ -120,6 +128,12 @@ impl Caller {
         ClaimsServiceClient::new(self.channel_to_claims()).max_decoding_message_size(LARGEST_ANSWER)
     }
 
+    /// Sharing.
+    pub fn sharing(&self) -> Sharing {
+        SharingServiceClient::new(self.channel_to_sharing())
+            .max_decoding_message_size(LARGEST_ANSWER)
+    }
+
     /// The vault.
     pub fn vault(&self) -> Vault {
         VaultServiceClient::new(self.channel())
@@ -143,5 +157,10 @@ impl Caller {
     /// The clock of claims.
     pub fn simulation_of_claims(&self) -> Simulation {
         SimulationServiceClient::new(self.channel_to_claims())
+    }
+
+    /// The clock of sharing.
+    pub fn simulation_of_sharing(&self) -> Simulation {
+        SimulationServiceClient::new(self.channel_to_sharing())
     }
 }

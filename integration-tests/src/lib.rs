@@ -6,12 +6,15 @@
 
 use std::{collections::BTreeSet, fmt::Debug};
 
+pub mod agreements;
 mod beside;
 pub mod callers;
 pub mod claiming;
+pub mod consumers;
 pub mod contracts;
 pub mod county;
 pub mod days;
+mod doors;
 pub mod elders;
 pub mod homes;
 pub mod lines;

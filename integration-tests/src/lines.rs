@@ -18,6 +18,8 @@ pub struct Lines {
     pub alerts: Channel,
     /// To claims; nobody answers where they don't run.
     pub claims: Channel,
+    /// To sharing; nobody answers where it doesn't run.
+    pub sharing: Channel,
 }
 
 /// A line to a process that runs.

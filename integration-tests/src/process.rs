@@ -23,11 +23,19 @@ pub enum Part {
     Alerts,
     /// Claims.
     Claims,
+    /// Sharing.
+    Sharing,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Elders, Self::Visits, Self::Alerts, Self::Claims];
+    pub const ALL: [Self; 5] = [
+        Self::Elders,
+        Self::Visits,
+        Self::Alerts,
+        Self::Claims,
+        Self::Sharing,
+    ];
 }
 
 impl fmt::Display for Part {
@@ -37,6 +45,7 @@ impl fmt::Display for Part {
             Self::Visits => "visits",
             Self::Alerts => "alerts",
             Self::Claims => "claims",
+            Self::Sharing => "sharing",
         })
     }
 }

@@ -8,12 +8,13 @@ use claims::ClaimsSettings;
 use registry::RegistrySettings;
 use serde_json::{Value, json};
 use service::{Config, Section, TokenIssuer, config::Loader, settings::Address};
+use sharing::SharingSettings;
 use tiering::TieringSettings;
 use visits::VisitsSettings;
 
-use crate::callers::service_of_the_system;
+use crate::{callers::service_of_the_system, doors::Doors};
 
-/// 32 bytes in Base64, by which visits, alerts and claims know a request again; the registry has its own.
+/// 32 bytes in Base64, by which visits, alerts, claims and sharing know a request again; the registry has its own.
 const INDEX_KEY: &str = "dmlzaXRzIHVuZGVyIHRlc3QsIDMyIGJ5dGVzIGxvbmc=";
 
 /// What a process is told, whichever it is.
@@ -24,6 +25,8 @@ pub(crate) struct Told<'a> {
     pub(crate) database: &'a str,
     /// Whose tokens are good.
     pub(crate) issuer: &'a TokenIssuer,
+    /// What opens the log's server, where not everybody may come in.
+    pub(crate) doors: Option<&'a Doors>,
     /// What the clock says. It stands still.
     pub(crate) now: DateTime<Utc>,
 }
@@ -71,6 +74,19 @@ impl Told<'_> {
         self.write(file, own);
     }
 
+    /// Writes the file of sharing, which asks the registry for keys, and lets departments in to the log's server.
+    pub(crate) fn write_for_sharing(&self, file: &Path, registry: &str) {
+        let mut own = json!({
+            "peers": { "registry": format!("http://{registry}") },
+            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
+            "vault": { "index_key": INDEX_KEY },
+        });
+        if let Some(doors) = self.doors {
+            own[SharingSettings::NAME]["feeds"]["access"] = doors.settings();
+        }
+        self.write(file, own);
+    }
+
     fn write(&self, file: &Path, own: Value) {
         let mut settings = json!({
             "grpc": { "listen": "127.0.0.1:0", "default_deadline": "60s" },
@@ -80,6 +96,11 @@ impl Told<'_> {
             "clock": { "as_of": self.now.to_rfc3339(), "stopped": true },
             "telemetry": { "log_filter": "warn" },
         });
+        if let Some(doors) = self.doors {
+            let (user, password) = doors.services();
+            settings["nats"]["user"] = user.into();
+            settings["nats"]["password"] = password.into();
+        }
         for (section, values) in own.as_object().expect("sections by name") {
             for (key, value) in values.as_object().expect("keys by name") {
                 settings[section][key] = value.clone();
@@ -154,5 +175,13 @@ pub fn of_alerts(file: &Path) -> anyhow::Result<Config<AlertsSettings>> {
 /// # Errors
 /// An unknown key or a value of the wrong kind.
 pub fn of_claims(file: &Path) -> anyhow::Result<Config<ClaimsSettings>> {
+    Ok(Loader::new(Some(file), [])?.load()?)
+}
+
+/// Reads the file that the process of sharing is started with.
+///
+/// # Errors
+/// An unknown key or a value of the wrong kind.
+pub fn of_sharing(file: &Path) -> anyhow::Result<Config<SharingSettings>> {
     Ok(Loader::new(Some(file), [])?.load()?)
 }

@@ -18,8 +18,9 @@ use tonic::Code;
 
 use crate::{
     Registry, Tiering, Visits, at,
-    callers::{Alerts, Caller, Care, officer, reviewer, service_of_the_system},
+    callers::{Alerts, Caller, Care, Sharing, officer, reviewer, service_of_the_system},
     county,
+    doors::Doors,
     lines::{Lines, line_to, nowhere, ready},
     new_id,
     process::{Part, Process},
@@ -43,6 +44,9 @@ pub struct Setup {
     pub homes: bool,
     /// Whether claims run too, in a process of their own.
     pub claims: bool,
+    /// Whether sharing runs too, in a process of its own, and departments may come in to the log's server. It reads the logs of
+    /// all others, which must run.
+    pub sharing: bool,
 }
 
 impl Setup {
@@ -54,13 +58,21 @@ impl Setup {
         }
     }
 
-    /// All that there is.
+    /// All but sharing.
     pub fn with_all() -> Self {
         Self {
             visits: true,
             homes: true,
             claims: true,
             ..Self::default()
+        }
+    }
+
+    /// All that there is.
+    pub fn with_sharing() -> Self {
+        Self {
+            sharing: true,
+            ..Self::with_all()
         }
     }
 
@@ -91,6 +103,7 @@ impl Default for Setup {
             alerts: None,
             homes: false,
             claims: false,
+            sharing: false,
         }
     }
 }
@@ -113,13 +126,17 @@ struct Urls {
     alerts: Option<String>,
     /// None where claims don't run.
     claims: Option<String>,
+    /// None where sharing doesn't run.
+    sharing: Option<String>,
 }
 
-/// A system under test: registry, tiering and a clock in one process, visits, alerts and claims with a clock in others where a
-/// story needs them, over servers of its own.
+/// A system under test: registry, tiering and a clock in one process, visits, alerts, claims and sharing with a clock in others
+/// where a story needs them, over servers of its own.
 #[derive(Debug)]
 pub struct System {
     nats: Nats,
+    /// What opens the log's server; none where everybody may come in.
+    pub(crate) doors: Option<Doors>,
     databases: Databases,
     urls: Urls,
     folder: TempDir,
@@ -130,6 +147,7 @@ pub struct System {
     visits: Option<Process>,
     alerts: Option<Process>,
     claims: Option<Process>,
+    sharing: Option<Process>,
     lines: Lines,
 }
 
@@ -143,8 +161,14 @@ impl System {
     pub async fn start_with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("streams");
+        let doors = setup.sharing.then(Doors::new);
         let (nats, databases) = tokio::join!(
-            testing::own_nats_with(|options| options.store = Some(store)),
+            testing::own_nats_with(|options| {
+                options.store = Some(store);
+                if let Some(doors) = &doors {
+                    options.configuration = doors.server_configuration();
+                }
+            }),
             async {
                 if setup.own_postgres {
                     Databases::Own(Box::new(testing::own_postgres().await))
@@ -153,10 +177,11 @@ impl System {
                 }
             }
         );
-        let runs = [setup.visits, setup.homes, setup.claims];
+        let runs = [setup.visits, setup.homes, setup.claims, setup.sharing];
         let urls = Urls::fresh(&databases, runs).await;
         let mut system = Self {
             nats,
+            doors,
             databases,
             urls,
             folder,
@@ -167,11 +192,13 @@ impl System {
             visits: None,
             alerts: None,
             claims: None,
+            sharing: None,
             lines: Lines {
                 elders: nowhere(),
                 visits: nowhere(),
                 alerts: nowhere(),
                 claims: nowhere(),
+                sharing: nowhere(),
             },
         };
         system.start_processes().await;
@@ -199,6 +226,11 @@ impl System {
     /// The same of claims.
     pub fn address_of_claims(&self) -> &str {
         self.running_claims().address()
+    }
+
+    /// The same of sharing.
+    pub fn address_of_sharing(&self) -> &str {
+        self.running_sharing().address()
     }
 
     /// An officer of civil affairs with every role, for all divisions.
@@ -251,6 +283,16 @@ impl System {
         self.caller(&reviewer()).claims()
     }
 
+    /// Sharing, as an officer sees it.
+    pub fn sharing(&self) -> Sharing {
+        self.officer().sharing()
+    }
+
+    /// Sharing, as the officer sees it who approves what the other one proposes.
+    pub fn sharing_review(&self) -> Sharing {
+        self.caller(&reviewer()).sharing()
+    }
+
     /// The process of registry and tiering.
     pub fn running(&self) -> &Process {
         self.elders.as_ref().expect("the system runs")
@@ -271,14 +313,21 @@ impl System {
         self.claims.as_ref().expect("claims run")
     }
 
+    /// The process of sharing.
+    pub fn running_sharing(&self) -> &Process {
+        self.sharing.as_ref().expect("sharing runs")
+    }
+
     /// Whether all processes still run.
     pub fn is_running(&mut self) -> bool {
         let visits = self.visits.as_mut().map(Process::is_running);
         let alerts = self.alerts.as_mut().map(Process::is_running);
         let claims = self.claims.as_mut().map(Process::is_running);
+        let sharing = self.sharing.as_mut().map(Process::is_running);
         visits.unwrap_or(!self.has_visits())
             && alerts.unwrap_or(!self.has_alerts())
             && claims.unwrap_or(!self.has_claims())
+            && sharing.unwrap_or(!self.has_sharing())
             && self.elders.as_mut().is_some_and(Process::is_running)
     }
 
@@ -323,6 +372,11 @@ impl System {
     /// Whether claims belong to the system.
     pub fn has_claims(&self) -> bool {
         self.urls.claims.is_some()
+    }
+
+    /// Whether sharing belongs to the system.
+    pub fn has_sharing(&self) -> bool {
+        self.urls.sharing.is_some()
     }
 
     /// Everything that the processes have logged so far.
@@ -423,6 +477,9 @@ impl System {
         if let Some(claims) = self.claims.take() {
             claims.kill().await;
         }
+        if let Some(sharing) = self.sharing.take() {
+            sharing.kill().await;
+        }
         self.elders.take().expect("the system runs").kill().await;
     }
 
@@ -480,6 +537,18 @@ impl System {
         ready(&self.lines.claims).await;
     }
 
+    /// Kills sharing alone; the others go on.
+    pub async fn kill_sharing(&mut self) {
+        self.sharing.take().expect("sharing runs").kill().await;
+    }
+
+    /// Starts sharing again after [`System::kill_sharing`], and waits until it is ready.
+    pub async fn restart_sharing(&mut self) {
+        assert!(self.sharing.is_none(), "it still runs");
+        self.start_sharing().await;
+        ready(&self.lines.sharing).await;
+    }
+
     /// Starts another replica of visits, over the same log and database: the process, and an officer who calls it.
     pub async fn replica_of_visits(&self) -> (Process, Caller) {
         let (file, log) = (self.settings_file(Part::Visits), self.log_file());
@@ -495,7 +564,12 @@ impl System {
     /// Gives the services new, empty databases, as if the old ones had been lost. No process may run.
     pub async fn lose_databases(&mut self) {
         assert!(self.elders.is_none(), "it still runs");
-        let runs = [self.has_visits(), self.has_alerts(), self.has_claims()];
+        let runs = [
+            self.has_visits(),
+            self.has_alerts(),
+            self.has_claims(),
+            self.has_sharing(),
+        ];
         self.urls = Urls::fresh(&self.databases, runs).await;
     }
 
@@ -505,8 +579,8 @@ impl System {
         self.settled().await;
     }
 
-    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits, alerts and
-    /// claims where they run.
+    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits, alerts,
+    /// claims and sharing where they run.
     pub async fn settled(&self) {
         let to = Some(eldercare::wire::timestamp(self.now));
         let officer = self.officer();
@@ -519,6 +593,9 @@ impl System {
         }
         if self.claims.is_some() {
             clocks.push(officer.simulation_of_claims());
+        }
+        if self.sharing.is_some() {
+            clocks.push(officer.simulation_of_sharing());
         }
         for mut clock in clocks {
             let moved = clock.advance_clock(AdvanceClockRequest { to }).await;
@@ -539,6 +616,7 @@ impl System {
             nats: self.nats.url(),
             database,
             issuer: &self.issuer,
+            doors: self.doors.as_ref(),
             now: self.now,
         }
     }
@@ -561,6 +639,11 @@ impl System {
         if self.has_claims() {
             self.start_claims().await;
             ready(&self.lines.claims).await;
+        }
+        // After all others, whose streams it reads.
+        if self.has_sharing() {
+            self.start_sharing().await;
+            ready(&self.lines.sharing).await;
         }
         ready(&self.lines.elders).await;
     }
@@ -594,6 +677,15 @@ impl System {
         self.lines.claims = line_to(&claims);
         self.claims = Some(claims);
     }
+
+    async fn start_sharing(&mut self) {
+        let file = self.settings_file(Part::Sharing);
+        let database = self.urls.sharing.as_deref().expect("sharing runs");
+        self.told(database).write_for_sharing(&file, self.address());
+        let sharing = Process::start(Part::Sharing, &file, &self.log_file()).await;
+        self.lines.sharing = line_to(&sharing);
+        self.sharing = Some(sharing);
+    }
 }
 
 /// A failed story shows what the processes had to say.
@@ -611,21 +703,22 @@ impl Drop for System {
 }
 
 impl Urls {
-    /// Databases that nobody has used, for registry and tiering, and for those of visits, alerts and claims that run.
-    async fn fresh(databases: &Databases, runs: [bool; 3]) -> Self {
+    /// Databases that nobody has used, for registry and tiering, and for those of visits, alerts, claims and sharing that run.
+    async fn fresh(databases: &Databases, runs: [bool; 4]) -> Self {
         let postgres: &Postgres = match databases {
             Databases::Shared(postgres) => postgres,
             Databases::Own(postgres) => postgres,
         };
         let fresh = || async { postgres.fresh_database().await.unwrap() };
         let fresh_if = async |runs: bool| if runs { Some(fresh().await) } else { None };
-        let [visits, alerts, claims] = runs;
+        let [visits, alerts, claims, sharing] = runs;
         Self {
             registry: fresh().await,
             tiering: fresh().await,
             visits: fresh_if(visits).await,
             alerts: fresh_if(alerts).await,
             claims: fresh_if(claims).await,
+            sharing: fresh_if(sharing).await,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{bench::service::Role, output::Output};
 
 pub use alerts::Alerts;
 pub use claims::{Claims, FiguresBy, HoldDecision, WhichOrders};
-pub use sharing::{Audit, Sharing};
+pub use sharing::{Audit, Search, Sharing};
 pub use visits::{Level, Visits, Whose};
 
 /// The elder-care platform on one machine: its sample county, its services, and the operator's commands.

@@ -366,9 +366,11 @@ async fn sharing(client: &Client, what: &Sharing, output: Output) -> anyhow::Res
             let department = department.as_deref();
             output.print(&departments::dossier(client, &elder, department, *newest).await?)
         }
+        Sharing::Find(search) => output.print(&departments::find(client, search).await?),
         Sharing::Situation { division, day } => {
             output.print(&departments::situation(client, division, *day).await?)
         }
+        Sharing::Watch { division } => departments::watch(client, division, output).await,
         Sharing::History {
             elder,
             caller,

@@ -2,17 +2,21 @@
 
 mod agreements;
 mod dossier;
+mod find;
 mod history;
 mod products;
 mod situation;
+mod watch;
 
 pub use agreements::{
     AgreementList, Cut, Terms, agreement, agreements, approve, end, propose, suspend,
 };
 pub use dossier::{Dossier, dossier, dossier_after};
+pub use find::{Found, find};
 pub use history::{History, history};
 pub use products::{Catalogue, products};
 pub use situation::{Situation, situation};
+pub use watch::watch;
 
 use proto::eldercare::r#type::v1 as types;
 

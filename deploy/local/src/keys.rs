@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use alerts::DeviceAccess;
 use anyhow::Context as _;
 use base64::{
     Engine as _,
@@ -18,7 +17,7 @@ use base64::{
 use nats_access::{Issuer, SealingKey, ServerAccess, User};
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
-use service::{Secret, TokenIssuer, settings};
+use service::{Secret, TokenIssuer, settings, settings::NatsDoors};
 use sharing::AuditSettings;
 
 /// The keys that a data folder's system works with.
@@ -43,7 +42,8 @@ pub struct Keys {
     nats: Option<NatsKeys>,
 }
 
-/// What opens the log's server: to the services, to the one that closes connections, and to devices by the word of alerts.
+/// What opens the log's server: to the services, to the one that closes connections, and by the services' word to devices and
+/// departments.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NatsKeys {
@@ -210,7 +210,7 @@ impl Keys {
         Ok((SERVICES_USER.to_owned(), password))
     }
 
-    /// How the log's server knows the services, and lets devices in by the word of alerts.
+    /// How the log's server knows the services, and lets devices and departments in by their word.
     ///
     /// # Errors
     /// Keys that are none.
@@ -225,6 +225,10 @@ impl Keys {
         let sealing: SealingKey = keys.sealing_seed.parse()?;
         Ok(ServerAccess {
             sealing: Some(sealing.public_key()),
+            offered: alerts::doors::offered()
+                .into_iter()
+                .chain(sharing::offered_to_departments())
+                .collect(),
             ..ServerAccess::new(
                 vec![user(SERVICES_USER, &keys.services_password)],
                 user(SYSTEM_USER, &keys.system_password),
@@ -233,13 +237,13 @@ impl Keys {
         })
     }
 
-    /// The section `alerts.devices` of the settings.
+    /// The sections `alerts.devices` and `sharing.feeds.access` of the settings.
     ///
     /// # Errors
     /// Keys of an earlier version, that were never written anew.
-    pub fn device_access(&self) -> anyhow::Result<DeviceAccess> {
+    pub fn nats_doors(&self) -> anyhow::Result<NatsDoors> {
         let keys = self.nats()?;
-        Ok(DeviceAccess {
+        Ok(NatsDoors {
             issuer_seed: Secret::new(&keys.issuer_seed),
             sealing_seed: Some(Secret::new(&keys.sealing_seed)),
             system_user: SYSTEM_USER.to_owned(),

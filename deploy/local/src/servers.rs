@@ -1,9 +1,14 @@
 //! The two servers under a system: started in its data folder, for a moment, or found running there.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use backing_services::{Nats, NatsOptions, Postgres, PostgresOptions, Syncing, Tools};
+use nats_access::SERVICES_ACCOUNT;
 
 use crate::{
     cli::Common, connection::ConnectionFile, data_folder::DataFolder, keys::Keys, output::Progress,
@@ -62,7 +67,9 @@ impl Servers {
             tokio::join!(Nats::start(tools, options), Postgres::for_tests(tools))
         } else {
             let postgres_folder = folder.path().join("postgres");
-            let mut options = NatsOptions::new(folder.path().join("nats"));
+            let nats_folder = folder.path().join("nats");
+            adopt_streams(&nats_folder)?;
+            let mut options = NatsOptions::new(nats_folder);
             options.mqtt_port = Some(0);
             options.configuration = access;
             tokio::join!(
@@ -167,4 +174,33 @@ fn cache() -> PathBuf {
     caches
         .unwrap_or_else(std::env::temp_dir)
         .join("eldercare/tools")
+}
+
+/// Gives our account the streams of a folder of an earlier version, whose server knew no account but its global one.
+fn adopt_streams(nats: &Path) -> anyhow::Result<()> {
+    let accounts = nats.join("jetstream").join("jetstream");
+    let (global, ours) = (accounts.join("$G"), accounts.join(SERVICES_ACCOUNT));
+    if global.exists() && !ours.exists() {
+        fs::rename(&global, &ours).with_context(|| format!("rename {}", global.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_an_earlier_version_are_ours_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        adopt_streams(folder.path()).unwrap();
+        let accounts = folder.path().join("jetstream/jetstream");
+        fs::create_dir_all(accounts.join("$G/streams/REGISTRY")).unwrap();
+        for _ in 0..2 {
+            adopt_streams(folder.path()).unwrap();
+            let streams = accounts.join(SERVICES_ACCOUNT).join("streams");
+            assert!(streams.join("REGISTRY").exists());
+        }
+        assert!(!accounts.join("$G").exists());
+    }
 }

@@ -193,7 +193,7 @@ impl Services {
         let mut config = loader.load::<AlertsSettings>()?;
         // On one machine there is no gateway unless somebody names one.
         config.own.notices.log = true;
-        config.own.devices = Some(keys.device_access()?);
+        config.own.devices = Some(keys.nats_doors()?);
         let settings = settings_of("alerts", &config.common, servers, keys)?;
         let vault = registry.vault();
         let alerts = alerts::App::beside_registry(&settings, &config.own, clock.clone(), vault)
@@ -207,6 +207,7 @@ impl Services {
         // After all others, whose streams it reads.
         let mut config = loader.load::<SharingSettings>()?;
         config.own.audit = keys.audit();
+        config.own.feeds.access = Some(keys.nats_doors()?);
         let settings = settings_of("sharing", &config.common, servers, keys)?;
         let vault = registry.vault();
         let sharing = sharing::App::beside_registry(&settings, &config.own, clock.clone(), vault)

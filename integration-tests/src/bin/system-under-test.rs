@@ -1,5 +1,5 @@
 //! A part of the system with a clock that can be set, in a process that tests may kill: registry and tiering, visits,
-//! alerts, or claims.
+//! alerts, claims, or sharing.
 
 use std::{
     io::Read as _,
@@ -12,7 +12,7 @@ use eldercare::simulation::{Settling, Simulation};
 use futures::future::BoxFuture;
 use integration_tests::{
     process::Part,
-    settings::{OfElders, of_alerts, of_claims, of_visits},
+    settings::{OfElders, of_alerts, of_claims, of_sharing, of_visits},
 };
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use service::{Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry};
@@ -30,6 +30,7 @@ async fn main() -> anyhow::Result<()> {
         Part::Visits => visits(&file).await,
         Part::Alerts => alerts(&file).await,
         Part::Claims => claims(&file).await,
+        Part::Sharing => sharing(&file).await,
     }
 }
 
@@ -88,6 +89,18 @@ async fn claims(file: &Path) -> anyhow::Result<()> {
     let server = claims.add_to(frame.server(&claims), &frame.shutdown);
     frame
         .serve(server.ready_when(ready), [claims.background()])
+        .await
+}
+
+async fn sharing(file: &Path) -> anyhow::Result<()> {
+    let settings = of_sharing(file)?;
+    let frame = Frame::of(&settings)?;
+    let sharing = sharing::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
+    let sharing = Arc::new(sharing);
+    let ready = sharing.ready(frame.shutdown.requested());
+    let server = sharing.add_to(frame.server(&sharing), &frame.shutdown);
+    frame
+        .serve(server.ready_when(ready), [sharing.background()])
         .await
 }
 

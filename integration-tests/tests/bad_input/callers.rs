@@ -38,6 +38,7 @@ use tonic::{
 use super::{is_typed, send, still_works};
 
 mod claims;
+mod every_method;
 
 /// A line on which no token is shown.
 fn bare_line(address: &str) -> Channel {

@@ -4,6 +4,9 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
+/// Users of this beginning are departments: `department:<code>`. Ids of devices hold no colon, so that no name is both.
+pub const DEPARTMENT_USERS: &str = "department:";
+
 /// How somebody speaks to the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protocol {
@@ -80,6 +83,12 @@ pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// Knows who may connect.
 #[async_trait]
 pub trait Admission: Send + Sync + 'static {
+    /// Whether it is for this register to say who a user of this name is. Where several services answer the server, each in
+    /// a group of its own, the first answer holds: whoever is not concerned is silent, and of each name one must be.
+    fn concerns(&self, _user: &str) -> bool {
+        true
+    }
+
     /// What these credentials allow; none where the user is unknown, retired or shows a wrong password.
     ///
     /// It is asked by several tasks at once, and must answer within the server's time for it (some seconds); what takes

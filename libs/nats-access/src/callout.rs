@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admission::{Admission, Grant, Protocol},
     claims::Question,
+    configuration::{OUTSIDE_ACCOUNT, SERVICES_ACCOUNT},
     keys::{Issuer, SealingKey},
     standing::Standing,
 };
@@ -34,20 +35,17 @@ pub struct CalloutSettings {
     pub issuer: Issuer,
     /// Opens sealed questions; its public half is `auth_callout.xkey`. With it a question that is not sealed is not answered.
     pub sealing: Option<SealingKey>,
-    /// The account that users are let into: the one that owns the streams, `$G` where the configuration knows no others.
-    pub account: String,
-    /// The group that shares the questions: all replicas of a service.
+    /// The group that shares the questions: all replicas of a service, and of no other.
     pub group: String,
 }
 
 impl CalloutSettings {
-    /// Unsealed questions, the global account.
+    /// Unsealed questions.
     #[must_use]
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,
             sealing: None,
-            account: "$G".to_owned(),
             group: "auth-callout".to_owned(),
         }
     }
@@ -116,6 +114,7 @@ impl AuthCallout {
             .run_until_cancelled(answer_all(Arc::new(self)))
             .await;
     }
+
     async fn answer(&self, message: &Message) {
         let (Some(reply), Some((text, sealed_by))) = (&message.reply, self.opened(message)) else {
             tracing::warn!("a question who may connect can't be opened");
@@ -130,9 +129,7 @@ impl AuthCallout {
             }
         };
         let answer = match self.verdict(&question).await {
-            Verdict::Granted(grant) => {
-                question.granted(&grant, &self.settings.account, issuer, now())
-            }
+            Verdict::Granted(grant) => question.granted(&grant, account(&question), issuer, now()),
             Verdict::Refused => question.refused(issuer, now()),
             Verdict::Open => return,
         };
@@ -170,6 +167,9 @@ impl AuthCallout {
         let Some(credentials) = &question.credentials else {
             return Verdict::Refused;
         };
+        if !self.admission.concerns(&credentials.user) {
+            return Verdict::Open;
+        }
         if let (Some(standing), Protocol::Mqtt { .. }) = (&self.standing, &credentials.protocol) {
             let left = u64::try_from(question.waits_until - now()).unwrap_or(0);
             let waiting = standing.wait();
@@ -219,6 +219,16 @@ async fn answer_all(callout: Arc<AuthCallout>) {
             Err(error) => tracing::warn!(%error, "who may connect can't be answered"),
         }
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// The account that somebody is let in to. Whoever speaks NATS says where the server's answers go, and no permission bounds
+/// that: in our account they could be led into our streams, or to the server itself as requests to delete them. MQTT has no
+/// such word, and needs the account that has streams.
+fn account(question: &Question) -> &'static str {
+    match question.credentials.as_ref().map(|shown| &shown.protocol) {
+        Some(Protocol::Mqtt { .. }) => SERVICES_ACCOUNT,
+        Some(Protocol::Nats) | None => OUTSIDE_ACCOUNT,
     }
 }
 

@@ -461,14 +461,14 @@ mod tests {
         let mut grant = Grant::new("smoke-1");
         grant.publish = vec!["eldercare.signals.smoke-1".to_owned()];
         grant.expires_in = Some(std::time::Duration::from_secs(60));
-        let answer = question.granted(&grant, "$G", &server.issuer, NOW);
+        let answer = question.granted(&grant, "OUTSIDE", &server.issuer, NOW);
         let answer = claims(&answer, &server.issuer);
         assert_eq!(answer["aud"], server.key.public_key());
         assert_eq!(answer["sub"], server.user);
         let user = claims(answer["nats"]["jwt"].as_str().unwrap(), &server.issuer);
         assert_eq!(
             (&user["sub"], &user["aud"], &user["exp"]),
-            (&json!(server.user), &json!("$G"), &json!(NOW + 60))
+            (&json!(server.user), &json!("OUTSIDE"), &json!(NOW + 60))
         );
         assert_eq!(user["nats"]["pub"], json!({ "allow": grant.publish }));
         assert_eq!(user["nats"]["sub"], json!({ "deny": [">"] }));

@@ -77,9 +77,43 @@ pub struct MqttListener {
     pub tls: Option<(PathBuf, PathBuf)>,
 }
 
+/// The account of our services, with all streams, and of those who speak MQTT.
+pub const SERVICES_ACCOUNT: &str = "ELDERCARE";
+
+/// The account of all others who speak NATS. It has no streams, and hears of ours what [`ServerAccess::offered`] lists.
+pub const OUTSIDE_ACCOUNT: &str = "OUTSIDE";
+
+/// Subjects of our account that others may publish to, as far as a [`crate::Grant`] lets each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// The subjects; they may hold wildcards.
+    pub subjects: String,
+    /// Whether one request has many answers.
+    pub many: bool,
+}
+
+impl Offered {
+    /// Subjects where a request has one answer.
+    pub fn one(subjects: impl Into<String>) -> Self {
+        Self {
+            subjects: subjects.into(),
+            many: false,
+        }
+    }
+
+    /// Subjects where a request has many answers.
+    pub fn many(subjects: impl Into<String>) -> Self {
+        Self {
+            subjects: subjects.into(),
+            many: true,
+        }
+    }
+}
+
 /// Who has access to the server.
 ///
-/// All live in the global account, `$G`, where a server's streams are that has never known another.
+/// Services and streams live in one account, strangers in another: the server checks where somebody publishes, but not where
+/// they want to be answered, and answers are publications too. Across accounts they come back to the stranger's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerAccess {
     /// The services, the one that answers the callout among them.
@@ -93,12 +127,14 @@ pub struct ServerAccess {
     /// How long the server waits for an answer about a user, whole seconds. [`crate::Connections::cut_off`] reckons with
     /// three at most.
     pub answered_within: Duration,
+    /// What strangers may publish to over NATS.
+    pub offered: Vec<Offered>,
     /// MQTT, unless it is set elsewhere (`NatsOptions::mqtt_port` sets it for one machine).
     pub mqtt: Option<MqttListener>,
 }
 
 impl ServerAccess {
-    /// These users, no sealing, three seconds, and no MQTT set here.
+    /// These users, no sealing, three seconds, nothing offered, and no MQTT set here.
     #[must_use]
     pub fn new(services: Vec<User>, system: User, issuer: impl Into<String>) -> Self {
         Self {
@@ -107,6 +143,7 @@ impl ServerAccess {
             issuer: issuer.into(),
             sealing: None,
             answered_within: Duration::from_secs(3),
+            offered: Vec::new(),
             mqtt: None,
         }
     }
@@ -131,18 +168,30 @@ impl ServerAccess {
             format!("      {}", user(&system)),
             "    ]".to_owned(),
             "  }".to_owned(),
-            "}".to_owned(),
-            "authorization {".to_owned(),
-            format!("  timeout: {}", self.answered_within.as_secs().max(1)),
-            "  users: [".to_owned(),
+            format!("  {SERVICES_ACCOUNT} {{"),
+            "    jetstream: enabled".to_owned(),
+            "    users: [".to_owned(),
         ];
-        lines.extend(
-            self.services
-                .iter()
-                .map(|service| format!("    {}", user(service))),
-        );
-        lines.push("  ]".to_owned());
+        let services = self.services.iter();
+        lines.extend(services.map(|service| format!("      {}", user(service))));
+        lines.push("    ]".to_owned());
+        lines.push("    exports: [".to_owned());
+        lines.extend(self.offered.iter().map(exported));
+        lines.push("    ]".to_owned());
+        lines.push("  }".to_owned());
+        lines.push(format!("  {OUTSIDE_ACCOUNT} {{"));
+        lines.push("    imports: [".to_owned());
+        lines.extend(self.offered.iter().map(imported));
+        lines.push("    ]".to_owned());
+        lines.push("  }".to_owned());
+        lines.push("}".to_owned());
+        lines.push("authorization {".to_owned());
+        lines.push(format!(
+            "  timeout: {}",
+            self.answered_within.as_secs().max(1)
+        ));
         lines.push("  auth_callout {".to_owned());
+        lines.push(format!("    account: {SERVICES_ACCOUNT}"));
         lines.push(format!("    issuer: {}", quoted(&self.issuer)));
         if let Some(sealing) = &self.sealing {
             lines.push(format!("    xkey: {}", quoted(sealing)));
@@ -169,6 +218,17 @@ impl ServerAccess {
         lines.push(String::new());
         lines.join("\n")
     }
+}
+
+fn exported(offered: &Offered) -> String {
+    let subjects = quoted(&offered.subjects);
+    let answers = if offered.many { "stream" } else { "singleton" };
+    format!("      {{ service: {subjects}, response_type: {answers} }}")
+}
+
+fn imported(offered: &Offered) -> String {
+    let subjects = quoted(&offered.subjects);
+    format!("      {{ service: {{ account: {SERVICES_ACCOUNT}, subject: {subjects} }} }}")
 }
 
 fn user(user: &User) -> String {

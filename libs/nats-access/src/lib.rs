@@ -4,7 +4,8 @@
 //!   says: by name and password, each with the subjects of its own [`Grant`].
 //! - [`Connections`] cuts off at once who may speak no longer.
 //! - [`Relay`] makes MQTT's acknowledgement mean "stored in our stream", whatever happens to the server.
-//! - [`ServerAccess`] is the part of the server's configuration that this needs.
+//! - [`ServerAccess`] is the part of the server's configuration that this needs: strangers who speak NATS live in an account of
+//!   their own, so that nothing that the server answers them can be led into our streams.
 //!
 //! A service makes its keys once and keeps them with its secrets ([`Issuer::generate`], [`SealingKey::generate`]), and then:
 //!
@@ -35,9 +36,13 @@ mod relay;
 mod standing;
 mod stored;
 
-pub use admission::{Admission, Credentials, Grant, Protocol, Unavailable, inbox_prefix};
+pub use admission::{
+    Admission, Credentials, DEPARTMENT_USERS, Grant, Protocol, Unavailable, inbox_prefix,
+};
 pub use callout::{AuthCallout, CalloutSettings};
-pub use configuration::{MqttListener, Permissions, ServerAccess, User};
+pub use configuration::{
+    MqttListener, OUTSIDE_ACCOUNT, Offered, Permissions, SERVICES_ACCOUNT, ServerAccess, User,
+};
 pub use connections::Connections;
 pub use keys::{Issuer, KeyError, SealingKey};
 pub use relay::{Relay, RelaySettings};

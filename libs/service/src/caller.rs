@@ -1,12 +1,13 @@
 //! Who is calling: a system or an officer, of a department, for some divisions, for a purpose.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use civic::DivisionCode;
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Request, Status};
 
 use crate::{
+    access::Access,
     action::Action,
     auth::{Claims, ClaimsError},
     errors::{Refusal, permission_denied},
@@ -106,6 +107,10 @@ pub struct Caller {
     pub(crate) asked: Asked,
     pub(crate) permits: Arc<Permits>,
     pub(crate) token: Option<Arc<str>>,
+    /// From where; none where the server does not know.
+    pub(crate) address: Option<IpAddr>,
+    /// Where it goes on record what this caller is told; none where the service puts that on record itself, or tells nothing.
+    pub(crate) access: Option<Access>,
 }
 
 impl Deref for Caller {
@@ -135,6 +140,11 @@ impl Caller {
     /// What this call is for: as its `eldercare-purpose` says, else as the token says.
     pub fn purpose(&self) -> Option<&str> {
         self.purpose.as_deref()
+    }
+
+    /// The address of the peer; none where it is not known. What a header says of it is not trusted.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     /// Lets the call go on if its caller may do in `division` what this method does. The refusal does not name the

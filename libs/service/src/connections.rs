@@ -10,7 +10,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::settings::{self, Settings};
+use crate::{
+    access::{self, Access},
+    clock::Clock,
+    settings::{self, Settings},
+};
 
 /// How long another service's stream is waited for: at a first start its owner may still be making it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,6 +46,9 @@ pub enum ConnectError {
     /// A stream is missing or could lose data.
     #[error(transparent)]
     Log(#[from] OpenError),
+    /// The stream of looks is missing or could lose some.
+    #[error(transparent)]
+    Access(#[from] access::StreamError),
     /// Another service's stream is not there yet.
     #[error("the stream of {0} is not there: start that service first")]
     OwnerAbsent(String),
@@ -99,6 +106,15 @@ impl Connections {
         };
         let log = JetStreamLog::open(self.nats.clone(), stream).await?;
         Ok(Arc::new(log.following_over(self.following.clone()).await?))
+    }
+
+    /// Where the service's looks at personal data go, on their way to sharing.
+    ///
+    /// # Errors
+    /// Where the server does not answer, or the stream is unfit.
+    pub async fn access(&self, clock: Clock) -> Result<Access, ConnectError> {
+        let nats = self.nats.clone();
+        Ok(Access::open(nats, self.context, &self.settings, clock).await?)
     }
 
     /// Opens the log of another service, which alone makes and writes it; waits a minute for it to be there.

@@ -1,8 +1,10 @@
 //! What happens around every call, in this order: it is traced, gets a place or is turned away, gets its deadline, and passes the gate.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     future::Future,
+    net::IpAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
@@ -12,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::{HeaderMap, Request, Response};
+use http::{Extensions, HeaderMap, Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use opentelemetry::{
     KeyValue,
@@ -21,13 +23,17 @@ use opentelemetry::{
 use pin_project_lite::pin_project;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{Code, Status, body::Body};
+use tonic::{
+    Code, Status,
+    body::Body,
+    transport::server::{TcpConnectInfo, TlsConnectInfo},
+};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    action::Method, admission::Admission, deadline::Deadline, errors, errors::Refusal, gate::Gate,
-    settings, telemetry, wire_fault,
+    access::Access, action::Method, admission::Admission, deadline::Deadline, errors,
+    errors::Refusal, gate::Gate, settings, telemetry, wire_fault,
 };
 
 /// The largest headers of a call, by HTTP/2's way of counting: names, values, and 32 bytes for each.
@@ -37,6 +43,8 @@ pub(crate) const LARGEST_HEADERS: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     pub(crate) gate: Gate,
+    /// Where looks go on record, by the full name of the gRPC service.
+    pub(crate) accesses: HashMap<&'static str, Access>,
     pub(crate) admission: Admission,
     pub(crate) settings: settings::Grpc,
     /// Once cancelled, streams of health and reflection end.
@@ -184,12 +192,23 @@ fn prepare(
         .admit(method.streaming)
         .inspect_err(|_| around.figures.shed.add(1, &method.labels))?;
     request.extensions_mut().insert(deadline);
-    let caller = around
+    let mut caller = around
         .gate
         .enter(method, request.headers(), request.extensions())?;
+    caller.address = address_of(request.extensions());
+    let service = method.name.split('/').next().unwrap_or_default();
+    caller.access = around.accesses.get(service).cloned();
     span.record("caller.department", caller.department.as_str());
     request.extensions_mut().insert(caller);
     Ok(place)
+}
+
+/// The address of the peer, as the connection has it.
+fn address_of(connection: &Extensions) -> Option<IpAddr> {
+    let plain = connection.get::<TcpConnectInfo>();
+    let secured = connection.get::<TlsConnectInfo<TcpConnectInfo>>();
+    let peer = plain.or(secured.map(TlsConnectInfo::get_ref))?;
+    Some(peer.remote_addr()?.ip().to_canonical())
 }
 
 async fn answer<S>(

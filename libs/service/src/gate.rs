@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use http::{Extensions, HeaderMap};
 use tonic::Status;
+use uuid::Uuid;
 
 use crate::{
-    action::{Actions, ActionsError, Method, Methods},
-    auth::{Authenticator, KeyError, purpose_of},
-    caller::Caller,
+    action::{Action, Actions, ActionsError, Method, Methods},
+    auth::{Authenticator, Claims, ClaimsError, KeyError, purpose_of},
+    caller::{Caller, Identity},
     errors::permission_denied,
     permit::{Asked, Permits, PolicyError},
     settings::Settings,
@@ -59,6 +60,41 @@ impl Gate {
         })
     }
 
+    /// All methods of the contracts by their full names, such as `eldercare.registry.v1.RegistryService/GetElder`, and what
+    /// each does. Nobody may call one for which no action is declared.
+    pub fn methods(&self) -> impl Iterator<Item = (&str, Option<Action>)> {
+        self.methods
+            .iter()
+            .map(|method| (method.name.as_str(), method.action))
+    }
+
+    /// Whoever the claims describe as the caller of a method by its full name, whether it may call it or not. Each time it
+    /// is somebody new, of whom no answer is remembered.
+    pub(crate) fn somebody(&self, claims: &Claims, method: &str) -> Result<Caller, ClaimsError> {
+        let identity = Identity::of_claims(claims, Uuid::new_v4().into_bytes())?;
+        let purpose = identity.purpose.clone();
+        let method = self.methods.of_path(&format!("/{method}"));
+        Ok(self.caller_of(method, Arc::new(identity), purpose, None))
+    }
+
+    fn caller_of(
+        &self,
+        method: &Method,
+        identity: Arc<Identity>,
+        purpose: Option<Arc<str>>,
+        token: Option<Arc<str>>,
+    ) -> Caller {
+        Caller {
+            identity,
+            purpose,
+            asked: Asked::Method(method.number),
+            permits: Arc::clone(&self.permits),
+            token,
+            address: None,
+            access: None,
+        }
+    }
+
     /// The caller of a method, if it may call that method somewhere. Where exactly, the handler asks
     /// once it knows the division.
     pub(crate) fn enter(
@@ -76,21 +112,14 @@ impl Gate {
             ));
         }
         let purpose = purpose_of(headers).or_else(|| identity.purpose.clone());
-        let asked = Asked::Method(method.number);
-        let caller = Caller {
-            identity,
-            purpose,
-            asked,
-            permits: Arc::clone(&self.permits),
-            token,
-        };
+        let caller = self.caller_of(method, identity, purpose, token);
         if self
             .permits
-            .permit_somewhere(&caller.identity, caller.purpose.as_ref(), asked)
+            .permit_somewhere(&caller.identity, caller.purpose.as_ref(), caller.asked)
         {
             Ok(caller)
         } else {
-            Err(caller.refused(asked, None, None))
+            Err(caller.refused(caller.asked, None, None))
         }
     }
 }

@@ -42,6 +42,7 @@ pub mod config;
 mod connection;
 pub mod connections;
 pub mod deadline;
+pub mod derived_passwords;
 pub mod elder_keys;
 pub mod errors;
 mod frame;

@@ -1,7 +1,7 @@
 //! Who may do what: policies in a file that an auditor can read, and the answer for one caller, action and division.
 //!
 //! The policies are Cedar, checked against a schema when they are loaded; the built-in ones are
-//! `policies/default.cedar`. What no policy permits is refused.
+//! `deploy/policies/permissions.cedar`. What no policy permits is refused.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// The policies that hold where configuration names none.
-pub const DEFAULT_POLICIES: &str = include_str!("../policies/default.cedar");
+pub const DEFAULT_POLICIES: &str = include_str!("../../../deploy/policies/permissions.cedar");
 
-const SCHEMA: &str = include_str!("../policies/schema.cedarschema");
+const SCHEMA: &str = include_str!("../../../deploy/policies/schema.cedarschema");
 
 /// The division that all others lie in.
 const EVERYWHERE: &str = "*";
@@ -442,6 +442,20 @@ mod tests {
         );
         assert!(!may(&all, Action::Unseal, "370303"));
         assert!(!may(&all, Action::Simulate, "370303"));
+    }
+
+    #[test]
+    fn each_policy_has_a_name_of_its_own_and_says_why() {
+        let policies = PolicySet::from_str(DEFAULT_POLICIES).unwrap();
+        let mut names = HashSet::new();
+        for policy in policies.policies() {
+            let id = policy.annotation("id").unwrap_or_default().trim();
+            let reason = policy.annotation("reason").unwrap_or_default().trim();
+            assert!(!id.is_empty(), "without @id: {policy}");
+            assert!(!reason.is_empty(), "without @reason: {policy}");
+            assert!(names.insert(id), "the second one so called: {policy}");
+        }
+        assert_eq!(policies.templates().count(), 0);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Health (`grpc.health.v1`) knows `liveness` (the process answers), `readiness` (it serves; also under the empty name
 //! and the name of each service), which ends as soon as the service is asked to go down.
 
-use std::{fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap, fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
+};
 
 use rand::Rng as _;
 use tokio_rustls::rustls::ServerConfig;
@@ -17,6 +19,7 @@ use tonic::{
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
+    access::Access,
     action::Actions,
     admission::Admission,
     certificates::{self, CertificateError, FromFiles},
@@ -53,6 +56,9 @@ pub struct Server {
     routes: RoutesBuilder,
     names: Vec<&'static str>,
     actions: Actions,
+    /// Where looks of the services that are added next go on record.
+    recording: Option<Access>,
+    accesses: HashMap<&'static str, Access>,
     descriptors: Vec<&'static [u8]>,
     ready_when: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -93,6 +99,8 @@ impl Server {
             routes: RoutesBuilder::default(),
             names: Vec::new(),
             actions: Actions::new(),
+            recording: None,
+            accesses: HashMap::new(),
             descriptors: vec![proto::FILE_DESCRIPTOR_SET],
             ready_when: None,
         }
@@ -108,6 +116,14 @@ impl Server {
     #[must_use]
     pub fn with_descriptors(mut self, descriptors: &'static [u8]) -> Self {
         self.descriptors = vec![descriptors];
+        self
+    }
+
+    /// Puts on record by `access` what callers of the services that are added from now on are told: without it, these can't
+    /// use [`Caller::told`](crate::Caller::told).
+    #[must_use]
+    pub fn recording(mut self, access: Access) -> Self {
+        self.recording = Some(access);
         self
     }
 
@@ -127,6 +143,9 @@ impl Server {
         S::Future: Send + 'static,
     {
         self.names.push(S::NAME);
+        if let Some(access) = &self.recording {
+            self.accesses.insert(S::NAME, access.clone());
+        }
         self.routes.add_service(service);
         self.actions = self.actions.and(actions);
         self
@@ -149,6 +168,8 @@ impl Server {
             mut routes,
             names,
             actions,
+            recording: _,
+            accesses,
             descriptors,
             ready_when,
         } = self;
@@ -181,6 +202,7 @@ impl Server {
             settings,
             routes: routes.routes(),
             gate,
+            accesses,
             readiness,
             tls,
             incoming,
@@ -245,6 +267,7 @@ pub struct Bound {
     settings: Settings,
     routes: Routes,
     gate: Gate,
+    accesses: HashMap<&'static str, Access>,
     readiness: Readiness,
     tls: Option<Arc<FromFiles<Arc<ServerConfig>>>>,
     incoming: TcpIncoming,
@@ -281,6 +304,7 @@ impl Bound {
             settings,
             routes,
             gate,
+            accesses,
             readiness,
             tls,
             incoming,
@@ -293,6 +317,7 @@ impl Bound {
         let _cut = cut.clone().drop_guard();
         let around = Surroundings {
             gate,
+            accesses,
             admission: Admission::new(grpc),
             settings: grpc.clone(),
             draining: shutdown.draining(),

@@ -50,8 +50,8 @@
 //! | `vault.algorithm` | `sm4-gcm` | how new data is sealed: `sm4-gcm` or `aes-256-gcm` |
 //! | `vault.kek`, `vault.kek_id` | none, `kek_1` | the key-encryption key and its name |
 //! | `vault.previous_keks` | none | former keys by name, while keys are being rewrapped |
-//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, of what recognises a retry, and of the devices' passwords; and its name: a new key needs a new one |
-//! | `vault.previous_index_keys` | none | former keys by name: what was registered under them is found by them, devices keep their passwords, so they stay for ever |
+//! | `vault.index_key`, `vault.index_key_id` | none, `index_1` | the key of lookups by ID number, of what recognises a retry, and of the passwords of devices and departments; and its name: a new key needs a new one |
+//! | `vault.previous_index_keys` | none | former keys by name: what was registered under them is found by them, devices and departments keep their passwords, so they stay for ever |
 //! | `vault.remembered_keys` | `50000` | keys of persons kept in memory, for ten minutes at most, some 2 KB each |
 //! | `shutdown.delay` | `0s` | between "not ready" and closing the port, so that load balancers notice |
 //! | `shutdown.grace` | `25s` | for calls in flight to finish; what is left is cut off |
@@ -246,6 +246,42 @@ impl Default for Nats {
             inbox_prefix: None,
         }
     }
+}
+
+/// How a service lets others in to the log's server, who are none of ours. Each section of this form says who.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatsDoors {
+    /// Seed of the key that signs our answers.
+    pub issuer_seed: Secret,
+    /// Seed of the key that opens sealed questions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing_seed: Option<Secret>,
+    /// A user of the system account, who may close connections.
+    pub system_user: String,
+    /// Its password.
+    pub system_password: Secret,
+    /// After this whoever was let in shows the password again.
+    #[serde(default = "a_day", with = "duration")]
+    pub admitted_for: Duration,
+}
+
+impl NatsDoors {
+    /// The way to the system account of the server that the services' own user reaches so.
+    #[must_use]
+    pub fn system(&self, nats: &Nats) -> Nats {
+        Nats {
+            credentials_file: None,
+            user: Some(self.system_user.clone()),
+            password: Some(self.system_password.clone()),
+            inbox_prefix: None,
+            ..nats.clone()
+        }
+    }
+}
+
+const fn a_day() -> Duration {
+    Duration::from_secs(24 * 3_600)
 }
 
 /// Section `postgres`.

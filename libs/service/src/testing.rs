@@ -3,11 +3,16 @@
 
 use std::{future::Future, net::SocketAddr};
 
+use bytes::Buf as _;
 use chrono::{DateTime, Utc};
 use eventlog::{EventLog, Metadata, NewRecord, Position, RawEvent, Subject};
+use http::uri::PathAndQuery;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio::task::JoinHandle;
 use tonic::{
     Request, Status,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
@@ -18,6 +23,8 @@ use uuid::Uuid;
 use crate::{
     application::{self, Application},
     auth::Claims,
+    caller::Caller,
+    gate::Gate,
     server::{ServeError, Server},
     settings::{Mode, Settings},
     shutdown::Shutdown,
@@ -78,6 +85,93 @@ impl Interceptor for Bearer {
 
 /// The channel of a caller with a token.
 pub type Authorised = InterceptedService<Channel, Bearer>;
+
+/// Whoever the claims describe as the caller of a method, such as `eldercare.registry.v1.RegistryService/GetElder`, to ask
+/// what the policies of a gate permit; known without a token, and let in nowhere.
+///
+/// # Panics
+/// If the claims make no sense.
+pub fn somebody(gate: &Gate, claims: &Claims, method: &str) -> Caller {
+    let caller = gate.somebody(claims, method);
+    caller.expect("the claims make sense")
+}
+
+/// Calls every method of a service, such as `eldercare.visits.v1.VisitService`, with an empty message: the name of each, and
+/// how it is refused, if it is.
+///
+/// # Panics
+/// If the contracts know no such service, or nobody answers.
+pub async fn knock(channel: &Authorised, service: &str) -> Vec<(String, Result<(), Status>)> {
+    let mut outcomes = Vec::new();
+    for method in methods_of(service) {
+        let path: Result<PathAndQuery, _> = format!("/{service}/{method}").parse();
+        let path = path.expect("the name of a method is a path");
+        outcomes.push((method, call(channel.clone(), path).await));
+    }
+    assert!(!outcomes.is_empty(), "there is no service {service}");
+    outcomes
+}
+
+fn methods_of(service: &str) -> Vec<String> {
+    let contracts = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET);
+    let contracts = contracts.expect("the contracts were compiled");
+    let mut methods = Vec::new();
+    for contract in &contracts.file {
+        for one in &contract.service {
+            if service == format!("{}.{}", contract.package(), one.name()) {
+                methods.extend(one.method.iter().map(|method| method.name().to_owned()));
+            }
+        }
+    }
+    methods
+}
+
+/// Calls one, and hears how its answer begins.
+async fn call(channel: Authorised, path: PathAndQuery) -> Result<(), Status> {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.expect("the server answers");
+    let request = Request::new(tokio_stream::iter([()]));
+    let mut answers = grpc.streaming(request, path, Nothing).await?.into_inner();
+    answers.message().await.map(|_| ())
+}
+
+/// Sends empty messages, and does not read those that come.
+#[derive(Clone, Copy, Debug)]
+struct Nothing;
+
+impl Codec for Nothing {
+    type Encode = ();
+    type Decode = ();
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Nothing {
+    type Item = ();
+    type Error = Status;
+
+    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+impl Decoder for Nothing {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        from.advance(from.remaining());
+        Ok(Some(()))
+    }
+}
 
 /// The reason of a refusal, for programs; empty where it bears none.
 pub fn reason(status: &Status) -> String {

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use notices::Channels;
 use proto::eldercare::alerts::v1::alert_service_server::AlertServiceServer;
 use readmodel::{Follower, ReactorRunner, ReaderFollower, Runner};
+use service::access::Access;
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
 use service::{
@@ -41,6 +42,7 @@ use crate::whom::Finder;
 pub struct App {
     alerts: Alerts,
     background: Background,
+    access: Access,
 }
 
 /// What alerts stand on, beside their database.
@@ -80,7 +82,7 @@ impl Application for App {
         let most = server.max_message_bytes();
         let face = AlertsFace::new(self.alerts.clone(), shutdown.requested());
         let face = AlertServiceServer::new(face);
-        server.service(
+        server.recording(self.access.clone()).service(
             face.max_decoding_message_size(most)
                 .max_encoding_message_size(most),
             grpc::actions(),
@@ -196,10 +198,13 @@ impl App {
                 None => None,
             },
         };
-        Self::over(ground, connections.database, clock).await
+        Ok(Self {
+            access: connections.access(clock.clone()).await?,
+            ..Self::over(ground, connections.database, clock).await?
+        })
     }
 
-    /// Puts alerts together over logs and a database that are there already.
+    /// Puts alerts together over logs and a database that are there already; looks are kept in memory.
     ///
     /// # Errors
     /// Where the database can't be brought up to date.
@@ -273,8 +278,15 @@ impl App {
                 .with("alerts_telling", |stopped| teller.run(stopped))
                 .with(on_elder_erased::NAME, |stopped| forgetting.run(stopped))
                 .with("alerts_erasures", |stopped| erasures.run(stopped)),
+            access: Access::in_memory(alerts.clock.clone()),
             alerts,
         })
+    }
+
+    /// Where looks go on record.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// Our own log, for operators' commands and for tests.

@@ -7,7 +7,7 @@ use elders::terms::WireTerm as _;
 use elders::wire::write_time;
 use eventlog::Position;
 use proto::eldercare::alerts::v1 as pb;
-use service::{Asked, Caller, Deadline, access, errors, paging};
+use service::{Asked, Caller, Deadline, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -35,6 +35,14 @@ pub(crate) struct Filter {
     /// None: all but those that are retired.
     pub(crate) state: Option<pb::DeviceState>,
 }
+
+/// What is told of an elder with a device.
+const DEVICE: &[&str] = &[
+    "device.device_id",
+    "device.kind",
+    "device.last_signal_at",
+    "device.state",
+];
 
 impl Alerts {
     /// Registers a device; its credential, and where that stands.
@@ -257,11 +265,8 @@ impl Alerts {
         for (device, id) in devices.iter_mut().zip(&ids) {
             device.last_signal_at = heard.get(id).map(|at| write_time(*at));
         }
-        access::record(
-            caller,
-            "ListDevices",
-            devices.iter().map(|device| &device.elder_id),
-        );
+        let told = devices.iter().map(|device| &device.elder_id);
+        caller.told("ListDevices", told, DEVICE).await?;
         Ok((devices, next))
     }
 

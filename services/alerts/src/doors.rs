@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use nats_access::{
-    Admission, AuthCallout, CalloutSettings, Connections, Credentials as Shown, Grant, Issuer,
-    Protocol, Relay, RelaySettings, SealingKey, Unavailable, inbox_prefix,
+    Admission, AuthCallout, CalloutSettings, Connections, Credentials as Shown, DEPARTMENT_USERS,
+    Grant, Issuer, Offered, Protocol, Relay, RelaySettings, SealingKey, Unavailable, inbox_prefix,
 };
+use service::settings::NatsDoors;
 use service::{Settings, connections};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
@@ -17,19 +18,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::credentials::Credentials;
 use crate::devices::registration;
-use crate::settings::DeviceAccess;
 use crate::signal::DeviceId;
 use crate::signals::{DEVICES, STREAM, subject_of};
 
 /// How many devices are shown out at once.
 const AT_ONCE: usize = 64;
 
+/// What devices who speak NATS publish to.
+#[must_use]
+pub fn offered() -> [Offered; 1] {
+    [Offered::one(DEVICES)]
+}
+
 /// The ways to the server that letting in and showing out need.
 #[derive(Clone)]
 pub struct Doors {
     client: async_nats::Client,
     system: async_nats::Client,
-    access: DeviceAccess,
+    access: NatsDoors,
     replicas: usize,
 }
 
@@ -47,13 +53,9 @@ impl Doors {
     pub async fn connect(
         client: async_nats::Client,
         settings: &Settings,
-        access: &DeviceAccess,
+        access: &NatsDoors,
     ) -> anyhow::Result<Self> {
-        let mut system = settings.nats.clone();
-        system.credentials_file = None;
-        system.user = Some(access.system_user.clone());
-        system.password = Some(access.system_password.clone());
-        system.inbox_prefix = None;
+        let system = access.system(&settings.nats);
         let system = connections::nats("alerts-doors", &system).await;
         Ok(Self {
             client,
@@ -124,6 +126,11 @@ struct DeviceRegister {
 
 #[async_trait]
 impl Admission for DeviceRegister {
+    /// With all users but departments, of whom sharing says who they are.
+    fn concerns(&self, user: &str) -> bool {
+        !user.starts_with(DEPARTMENT_USERS)
+    }
+
     async fn admit(&self, shown: &Shown) -> Result<Option<Grant>, Unavailable> {
         let Ok(device) = shown.user.parse::<DeviceId>() else {
             return Ok(None);

@@ -81,7 +81,7 @@ impl AlertsFace {
 }
 
 /// What each method does, as the policies of permission speak of it.
-pub(crate) fn actions() -> Actions {
+pub fn actions() -> Actions {
     Actions::new().declare(
         SERVICE_NAME,
         &[

@@ -66,4 +66,5 @@ pub mod doors;
 mod settings;
 
 pub use app::{App, Ground};
-pub use settings::{AlertsSettings, DeviceAccess};
+pub use grpc::actions;
+pub use settings::AlertsSettings;

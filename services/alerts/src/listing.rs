@@ -6,7 +6,7 @@ use elders::wire::{read_time, write_time};
 use eventlog::Position;
 use prost::{Message as _, Name as _};
 use proto::eldercare::alerts::v1 as pb;
-use service::{Caller, Deadline, access, errors, paging};
+use service::{Caller, Deadline, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::mpsc::Sender;
@@ -19,6 +19,29 @@ use crate::refusals;
 
 /// How many changes are read at once.
 const CHANGES: i64 = 500;
+
+/// What is told of an elder whom an alert is about.
+const ALERT: &[&str] = &[
+    "alert.alert_id",
+    "alert.kind",
+    "alert.severity",
+    "alert.raised_at",
+    "alert.level",
+    "alert.state",
+    "alert.outcome",
+];
+/// What is told with an alert's whole course.
+const COURSE: &[&str] = &[
+    "alert.alert_id",
+    "alert.kind",
+    "alert.severity",
+    "alert.raised_at",
+    "alert.level",
+    "alert.state",
+    "alert.outcome",
+    "alert.course",
+    "alert.position",
+];
 
 /// Which alerts are listed.
 #[derive(Clone, Debug)]
@@ -88,11 +111,8 @@ impl Alerts {
             let at = last.raised_at.and_then(read_time)?;
             Some((at, last.alert_id.parse().ok()?))
         });
-        access::record(
-            caller,
-            "ListAlerts",
-            alerts.iter().map(|alert| &alert.elder_id),
-        );
+        let told = alerts.iter().map(|alert| &alert.elder_id);
+        caller.told("ListAlerts", told, ALERT).await?;
         Ok((alerts, next))
     }
 
@@ -143,7 +163,7 @@ impl Alerts {
             }),
             None => None,
         };
-        access::record(caller, "GetAlert", [&alert.elder_id]);
+        caller.told("GetAlert", [&alert.elder_id], COURSE).await?;
         Ok(pb::GetAlertResponse {
             alert: Some(alert),
             course,
@@ -169,7 +189,7 @@ impl Alerts {
                     .await?;
                 let from = self.board.known();
                 let (open, _) = self.changed(division, 0, true, i64::MAX).await?;
-                if !tell(caller, open, sender).await {
+                if !tell(caller, open, sender).await? {
                     return Ok(());
                 }
                 let position = Position::new(self.own.stream(), from).to_string();
@@ -184,7 +204,7 @@ impl Alerts {
             let known = self.board.known().max(told);
             let (changed, last) = self.changed(division, told, false, CHANGES).await?;
             let full = i64::try_from(changed.len()).unwrap_or(i64::MAX) >= CHANGES;
-            if !tell(caller, changed, sender).await {
+            if !tell(caller, changed, sender).await? {
                 return Ok(());
             }
             told = if full { last } else { last.max(known) };
@@ -232,17 +252,17 @@ async fn tell(
     caller: &Caller,
     alerts: Vec<pb::Alert>,
     sender: &Sender<Result<pb::WatchAlertsResponse, Status>>,
-) -> bool {
+) -> Result<bool, Status> {
     let elders = alerts.iter().map(|alert| &alert.elder_id);
-    access::record(caller, "WatchAlerts", elders);
+    caller.told("WatchAlerts", elders, ALERT).await?;
     for alert in alerts {
         let position = alert.position.clone();
         let alert = pb::watch_alerts_response::Told::Alert(alert);
         if !send(sender, alert, position).await {
-            return false;
+            return Ok(false);
         }
     }
-    true
+    Ok(true)
 }
 
 async fn send(

@@ -4,7 +4,7 @@ use civic::{DivisionCode, NoticeChannel, RecipientRole};
 use elders::terms::WireTerm as _;
 use eventlog::Position;
 use proto::eldercare::alerts::v1 as pb;
-use service::{Asked, Caller, access, errors, paging, person_keys};
+use service::{Asked, Caller, errors, paging, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -37,6 +37,9 @@ pub(crate) struct Filter {
 fn recipient_of(request_id: Uuid) -> Uuid {
     Uuid::new_v5(&request_id, b"recipient")
 }
+
+/// What is told of a recipient.
+const RECIPIENT: &[&str] = &["recipient.name", "recipient.channels"];
 
 impl Alerts {
     /// Registers a recipient, or changes all that is said of one; the id, and where that stands.
@@ -147,7 +150,7 @@ impl Alerts {
         let next =
             paging::cut(&mut recipients, size).and_then(|last| last.recipient_id.parse().ok());
         let told = recipients.iter().map(|recipient| &recipient.recipient_id);
-        access::record(caller, "ListRecipients", told);
+        caller.told("ListRecipients", told, RECIPIENT).await?;
         Ok((recipients, next))
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use notices::ChannelSettings;
 use serde::{Deserialize, Serialize};
-use service::{Secret, Section, config::duration};
+use service::{Section, config::duration, settings::NatsDoors};
 
 /// A day.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -32,31 +32,9 @@ pub struct AlertsSettings {
     pub signals_kept_for: Duration,
     /// How devices are let in to the NATS server; none: they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub devices: Option<DeviceAccess>,
+    pub devices: Option<NatsDoors>,
     /// The ways to tell somebody.
     pub notices: ChannelSettings,
-}
-
-/// Section `alerts.devices`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeviceAccess {
-    /// Signs our answers.
-    pub issuer_seed: Secret,
-    /// Opens sealed questions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sealing_seed: Option<Secret>,
-    /// A user of the system account.
-    pub system_user: String,
-    /// Its password.
-    pub system_password: Secret,
-    /// After this a device shows its password again.
-    #[serde(default = "a_day", with = "duration")]
-    pub admitted_for: Duration,
-}
-
-const fn a_day() -> Duration {
-    DAY
 }
 
 impl Default for AlertsSettings {

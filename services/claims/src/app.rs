@@ -7,6 +7,7 @@ use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::claims::v1::claims_service_server::ClaimsServiceServer;
 use readmodel::{Follower, ReaderFollower, Runner};
+use service::access::Access;
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
 use service::{
@@ -35,6 +36,7 @@ pub struct App {
     claims: Claims,
     rechecked: ReaderFollower<Rechecked>,
     background: Background,
+    access: Access,
 }
 
 impl Application for App {
@@ -52,7 +54,7 @@ impl Application for App {
     fn add_to(&self, server: Server, _: &Shutdown) -> Server {
         let most = server.max_message_bytes();
         let face = ClaimsServiceServer::new(ClaimsFace::new(self.claims.clone()));
-        server.service(
+        server.recording(self.access.clone()).service(
             face.max_decoding_message_size(most)
                 .max_encoding_message_size(most),
             grpc::actions(),
@@ -114,10 +116,13 @@ impl App {
         let registry = connections.log_of("registry").await?;
         // Orders tell of persons; what is kept of requests for ever must not give them away.
         let digests = RequestDigests::from_settings(settings)?;
-        Self::over((registry, own), connections.database, clock, keys, digests).await
+        Ok(Self {
+            access: connections.access(clock.clone()).await?,
+            ..Self::over((registry, own), connections.database, clock, keys, digests).await?
+        })
     }
 
-    /// Puts claims together over the registry's log, our own, and a database, that are there already.
+    /// Puts claims together over the registry's log, our own, and a database, that are there already; looks are kept in memory.
     ///
     /// # Errors
     /// Where the database can't be brought up to date.
@@ -162,6 +167,7 @@ impl App {
             progress: rechecked.clone(),
         };
         Ok(Self {
+            access: Access::in_memory(claims.clock.clone()),
             claims,
             rechecked,
             background: Background::new()
@@ -172,6 +178,12 @@ impl App {
                 .with(on_elder_facts::NAME, |stopped| rechecker.run(stopped))
                 .with("claims_erasures", |stopped| erasures.run(stopped)),
         })
+    }
+
+    /// Where looks go on record.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// Our own log, for operators' commands and for tests.

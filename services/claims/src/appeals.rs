@@ -5,7 +5,7 @@ use civic::{AppealState, DivisionCode};
 use elder_tables::columns::place;
 use eventlog::{Position, Repository};
 use proto::eldercare::claims::v1 as pb;
-use service::{Asked, Caller, Deadline, access, errors, paging, person_keys};
+use service::{Asked, Caller, Deadline, errors, paging, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -27,6 +27,14 @@ pub(crate) struct Filter {
 
 /// After which appeal a page begins.
 pub(crate) type Cursor = (DateTime<Utc>, Uuid);
+
+/// What is told of an elder about whose order an appeal is.
+const APPEAL: &[&str] = &[
+    "order.provider_id",
+    "order.order_id",
+    "order.state",
+    "appeal.statement",
+];
 
 impl Claims {
     /// Appeals against an order; where the appeal stands.
@@ -170,7 +178,7 @@ impl Claims {
                 Some(text.ok()?.text)
             }));
         }
-        access::record(caller, "ListAppeals", &persons);
+        caller.told("ListAppeals", &persons, APPEAL).await?;
         Ok((appeals, next))
     }
 }

@@ -1,12 +1,12 @@
 //! Who is enrolled in a programme, and what an elder may have of it: what callers ask.
 
-use civic::{ElderId, Fen, LocalDay, OrderCode};
+use civic::{DivisionCode, ElderId, Fen, LocalDay, OrderCode};
 use elders::Facts;
 use elders::codec::write_day;
 use elders::terms::WireTerm as _;
-use eventlog::{ExecuteError, Position};
+use eventlog::{ExecuteError, Position, Repository};
 use proto::eldercare::claims::v1 as pb;
-use service::{Asked, Caller, access, errors};
+use service::{Asked, Caller, errors};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -40,6 +40,18 @@ fn id(programme: &str, elder: ElderId) -> String {
     format!("{programme}-{elder}")
 }
 
+/// What is told of an elder who may be entitled.
+const ENTITLEMENT: &[&str] = &[
+    "elder.birth_date",
+    "elder.categories",
+    "elder.assistance",
+    "elder.capability",
+    "enrolment.enrolment_id",
+    "enrolment.first_day",
+    "enrolment.last_day",
+    "enrolment.units_used",
+];
+
 impl Claims {
     /// Enrols an elder, where the programme's rules admit the facts of the first day.
     pub(crate) async fn enrol(&self, caller: &Caller, wanted: Wanted) -> Result<Enrolled, Status> {
@@ -48,6 +60,7 @@ impl Claims {
         let loaded = self.enrolments.load(&id).await;
         let loaded = loaded.map_err(service::not_loaded)?;
         if let Some(request) = loaded.request(enrolment) {
+            self.may_repeat(caller, &id, request.sequence).await?;
             // A retry is answered as before, whatever the facts have become since.
             if !wanted.asked.digest.is(&request.digest) {
                 return Err(errors::request_id_reused());
@@ -94,6 +107,21 @@ impl Claims {
         ))
     }
 
+    /// Whoever may enrol where an enrolment was recorded may be told of it again, also when the elder's file is gone.
+    async fn may_repeat(&self, caller: &Caller, id: &str, sequence: u64) -> Result<(), Status> {
+        let subject = Repository::<Enrolments>::subject(id);
+        let subject = subject.map_err(|error| errors::internal(&error))?;
+        let records = self.own.read(&subject, sequence.saturating_sub(1)).await;
+        let records = records.map_err(|error| service::not_loaded(error.into()))?;
+        let record = records.iter().find(|record| record.sequence == sequence);
+        let division = record.and_then(|record| record.metadata.division.as_deref());
+        let division = division.and_then(|division| division.parse::<DivisionCode>().ok());
+        match division {
+            Some(division) => caller.may_here(&division),
+            None => caller.may_everywhere(),
+        }
+    }
+
     /// Gives an enrolment an earlier last day.
     pub(crate) async fn end_enrolment(
         &self,
@@ -138,8 +166,11 @@ impl Claims {
         let known = known.ok_or_else(|| refusals::no_elder(elder))?;
         let facts = known.kept.facts.as_ref();
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
-        caller.may_here(&facts.on(on).village().division())?;
-        access::record(caller, "GetEntitlement", [elder]);
+        // Whoever does not work where the elder lives is not even told that there is one.
+        if !caller.reaches(&facts.on(on).village().division()) {
+            return Err(refusals::no_elder(elder));
+        }
+        caller.told("GetEntitlement", [elder], ENTITLEMENT).await?;
         Ok(answer(
             (code, elder, on),
             &programme,

@@ -48,7 +48,7 @@ impl ClaimsFace {
 }
 
 /// What each method does, as the policies of permission speak of it.
-pub(crate) fn actions() -> Actions {
+pub fn actions() -> Actions {
     Actions::new().declare(
         SERVICE_NAME,
         &[

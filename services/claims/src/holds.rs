@@ -7,14 +7,14 @@ use elders::terms::wire_set;
 use elders::wire::write_time;
 use eventlog::Position;
 use proto::eldercare::claims::v1 as pb;
-use service::{Asked, Caller, Deadline, access, errors, paging};
+use service::{Asked, Caller, Deadline, errors, paging};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
 use crate::claims::Claims;
 use crate::order;
-use crate::orders::{STANDING, from_orders, standing};
+use crate::orders::{STANDING, STANDINGS, from_orders, standing};
 use crate::refusals;
 use crate::settlement_rows::id;
 use crate::settlements::Command;
@@ -76,7 +76,8 @@ impl Claims {
         let next = paging::cut(&mut held, size).map(|(cursor, _)| *cursor);
         let held: Vec<pb::HeldOrder> = held.into_iter().map(|(_, one)| one).collect();
         let standings = held.iter().filter_map(|one| one.standing.as_ref());
-        access::record(caller, "ListHeldOrders", standings.map(|one| &one.elder_id));
+        let told = standings.map(|one| &one.elder_id);
+        caller.told("ListHeldOrders", told, STANDINGS).await?;
         Ok((held, next))
     }
 

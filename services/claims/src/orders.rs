@@ -13,7 +13,7 @@ use elders::terms::{WireTerm as _, wire_set};
 use elders::wire::write_time;
 use eventlog::{Aggregate as _, Record, Repository};
 use proto::eldercare::claims::v1 as pb;
-use service::{Caller, access, errors, paging, person_keys};
+use service::{Caller, errors, paging, person_keys};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row as _};
 use tonic::Status;
@@ -109,6 +109,32 @@ pub(crate) fn from_orders() -> String {
     )
 }
 
+/// What a standing tells of an elder.
+pub(crate) const STANDINGS: &[&str] = &[
+    "order.provider_id",
+    "order.order_id",
+    "order.programme_code",
+    "order.service_day",
+    "order.state",
+    "order.codes",
+    "order.amount",
+];
+/// What is told of an elder whose order is shown in full.
+const ORDER: &[&str] = &[
+    "order.provider_id",
+    "order.order_id",
+    "order.programme_code",
+    "order.service_day",
+    "order.state",
+    "order.codes",
+    "order.amount",
+    "order.check_in_position",
+    "elder.categories",
+    "elder.assistance",
+    "elder.capability",
+    "appeal.statement",
+];
+
 impl Claims {
     /// Where orders stand, by their keys.
     pub(crate) async fn standings(
@@ -176,7 +202,7 @@ impl Claims {
             let text = data_key?.open(purpose::STATEMENT, person, sealed);
             Some(text.ok()?.text)
         });
-        access::record(caller, "GetOrder", [order.elder]);
+        caller.told("GetOrder", [order.elder], ORDER).await?;
         Ok(pb::GetOrderResponse {
             standing: Some(standing),
             facts: Some(write_facts(&order.facts)),
@@ -252,7 +278,8 @@ impl Claims {
         let mut orders = orders.map_err(errors::of_database)?;
         let next = paging::cut(&mut orders, size).map(|(sequence, _)| sequence.cast_unsigned());
         let orders: Vec<pb::OrderStanding> = orders.into_iter().map(|(_, one)| one).collect();
-        access::record(caller, "ListOrders", orders.iter().map(|one| &one.elder_id));
+        let told = orders.iter().map(|one| &one.elder_id);
+        caller.told("ListOrders", told, STANDINGS).await?;
         Ok((orders, next))
     }
 }

@@ -9,7 +9,7 @@ use elders::wire::write_time;
 use eventlog::{Aggregate as _, ExecuteError, Loaded, Position, Repository};
 use proto::eldercare::claims::v1 as pb;
 use proto::eldercare::r#type::v1 as types;
-use service::{Asked, Caller, Deadline, access, errors, paging};
+use service::{Asked, Caller, Deadline, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -18,7 +18,7 @@ use workbooks::Outgoing;
 
 use crate::book_table::NAME;
 use crate::claims::Claims;
-use crate::orders::{STANDING, from_orders, standing};
+use crate::orders::{STANDING, STANDINGS, from_orders, standing};
 use crate::settlement_rows::id;
 use crate::settlements::{Command, Event, Line, Settlements};
 use crate::sheet::{self, Printed};
@@ -306,7 +306,7 @@ impl Claims {
         let orders = rows.iter().map(standing).collect::<Result<Vec<_>, _>>();
         let orders = orders.map_err(errors::of_database)?;
         let elders = orders.iter().map(|order| &order.elder_id);
-        access::record(caller, "GetSettlement", elders);
+        caller.told("GetSettlement", elders, STANDINGS).await?;
         Ok(pb::GetSettlementResponse {
             settlement: Some(settlement),
             orders,

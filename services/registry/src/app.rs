@@ -9,7 +9,8 @@ use proto::eldercare::registry::v1::{
 };
 use readmodel::{Follower, ReactorRunner, Runner};
 use service::{
-    Application, Background, Clock, Connections, Server, Settings, Shutdown, connections,
+    Application, Background, Clock, Connections, Server, Settings, Shutdown, access::Access,
+    connections,
 };
 use sqlx::PgPool;
 use tokio::time::Duration;
@@ -32,6 +33,7 @@ pub struct App {
     registry: Registry,
     background: Background,
     erased: Follower,
+    access: Access,
 }
 
 impl Application for App {
@@ -45,6 +47,7 @@ impl Application for App {
         let index = keys::blind_index(settings)?;
         let connections = Connections::open("registry", settings).await?;
         let log = connections.own_log().await?;
+        let access = connections.access(clock.clone()).await?;
         let vault = keys::vault(connections.nats, settings).await?;
         let pool = connections.database;
         lookup_keys::settle(&log, &index, clock.now()).await?;
@@ -77,6 +80,7 @@ impl Application for App {
                 .with("registry_elders", |stopped| projection.run(stopped))
                 .with(on_elder_erased::NAME, |stopped| reactor.run(stopped)),
             erased,
+            access,
         })
     }
 
@@ -85,6 +89,7 @@ impl Application for App {
         let registry = RegistryServiceServer::new(RegistryFace::new(self.registry.clone()));
         let vault = VaultServiceServer::new(VaultFace::new(self.registry.clone()));
         server
+            .recording(self.access.clone())
             .service(
                 registry
                     .max_decoding_message_size(most)

@@ -6,7 +6,6 @@ use civic::{Category, DivisionCode, ElderId, ElderStatus, GeoPosition, IdNumber,
 use elders::purpose;
 use eventlog::Position;
 use proto::eldercare::registry::v1 as pb;
-use service::access;
 use tonic::{Code, Status};
 use vault::DataKey;
 use workbooks::{Outgoing, printing::PrintError};
@@ -19,12 +18,21 @@ use crate::{
     divisions_table,
     elder_files::{FoundFile, ListedFiles},
     parse::queries::InDivision,
+    queries::FILE,
     refusals,
     registry::{Registry, open_identity},
 };
 
 /// How many files are read at a time.
 const AT_ONCE: usize = 1_000;
+
+/// What is personal in annex 1.
+const FORM: &[&str] = &[
+    "elder.name",
+    "elder.id_number",
+    "elder.address",
+    "elder.contacts",
+];
 
 impl Registry {
     /// Annex 3 of a division: its elders in scope on a day, by village and name.
@@ -143,7 +151,7 @@ impl Registry {
                 },
             ));
         }
-        access::record(&call.caller, "ExportSummary", &told);
+        call.caller.told("ExportSummary", &told, FILE).await?;
         Ok(())
     }
 
@@ -161,7 +169,8 @@ impl Registry {
         call.caller.may_here(&facts.residence.village.division())?;
         let key = self.key(file.elder.id).await?;
         let personal = Personal::of(&file, call.today(), &key)?;
-        access::record(&call.caller, "ExportElderForm", [file.elder.id]);
+        let told = [file.elder.id];
+        call.caller.told("ExportElderForm", told, FORM).await?;
         let form = Form {
             name: personal.identity.name,
             id_number: personal.id_number,

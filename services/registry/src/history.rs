@@ -9,7 +9,7 @@ use elders::{
 use eventlog::{Position, RawEvent, Record};
 use prost::Message;
 use proto::eldercare::registry::v1 as pb;
-use service::{AnswerRoom, access};
+use service::AnswerRoom;
 use tonic::Status;
 use uuid::Uuid;
 use vault::{DataKey, Sealed};
@@ -18,6 +18,7 @@ use crate::{
     answer::{self, timestamp},
     call::Call,
     parse::queries::History,
+    queries::FILE,
     refusals,
     registry::Registry,
 };
@@ -69,7 +70,7 @@ impl Registry {
             }
         }
         if key.is_some() {
-            access::record(&call.caller, "GetElderHistory", [elder]);
+            call.caller.told("GetElderHistory", [elder], FILE).await?;
         }
         Ok(pb::GetElderHistoryResponse {
             changes,

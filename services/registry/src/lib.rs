@@ -60,3 +60,8 @@ mod vault_grpc;
 pub use app::App;
 pub use keys::{blind_index, key_ring};
 pub use settings::RegistrySettings;
+
+/// What the methods of the registry and of its vault do, as the policies speak of it.
+pub fn actions() -> service::Actions {
+    grpc::actions().and(vault_grpc::actions())
+}

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use civic::{ElderId, LocalDay};
 use elders::Elder;
 use proto::eldercare::registry::v1 as pb;
-use service::{AnswerRoom, Violation, access};
+use service::{AnswerRoom, Violation};
 use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
@@ -25,6 +25,17 @@ use crate::{
     registry::{LONGEST_CHAIN, Registry},
     statistics,
 };
+
+/// What is personal in a file.
+pub(crate) const FILE: &[&str] = &[
+    "elder.name",
+    "elder.id_number",
+    "elder.birth_date",
+    "elder.address",
+    "elder.position",
+    "elder.contacts",
+    "elder.remarks",
+];
 
 impl Registry {
     /// One file, as it stands or as it was known at an instant.
@@ -57,7 +68,8 @@ impl Registry {
         let Some(key) = self.key_of(file.elder.id).await? else {
             return Err(refusals::elder_not_found());
         };
-        access::record(&call.caller, "GetElder", [file.elder.id]);
+        let told = [file.elder.id];
+        call.caller.told("GetElder", told, FILE).await?;
         Ok(answer::elder(shown(&file), moment, Some(&key)))
     }
 
@@ -259,7 +271,7 @@ impl Registry {
             shown_files.files += 1;
         }
         if personal {
-            access::record(&call.caller, action, &opened);
+            call.caller.told(action, &opened, FILE).await?;
         }
         Ok(shown_files)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proto::eldercare::registry::v1::{self as pb, vault_service_server::VaultService};
-use service::{Action, Actions, access};
+use service::{Action, Actions};
 use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -11,6 +11,9 @@ use tracing::{Instrument as _, Span};
 use vault::{Algorithm, DataKey, RotationProgress};
 
 use crate::{call::Call, parse, refusals, registry::Registry};
+
+/// What a data key opens.
+const KEYS: &[&str] = &["person.key"];
 
 /// The gRPC face of the vault.
 #[derive(Clone)]
@@ -61,7 +64,7 @@ impl VaultService for VaultFace {
             .into_iter()
             .filter(|elder| found.contains_key(&elder.as_uuid()))
             .collect();
-        access::record(&call.caller, "GetKeys", &given);
+        call.caller.told("GetKeys", &given, KEYS).await?;
         let keys = given.iter().filter_map(|elder| {
             let key = found.get(&elder.as_uuid())?;
             Some(told(elder.to_string(), key))
@@ -78,13 +81,13 @@ impl VaultService for VaultFace {
         let call = Call::of(&request, &self.registry.clock)?;
         let persons = parse::queries::new_persons(request.get_ref())?;
         call.caller.may_everywhere()?;
+        call.caller.told("CreateKeys", &persons, KEYS).await?;
         let keys = self
             .registry
             .vault
             .create_all(&persons)
             .await
             .map_err(refusals::of_new_key)?;
-        access::record(&call.caller, "CreateKeys", persons.iter().copied());
         let keys = persons
             .iter()
             .zip(&keys)

@@ -219,37 +219,67 @@ impl Sharing {
             .bind(around)
             .fetch_all(&self.pool)
             .await?;
-        let agreement = |row: &PgRow| -> Result<Option<(Uuid, Terms)>, sqlx::Error> {
-            let agreement: Uuid = row.try_get(0)?;
-            let Ok(terms) = read_terms(terms(row.try_get(1)?)?) else {
-                // Of another version of the program: what is not understood grants nothing, and hinders no other.
-                tracing::error!(%agreement, "the terms of an agreement can't be read: it grants nothing");
-                return Ok(None);
-            };
-            // The statement finds them; the rule decides.
-            let in_force = Stage::Approved.state_on(today, terms.until) == State::InForce;
-            Ok((in_force && terms.covers(division)).then_some((agreement, terms)))
-        };
-        let agreements = rows.iter().map(agreement);
-        agreements.filter_map(Result::transpose).collect()
+        let mut agreements = in_force(&rows, today)?;
+        // The statement finds them; the rule decides.
+        agreements.retain(|(_, terms)| terms.covers(division));
+        Ok(agreements)
+    }
+
+    /// All agreements with a department that are in force today, the first proposed first.
+    pub(crate) async fn agreements_of(
+        &self,
+        department: &str,
+    ) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
+        let today = self.clock.today();
+        let statement = format!(
+            "SELECT agreement_id, terms FROM {NAME}.agreement \
+             WHERE department = $1 AND stage = $2 AND last_day >= $3 ORDER BY sequence"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(department)
+            .bind(APPROVED)
+            .bind(today.date())
+            .fetch_all(&self.pool)
+            .await?;
+        in_force(&rows, today)
     }
 }
 
-fn reaches_all(caller: &Caller, divisions: &BTreeSet<DivisionCode>) -> Result<(), Status> {
+/// The agreements of rows that are approved, as far as they are in force on a day.
+fn in_force(rows: &[PgRow], today: LocalDay) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
+    let agreement = |row: &PgRow| -> Result<Option<(Uuid, Terms)>, sqlx::Error> {
+        let agreement: Uuid = row.try_get(0)?;
+        let Ok(terms) = read_terms(terms(row.try_get(1)?)?) else {
+            // Of another version of the program: what is not understood grants nothing, and hinders no other.
+            tracing::error!(%agreement, "the terms of an agreement can't be read: it grants nothing");
+            return Ok(None);
+        };
+        let in_force = Stage::Approved.state_on(today, terms.until) == State::InForce;
+        Ok(in_force.then_some((agreement, terms)))
+    };
+    let agreements = rows.iter().map(agreement);
+    agreements.filter_map(Result::transpose).collect()
+}
+
+/// Lets the call go on if its caller works for all of these divisions.
+pub(crate) fn reaches_all(
+    caller: &Caller,
+    divisions: &BTreeSet<DivisionCode>,
+) -> Result<(), Status> {
     divisions
         .iter()
         .try_for_each(|division| caller.may_where_asked(division))
 }
 
 /// The smallest division that holds all of these; none where they lie in several provinces.
-fn around(divisions: &BTreeSet<DivisionCode>) -> Option<DivisionCode> {
+pub(crate) fn around(divisions: &BTreeSet<DivisionCode>) -> Option<DivisionCode> {
     let first = divisions.first()?;
     let mut upwards = first.upwards();
     upwards.find(|one| divisions.iter().all(|other| one.contains(other)))
 }
 
 /// The department whose agreements alone the caller sees; none where that is all of them.
-fn only(caller: &Caller) -> Option<&str> {
+pub(crate) fn only(caller: &Caller) -> Option<&str> {
     (caller.department != KEEPER).then_some(caller.department.as_str())
 }
 

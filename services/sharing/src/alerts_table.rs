@@ -1,24 +1,25 @@
 //! The read model of the log of alerts: each alert with how far help has come (预警与响应).
 
 mod figures;
+mod standing;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use civic::{AlertKind, AlertOutcome, ElderId, HelpStage, Severity};
-use elder_tables::columns::{place, word};
+use elder_tables::columns::place;
 use elders::wire::{id, message, present, term, time, village};
 use eventlog::{DecodeError, RawEvent, Record};
 use proto::eldercare::alerts::v1 as pb;
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub(crate) use self::figures::{Delay, OpenAlerts, ResponseTimes, open, response_times};
+pub(crate) use self::standing::{AlertRow, by_key, of, of_all, whose};
 
-use crate::document::{Document, instant};
+use crate::feeds::changes::{self, Which, of_events};
 use crate::products::ProductName;
 
 /// The projection's name and schema.
@@ -104,6 +105,17 @@ impl Projection for AlertsTable {
         rows.update(db).await?;
         Ok(parked)
     }
+}
+
+/// Which documents a record changes: the alerts that its events tell of. What only comes to an alert's file changes none.
+pub(crate) fn changes(record: &Record) -> Vec<changes::Change> {
+    if record.subject.aggregate() != LINE {
+        return Vec::new();
+    }
+    of_events(record, |raw| {
+        let said = decode(raw)?;
+        Ok(said.map(|said| (ProductName::Alert, Which::One(said.alert))))
+    })
 }
 
 /// What an event says of an alert.
@@ -338,99 +350,6 @@ impl Rows {
     }
 }
 
-/// An alert as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AlertRow {
-    /// The alert.
-    pub(crate) alert: Uuid,
-    /// Whom it is about.
-    pub(crate) elder: ElderId,
-    /// Where the elder lived then; empty where it was not known.
-    pub(crate) village: String,
-    /// What it is about.
-    pub(crate) kind: AlertKind,
-    /// How urgent it is.
-    pub(crate) severity: Severity,
-    /// When it happened.
-    pub(crate) raised_at: DateTime<Utc>,
-    /// The highest level that was reached; none where it has no levels, or none was due yet.
-    pub(crate) level: Option<i32>,
-    /// How far help has come.
-    pub(crate) state: HelpStage,
-    /// When somebody took it on.
-    pub(crate) acknowledged_at: Option<DateTime<Utc>>,
-    /// When somebody was sent.
-    pub(crate) dispatched_at: Option<DateTime<Utc>>,
-    /// When somebody came.
-    pub(crate) arrived_at: Option<DateTime<Utc>>,
-    /// When it was over.
-    pub(crate) resolved_at: Option<DateTime<Utc>>,
-    /// How it ended.
-    pub(crate) outcome: Option<AlertOutcome>,
-}
-
-fn alert_row(row: &PgRow) -> Result<AlertRow, sqlx::Error> {
-    let outcome: Option<i32> = row.try_get(12)?;
-    Ok(AlertRow {
-        alert: row.try_get(0)?,
-        elder: ElderId(row.try_get(1)?),
-        village: row.try_get(2)?,
-        kind: word(row.try_get(3)?)?,
-        severity: word(row.try_get(4)?)?,
-        raised_at: row.try_get(5)?,
-        level: row.try_get(6)?,
-        state: word(row.try_get(7)?)?,
-        acknowledged_at: row.try_get(8)?,
-        dispatched_at: row.try_get(9)?,
-        arrived_at: row.try_get(10)?,
-        resolved_at: row.try_get(11)?,
-        outcome: outcome.map(word).transpose()?,
-    })
-}
-
-/// The newest alerts about an elder, the newest first.
-///
-/// # Errors
-/// The database's; a row of another version of the program.
-pub(crate) async fn of(
-    db: impl PgExecutor<'_>,
-    elder: ElderId,
-    newest: i64,
-) -> Result<Vec<AlertRow>, sqlx::Error> {
-    let statement = format!(
-        "SELECT alert_id, elder_id, village, kind, severity, raised_at, level, state, acknowledged_at, dispatched_at, \
-             arrived_at, resolved_at, outcome \
-         FROM {NAME}.alert WHERE elder_id = $1 ORDER BY raised_at DESC, alert_id DESC LIMIT $2"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(elder.as_uuid())
-        .bind(newest)
-        .fetch_all(db)
-        .await?;
-    rows.iter().map(alert_row).collect()
-}
-
-impl AlertRow {
-    /// The document of an alert.
-    pub(crate) fn document(&self) -> Document {
-        let village = (!self.village.is_empty()).then_some(self.village.as_str());
-        Document::new(ProductName::Alert, self.alert, self.elder)
-            .with("alert_id", self.alert.to_string())
-            .with("elder_id", self.elder.to_string())
-            .with_known("division_code", village)
-            .with("kind", self.kind.name())
-            .with("severity", self.severity.name())
-            .with("raised_at", instant(self.raised_at))
-            .with_known("level", self.level)
-            .with("state", self.state.name())
-            .with_known("acknowledged_at", self.acknowledged_at.map(instant))
-            .with_known("dispatched_at", self.dispatched_at.map(instant))
-            .with_known("arrived_at", self.arrived_at.map(instant))
-            .with_known("resolved_at", self.resolved_at.map(instant))
-            .with_known("outcome", self.outcome.map(AlertOutcome::name))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use elders::terms::WireTerm as _;
@@ -502,28 +421,5 @@ mod tests {
         assert!(decode(&joined).unwrap().is_none());
         let unknown = RawEvent::of(&pb::RecipientRegistered::default());
         assert!(matches!(decode(&unknown), Err(DecodeError::UnknownType(_))));
-    }
-
-    #[test]
-    fn a_document_holds_what_is_known() {
-        let row = AlertRow {
-            alert: ALERT,
-            elder: ElderId(Uuid::from_u128(1)),
-            village: String::new(),
-            kind: AlertKind::Sos,
-            severity: Severity::Critical,
-            raised_at: at("2024-10-01T01:00:00Z"),
-            level: Some(1),
-            state: HelpStage::Open,
-            acknowledged_at: None,
-            dispatched_at: None,
-            arrived_at: None,
-            resolved_at: None,
-            outcome: None,
-        };
-        let fields = row.document().fields;
-        assert_eq!(fields["raised_at"], "2024-10-01T09:00:00+08:00");
-        assert_eq!(fields["state"], "OPEN");
-        assert!(!fields.contains_key("division_code") && !fields.contains_key("outcome"));
     }
 }

@@ -6,17 +6,19 @@ use anyhow::Context as _;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::sharing::v1::sharing_service_server::SharingServiceServer;
-use readmodel::{Follower, Projection, Runner};
+use readmodel::{Follower, Projection, ReaderFollower, Runner};
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
-    connections,
+    connections, settings,
 };
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 
+use crate::access_mover::{self, Mover};
 use crate::alerts_table::AlertsTable;
 use crate::auditing::{self, AuditKeys, Auditor};
 use crate::book_table::{self, BookTable};
@@ -24,6 +26,11 @@ use crate::cards_table;
 use crate::claims_table::ClaimsTable;
 use crate::codec::CONTEXT;
 use crate::elders_table::EldersTable;
+use crate::feeds::access::{FeedDoors, FeedPasswords};
+use crate::feeds::index::Published;
+use crate::feeds::publisher::{self, Publisher};
+use crate::feeds::stream::FeedStream;
+use crate::glass_notices::{self, GlassNotices};
 use crate::grpc::{self, SharingFace};
 use crate::recorder;
 use crate::settings::SharingSettings;
@@ -31,10 +38,64 @@ use crate::sharing::{Logs, Sharing};
 use crate::tiers_table::TiersTable;
 use crate::visits_table::VisitsTable;
 
+/// What nobody else may know: keys of persons, and those under which requests and passwords stand.
+pub struct Secrets {
+    /// The keys of persons.
+    pub keys: Keys,
+    /// The digests of requests.
+    pub digests: RequestDigests,
+    /// The passwords of departments.
+    pub passwords: FeedPasswords,
+}
+
+/// What sharing has at the NATS server beside the logs.
+pub struct SideStreams {
+    /// Where feeds are kept.
+    feeds: FeedStream,
+    /// How departments are let in to them.
+    doors: Option<FeedDoors>,
+    /// Where the other services put what they told on record.
+    accesses: Option<(async_nats::Client, settings::Nats)>,
+}
+
+impl SideStreams {
+    /// Feeds that nobody reads over NATS, and no other services.
+    #[must_use]
+    pub const fn feeds_alone(feeds: FeedStream) -> Self {
+        Self {
+            feeds,
+            doors: None,
+            accesses: None,
+        }
+    }
+
+    async fn open(
+        connections: &Connections,
+        settings: &Settings,
+        own: &SharingSettings,
+    ) -> anyhow::Result<Self> {
+        let nats = &settings.nats;
+        let client = connections.nats.clone();
+        let feeds = FeedStream::open(client.clone(), nats.replicas, nats.create_streams);
+        let feeds = feeds.await?;
+        let doors = match &own.feeds.access {
+            Some(access) => Some(FeedDoors::connect(client.clone(), settings, access).await?),
+            None => None,
+        };
+        Ok(Self {
+            feeds,
+            doors,
+            accesses: Some((client, nats.clone())),
+        })
+    }
+}
+
 /// Sharing, connected to its servers. It answers once it is added to a server and its background runs.
 pub struct App {
     sharing: Sharing,
     background: Background,
+    /// How far the feeds have come, where there are any.
+    published: Option<ReaderFollower<Published>>,
 }
 
 impl Application for App {
@@ -49,9 +110,10 @@ impl Application for App {
         Self::with_keys(settings, own, clock, keys).await
     }
 
-    fn add_to(&self, server: Server, _: &Shutdown) -> Server {
+    fn add_to(&self, server: Server, shutdown: &Shutdown) -> Server {
         let most = server.max_message_bytes();
-        let face = SharingServiceServer::new(SharingFace::new(self.sharing.clone()));
+        let face = SharingFace::new(self.sharing.clone(), shutdown.draining());
+        let face = SharingServiceServer::new(face);
         server.service(
             face.max_decoding_message_size(most)
                 .max_encoding_message_size(most),
@@ -71,13 +133,19 @@ impl Application for App {
         })
     }
 
-    /// Waits until the chain over our log is signed as is due, and all that is in the logs can be read.
+    /// Waits until the chain over our log is signed as is due, and all that is in the logs can be read, and came out on feeds.
     fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
         let sharing = self.sharing.clone();
+        let published = self.published.clone();
         Box::pin(async move {
             let settling = async {
                 sharing.audited().await;
                 sharing.catch_up().await;
+                if let Some(published) = published {
+                    sharing.feeds_catch_up(&published).await;
+                    // What went out by them is on record.
+                    sharing.catch_up().await;
+                }
             };
             given_up.run_until_cancelled(settling).await;
         })
@@ -92,6 +160,23 @@ struct ReadModels {
 }
 
 impl ReadModels {
+    /// All of them.
+    fn of(pool: &PgPool, logs: &Logs) -> Self {
+        let models = Self {
+            pool: pool.clone(),
+            background: Background::new(),
+            followers: Vec::new(),
+        };
+        models
+            .with("sharing_elders", &logs.registry, EldersTable::default)
+            .with("sharing_cards", &logs.registry, || cards_table::TABLE)
+            .with("sharing_tiers", &logs.tiering, TiersTable::default)
+            .with("sharing_visits", &logs.visits, VisitsTable::default)
+            .with("sharing_alerts", &logs.alerts, AlertsTable::default)
+            .with("sharing_claims", &logs.claims, ClaimsTable::default)
+            .with("sharing_book", &logs.own, BookTable::default)
+    }
+
     fn with<P>(
         mut self,
         name: &'static str,
@@ -130,6 +215,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         AuditKeys::check(settings, own)?;
         let connections = Connections::open(CONTEXT, settings).await?;
+        let side = SideStreams::open(&connections, settings, own).await?;
         let logs = Logs {
             registry: connections.log_of("registry").await?,
             tiering: connections.log_of("tiering").await?,
@@ -138,52 +224,53 @@ impl App {
             claims: connections.log_of("claims").await?,
             own: connections.own_log().await?,
         };
-        // What is asked tells of persons; what is kept of requests for ever must not give them away.
-        let digests = RequestDigests::from_settings(settings)?;
-        Self::over(logs, connections.database, clock, keys, digests, own).await
+        let secrets = Secrets {
+            keys,
+            // What is asked tells of persons; what is kept of requests for ever must not give them away.
+            digests: RequestDigests::from_settings(settings)?,
+            passwords: FeedPasswords::from_settings(settings)?,
+        };
+        Self::over(logs, connections.database, clock, secrets, own, Some(side)).await
     }
 
     /// Puts sharing together over all logs and a database, that are there already.
     ///
     /// # Errors
-    /// Where the database can't be brought up to date, or a key is malformed.
+    /// Where the database can't be brought up to date, or a key or a setting is malformed.
     pub async fn over(
         logs: Logs,
         pool: PgPool,
         clock: Clock,
-        keys: Keys,
-        digests: RequestDigests,
+        secrets: Secrets,
         own: &SharingSettings,
+        side: Option<SideStreams>,
     ) -> anyhow::Result<Self> {
         let audit = AuditKeys::from_settings(own)?;
+        let channels = own.notices.open()?;
         readmodel::migrate(&pool).await?;
         connections::migrate(&pool, sqlx::migrate!()).await?;
-        let models = ReadModels {
-            pool: pool.clone(),
-            background: Background::new(),
-            followers: Vec::new(),
-        };
-        let models = models
-            .with("sharing_elders", &logs.registry, EldersTable::default)
-            .with("sharing_cards", &logs.registry, || cards_table::TABLE)
-            .with("sharing_tiers", &logs.tiering, TiersTable::default)
-            .with("sharing_visits", &logs.visits, VisitsTable::default)
-            .with("sharing_alerts", &logs.alerts, AlertsTable::default)
-            .with("sharing_claims", &logs.claims, ClaimsTable::default)
-            .with("sharing_book", &logs.own, BookTable::default);
-        let erasures = Erasures::from_now(keys.vault.clone(), Arc::clone(&logs.registry)).await;
+        let models = ReadModels::of(&pool, &logs);
+        let erasures = Erasures::from_now(secrets.keys.vault.clone(), Arc::clone(&logs.registry));
+        let erasures = erasures.await;
         let (recorder, writer) = recorder::recording(Arc::clone(&logs.own), clock.clone());
+        let (withdrawals, withdrawn) = mpsc::unbounded_channel();
+        let has_doors = side.as_ref().is_some_and(|side| side.doors.is_some());
         let sharing = Sharing {
             agreements: Repository::new(Arc::clone(&logs.own)),
             broken_glass: Repository::new(Arc::clone(&logs.own)),
+            credentials: Repository::new(Arc::clone(&logs.own)),
+            erasures: Repository::new(Arc::clone(&logs.own)),
             followers: models.followers.into(),
             pool,
             logs,
             clock,
-            keys,
-            digests,
+            keys: secrets.keys,
+            digests: secrets.digests,
             recorder,
             audit,
+            feeds: side.as_ref().map(|side| side.feeds.clone()),
+            feed_passwords: secrets.passwords,
+            withdrawals: has_doors.then_some(withdrawals),
         };
         let mut followers = sharing.followers.iter();
         let book = followers.find(|one| one.projection() == book_table::NAME);
@@ -195,14 +282,71 @@ impl App {
             keys: sharing.audit.clone(),
             book: book.context("nobody follows our own log")?,
         };
-        Ok(Self {
+        let glass_notices = GlassNotices {
+            pool: sharing.pool.clone(),
+            log: Arc::clone(&sharing.logs.own),
+            clock: sharing.clock.clone(),
+            channels,
+            recipients: own.notices.broken_glass.clone(),
+        };
+        let background = models
+            .background
+            .with(auditing::NAME, |stopped| auditor.run(stopped))
+            .with(glass_notices::NAME, |stopped| glass_notices.run(stopped))
+            .with("sharing_looks", |stopped| writer.run(stopped))
+            .with("sharing_erasures", |stopped| erasures.run(stopped));
+        let app = Self {
             sharing,
-            background: models
+            background,
+            published: None,
+        };
+        match side {
+            None => Ok(app),
+            Some(side) => app.beside(side, withdrawn),
+        }
+    }
+
+    /// The same with what runs over streams beside the logs.
+    fn beside(
+        mut self,
+        side: SideStreams,
+        withdrawn: mpsc::UnboundedReceiver<String>,
+    ) -> anyhow::Result<Self> {
+        let sharing = &self.sharing;
+        let follower = ReaderFollower::new(sharing.pool.clone());
+        let publisher = Publisher {
+            sharing: sharing.clone(),
+            stream: side.feeds,
+            follower: follower.clone(),
+        };
+        self.background = self
+            .background
+            .with(publisher::NAME, |stopped| publisher.run(stopped));
+        self.published = Some(follower);
+        if let Some((nats, settings)) = side.accesses {
+            let mover = Mover {
+                pool: sharing.pool.clone(),
+                nats,
+                settings,
+                log: Arc::clone(&sharing.logs.own),
+                clock: sharing.clock.clone(),
+            };
+            self.background = self
                 .background
-                .with(auditing::NAME, |stopped| auditor.run(stopped))
-                .with("sharing_looks", |stopped| writer.run(stopped))
-                .with("sharing_erasures", |stopped| erasures.run(stopped)),
-        })
+                .with(access_mover::NAME, |stopped| mover.run(stopped));
+        }
+        if let Some(doors) = side.doors {
+            let passwords = sharing.feed_passwords.clone();
+            let open = doors.open(sharing.pool.clone(), sharing.clock.clone(), passwords);
+            let (callout, ushers) = open?;
+            self.background = self
+                .background
+                .with("sharing_doors", |stopped| callout.run(stopped))
+                .with("sharing_ushers", |stopped| {
+                    ushers.show_out(withdrawn, stopped)
+                });
+        }
+        Ok(self)
     }
 
     /// Our own log, for operators' commands and for tests.

@@ -1,6 +1,7 @@
 //! The read model of our own log: agreements, looks at personal data, and the signed heads of the chain.
 
 use async_trait::async_trait;
+use civic::ElderId;
 use eventlog::{Aggregate, Record};
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
@@ -8,7 +9,11 @@ use uuid::Uuid;
 
 use crate::agreement::Agreement;
 use crate::agreement_rows;
-use crate::look::{AuditHeads, BrokenGlass, HeadSigned, LookKind, Looks, Recorded};
+use crate::credential::Credential;
+use crate::credential_rows;
+use crate::erasure::Erasure;
+use crate::erasure_rows;
+use crate::look::{AuditHeads, BrokenGlass, HeadSigned, Looks, Recorded};
 use crate::look_rows::LookRows;
 
 /// The projection's name and schema.
@@ -29,8 +34,9 @@ impl Projection for BookTable {
     }
 
     fn ddl(&self) -> &'static str {
-        // An agreement's sequence is its proposal's. A look's place is the one among the events of its record. A head's
-        // sequence is its record's, and `through` the last record that the chain holds.
+        // An agreement's sequence is its proposal's. A look's place is the one among the events of its record; a reason is sealed,
+        // and stands with broken glass alone. A head's sequence is its record's, and `through` the last record that the chain
+        // holds. The place of an erasure is the department's in its record.
         "CREATE TABLE agreement (
             agreement_id uuid PRIMARY KEY,
             sequence bigint NOT NULL,
@@ -57,6 +63,7 @@ impl Projection for BookTable {
             at timestamptz NOT NULL,
             look bytea NOT NULL,
             agreement_ids uuid[] NOT NULL,
+            reason bytea,
             PRIMARY KEY (sequence, place)
         );
         CREATE TABLE look_of (
@@ -65,6 +72,20 @@ impl Projection for BookTable {
             sequence bigint NOT NULL,
             place integer NOT NULL,
             PRIMARY KEY (elder_id, sequence, place)
+        );
+        CREATE TABLE erasure (
+            elder_id uuid NOT NULL,
+            department text COLLATE \"C\" NOT NULL,
+            sequence bigint NOT NULL,
+            place integer NOT NULL,
+            asked_at timestamptz NOT NULL,
+            confirmed_at timestamptz,
+            confirmed_by text NOT NULL,
+            PRIMARY KEY (elder_id, department)
+        );
+        CREATE TABLE feed_credential (
+            department text COLLATE \"C\" PRIMARY KEY,
+            credential_id uuid NOT NULL
         );
         CREATE TABLE audit_head (
             sequence bigint PRIMARY KEY,
@@ -77,7 +98,8 @@ impl Projection for BookTable {
     }
 
     fn post_load_ddl(&self) -> &'static str {
-        "CREATE INDEX look_caller ON look (caller, sequence DESC, place DESC);"
+        "CREATE INDEX look_caller ON look (caller, sequence DESC, place DESC);
+        CREATE INDEX erasure_sequence ON erasure (sequence DESC, place DESC);"
     }
 
     async fn apply(
@@ -104,7 +126,7 @@ impl Projection for BookTable {
             } else if aggregate == BrokenGlass::NAME {
                 let events = read_events(record, BrokenGlass::decode, &mut parked);
                 for (broken, place) in events.into_iter().zip(0_i32..) {
-                    looks.fold(record, place, LookKind::BreakGlass, &broken.look, &[]);
+                    looks.fold_broken(record, place, &broken);
                 }
             } else if aggregate == Agreement::NAME {
                 let Ok(agreement) = record.subject.id().parse::<Uuid>() else {
@@ -116,6 +138,24 @@ impl Projection for BookTable {
                 };
                 for event in read_events(record, Agreement::decode, &mut parked) {
                     agreement_rows::write(db, record, agreement, &event).await?;
+                }
+            } else if aggregate == Credential::NAME {
+                let department = record.subject.id();
+                for event in read_events(record, Credential::decode, &mut parked) {
+                    credential_rows::write(db, department, &event).await?;
+                }
+            } else if aggregate == Erasure::NAME {
+                let Ok(elder) = record.subject.id().parse::<ElderId>() else {
+                    let events = record.events.iter();
+                    parked.extend(
+                        events.map(|event| {
+                            Parked::because(record, event, "the subject names no elder")
+                        }),
+                    );
+                    continue;
+                };
+                for event in read_events(record, Erasure::decode, &mut parked) {
+                    erasure_rows::write(db, record, elder, &event).await?;
                 }
             } else if aggregate == AuditHeads::NAME {
                 for signed in read_events(record, AuditHeads::decode, &mut parked) {

@@ -11,13 +11,19 @@ use eventlog::{DecodeError, RawEvent, Record};
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
 
-pub(crate) use self::enrolments::{EnrolmentRow, enrolments_of};
+pub(crate) use self::enrolments::{
+    EnrolmentRow, enrolments_by_key, enrolments_of, enrolments_of_all, whose_enrolments,
+};
 pub(crate) use self::funds::{FundSums, funds};
-pub(crate) use self::orders::{OrderCount, OrderRow, order_counts, orders_of};
+pub(crate) use self::orders::{
+    OrderCount, OrderRow, order_counts, orders_by_key, orders_of, orders_of_all, whose_orders,
+};
 
 use self::enrolments::Enrolments;
 use self::funds::Funds;
 use self::orders::Orders;
+
+use crate::feeds::changes::{Change, of_events};
 
 /// The projection's name and schema.
 pub const NAME: &str = "sharing_claims";
@@ -93,7 +99,8 @@ impl Projection for ClaimsTable {
         "CREATE INDEX service_order_elder ON service_order (elder_id, day DESC, sequence DESC);
         CREATE INDEX service_order_day ON service_order (day, village);
         CREATE INDEX service_order_programme ON service_order (programme, village);
-        CREATE INDEX enrolment_programme ON enrolment (programme, village);"
+        CREATE INDEX enrolment_programme ON enrolment (programme, village);
+        CREATE INDEX enrolment_key ON enrolment (enrolment_id);"
     }
 
     async fn apply(
@@ -139,6 +146,18 @@ impl Projection for ClaimsTable {
         enrolments.write(db).await?;
         funds.write(db).await?;
         Ok(parked)
+    }
+}
+
+/// Which documents a record changes: orders, and enrolments, also by what is used of their years' entitlements.
+pub(crate) fn changes(record: &Record) -> Vec<Change> {
+    let id = record.subject.id();
+    match record.subject.aggregate() {
+        "order" | "adjudication" => of_events(record, |raw| Ok(orders::decode(raw)?.changes(id))),
+        "settlements" => of_events(record, |raw| Ok(settlements::decode(raw)?.changes(id))),
+        "enrolment" => of_events(record, |raw| Ok(enrolments::decode(raw)?.changes())),
+        // There are no documents of funds.
+        _ => Vec::new(),
     }
 }
 

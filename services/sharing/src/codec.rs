@@ -10,7 +10,9 @@ use proto::eldercare::r#type::v1 as types;
 use uuid::Uuid;
 
 use crate::agreement::{self, Agreement, Terms};
+use crate::credential::{self, Credential};
 use crate::cut::{Cut, Grants};
+use crate::erasure::{self, Erasure};
 use crate::look::{AuditHeads, BrokenGlass, GlassBroken, HeadSigned, Look, Looks, Recorded};
 use crate::products::{ProductName, product};
 
@@ -160,6 +162,82 @@ impl Aggregate for AuditHeads {
             )?,
             key: message.key_id,
         })
+    }
+}
+
+impl Aggregate for Credential {
+    const CONTEXT: &'static str = CONTEXT;
+    const NAME: &'static str = "credential";
+
+    fn encode(event: &credential::Event) -> RawEvent {
+        match event {
+            credential::Event::Issued { credential, by } => {
+                RawEvent::of(&pb::FeedCredentialIssued {
+                    credential_id: credential.to_string(),
+                    issued_by: by.clone(),
+                })
+            }
+            credential::Event::Revoked { credential, reason } => {
+                RawEvent::of(&pb::FeedCredentialRevoked {
+                    credential_id: credential.to_string(),
+                    reason: reason.clone(),
+                })
+            }
+        }
+    }
+
+    fn decode(raw: &RawEvent) -> Result<credential::Event, DecodeError> {
+        let name = raw.event_type.as_str();
+        if name == pb::FeedCredentialIssued::full_name() {
+            let message: pb::FeedCredentialIssued = wire::message(raw)?;
+            Ok(credential::Event::Issued {
+                credential: wire::id(&message.credential_id, "credential_id")?,
+                by: message.issued_by,
+            })
+        } else if name == pb::FeedCredentialRevoked::full_name() {
+            let message: pb::FeedCredentialRevoked = wire::message(raw)?;
+            Ok(credential::Event::Revoked {
+                credential: wire::id(&message.credential_id, "credential_id")?,
+                reason: message.reason,
+            })
+        } else {
+            Err(DecodeError::unknown(raw))
+        }
+    }
+}
+
+impl Aggregate for Erasure {
+    const CONTEXT: &'static str = CONTEXT;
+    const NAME: &'static str = "erasure";
+
+    fn encode(event: &erasure::Event) -> RawEvent {
+        match event {
+            erasure::Event::Asked { departments } => RawEvent::of(&pb::TombstonesSent {
+                departments: departments.iter().cloned().collect(),
+            }),
+            erasure::Event::Confirmed { department, by } => RawEvent::of(&pb::ErasureConfirmed {
+                department: department.clone(),
+                confirmed_by: by.clone(),
+            }),
+        }
+    }
+
+    fn decode(raw: &RawEvent) -> Result<erasure::Event, DecodeError> {
+        let name = raw.event_type.as_str();
+        if name == pb::TombstonesSent::full_name() {
+            let message: pb::TombstonesSent = wire::message(raw)?;
+            Ok(erasure::Event::Asked {
+                departments: message.departments.into_iter().collect(),
+            })
+        } else if name == pb::ErasureConfirmed::full_name() {
+            let message: pb::ErasureConfirmed = wire::message(raw)?;
+            Ok(erasure::Event::Confirmed {
+                department: message.department,
+                by: message.confirmed_by,
+            })
+        } else {
+            Err(DecodeError::unknown(raw))
+        }
     }
 }
 

@@ -296,7 +296,7 @@ fn told(elder: ElderId, documents: Vec<CutDocument>, agreement_ids: Vec<String>)
 }
 
 /// The message of a document.
-fn document(left: CutDocument) -> pb::Document {
+pub(crate) fn document(left: CutDocument) -> pb::Document {
     let masked = left.masked.into_iter().map(str::to_owned);
     pb::Document {
         product: left.product.name().to_owned(),
@@ -306,7 +306,7 @@ fn document(left: CutDocument) -> pb::Document {
     }
 }
 
-fn of_fields(fields: crate::document::Fields) -> prost_types::Struct {
+pub(crate) fn of_fields(fields: crate::document::Fields) -> prost_types::Struct {
     let fields: BTreeMap<String, prost_types::Value> = fields
         .into_iter()
         .map(|(name, value)| (name, of_value(value)))

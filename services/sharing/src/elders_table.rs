@@ -19,6 +19,7 @@ use uuid::Uuid;
 use vault::DataKey;
 
 use crate::document::Document;
+use crate::feeds::changes::{Change, Which, of_events};
 use crate::products::ProductName;
 
 /// The projection's name and schema.
@@ -103,6 +104,46 @@ impl Projection for EldersTable {
         write_facts(db, &elders).await?;
         write_spells(db, &changed).await?;
         Ok(parked)
+    }
+}
+
+/// Which documents a record changes: the file of the elder whose it is, where one of its fields shows what is told.
+pub(crate) fn changes(record: &Record) -> Vec<Change> {
+    if record.subject.aggregate() != ELDER {
+        return Vec::new();
+    }
+    let Ok(elder) = record.subject.id().parse::<ElderId>() else {
+        return Vec::new();
+    };
+    of_events(record, |raw| {
+        let shown = is_shown(&codec::decode(raw)?);
+        Ok(shown.then_some((ProductName::Elder, Which::One(elder.as_uuid()))))
+    })
+}
+
+/// Whether a field of a file's document shows what an event tells, or whether there is such a document.
+fn is_shown(event: &Event) -> bool {
+    match event {
+        Event::Registered(_)
+        | Event::IdentityCorrected(_)
+        | Event::Relocated(..)
+        | Event::CapabilityAssessed(..)
+        | Event::HandicapRecorded { .. }
+        | Event::ObservationRecorded { .. }
+        | Event::ObservationEnded { .. }
+        | Event::ContactsSet(_)
+        | Event::ConsentGranted(_)
+        | Event::ConsentRefused(_)
+        | Event::ConsentWithdrawn(_)
+        | Event::Died { .. }
+        | Event::MovedOut { .. }
+        | Event::Reinstated { .. }
+        | Event::Merged(_)
+        | Event::Unmerged(_)
+        | Event::Erased { .. } => true,
+        Event::ProfileUpdated(update) => update.categories.is_some() || update.assistance.is_some(),
+        // Nobody is granted to learn of a blow, not even by the name of an event.
+        Event::CircumstanceRecorded(_) | Event::CircumstanceEnded { .. } => false,
     }
 }
 
@@ -254,6 +295,51 @@ pub(crate) async fn facts(
         .await?;
     let facts = row.as_ref().map(read_facts).transpose()?;
     Ok(facts.and_then(|(_elder, facts)| facts))
+}
+
+/// The facts of some elders; of whom there are none, or none any more, is missing.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn facts_of_all(
+    db: impl PgExecutor<'_>,
+    elders: &[ElderId],
+) -> Result<BTreeMap<ElderId, Facts>, sqlx::Error> {
+    let statement = format!("SELECT elder_id, facts FROM {NAME}.elder WHERE elder_id = ANY($1)");
+    let ids: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
+    // Planned each time: it may be one that is asked for, or thousands.
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    let mut all = BTreeMap::new();
+    for row in &rows {
+        if let (elder, Some(facts)) = read_facts(row)? {
+            all.insert(elder, facts);
+        }
+    }
+    Ok(all)
+}
+
+/// The facts of the next elders in the order of their ids, with whom none is known any more.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn page(
+    db: impl PgExecutor<'_>,
+    after: Option<ElderId>,
+    most: i64,
+) -> Result<Vec<(ElderId, Option<Facts>)>, sqlx::Error> {
+    let statement = format!(
+        "SELECT elder_id, facts FROM {NAME}.elder WHERE $1::uuid IS NULL OR elder_id > $1 ORDER BY elder_id LIMIT $2"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(after.map(|elder| elder.as_uuid()))
+        .bind(most)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(read_facts).collect()
 }
 
 /// How many elders with an active file live in a division on a day.

@@ -2,11 +2,14 @@
 
 use std::pin::Pin;
 
+use civic::ElderId;
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::sharing::v1 as pb;
 use proto::eldercare::sharing::v1::sharing_service_server::{SERVICE_NAME, SharingService};
 use service::{Action, Actions, Caller, Deadline};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::history;
 use crate::parse::{self, Parse};
@@ -18,21 +21,27 @@ use crate::sharing::Sharing;
 pub(crate) struct SharingFace {
     sharing: Sharing,
     parse: Parse,
+    /// Once cancelled, streams that would go on for ever end.
+    draining: CancellationToken,
 }
 
 impl SharingFace {
     /// Answers from these parts.
-    pub(crate) fn new(sharing: Sharing) -> Self {
+    pub(crate) fn new(sharing: Sharing, draining: CancellationToken) -> Self {
         let parse = Parse {
             streams: sharing.logs.all().map(|log| log.stream().to_owned()),
             digests: sharing.digests.clone(),
         };
-        Self { sharing, parse }
+        Self {
+            sharing,
+            parse,
+            draining,
+        }
     }
 }
 
 /// What each method does, as the policies of permission speak of it.
-pub(crate) fn actions() -> Actions {
+pub fn actions() -> Actions {
     Actions::new().declare(
         SERVICE_NAME,
         &[
@@ -45,7 +54,15 @@ pub(crate) fn actions() -> Actions {
             ("ListAgreements", Action::ReadReference),
             ("GetDossier", Action::ReadShared),
             ("BreakGlass", Action::BreakGlass),
+            ("FindElders", Action::ReadShared),
             ("GetSituation", Action::ReadStatistics),
+            ("WatchSituation", Action::ReadStatistics),
+            ("QueryFeed", Action::ReadShared),
+            ("SubscribeFeed", Action::ReadShared),
+            ("IssueFeedCredential", Action::Administer),
+            ("RevokeFeedCredential", Action::Administer),
+            ("ListErasures", Action::ReadReference),
+            ("ConfirmErasure", Action::ReadShared),
             ("GetAccessHistory", Action::ReadShared),
             ("GetAuditHead", Action::ReadReference),
             ("ExportAudit", Action::Operate),
@@ -185,6 +202,30 @@ impl SharingService for SharingFace {
         Ok(Response::new(dossier))
     }
 
+    async fn find_elders(
+        &self,
+        request: Request<pb::FindEldersRequest>,
+    ) -> Answer<pb::FindEldersResponse> {
+        let (caller, deadline) = call(&request)?;
+        let address = address_of(&request);
+        let today = self.sharing.clock.today();
+        let asked = self.parse.find(request.into_inner(), today)?;
+        self.sharing.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(elder_of);
+        let found = self
+            .sharing
+            .find_elders(&caller, &asked.filter, after, asked.page.size, address)
+            .await?;
+        let next = found.next.map_or_else(String::new, |next| {
+            asked.list.token(next.as_uuid().as_bytes())
+        });
+        Ok(Response::new(pb::FindEldersResponse {
+            elders: found.elders,
+            next_page_token: next,
+            agreement_ids: found.agreements.iter().map(Uuid::to_string).collect(),
+        }))
+    }
+
     async fn get_situation(
         &self,
         request: Request<pb::GetSituationRequest>,
@@ -199,17 +240,111 @@ impl SharingService for SharingFace {
         }))
     }
 
+    type WatchSituationStream = Answers<pb::WatchSituationResponse>;
+
+    async fn watch_situation(
+        &self,
+        request: Request<pb::WatchSituationRequest>,
+    ) -> Answer<Self::WatchSituationStream> {
+        let (caller, _) = call(&request)?;
+        let division = parse::watch(request.get_ref())?;
+        let situations = self.sharing.watch_situation(&caller, division)?;
+        Ok(Response::new(self.until_draining(situations)))
+    }
+
+    async fn query_feed(
+        &self,
+        request: Request<pb::QueryFeedRequest>,
+    ) -> Answer<pb::QueryFeedResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, size) = parse::query_feed(request.get_ref())?;
+        let events = self.sharing.query_feed(&caller, asked, size).await?;
+        Ok(Response::new(events))
+    }
+
+    type SubscribeFeedStream = Answers<pb::SubscribeFeedResponse>;
+
+    async fn subscribe_feed(
+        &self,
+        request: Request<pb::SubscribeFeedRequest>,
+    ) -> Answer<Self::SubscribeFeedStream> {
+        let (caller, _) = call(&request)?;
+        let asked = parse::subscribe_feed(request.get_ref())?;
+        let events = self.sharing.subscribe_feed(&caller, asked).await?;
+        Ok(Response::new(self.until_draining(events)))
+    }
+
+    async fn issue_feed_credential(
+        &self,
+        request: Request<pb::IssueFeedCredentialRequest>,
+    ) -> Answer<pb::IssueFeedCredentialResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, department) = self.parse.issue_credential(request.into_inner())?;
+        let issued = self
+            .sharing
+            .issue_feed_credential(&caller, asked, department, deadline)
+            .await?;
+        Ok(Response::new(issued))
+    }
+
+    async fn revoke_feed_credential(
+        &self,
+        request: Request<pb::RevokeFeedCredentialRequest>,
+    ) -> Answer<pb::RevokeFeedCredentialResponse> {
+        let (caller, deadline) = call(&request)?;
+        let (asked, department, reason) = self.parse.revoke_credential(request.into_inner())?;
+        let position = self
+            .sharing
+            .revoke_feed_credential(&caller, asked, department, reason, deadline)
+            .await?;
+        Ok(Response::new(pb::RevokeFeedCredentialResponse {
+            position: position.to_string(),
+        }))
+    }
+
+    async fn list_erasures(
+        &self,
+        request: Request<pb::ListErasuresRequest>,
+    ) -> Answer<pb::ListErasuresResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.list_erasures(request.into_inner())?;
+        self.sharing.wait(asked.position, deadline).await?;
+        let before = asked.page.after.as_deref().and_then(cursor_of);
+        let (receipts, next) = self
+            .sharing
+            .list_erasures(&caller, &asked.filter, before, asked.page.size)
+            .await?;
+        let next = next.map_or_else(String::new, |next| asked.list.token(&cursor_bytes(next)));
+        Ok(Response::new(pb::ListErasuresResponse {
+            receipts,
+            next_page_token: next,
+        }))
+    }
+
+    async fn confirm_erasure(
+        &self,
+        request: Request<pb::ConfirmErasureRequest>,
+    ) -> Answer<pb::ConfirmErasureResponse> {
+        let (caller, _) = call(&request)?;
+        let (asked, elder) = self.parse.confirm_erasure(request.into_inner())?;
+        let position = self.sharing.confirm_erasure(&caller, asked, elder).await?;
+        Ok(Response::new(pb::ConfirmErasureResponse {
+            position: position.to_string(),
+        }))
+    }
+
     async fn get_access_history(
         &self,
         request: Request<pb::GetAccessHistoryRequest>,
     ) -> Answer<pb::GetAccessHistoryResponse> {
         let (caller, deadline) = call(&request)?;
+        let address = address_of(&request);
         let asked = self.parse.history(request.into_inner())?;
         self.sharing.wait(asked.position, deadline).await?;
         let before = asked.page.after.as_deref().and_then(cursor_of);
         let (looks, next) = self
             .sharing
-            .get_access_history(&caller, &asked.filter, before, asked.page.size)
+            .get_access_history(&caller, &asked.filter, before, asked.page.size, address)
             .await?;
         let next = next.map_or_else(String::new, |next| asked.list.token(&cursor_bytes(next)));
         Ok(Response::new(pb::GetAccessHistoryResponse {
@@ -240,6 +375,17 @@ impl SharingService for SharingFace {
     }
 }
 
+impl SharingFace {
+    /// A stream that has no end of its own, until the server goes down.
+    fn until_draining<T>(
+        &self,
+        answers: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    ) -> Answers<T> {
+        let draining = self.draining.clone().cancelled_owned();
+        answers.take_until(draining).boxed()
+    }
+}
+
 fn call<T>(request: &Request<T>) -> Result<(Caller, Deadline), Status> {
     Ok((Caller::from_request(request)?, Deadline::of(request)))
 }
@@ -249,6 +395,10 @@ fn address_of<T>(request: &Request<T>) -> String {
     request.remote_addr().map_or_else(String::new, |address| {
         address.ip().to_canonical().to_string()
     })
+}
+
+fn elder_of(bytes: &[u8]) -> Option<ElderId> {
+    Uuid::from_slice(bytes).ok().map(ElderId)
 }
 
 fn sequence_of(bytes: &[u8]) -> Option<u64> {

@@ -4,9 +4,12 @@
 //! - [`agreement`], [`look`]: the aggregates; [`codec`]: their bytes.
 //! - [`elders_table`], [`cards_table`], [`tiers_table`], [`visits_table`], [`alerts_table`], [`claims_table`],
 //!   [`book_table`]: the read models of all logs, our own as the last one.
-//! - `recorder`: puts on record what goes out, before it does.
+//! - `recorder`: puts on record what goes out, before it does; `access_mover`: what other services told; `glass_notices`: tells
+//!   supervisors of dossiers opened beyond all agreements.
+//! - [`feeds`]: durable streams of events for departments, cut to their agreements; [`credential`]: what a department shows to
+//!   read its own; [`erasure`]: which departments were asked to erase what they hold, and have.
 //! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour.
-//! - `agreements`, `dossier`, `situation`, `history`: what callers ask; `parse`, `grpc`: the face; [`app`]: the whole.
+//! - `agreements`, `dossier`, `find`, `situation`, `watch`, `history`, `erasures`: what callers ask; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -15,6 +18,8 @@ pub mod document;
 pub mod products;
 
 pub mod agreement;
+pub mod credential;
+pub mod erasure;
 pub mod look;
 
 pub mod codec;
@@ -28,25 +33,38 @@ pub mod tiers_table;
 pub mod visits_table;
 
 mod agreement_rows;
+mod credential_rows;
+mod erasure_rows;
 mod look_rows;
 
 pub mod audit_chain;
 mod auditing;
 
+pub mod access_mover;
+pub mod feeds;
+
 mod agreements;
 mod dossier;
+mod erasures;
+mod find;
+mod glass_notices;
 mod history;
 mod recorder;
 mod refusals;
 mod sharing;
 mod situation;
+mod watch;
 
 mod grpc;
 mod parse;
 
 pub mod app;
+mod notice_settings;
 mod settings;
 
-pub use app::App;
-pub use settings::{AuditSettings, SharingSettings};
+pub use app::{App, Secrets, SideStreams};
+pub use feeds::access::{FeedDoors, FeedPasswords, offered as offered_to_departments};
+pub use grpc::actions;
+pub use notice_settings::{NoticeRecipient, NoticeSettings};
+pub use settings::{AuditSettings, FeedSettings, SharingSettings};
 pub use sharing::Logs;

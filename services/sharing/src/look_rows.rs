@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::codec;
-use crate::look::{Look, LookKind};
+use crate::look::{GlassBroken, Look, LookKind};
 
 /// What the records of a batch say of looks.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(crate) struct LookRows {
     looks: Vec<Vec<u8>>,
     /// The ids of each, with commas between: an array of arrays does not come apart by rows.
     agreements: Vec<String>,
+    /// Why a glass was broken, sealed.
+    reasons: Vec<Option<Vec<u8>>>,
     elders: ElderRows,
 }
 
@@ -43,6 +45,31 @@ impl LookRows {
         look: &Look,
         agreements: &[Uuid],
     ) {
+        self.push(record, place, kind, look, agreements, None);
+    }
+
+    /// Takes in a look beyond all agreements, with its reason.
+    pub(crate) fn fold_broken(&mut self, record: &Record, place: i32, broken: &GlassBroken) {
+        let reason = Some(broken.reason.as_bytes().to_vec());
+        self.push(
+            record,
+            place,
+            LookKind::BreakGlass,
+            &broken.look,
+            &[],
+            reason,
+        );
+    }
+
+    fn push(
+        &mut self,
+        record: &Record,
+        place: i32,
+        kind: LookKind,
+        look: &Look,
+        agreements: &[Uuid],
+        reason: Option<Vec<u8>>,
+    ) {
         let sequence = record.sequence.cast_signed();
         for elder in &look.elders {
             self.elders.elders.push(elder.as_uuid());
@@ -59,6 +86,7 @@ impl LookRows {
         self.ats.push(look.at);
         self.looks.push(codec::write_look(look).encode_to_vec());
         self.agreements.push(agreements.join(","));
+        self.reasons.push(reason);
     }
 
     /// Writes it.
@@ -67,10 +95,11 @@ impl LookRows {
             return Ok(());
         }
         sqlx::query(
-            "INSERT INTO look (sequence, place, kind, caller, department, at, look, agreement_ids) \
-             SELECT sequence, place, kind, caller, department, at, look, string_to_array(ids, ',')::uuid[] \
+            "INSERT INTO look (sequence, place, kind, caller, department, at, look, agreement_ids, reason) \
+             SELECT sequence, place, kind, caller, department, at, look, string_to_array(ids, ',')::uuid[], reason \
              FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], \
-             $7::bytea[], $8::text[]) AS told (sequence, place, kind, caller, department, at, look, ids) \
+             $7::bytea[], $8::text[], $9::bytea[]) \
+             AS told (sequence, place, kind, caller, department, at, look, ids, reason) \
              ON CONFLICT DO NOTHING",
         )
         .bind(self.sequences)
@@ -81,6 +110,7 @@ impl LookRows {
         .bind(self.ats)
         .bind(self.looks)
         .bind(self.agreements)
+        .bind(self.reasons)
         .execute(&mut *db)
         .await?;
         // A look may name an elder twice.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use civic::{DivisionCode, ElderId, LocalDay};
+use civic::{Category, DivisionCode, ElderId, LocalDay, Set};
 use elders::codec::read_day;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::sharing::v1 as pb;
-use proto::eldercare::sharing::v1::get_access_history_request as history_request;
+use proto::eldercare::sharing::v1::{
+    get_access_history_request as history_request, query_feed_request, subscribe_feed_request,
+};
 use proto::eldercare::r#type::v1 as types;
 use service::{Asked, Checks, List, PageBounds, Paged, RequestDigests};
 use tonic::Status;
@@ -16,6 +18,9 @@ use uuid::Uuid;
 use crate::agreement::{State, Terms};
 use crate::cut::{Cut, Grants};
 use crate::dossier::DossierAsked;
+use crate::erasures::ErasureFilter;
+use crate::feeds::{FeedAsked, Start, stream};
+use crate::find::FindAsked;
 use crate::history::Whose;
 use crate::products::{ProductName, product};
 use crate::{agreements, history};
@@ -34,6 +39,10 @@ const MOST_PRODUCTS: usize = 20;
 const MOST_FIELDS: usize = 100;
 /// The most divisions of an agreement.
 const MOST_DIVISIONS: usize = 100;
+/// The most tiers, or categories, that elders are searched by.
+const MOST_WORDS: usize = 20;
+/// The longest name of a tier, or code of a programme.
+const LONGEST_NAME: usize = 64;
 /// How many years an agreement lasts at most.
 const MOST_YEARS: i32 = 5;
 /// How many visits, alerts and orders a dossier has unless it is said.
@@ -139,11 +148,7 @@ impl Parse {
         mut request: pb::ListAgreementsRequest,
     ) -> Parsed<Paged<agreements::Filter>> {
         let mut checks = Checks::new();
-        let department = if request.department.is_empty() {
-            Some(None)
-        } else {
-            department(&mut checks, &request.department).map(Some)
-        };
+        let department = maybe_department(&mut checks, &request.department);
         let state = maybe_state(&mut checks, request.state);
         let filter = department.zip(state);
         let filter = filter.map(|(department, state)| agreements::Filter { department, state });
@@ -187,6 +192,70 @@ impl Parse {
         checks.all((asked, elder, reason, newest))
     }
 
+    pub(crate) fn find(
+        &self,
+        mut request: pb::FindEldersRequest,
+        today: LocalDay,
+    ) -> Parsed<Paged<FindAsked>> {
+        let mut checks = Checks::new();
+        let filter = find(&mut checks, &request, today);
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let list = List::new("FindElders", &request.encode_to_vec());
+        checks.paged(list, (size, &token, LISTS), position, filter)
+    }
+
+    pub(crate) fn issue_credential(
+        &self,
+        mut request: pb::IssueFeedCredentialRequest,
+    ) -> Parsed<(Asked, String)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let asked = self.asked(&mut checks, &id, &request);
+        let department = department(&mut checks, &request.department);
+        checks.all((asked, department))
+    }
+
+    pub(crate) fn revoke_credential(
+        &self,
+        mut request: pb::RevokeFeedCredentialRequest,
+    ) -> Parsed<(Asked, String, String)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let asked = self.asked(&mut checks, &id, &request);
+        let department = department(&mut checks, &request.department);
+        let reason = reason(&mut checks, &request.reason);
+        checks.all((asked, department, reason))
+    }
+
+    pub(crate) fn list_erasures(
+        &self,
+        mut request: pb::ListErasuresRequest,
+    ) -> Parsed<Paged<ErasureFilter>> {
+        let mut checks = Checks::new();
+        let department = maybe_department(&mut checks, &request.department);
+        let outstanding = request.outstanding;
+        let filter = department.map(|department| ErasureFilter {
+            department,
+            outstanding,
+        });
+        let (size, token) = page_of(&mut request.page_size, &mut request.page_token);
+        let position = self.position(&mut checks, &std::mem::take(&mut request.min_position));
+        let list = List::new("ListErasures", &request.encode_to_vec());
+        checks.paged(list, (size, &token, LISTS), position, filter)
+    }
+
+    pub(crate) fn confirm_erasure(
+        &self,
+        mut request: pb::ConfirmErasureRequest,
+    ) -> Parsed<(Asked, ElderId)> {
+        let mut checks = Checks::new();
+        let id = std::mem::take(&mut request.request_id);
+        let asked = self.asked(&mut checks, &id, &request);
+        let elder = checks.id("elder_id", &request.elder_id).map(ElderId);
+        checks.all((asked, elder))
+    }
+
     pub(crate) fn situation(
         &self,
         request: &pb::GetSituationRequest,
@@ -194,14 +263,8 @@ impl Parse {
     ) -> Parsed<(DivisionCode, LocalDay, Option<Position>)> {
         let mut checks = Checks::new();
         let division = checks.division("division_code", &request.division_code);
-        let on = maybe_day(&mut checks, "day", request.day).map(|on| on.unwrap_or(today));
-        checks.that(
-            on.is_none_or(|on| on <= today),
-            "day",
-            "DAY_IN_THE_FUTURE",
-            "must not be after today",
-            "不能晚于今天",
-        );
+        let on = past_day(&mut checks, "day", request.day, today);
+        let on = on.map(|on| on.unwrap_or(today));
         let position = self.position(&mut checks, &request.min_position);
         checks.all((division, on, position))
     }
@@ -256,6 +319,148 @@ pub(crate) fn export(request: &pb::ExportAuditRequest) -> Parsed<u64> {
     Ok(first.cast_unsigned().max(1))
 }
 
+/// The division that is watched.
+pub(crate) fn watch(request: &pb::WatchSituationRequest) -> Parsed<DivisionCode> {
+    let mut checks = Checks::new();
+    let division = checks.division("division_code", &request.division_code);
+    checks.all(division)
+}
+
+/// Which events of feeds are asked for, and how many at most.
+pub(crate) fn query_feed(request: &pb::QueryFeedRequest) -> Parsed<(FeedAsked, u32)> {
+    use query_feed_request::Start as From;
+    let mut checks = Checks::new();
+    let start = match &request.start {
+        None => Some(None),
+        Some(From::AfterPosition(position)) => after_position(&mut checks, position).map(Some),
+        Some(From::StartTime(time)) => start_time(&mut checks, *time).map(Some),
+    };
+    let feeds = feeds(&mut checks, &request.product, &request.division_code, start);
+    // Of no list: a position says where to go on.
+    let page = List::new("QueryFeed", &[]).page(request.page_size, "", LISTS);
+    let size = match page {
+        Ok(page) => Some(page.size),
+        Err(violation) => {
+            checks.add(violation);
+            None
+        }
+    };
+    checks.all((feeds, size))
+}
+
+/// Which events of feeds are asked for, and all that come after.
+pub(crate) fn subscribe_feed(request: &pb::SubscribeFeedRequest) -> Parsed<FeedAsked> {
+    use subscribe_feed_request::Start as From;
+    let mut checks = Checks::new();
+    let start = match &request.start {
+        None => Some(None),
+        Some(From::AfterPosition(position)) => after_position(&mut checks, position).map(Some),
+        Some(From::StartTime(time)) => start_time(&mut checks, *time).map(Some),
+    };
+    let feeds = feeds(&mut checks, &request.product, &request.division_code, start);
+    checks.all(feeds)
+}
+
+fn feeds(
+    checks: &mut Checks,
+    product: &str,
+    division: &str,
+    start: Option<Option<Start>>,
+) -> Option<FeedAsked> {
+    let product = if product.is_empty() {
+        Some(None)
+    } else {
+        known_product(checks, "product", product).map(Some)
+    };
+    let division = if division.is_empty() {
+        Some(None)
+    } else {
+        checks.division("division_code", division).map(Some)
+    };
+    Some(FeedAsked {
+        product: product?,
+        division: division?,
+        start: start?,
+    })
+}
+
+fn after_position(checks: &mut Checks, text: &str) -> Option<Start> {
+    let field = "after_position";
+    if text.is_empty() {
+        checks.refuse(field, "REQUIRED", "is required", "不能为空");
+        return None;
+    }
+    let (en, zh) = ("must lie in the stream of feeds", "必须是数据流的位置");
+    let position = checks.position_in(&[stream::STREAM], field, text, en, zh)??;
+    Some(Start::After(position.sequence))
+}
+
+fn start_time(checks: &mut Checks, time: prost_types::Timestamp) -> Option<Start> {
+    let time = checks.instant("start_time", Some(time))??;
+    Some(Start::At(time))
+}
+
+fn find(
+    checks: &mut Checks,
+    request: &pb::FindEldersRequest,
+    today: LocalDay,
+) -> Option<FindAsked> {
+    let divisions = if request.division_codes.is_empty() {
+        Some(BTreeSet::new())
+    } else {
+        divisions(checks, &request.division_codes)
+    };
+    let tiers = tiers(checks, &request.tiers);
+    let categories = categories(checks, &request.categories);
+    let since = past_day(
+        checks,
+        "not_visited_since",
+        request.not_visited_since,
+        today,
+    );
+    let programme = if request.programme_code.is_empty() {
+        Some(None)
+    } else {
+        let code = checks.string("programme_code", &request.programme_code, 1..=LONGEST_NAME);
+        code.map(Some)
+    };
+    Some(FindAsked {
+        divisions: divisions?,
+        tiers: tiers?,
+        categories: categories?,
+        not_visited_since: since?,
+        open_alert: request.with_open_alert,
+        missed_visit: request.with_missed_visit,
+        programme: programme?,
+    })
+}
+
+/// Tiers by their names in policies, which may be any.
+fn tiers(checks: &mut Checks, names: &[String]) -> Option<BTreeSet<String>> {
+    checks.count("tiers", names.len(), 0..=MOST_WORDS)?;
+    let names = names.iter().enumerate();
+    let tiers: Vec<Option<String>> = names
+        .map(|(number, name)| checks.string(&format!("tiers[{number}]"), name, 1..=LONGEST_NAME))
+        .collect();
+    tiers.into_iter().collect()
+}
+
+fn categories(checks: &mut Checks, names: &[String]) -> Option<Set<Category>> {
+    checks.count("categories", names.len(), 0..=MOST_WORDS)?;
+    let mut categories = Some(Set::new());
+    for (number, name) in names.iter().enumerate() {
+        let category = Category::from_name(name);
+        if category.is_none() {
+            checks.unknown(&format!("categories[{number}]"));
+        }
+        categories = categories.zip(category).map(|(mut known, category)| {
+            known.insert(category);
+            known
+        });
+    }
+    categories
+}
+
 fn terms(checks: &mut Checks, message: &pb::AgreementTerms, today: LocalDay) -> Option<Terms> {
     let department = department(checks, &message.department);
     let purpose = checks.string("purpose", &message.purpose, 1..=LONGEST_WORDS);
@@ -287,6 +492,15 @@ fn department(checks: &mut Checks, code: &str) -> Option<String> {
         "应为 2 至 32 个小写字母、数字或下划线",
     );
     well_formed.then(|| code.to_owned())
+}
+
+/// A department's code; none where it is empty.
+fn maybe_department(checks: &mut Checks, code: &str) -> Option<Option<String>> {
+    if code.is_empty() {
+        Some(None)
+    } else {
+        department(checks, code).map(Some)
+    }
 }
 
 /// A reason: 1 to 64 capital letters, digits and `_`.
@@ -510,6 +724,25 @@ fn maybe_day(
         None => Some(None),
         some => day(checks, field, some).map(Some),
     }
+}
+
+/// A day that may be absent, today or before.
+fn past_day(
+    checks: &mut Checks,
+    field: &str,
+    date: Option<types::Date>,
+    today: LocalDay,
+) -> Option<Option<LocalDay>> {
+    let day = maybe_day(checks, field, date)?;
+    let past = day.is_none_or(|day| day <= today);
+    checks.that(
+        past,
+        field,
+        "DAY_IN_THE_FUTURE",
+        "must not be after today",
+        "不能晚于今天",
+    );
+    past.then_some(day)
 }
 
 fn page_of(size: &mut i32, token: &mut String) -> (i32, String) {

@@ -91,7 +91,7 @@ pub enum FieldKind {
 }
 
 impl FieldKind {
-    /// Whether such a field is personal: each time it is told goes on record.
+    /// Whether such a field is personal by what it holds, whatever it means.
     #[must_use]
     pub const fn personal(self) -> bool {
         match self {
@@ -170,16 +170,19 @@ pub struct Field {
     pub kind: FieldKind,
     /// What it means.
     pub description: &'static str,
+    /// Whether it tells of somebody's health or need, which is sensitive by law, also as a code (敏感个人信息：个人信息保护法
+    /// 第二十八条).
+    pub sensitive: bool,
 }
 
 impl Field {
     /// Whether it is personal: each time it is told goes on record.
     #[must_use]
     pub const fn personal(&self) -> bool {
-        self.kind.personal()
+        self.sensitive || self.kind.personal()
     }
 
-    /// Whether it can be granted masked; else it is granted plain or not at all.
+    /// Whether it can be granted masked; else it is granted plain or not at all. What is sensitive as a code has no mask.
     #[must_use]
     pub const fn maskable(&self) -> bool {
         self.kind.maskable()
@@ -269,6 +272,20 @@ const fn field(
         title,
         kind,
         description,
+        sensitive: false,
+    }
+}
+
+/// A field that tells of somebody's health or need.
+const fn sensitive(
+    name: &'static str,
+    title: &'static str,
+    kind: FieldKind,
+    description: &'static str,
+) -> Field {
+    Field {
+        sensitive: true,
+        ..field(name, title, kind, description)
     }
 }
 
@@ -332,31 +349,31 @@ static ELDER: Product = Product {
             FieldKind::Number,
             "Completed years of life, today.",
         ),
-        field(
+        sensitive(
             "categories",
             "类别",
             FieldKind::Codes,
             "Why the elder is visited.",
         ),
-        field(
+        sensitive(
             "assistance",
             "救助身份",
             FieldKind::Codes,
             "The relief that the elder is given.",
         ),
-        field(
+        sensitive(
             "capability",
             "身体能力",
             FieldKind::Code,
             "How far the elder can look after themselves (GB/T 42195).",
         ),
-        field(
+        sensitive(
             "handicap_grade",
             "残疾等级",
             FieldKind::Number,
             "1 to 4, of which 1 is the most severe; 0: none.",
         ),
-        field(
+        sensitive(
             "observations",
             "身体状况",
             FieldKind::Codes,
@@ -398,7 +415,7 @@ static TIER: Product = Product {
             FieldKind::Day,
             "The day from which it holds.",
         ),
-        field(
+        sensitive(
             "reasons",
             "分级依据",
             FieldKind::Codes,
@@ -453,7 +470,7 @@ static VISIT: Product = Product {
             FieldKind::Codes,
             "The services that were given.",
         ),
-        field(
+        sensitive(
             "findings",
             "发现问题",
             FieldKind::Codes,

@@ -121,7 +121,7 @@ impl Writer {
     }
 }
 
-fn metadata(now: DateTime<Utc>) -> Metadata {
+pub(crate) fn metadata(now: DateTime<Utc>) -> Metadata {
     let id = Uuid::now_v7();
     Metadata {
         id,

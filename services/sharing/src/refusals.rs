@@ -27,6 +27,16 @@ pub(crate) fn no_agreement(agreement: Uuid) -> Status {
     )
 }
 
+/// The department was not asked to erase what it holds of such an elder.
+pub(crate) fn no_erasure(elder: ElderId) -> Status {
+    errors::not_found(
+        "erasure",
+        elder.to_string(),
+        "the department was not asked to erase what it holds of such an elder",
+        "没有要求该部门删除该老年人信息的通知",
+    )
+}
+
 /// No head of the chain is signed yet.
 pub(crate) fn no_audit_head() -> Status {
     errors::not_found(

@@ -5,15 +5,21 @@ use std::sync::Arc;
 use civic::{DivisionCode, ElderId};
 use elders::FactsOnDay;
 use eventlog::{EventLog, Position, Repository};
-use readmodel::Follower;
+use readmodel::{Follower, ReaderFollower};
 use service::person_keys::Keys;
 use service::{Clock, Deadline, RequestDigests, connections, errors};
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 use tonic::Status;
 
 use crate::agreement::Agreement;
 use crate::auditing::AuditKeys;
+use crate::credential::Credential;
 use crate::elders_table;
+use crate::erasure::Erasure;
+use crate::feeds::access::FeedPasswords;
+use crate::feeds::index::Published;
+use crate::feeds::stream::FeedStream;
 use crate::look::BrokenGlass;
 use crate::recorder::Recorder;
 use crate::refusals;
@@ -59,7 +65,15 @@ pub(crate) struct Sharing {
     pub(crate) digests: RequestDigests,
     pub(crate) agreements: Repository<Agreement>,
     pub(crate) broken_glass: Repository<BrokenGlass>,
+    pub(crate) credentials: Repository<Credential>,
+    pub(crate) erasures: Repository<Erasure>,
     pub(crate) recorder: Recorder,
+    /// Where feeds are kept; none where sharing runs without.
+    pub(crate) feeds: Option<FeedStream>,
+    /// The passwords of departments.
+    pub(crate) feed_passwords: FeedPasswords,
+    /// Told of departments whose connections are to be cut; none where they are not let in.
+    pub(crate) withdrawals: Option<mpsc::UnboundedSender<String>>,
     pub(crate) audit: AuditKeys,
     /// The read models: each follows the log of its stream.
     pub(crate) followers: Arc<[Follower]>,
@@ -94,6 +108,20 @@ impl Sharing {
             let last = connections::last_sequence(log.as_ref()).await;
             self.reach(log.stream(), last).await;
         }
+    }
+
+    /// Returns once all that is in the logs now came out on feeds.
+    pub(crate) async fn feeds_catch_up(&self, published: &ReaderFollower<Published>) {
+        let mut last = [0; 6];
+        for (log, last) in self.logs.all().into_iter().zip(&mut last) {
+            *last = connections::last_sequence(log.as_ref()).await;
+        }
+        let today = self.clock.today();
+        let there = |now: &Published| {
+            let all = now.reached.iter().zip(&last).all(|(now, last)| now >= last);
+            all && now.swept.is_some_and(|swept| swept >= today)
+        };
+        published.wait_until(there).await;
     }
 
     /// The facts of an elder today; NOT_FOUND where there is none, or none any more.

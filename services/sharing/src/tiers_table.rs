@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::document::Document;
 use crate::elders_table;
+use crate::feeds::changes::{self, Which, of_events};
 use crate::products::ProductName;
 
 /// The projection's name and schema.
@@ -76,6 +77,15 @@ impl Projection for TiersTable {
         spells.write(db).await?;
         Ok(parked)
     }
+}
+
+/// Which documents a record changes: the tiers of the elders that it tells of, also where one ends.
+pub(crate) fn changes(record: &Record) -> Vec<changes::Change> {
+    let recorded = LocalDay::of(record.metadata.time);
+    of_events(record, |raw| {
+        let change = decode(raw, recorded)?;
+        Ok(change.map(|change| (ProductName::Tier, Which::One(change.elder.as_uuid()))))
+    })
 }
 
 /// What an event says of an elder's tier.
@@ -294,6 +304,33 @@ pub(crate) async fn at(
         .fetch_optional(db)
         .await?;
     row.as_ref().map(TierRow::of).transpose()
+}
+
+/// The tiers that elders have, each on a day of their own; out of scope there is none. Each elder is asked for once.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn at_all(
+    db: impl PgExecutor<'_>,
+    asked: &[(ElderId, LocalDay)],
+) -> Result<Vec<TierRow>, sqlx::Error> {
+    let statement = format!(
+        "SELECT elder_id, from_day, tier, reasons, visit_interval, modes, village \
+         FROM unnest($1::uuid[], $2::date[]) AS asked (elder_id, on_day) JOIN {NAME}.spell USING (elder_id) \
+         WHERE from_day <= on_day AND (to_day IS NULL OR to_day > on_day)"
+    );
+    let (elders, days): (Vec<Uuid>, Vec<NaiveDate>) = asked
+        .iter()
+        .map(|(elder, on)| (elder.as_uuid(), on.date()))
+        .unzip();
+    // Planned each time: it may be one that is asked for, or thousands.
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(elders)
+        .bind(days)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(TierRow::of).collect()
 }
 
 /// How many elders who live in a division on a day have which tier then.

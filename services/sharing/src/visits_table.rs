@@ -15,10 +15,13 @@ use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
 pub(crate) use self::misses::missed;
-pub(crate) use self::records::{of, visited};
+pub(crate) use self::records::{by_key, of, of_all, visited, whose};
 
 use self::misses::{Duty, Miss, MissedRows, read_duty};
 use self::records::{CONFIRMED, REJECTED, Recorded, VisitRows, recorded};
+
+use crate::feeds::changes::{Change, Which, of_events};
+use crate::products::ProductName;
 
 /// The projection's name and schema.
 pub const NAME: &str = "sharing_visits";
@@ -128,6 +131,24 @@ impl Projection for VisitsTable {
         missed.write(db).await?;
         Ok(parked)
     }
+}
+
+/// Which documents a record changes: the visits that its events tell of. Duties, and what becomes of findings, are none.
+pub(crate) fn changes(record: &Record) -> Vec<Change> {
+    let year = record.subject.aggregate() == YEAR;
+    if !year || elder_of_year(record.subject.id()).is_none() {
+        return Vec::new();
+    }
+    of_events(record, |raw| {
+        let visit = match decode(raw)? {
+            Told::Recorded(recorded) => Some(recorded.record),
+            Told::Doubted { record, .. }
+            | Told::Decided { record, .. }
+            | Told::Found { record, .. } => Some(record),
+            Told::Missed(..) | Told::MetLate(_) | Told::Nothing => None,
+        };
+        Ok(visit.map(|visit| (ProductName::Visit, Which::One(visit))))
+    })
 }
 
 /// The elder of a year, which is named `<elder id>-<year>`.

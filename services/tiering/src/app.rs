@@ -6,6 +6,7 @@ use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::tiering::v1::tiering_service_server::TieringServiceServer;
 use readmodel::{DatabaseError, Follower, ReaderFollower, Runner};
+use service::access::Access;
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
     connections,
@@ -33,6 +34,7 @@ pub struct App {
     tiering: Tiering,
     facts: Follower,
     background: Background,
+    access: Access,
 }
 
 impl Application for App {
@@ -46,14 +48,17 @@ impl Application for App {
         let connections = Connections::open(CONTEXT, settings).await?;
         let own = connections.own_log().await?;
         let registry = connections.log_of("registry").await?;
-        Self::over(registry, own, connections.database, clock).await
+        Ok(Self {
+            access: connections.access(clock.clone()).await?,
+            ..Self::over(registry, own, connections.database, clock).await?
+        })
     }
 
     fn add_to(&self, server: Server, shutdown: &Shutdown) -> Server {
         let most = server.max_message_bytes();
         let face =
             TieringServiceServer::new(TieringFace::new(self.tiering.clone(), shutdown.draining()));
-        server.service(
+        server.recording(self.access.clone()).service(
             face.max_decoding_message_size(most)
                 .max_encoding_message_size(most),
             grpc::actions(),
@@ -87,7 +92,7 @@ impl Application for App {
 }
 
 impl App {
-    /// Puts tiering together over logs and a database that are there already.
+    /// Puts tiering together over logs and a database that are there already; looks are kept in memory.
     ///
     /// # Errors
     /// Where the database can't be brought up to date.
@@ -113,6 +118,7 @@ impl App {
             tiers: tiers.follower(),
             progress: progress.clone(),
         };
+        let access = Access::in_memory(clock.clone());
         let tiering = Tiering {
             pool,
             registry,
@@ -133,6 +139,7 @@ impl App {
                 .with("tiering_facts", |stopped| facts.run(stopped))
                 .with("tiering_tiers", |stopped| tiers.run(stopped))
                 .with("on_elder_facts", |stopped| evaluator.run(stopped)),
+            access,
         })
     }
 
@@ -142,6 +149,12 @@ impl App {
     /// The database's.
     pub async fn audit(&self) -> Result<Audit, DatabaseError> {
         Ok(audit::audit(&self.tiering.pool).await?)
+    }
+
+    /// Where looks go on record.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// Our own log, for operators' commands and for tests.

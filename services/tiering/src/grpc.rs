@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use civic::ElderId;
 use elders::codec::write_day;
 use eventlog::Position;
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use proto::eldercare::tiering::v1 as pb;
 use proto::eldercare::tiering::v1::tiering_service_server::{SERVICE_NAME, TieringService};
-use service::{Action, Actions, Caller, Deadline, access, errors};
+use service::{Action, Actions, Caller, Deadline, errors};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -21,12 +21,14 @@ use crate::codec::write_assignment;
 use crate::explain::Explanation;
 use crate::parse::Parse;
 use crate::simulate::{Load, Outcome};
-use crate::tiering::{Tiering, in_order};
+use crate::tiering::{TIER, Tiering, in_order};
 use crate::tiers_queries::{Found, Listed};
 use crate::watch;
 
 /// How many messages of a stream wait for a slow reader.
 const UNREAD: usize = 256;
+/// How many of them go on record together.
+const TOLD_AT_ONCE: usize = 200;
 
 /// The gRPC face.
 #[derive(Clone)]
@@ -317,17 +319,26 @@ impl TieringService for TieringFace {
             }
         };
         tokio::spawn(task.instrument(Span::current()));
-        let recorded = ReceiverStream::new(answers).inspect(move |answer| {
-            if let Ok(answer) = answer
-                && let Some(elder) = answer
-                    .tier
-                    .as_ref()
-                    .and_then(|tier| tier.elder_id.parse::<ElderId>().ok())
-            {
-                access::record(&caller, "WatchTiers", [elder]);
-            }
-        });
+        let recorded = ReceiverStream::new(answers)
+            .ready_chunks(TOLD_AT_ONCE)
+            .then(move |answers| recorded(caller.clone(), answers))
+            .flat_map(stream::iter);
         Ok(Response::new(Box::pin(recorded)))
+    }
+}
+
+type Watched = Result<pb::WatchTiersResponse, Status>;
+
+/// Puts on record whose tiers these are, and hands them on; nothing but the refusal where that fails.
+async fn recorded(caller: Caller, answers: Vec<Watched>) -> Vec<Watched> {
+    let tiers = answers.iter().flatten();
+    let tiers = tiers.filter_map(|answer| answer.tier.as_ref());
+    let elders: Vec<ElderId> = tiers
+        .filter_map(|tier| tier.elder_id.parse().ok())
+        .collect();
+    match caller.told("WatchTiers", elders, TIER).await {
+        Ok(()) => answers,
+        Err(status) => vec![Err(status)],
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use civic::{DivisionCode, ElderId, LocalDay};
 use eventlog::{EventLog, ReadError, Record, Repository, Subject};
 use readmodel::{Follower, ReaderFollower};
-use service::{Caller, Clock, Paged, RequestDigests, access, errors, paging};
+use service::{Caller, Clock, Paged, RequestDigests, errors, paging};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -19,6 +19,33 @@ use crate::policy_book::PolicyBook;
 use crate::progress::Progress;
 use crate::tiers_queries::{self, Counts, Filter, Found};
 use crate::today_table;
+
+/// What is told of an elder with a tier.
+pub(crate) const TIER: &[&str] = &[
+    "tier.division_code",
+    "tier.tier",
+    "tier.since",
+    "tier.reasons",
+    "tier.interval",
+    "tier.modes",
+];
+/// What an explanation tells beside that: the facts that the policy goes by.
+const EXPLANATION: &[&str] = &[
+    "tier.tier",
+    "tier.reasons",
+    "tier.interval",
+    "tier.modes",
+    "elder.birth_date",
+    "elder.age",
+    "elder.categories",
+    "elder.assistance",
+    "elder.capability",
+    "elder.handicap_grade",
+    "elder.observations",
+    "elder.consent",
+];
+/// What is told of an elder who was not registered yet.
+const STATUS: &[&str] = &["elder.status"];
 
 /// What the answers are made of. Cheap to clone.
 #[derive(Clone)]
@@ -51,7 +78,7 @@ impl Tiering {
         let (standing, found) = self.found(&[elder]).await?.pop().unwrap_or((elder, None));
         if let Some(found) = found {
             caller.may_here(&found.village.division())?;
-            access::record(caller, "GetTier", [found.row.elder]);
+            caller.told("GetTier", [found.row.elder], TIER).await?;
             return Ok(found);
         }
         // Whoever may not read there learns nothing about who is there.
@@ -81,7 +108,7 @@ impl Tiering {
             .map(|(_, found)| found.filter(|found| caller.reaches(&found.village.division())))
             .collect();
         let read = seen.iter().flatten().map(|found| found.row.elder);
-        access::record(caller, "BatchGetTiers", read);
+        caller.told("BatchGetTiers", read, TIER).await?;
         Ok(seen)
     }
 
@@ -135,11 +162,8 @@ impl Tiering {
         let token = paging::cut(&mut tiers, asked.page.size).map_or_else(String::new, |last| {
             asked.list.token(last.row.elder.0.as_bytes())
         });
-        access::record(
-            caller,
-            "ListTiers",
-            tiers.iter().map(|found| found.row.elder),
-        );
+        let told = tiers.iter().map(|found| found.row.elder);
+        caller.told("ListTiers", told, TIER).await?;
         Ok((tiers, token))
     }
 
@@ -219,7 +243,7 @@ impl Tiering {
                     return Err(unknown());
                 };
                 caller.may_here(&facts.on(today).village().division())?;
-                access::record(caller, "ExplainTier", [elder]);
+                caller.told("ExplainTier", [elder], STATUS).await?;
                 return Ok(not_registered());
             }
             Known::Facts(facts, origins) => (facts, origins),
@@ -232,7 +256,7 @@ impl Tiering {
             .on(&self.pool, day)
             .await
             .map_err(errors::of_database)?;
-        access::record(caller, "ExplainTier", [elder]);
+        caller.told("ExplainTier", [elder], EXPLANATION).await?;
         Ok(explain::explain(&facts, origins, day, &in_force))
     }
 

@@ -7,6 +7,7 @@ use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::visits::v1::visit_service_server::VisitServiceServer;
 use readmodel::{Follower, ReactorRunner, ReaderFollower, Runner};
+use service::access::Access;
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
 use service::{
@@ -39,6 +40,7 @@ const PLANS: u64 = 64;
 pub struct App {
     visits: Visits,
     background: Background,
+    access: Access,
 }
 
 /// The logs that visits reads.
@@ -67,7 +69,7 @@ impl Application for App {
     fn add_to(&self, server: Server, _: &Shutdown) -> Server {
         let most = server.max_message_bytes();
         let face = VisitServiceServer::new(VisitsFace::new(self.visits.clone()));
-        server.service(
+        server.recording(self.access.clone()).service(
             face.max_decoding_message_size(most)
                 .max_encoding_message_size(most),
             grpc::actions(),
@@ -153,10 +155,13 @@ impl App {
             // Who is missed stands in the log, and is told once there is somebody to tell.
             false => None,
         };
-        Self::over(logs, connections.database, clock, keys, digests, alerts).await
+        Ok(Self {
+            access: connections.access(clock.clone()).await?,
+            ..Self::over(logs, connections.database, clock, keys, digests, alerts).await?
+        })
     }
 
-    /// Puts visits together over logs and a database that are there already.
+    /// Puts visits together over logs and a database that are there already; looks are kept in memory.
     ///
     /// # Errors
     /// Where the database can't be brought up to date.
@@ -217,6 +222,7 @@ impl App {
             background = background.with(on_visit_missed::NAME, |stopped| notices.run(stopped));
         }
         Ok(Self {
+            access: Access::in_memory(visits.clock.clone()),
             visits,
             background: background
                 .with("visits_elders", |stopped| facts.run(stopped))
@@ -228,6 +234,12 @@ impl App {
                 .with("visits_closing", |stopped| closer.run(stopped))
                 .with("visits_erasures", |stopped| erasures.run(stopped)),
         })
+    }
+
+    /// Where looks go on record.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// Our own log, for operators' commands and for tests.

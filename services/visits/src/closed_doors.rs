@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use civic::{DivisionCode, ElderId, VisitResult};
 use elders::wire::write_time;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors, paging};
+use service::{Caller, errors, paging};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -17,6 +17,9 @@ use crate::visits::Visits;
 
 /// How many visits running.
 const RUNNING: i64 = 2;
+
+/// What is told of an elder.
+const DOOR: &[&str] = &["visit.record_id", "visit.start_time", "visit.result"];
 
 impl Visits {
     /// A page of elders, and the cursor of the next page.
@@ -34,7 +37,7 @@ impl Visits {
         let elders = doors
             .iter()
             .filter_map(|door| door.elder_id.parse::<ElderId>().ok());
-        access::record(caller, "ListClosedDoors", elders);
+        caller.told("ListClosedDoors", elders, DOOR).await?;
         Ok((doors, next))
     }
 

@@ -3,7 +3,7 @@
 use civic::{CalendarMonth, DivisionCode, DivisionLevel, ElderId, LocalDay};
 use elders::codec::write_day;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, Deadline, access, errors, paging};
+use service::{Caller, Deadline, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tonic::Status;
@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::progress::LaidOut;
 use crate::visits::{self, Visits};
+
+/// What is told of an elder behind the figures.
+const VISITED: &[&str] = &["elder.division_code", "visit.counted"];
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -74,7 +77,7 @@ impl Visits {
         let ids = elders
             .iter()
             .filter_map(|one| one.elder_id.parse::<ElderId>().ok());
-        access::record(caller, "GetCoverage", ids);
+        caller.told("GetCoverage", ids, VISITED).await?;
         response.elders = elders;
         Ok((response, next))
     }

@@ -5,7 +5,7 @@ use elders::terms::{WireTerm as _, wire_set};
 use elders::wire::write_time;
 use eventlog::Position;
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Caller, access, errors, paging, person_keys};
+use service::{Asked, Caller, errors, paging, person_keys};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -19,6 +19,23 @@ use crate::record_rows::{CONFIRMED, REJECTED};
 use crate::referral_rows::OPEN;
 use crate::refusals;
 use crate::visits::{Visits, day, village};
+
+/// What a doubtful record tells of an elder.
+const DOUBTFUL: &[&str] = &[
+    "visit.record_id",
+    "visit.start_time",
+    "visit.end_time",
+    "visit.mode",
+    "visit.doubts",
+    "visit.visitor_id",
+];
+/// What a referral tells of an elder.
+const REFERRAL: &[&str] = &[
+    "visit.findings",
+    "referral.note",
+    "referral.answer",
+    "referral.outcome",
+];
 
 /// Which of a list is asked for.
 #[derive(Clone, Debug)]
@@ -178,7 +195,7 @@ impl Visits {
         let elders = records
             .iter()
             .filter_map(|one| one.elder_id.parse::<ElderId>().ok());
-        access::record(caller, "ListDoubtfulRecords", elders);
+        caller.told("ListDoubtfulRecords", elders, DOUBTFUL).await?;
         Ok((records, next))
     }
 
@@ -228,7 +245,8 @@ impl Visits {
             .collect::<Result<Vec<(pb::Referral, (i64, Uuid))>, sqlx::Error>>()
             .map_err(errors::of_database)?;
         let next = paging::cut(&mut listed, size).map(|(_, cursor)| *cursor);
-        access::record(caller, "ListReferrals", elders.into_iter().map(ElderId));
+        let told = elders.into_iter().map(ElderId);
+        caller.told("ListReferrals", told, REFERRAL).await?;
         Ok((listed.into_iter().map(|(told, _)| told).collect(), next))
     }
 }

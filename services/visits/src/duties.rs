@@ -2,7 +2,7 @@
 
 use civic::{DivisionCode, ElderId, LocalDay};
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors, paging};
+use service::{Caller, errors, paging};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -12,6 +12,9 @@ use crate::owed::{BOUND, OWED, Owed};
 use crate::period::Period;
 use crate::visits::Visits;
 use crate::{campaign_rows, refusals, visiting_rows};
+
+/// What is told of an elder with a duty.
+const DUTY: &[&str] = &["tier.tier", "visit.record_id", "elder.consent"];
 
 /// Which duties are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,7 @@ impl Visits {
         let elders = duties
             .iter()
             .filter_map(|duty| duty.elder_id.parse::<ElderId>().ok());
-        access::record(caller, "ListDuties", elders);
+        caller.told("ListDuties", elders, DUTY).await?;
         response.duties = duties;
         Ok((response, next))
     }

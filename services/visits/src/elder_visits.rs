@@ -5,7 +5,7 @@ use civic::{Doubt, ElderId, ServiceKind, VisitMode, VisitResult};
 use elders::terms::{WireTerm as _, wire_set};
 use elders::wire::write_time;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors, paging};
+use service::{Caller, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
@@ -20,6 +20,21 @@ use crate::{facts_table, refusals};
 
 /// Where a page of an elder's records ended.
 pub(crate) type Cursor = (DateTime<Utc>, Uuid);
+
+/// What is told of an elder's visits.
+const VISIT: &[&str] = &[
+    "visit.record_id",
+    "visit.start_time",
+    "visit.end_time",
+    "visit.mode",
+    "visit.result",
+    "visit.services",
+    "visit.findings",
+    "visit.doubts",
+    "visit.visitor_id",
+    "visit.remarks",
+    "visit.check_in_position",
+];
 
 impl Visits {
     /// A page of an elder's records, and the cursor of the next one.
@@ -61,7 +76,7 @@ impl Visits {
             .collect::<Result<Vec<(pb::ElderVisit, Cursor)>, sqlx::Error>>()
             .map_err(errors::of_database)?;
         let next = paging::cut(&mut visits, size).map(|(_, cursor)| *cursor);
-        access::record(caller, "GetElderVisits", [elder]);
+        caller.told("GetElderVisits", [elder], VISIT).await?;
         Ok((visits.into_iter().map(|(visit, _)| visit).collect(), next))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use civic::{DivisionCode, ElderId, LocalDay, ServiceKind, VisitMode};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::visits::v1 as pb;
-use service::{Caller, access, errors, person_keys};
+use service::{Caller, errors, person_keys};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::{Code, Status};
@@ -25,6 +25,15 @@ use crate::{cards_table, facts_table, refusals};
 const MOST_RECORDS: usize = 50_000;
 /// How many names are opened at a time.
 const AT_ONCE: usize = 1_000;
+
+/// What is personal on a form.
+const FORM: &[&str] = &[
+    "elder.name",
+    "visit.start_time",
+    "visit.mode",
+    "visit.services",
+    "visit.remarks",
+];
 
 /// Whose records are printed.
 #[derive(Clone, Copy, Debug)]
@@ -174,11 +183,8 @@ impl Visits {
                     opened.extend(form.map(|form| (*elder, form)));
                 }
             }
-            access::record(
-                caller,
-                "ExportRecords",
-                opened.iter().map(|(elder, _)| elder),
-            );
+            let told = opened.iter().map(|(elder, _)| elder);
+            caller.told("ExportRecords", told, FORM).await?;
             opened.sort_by(|(one, form), (other, another)| {
                 (&form.name, one).cmp(&(&another.name, other))
             });

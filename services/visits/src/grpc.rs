@@ -25,7 +25,7 @@ use crate::{plans, refusals};
 mod actions;
 mod outcomes;
 
-pub(crate) use actions::actions;
+pub use actions::actions;
 
 /// How many outcomes wait for a slow reader.
 const UNREAD: usize = 2_000;

@@ -77,4 +77,5 @@ pub mod app;
 mod settings;
 
 pub use app::App;
+pub use grpc::actions;
 pub use settings::VisitsSettings;

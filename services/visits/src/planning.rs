@@ -13,7 +13,7 @@ use civic::{
 use decider::Decider as _;
 use eventlog::{Aggregate as _, Loaded, Position, Repository};
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Caller, access, errors, person_keys};
+use service::{Asked, Caller, errors, person_keys};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
@@ -25,6 +25,7 @@ use crate::codec::week_plan::write_entry;
 use crate::owed::{OWED, Owed as Owing};
 use crate::period::{CampaignDays, Period};
 use crate::plan_draft::{Candidate, Draft, Known, Resident, active_days};
+use crate::plans::ENTRY;
 use crate::standing::Standings;
 use crate::visits::{Visits, day};
 use crate::week_plan::{Command, Event, PlanId, Planned, WeekPlan};
@@ -175,7 +176,8 @@ impl Visits {
             .entries
             .iter()
             .filter(|(_, entry)| planned.division.contains(&entry.village.division()));
-        access::record(caller, "PlanWeek", ours.clone().map(|(elder, _)| elder));
+        let told = ours.clone().map(|(elder, _)| elder);
+        caller.told("PlanWeek", told, ENTRY).await?;
         Ok(pb::WeekPlan {
             position: Position::new(self.own.stream(), sequence).to_string(),
             entries: ours

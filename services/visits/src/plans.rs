@@ -7,7 +7,7 @@ use civic::{CalendarMonth, ConsentState, DivisionCode, ElderId, IsoWeek, LocalDa
 use decider::Decider as _;
 use eventlog::{Committed, Loaded, Position, ReadError, Subject};
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Caller, access, errors, paging};
+use service::{Asked, Caller, errors, paging};
 use tier_policy::policy::Interval;
 use tonic::Status;
 use uuid::Uuid;
@@ -21,6 +21,9 @@ use crate::visitor::Visitor;
 use crate::visits::Visits;
 use crate::week_plan::{Adjustment, Command, Entry, Event, Fit, PlanId, Slot, WeekPlan};
 use crate::{facts_table, policies_table, refusals};
+
+/// What an entry of a plan tells of an elder.
+pub(crate) const ENTRY: &[&str] = &["plan.visitor_id", "plan.day", "plan.mode", "plan.state"];
 
 /// Which plan is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +94,8 @@ impl Visits {
         entries.sort_unstable_by_key(|(cursor, ..)| *cursor);
         entries.retain(|(cursor, ..)| after.is_none_or(|after| *cursor > after));
         let next = paging::cut(&mut entries, size).map(|(cursor, ..)| *cursor);
-        access::record(caller, "GetPlan", entries.iter().map(|(_, elder, _)| elder));
+        let told = entries.iter().map(|(_, elder, _)| elder);
+        caller.told("GetPlan", told, ENTRY).await?;
         response.entries = entries
             .iter()
             .map(|(_, elder, entry)| write_entry(*elder, entry))
@@ -174,7 +178,7 @@ impl Visits {
             })
             .await
             .map_err(|error| service::not_executed(error, |status| status))?;
-        Ok(adjusted(caller, committed, elder))
+        adjusted(caller, committed, elder).await
     }
 
     /// The plan of the week that this request has changed already, whatever has become of elder and visitor since: one of a
@@ -226,7 +230,7 @@ impl Visits {
             })
             .await
             .map_err(|error| service::not_executed(error, |status| status))?;
-        Ok(adjusted(caller, committed, elder))
+        adjusted(caller, committed, elder).await
     }
 
     /// What a visitor of the county can do in a week; nothing is said of an elder yet.
@@ -253,18 +257,18 @@ impl Visits {
     }
 }
 
-fn adjusted(
+async fn adjusted(
     caller: &Caller,
     committed: Committed<WeekPlan>,
     elder: ElderId,
-) -> pb::AdjustPlanResponse {
-    access::record(caller, "AdjustPlan", [elder]);
+) -> Result<pb::AdjustPlanResponse, Status> {
+    caller.told("AdjustPlan", [elder], ENTRY).await?;
     let entry = committed.state.state.entry(elder);
-    pb::AdjustPlanResponse {
+    Ok(pb::AdjustPlanResponse {
         position: Position::new(committed.position.stream, committed.position.sequence).to_string(),
         etag: service::etag(committed.version),
         entry: entry.map(|entry| write_entry(elder, entry)),
-    }
+    })
 }
 
 /// In a week between two months a monthly visit stays in its month, which it is owed in.

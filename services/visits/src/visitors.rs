@@ -10,7 +10,7 @@ use elders::terms::WireTerm as _;
 use elders::terms::wire_set;
 use eventlog::{Loaded, Position};
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Caller, Deadline, access, connections, errors, paging, person_keys};
+use service::{Asked, Caller, Deadline, connections, errors, paging, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
@@ -22,6 +22,16 @@ use crate::refusals;
 use crate::visiting;
 use crate::visitor::{self, Command, Profile, Visitor};
 use crate::visits::{Visits, day};
+
+/// What is told of a visitor.
+const VISITOR: &[&str] = &["visitor.name", "visitor.phone"];
+/// What the figures of a visitor are.
+const FIGURES: &[&str] = &[
+    "visitor.visits",
+    "visitor.elders",
+    "visitor.minutes",
+    "visitor.doubtful",
+];
 
 /// What is said of a visitor, as it was asked for.
 #[derive(Clone, Debug)]
@@ -233,7 +243,7 @@ impl Visits {
             .map_err(errors::of_database)?;
         let next = paging::cut(&mut visitors, size).and_then(|last| last.visitor_id.parse().ok());
         let told = visitors.iter().map(|visitor| &visitor.visitor_id);
-        access::record(caller, "ListVisitors", told);
+        caller.told("ListVisitors", told, VISITOR).await?;
         Ok((visitors, next))
     }
 
@@ -268,8 +278,9 @@ impl Visits {
                 doubtful: row.try_get(3)?,
             })
         };
-        access::record(caller, "GetVisitorFigures", [visitor]);
-        figures().map_err(errors::of_database)
+        let figures = figures().map_err(errors::of_database)?;
+        caller.told("GetVisitorFigures", [visitor], FIGURES).await?;
+        Ok(figures)
     }
 
     /// Says from which day on a division visits.

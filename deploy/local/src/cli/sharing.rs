@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use civic::LocalDay;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use sharing::audit_chain::Head;
 
 use super::Whom;
@@ -62,6 +62,8 @@ pub enum Sharing {
         #[arg(long, value_name = "NUMBER", default_value_t = 20)]
         newest: i32,
     },
+    /// Find elders by what all services know of them; each page goes on record
+    Find(Search),
     /// How things stand in a division: tiers, visits, alerts, orders and funds
     Situation {
         /// The division
@@ -70,6 +72,12 @@ pub enum Sharing {
         /// At the end of this day [default: today]
         #[arg(long, value_name = "DAY")]
         day: Option<LocalDay>,
+    },
+    /// How things stand in a division today, live: at once, and each time that it changes
+    Watch {
+        /// The division
+        #[arg(value_name = "CODE")]
+        division: String,
     },
     /// Who has looked at an elder's data, or what somebody has looked at, the last look first
     History {
@@ -83,6 +91,38 @@ pub enum Sharing {
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         limit: i32,
     },
+}
+
+/// Whom `sharing find` finds: what is said holds together.
+#[derive(Debug, Clone, Args)]
+pub struct Search {
+    /// Who live in this division; may be given again for another one [default: all that the caller works for]
+    #[arg(long = "division", value_name = "CODE")]
+    pub divisions: Vec<String>,
+    /// Who have this tier, such as PRIORITY; may be given again
+    #[arg(long = "tier", value_name = "TIER")]
+    pub tiers: Vec<String>,
+    /// Who have this category, such as LIVING_ALONE; may be given again
+    #[arg(long = "category", value_name = "CATEGORY")]
+    pub categories: Vec<String>,
+    /// Who were not met, at a visit that counts, on this day or after it
+    #[arg(long, value_name = "DAY")]
+    pub not_visited_since: Option<LocalDay>,
+    /// Who have an alert that is not over
+    #[arg(long)]
+    pub open_alert: bool,
+    /// Who have a visit that was missed in the last 31 days, and not made up for
+    #[arg(long)]
+    pub missed_visit: bool,
+    /// Who are enrolled in this programme
+    #[arg(long, value_name = "CODE")]
+    pub programme: Option<String>,
+    /// As an officer of this department sees them [default: as the operator does]
+    #[arg(long = "as", value_name = "DEPARTMENT")]
+    pub department: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub limit: usize,
 }
 
 /// `audit …`

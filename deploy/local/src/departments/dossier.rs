@@ -89,7 +89,7 @@ pub async fn dossier_after(
 }
 
 impl Document {
-    fn of(document: pb::Document) -> Self {
+    pub(super) fn of(document: pb::Document) -> Self {
         let fields = document.fields.unwrap_or_default().fields;
         Self {
             product: document.product,
@@ -122,7 +122,7 @@ fn json(value: prost_types::Value) -> Value {
 }
 
 /// A value as a person reads it.
-fn words(value: &Value) -> String {
+pub(super) fn words(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

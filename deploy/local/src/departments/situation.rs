@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use civic::{Fen, LocalDay};
 use elders::codec::write_day;
-use proto::eldercare::sharing::v1::{DelayFigures, GetSituationRequest};
+use proto::eldercare::sharing::v1::{self as pb, DelayFigures, GetSituationRequest};
 use serde::Serialize;
 
 use super::day;
@@ -113,40 +113,45 @@ pub async fn situation(
         client.sharing().get_situation(request).await
     })
     .await?;
-    let told = answer.situation.unwrap_or_default();
-    let visits = told.visits.unwrap_or_default();
-    let times = told.response_times.unwrap_or_default();
-    let tiers = told.tiers.into_iter();
-    let open = told.open_alerts.into_iter();
-    let orders = told.orders.into_iter();
-    let funds = told.funds.into_iter();
-    Ok(Situation {
-        division_code: told.division_code,
-        day: day(told.day),
-        elders: told.elders,
-        tiers: tiers.map(|one| (one.tier, one.elders)).collect(),
-        visited_elders: visits.visited_elders,
-        missed_duties: visits.missed_duties,
-        open_alerts: open
-            .map(|one| (one.severity, one.kind, one.alerts))
-            .collect(),
-        response_times: ResponseTimes {
-            alerts: times.alerts,
-            to_acknowledgement: Delay::of(times.to_acknowledgement),
-            to_arrival: Delay::of(times.to_arrival),
-        },
-        orders: orders
-            .map(|one| (one.state, one.orders, one.amount_fen))
-            .collect(),
-        funds: funds
-            .map(|fund| Fund {
-                programme_code: fund.programme_code,
-                balance_fen: fund.balance_fen,
-                reserved_fen: fund.reserved_fen,
-                paid_fen: fund.paid_fen,
-            })
-            .collect(),
-    })
+    Ok(Situation::of(answer.situation.unwrap_or_default()))
+}
+
+impl Situation {
+    pub(super) fn of(told: pb::Situation) -> Self {
+        let visits = told.visits.unwrap_or_default();
+        let times = told.response_times.unwrap_or_default();
+        let tiers = told.tiers.into_iter();
+        let open = told.open_alerts.into_iter();
+        let orders = told.orders.into_iter();
+        let funds = told.funds.into_iter();
+        Self {
+            division_code: told.division_code,
+            day: day(told.day),
+            elders: told.elders,
+            tiers: tiers.map(|one| (one.tier, one.elders)).collect(),
+            visited_elders: visits.visited_elders,
+            missed_duties: visits.missed_duties,
+            open_alerts: open
+                .map(|one| (one.severity, one.kind, one.alerts))
+                .collect(),
+            response_times: ResponseTimes {
+                alerts: times.alerts,
+                to_acknowledgement: Delay::of(times.to_acknowledgement),
+                to_arrival: Delay::of(times.to_arrival),
+            },
+            orders: orders
+                .map(|one| (one.state, one.orders, one.amount_fen))
+                .collect(),
+            funds: funds
+                .map(|fund| Fund {
+                    programme_code: fund.programme_code,
+                    balance_fen: fund.balance_fen,
+                    reserved_fen: fund.reserved_fen,
+                    paid_fen: fund.paid_fen,
+                })
+                .collect(),
+        }
+    }
 }
 
 impl Report for Situation {

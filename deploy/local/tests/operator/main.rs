@@ -74,7 +74,8 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
     assert_eq!(
         streams,
         [
-            "ALERTS", "CLAIMS", "REGISTRY", "SHARING", "SIGNALS", "TIERING", "VAULT", "VISITS"
+            "ACCESS", "ALERTS", "CLAIMS", "FEEDS", "REGISTRY", "SHARING", "SIGNALS", "TIERING",
+            "VAULT", "VISITS"
         ]
     );
     for command in [

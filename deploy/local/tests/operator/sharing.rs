@@ -61,16 +61,26 @@ fn agreements_dossiers_looks_and_the_audit_of_a_town_are_told_to_people_and_to_m
     assert!(told.contains("public_security"), "{told}");
 
     let history = desk.done(&["sharing", "history", "--elder", elder]);
-    let kinds: Vec<&str> = history["looks"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|look| text(&look["kind"]))
-        .collect();
-    assert_eq!(kinds, ["PROVIDED", "ACCESS", "PROVIDED"]);
+    let looks = history["looks"].as_array().unwrap().iter();
+    let (dossiers, others): (Vec<&Value>, Vec<&Value>) =
+        looks.partition(|look| look["method"] == "GetDossier");
+    let kinds = dossiers.iter().map(|look| text(&look["kind"]));
     assert_eq!(
-        history["looks"][0]["fields"],
-        json!(["elder.id_number:masked", "elder.name:masked"])
+        kinds.collect::<Vec<_>>(),
+        ["PROVIDED", "ACCESS", "PROVIDED"]
+    );
+    assert_eq!(
+        dossiers[0]["fields"],
+        json!([
+            "elder.capability",
+            "elder.id_number:masked",
+            "elder.name:masked"
+        ])
+    );
+    // The feed of health, and what the other services told, stand there as well.
+    assert!(
+        others.iter().any(|look| look["method"] == "Feed"),
+        "{history}"
     );
     let own = ["sharing", "history", "--caller", "officer:operator"];
     assert!(desk.table(&own).contains("GetDossier"));

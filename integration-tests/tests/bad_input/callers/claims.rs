@@ -341,7 +341,6 @@ async fn whoever_may_not_learns_nothing_of_claims_but_figures() {
             ..ExportSettlementRequest::default()
         };
         let refusals = [
-            claims.get_entitlement(entitlement).await.err(),
             claims.get_order(get).await.err(),
             claims.list_orders(list).await.err(),
             claims.list_appeals(appeals).await.err(),
@@ -355,6 +354,14 @@ async fn whoever_may_not_learns_nothing_of_claims_but_figures() {
             is_typed(&refused, "a question to claims");
             assert_eq!(reason(&refused), expected, "{place}: {refused}");
         }
+        // An elder of elsewhere is told of as one who is not there.
+        let refused = claims.get_entitlement(entitlement).await.unwrap_err();
+        is_typed(&refused, "a question to claims");
+        let expected = match expected {
+            "DIVISION_OUT_OF_REACH" => "ELDER_NOT_FOUND",
+            other => other,
+        };
+        assert_eq!(reason(&refused), expected, "{refused}");
     }
 }
 

@@ -13,8 +13,9 @@ use async_nats::{Client, ConnectOptions, jetstream};
 use async_trait::async_trait;
 use backing_services::{Nats, Syncing, testing};
 use nats_access::{
-    Admission, AuthCallout, CalloutSettings, Connections, Credentials, Grant, Issuer, Permissions,
-    Relay, RelaySettings, SealingKey, ServerAccess, Standing, Unavailable, User, inbox_prefix,
+    Admission, AuthCallout, CalloutSettings, Connections, Credentials, Grant, Issuer, Offered,
+    Permissions, Relay, RelaySettings, SealingKey, ServerAccess, Standing, Unavailable, User,
+    inbox_prefix,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -96,6 +97,7 @@ impl Place {
         let services = vec![user("operator", None), user("alerts", Some(ours))];
         let mut access = ServerAccess::new(services, user("system", None), issuer.public_key());
         access.sealing = sealing.as_ref().map(SealingKey::public_key);
+        access.offered = vec![Offered::one("eldercare.signals.*")];
         let nats = testing::own_nats_with(|options| {
             options.configuration = access.server_configuration();
             options.mqtt_port = Some(0);
@@ -127,22 +129,36 @@ impl Place {
 
     /// Answers the server's questions until the guard is dropped.
     pub(crate) async fn answer(&self, standing: Option<Standing>) -> DropGuard {
-        let mut settings = CalloutSettings::new(self.issuer.seed().parse().unwrap());
-        let sealing = self.sealing.as_ref();
-        settings.sealing = sealing.map(|key| key.seed().parse().unwrap());
         let admission = Arc::clone(&self.register) as Arc<dyn Admission>;
-        let mut callout = AuthCallout::new(self.service.clone(), settings, admission);
+        let mut callout =
+            AuthCallout::new(self.service.clone(), self.settings("devices"), admission);
         if let Some(standing) = standing {
             callout = callout.mqtt_only_while(standing);
         }
-        let stopped = CancellationToken::new();
-        let ready = callout.ready();
-        tokio::spawn(callout.run(stopped.clone()));
-        ready.await;
+        let answering = answer_with(callout).await;
         // The server may not have heard yet that it can ask.
         self.register.add("probe");
         self.let_in_over_nats("probe").await;
-        stopped.drop_guard()
+        answering
+    }
+
+    /// Another service answers too, as this admission says, until the guard is dropped.
+    pub(crate) async fn answer_beside(
+        &self,
+        group: &str,
+        admission: Arc<dyn Admission>,
+    ) -> DropGuard {
+        let callout = AuthCallout::new(self.operator.clone(), self.settings(group), admission);
+        answer_with(callout).await
+    }
+
+    fn settings(&self, group: &str) -> CalloutSettings {
+        let sealing = self.sealing.as_ref();
+        CalloutSettings {
+            sealing: sealing.map(|key| key.seed().parse().unwrap()),
+            group: group.to_owned(),
+            ..CalloutSettings::new(self.issuer.seed().parse().unwrap())
+        }
     }
 
     /// Relays until the guard is dropped.
@@ -205,6 +221,15 @@ impl Place {
             .collect()
             .await
     }
+}
+
+/// Answers until the guard is dropped.
+async fn answer_with(callout: AuthCallout) -> DropGuard {
+    let stopped = CancellationToken::new();
+    let ready = callout.ready();
+    tokio::spawn(callout.run(stopped.clone()));
+    ready.await;
+    stopped.drop_guard()
 }
 
 /// What the tests' relay relays.

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alerts::DeviceAccess;
-use alerts::doors::Doors;
+use alerts::doors::{Doors, offered};
 use backing_services::testing;
 use nats_access::{Issuer, SealingKey, ServerAccess, User};
 use notices::settings::Webhook;
 use notices::testing::Sample;
 use notices::{ChannelSettings, Channels};
 use proto::eldercare::alerts::v1 as pb;
+use service::settings::NatsDoors;
 use service::{Secret, Settings};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -43,6 +43,7 @@ async fn a_press_over_mqtt_is_told_and_a_retired_button_is_shown_out() {
     };
     let access = ServerAccess {
         sealing: Some(sealing.public_key()),
+        offered: offered().into(),
         ..ServerAccess::new(vec![user("alerts")], user("system"), issuer.public_key())
     };
     let nats = testing::own_nats_with(|options| {
@@ -60,7 +61,7 @@ async fn a_press_over_mqtt_is_told_and_a_retired_button_is_shown_out() {
     .unwrap();
     let mut settings = Settings::default();
     settings.nats.url = service::settings::Address::new(nats.url());
-    let devices = DeviceAccess {
+    let devices = NatsDoors {
         issuer_seed: Secret::new(issuer.seed()),
         sealing_seed: Some(Secret::new(sealing.seed())),
         system_user: "system".to_owned(),

@@ -3,6 +3,7 @@
 use proto::eldercare::claims::v1 as pb;
 use service::Claims;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::support::{
     COUNTY, Client, Ground, LTCI, OTHER_COUNTY, Running, all_in, appeal_request, date,
@@ -267,11 +268,13 @@ async fn a_caller_of_another_division_is_refused_every_call() {
     let elsewhere = running.client_of(&officer("clerk", OTHER_COUNTY));
     for (method, outcome) in every_call(elsewhere, elder, &caregiver).await {
         let refused = outcome.unwrap_err();
-        assert_eq!(
-            refused.code(),
-            Code::PermissionDenied,
-            "{method}: {refused:?}"
-        );
+        // An elder of another division is told of as one who is not there.
+        let expected = if method == "get_entitlement" {
+            Code::NotFound
+        } else {
+            Code::PermissionDenied
+        };
+        assert_eq!(refused.code(), expected, "{method}: {refused:?}");
     }
     assert_eq!(ground.end().await, end);
     // A town is not its county either; what is about persons of the town it may read.
@@ -287,6 +290,9 @@ async fn a_caller_of_another_division_is_refused_every_call() {
 async fn streams_refuse_each_item_about_another_division() {
     let ground = Ground::at("2024-03-01 09:00");
     let (running, elder, caregiver) = county(&ground).await;
+    let kept = enrolment("LTCI", ground.elder().await, "2024-01-01");
+    let enrolled = running.enrol_all(std::slice::from_ref(&kept)).await;
+    assert_eq!(enrolled[0].basis, "LOW_INCOME");
     let end = ground.end().await;
     let mut client = running.client_of(&officer("clerk", OTHER_COUNTY));
     let request = pb::SubmitOrdersRequest {
@@ -296,14 +302,53 @@ async fn streams_refuse_each_item_about_another_division() {
     let answers = client.submit_orders(tokio_stream::iter([request])).await;
     let told = answers.unwrap().into_inner().message().await.unwrap();
     assert_eq!(outcome_in_words(&told.unwrap()), "DIVISION_OUT_OF_REACH");
-    let request = pb::EnrolPersonsRequest {
-        enrolment: Some(enrolment("LTCI", elder, "2024-01-01")),
-        min_position: String::new(),
-    };
-    let answers = client.enrol_persons(tokio_stream::iter([request])).await;
-    let told = answers.unwrap().into_inner().message().await.unwrap();
-    assert_eq!(told.unwrap().reason, "DIVISION_OUT_OF_REACH");
+    // Nor is a retry answered to others: neither on what basis somebody is enrolled nor for which premium.
+    for enrolment in [enrolment("LTCI", elder, "2024-01-01"), kept] {
+        let request = pb::EnrolPersonsRequest {
+            enrolment: Some(enrolment),
+            min_position: String::new(),
+        };
+        let answers = client.enrol_persons(tokio_stream::iter([request])).await;
+        let told = answers.unwrap().into_inner().message().await.unwrap();
+        let told = told.unwrap();
+        assert_eq!(told.reason, "DIVISION_OUT_OF_REACH");
+        assert_eq!((told.basis.as_str(), told.premium_fen), ("", 0));
+    }
     assert_eq!(ground.end().await, end);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_elder_of_another_division_is_told_of_as_one_who_is_not_there() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, there, _) = county(&ground).await;
+    let erased = ground.elder().await;
+    ground.is_erased(erased).await;
+    running.settled().await;
+    let unknown = || civic::ElderId(uuid::Uuid::now_v7());
+    let mut texts = Vec::new();
+    for (division, elder) in [
+        (COUNTY, unknown()),
+        (COUNTY, erased),
+        (OTHER_COUNTY, unknown()),
+        (OTHER_COUNTY, there),
+        ("350524101", there),
+    ] {
+        let request = pb::GetEntitlementRequest {
+            programme_code: "LTCI".to_owned(),
+            elder_id: elder.to_string(),
+            on: None,
+            min_position: String::new(),
+        };
+        let mut client = running.client_of(&officer("clerk", division));
+        let refused = client.get_entitlement(request).await.unwrap_err();
+        let (code, details) = (refused.code(), refused.get_error_details_vec());
+        let text = format!("{code:?} {} {details:?}", refused.message());
+        texts.push(text.replace(&elder.to_string(), "ID"));
+    }
+    texts.dedup();
+    assert_eq!(texts.len(), 1, "{texts:#?}");
+    assert!(texts[0].contains("ELDER_NOT_FOUND"), "{texts:?}");
     running.stop().await;
 }
 

@@ -4,6 +4,7 @@
 mod a_file_is_opened_and_read;
 mod a_person_is_erased;
 mod a_survey_is_imported;
+mod accesses;
 mod annexes;
 mod any_sequence_of_commands;
 mod commands_change_a_file;

@@ -1,6 +1,6 @@
 //! Enrolments, with what is used of their years' entitlements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use civic::{ElderId, LocalDay};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{NAME, short_name};
 use crate::document::Document;
+use crate::feeds::changes::Which;
 use crate::products::ProductName;
 
 /// What is said of an enrolment.
@@ -61,6 +62,19 @@ pub(super) fn decode(raw: &RawEvent) -> Result<EnrolmentSaid, DecodeError> {
         }
         "PremiumCharged" => Ok(EnrolmentSaid::Nothing),
         _ => Err(DecodeError::unknown(raw)),
+    }
+}
+
+impl EnrolmentSaid {
+    /// Which document it changes.
+    pub(super) fn changes(self) -> Option<(ProductName, Which)> {
+        match self {
+            Self::Enrolled(Enrolment { enrolment, .. }, ..)
+            | Self::Ended(Enrolment { enrolment, .. }, _) => {
+                Some((ProductName::Enrolment, Which::One(enrolment)))
+            }
+            Self::Nothing => None,
+        }
     }
 }
 
@@ -181,6 +195,16 @@ fn enrolment_row(row: &PgRow) -> Result<EnrolmentRow, sqlx::Error> {
     })
 }
 
+/// Enrolments, with what is used of the entitlement of the first day's calendar year.
+fn select(which: &str) -> String {
+    format!(
+        "SELECT e.enrolment_id, e.programme, e.elder_id, e.first_day, e.last_day, coalesce(u.units, 0) \
+         FROM {NAME}.enrolment e LEFT JOIN {NAME}.used u ON u.elder_id = e.elder_id AND u.programme = e.programme \
+             AND u.year = extract(year FROM e.first_day)::integer \
+         WHERE {which}"
+    )
+}
+
 /// The newest enrolments of an elder by their first days, the newest first.
 ///
 /// # Errors
@@ -190,11 +214,8 @@ pub(crate) async fn enrolments_of(
     elder: ElderId,
     newest: i64,
 ) -> Result<Vec<EnrolmentRow>, sqlx::Error> {
-    let statement = format!(
-        "SELECT e.enrolment_id, e.programme, e.elder_id, e.first_day, e.last_day, coalesce(u.units, 0) \
-         FROM {NAME}.enrolment e LEFT JOIN {NAME}.used u ON u.elder_id = e.elder_id AND u.programme = e.programme \
-             AND u.year = extract(year FROM e.first_day)::integer \
-         WHERE e.elder_id = $1 ORDER BY e.first_day DESC, e.sequence DESC, e.enrolment_id LIMIT $2"
+    let statement = select(
+        "e.elder_id = $1 ORDER BY e.first_day DESC, e.sequence DESC, e.enrolment_id LIMIT $2",
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(elder.as_uuid())
@@ -202,6 +223,105 @@ pub(crate) async fn enrolments_of(
         .fetch_all(db)
         .await?;
     rows.iter().map(enrolment_row).collect()
+}
+
+/// Enrolments by their ids; one that is not there is missing.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn enrolments_by_key(
+    db: impl PgExecutor<'_>,
+    enrolments: &[Uuid],
+) -> Result<Vec<EnrolmentRow>, sqlx::Error> {
+    many(db, "e.enrolment_id = ANY($1)", enrolments.to_vec()).await
+}
+
+/// All enrolments of some elders by their first days, the oldest first.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn enrolments_of_all(
+    db: impl PgExecutor<'_>,
+    elders: &[ElderId],
+) -> Result<Vec<EnrolmentRow>, sqlx::Error> {
+    let ids = elders.iter().map(ElderId::as_uuid).collect();
+    let which = "e.elder_id = ANY($1) ORDER BY e.first_day, e.sequence, e.enrolment_id";
+    many(db, which, ids).await
+}
+
+async fn many(
+    db: impl PgExecutor<'_>,
+    which: &str,
+    ids: Vec<Uuid>,
+) -> Result<Vec<EnrolmentRow>, sqlx::Error> {
+    // Planned each time: it may be one that is asked for, or thousands.
+    let rows = sqlx::query(AssertSqlSafe(select(which)))
+        .persistent(false)
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(enrolment_row).collect()
+}
+
+/// The enrolments that changes name, one by one or by what is used of a year, each by what names it and with its elder. One
+/// that is not there is missing.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn whose_enrolments(
+    db: impl PgExecutor<'_>,
+    named: &BTreeSet<&Which>,
+) -> Result<Vec<(Which, Uuid, ElderId)>, sqlx::Error> {
+    let mut keys: Vec<Uuid> = vec![];
+    let (mut elders, mut programmes, mut years) = (vec![], vec![], vec![]);
+    for which in named {
+        match which {
+            Which::One(key) => keys.push(*key),
+            Which::Account {
+                elder,
+                programme,
+                year,
+            } => {
+                elders.push(elder.as_uuid());
+                programmes.push(programme.as_str());
+                years.push(*year);
+            }
+            // It bears orders.
+            Which::Settlement { .. } => {}
+        }
+    }
+    let statement = format!(
+        "SELECT enrolment_id, elder_id, NULL::text, NULL::integer FROM {NAME}.enrolment WHERE enrolment_id = ANY($1) \
+         UNION ALL \
+         SELECT e.enrolment_id, e.elder_id, e.programme, account.year \
+         FROM unnest($2::uuid[], $3::text[], $4::integer[]) AS account (elder_id, programme, year) \
+         JOIN {NAME}.enrolment e ON e.elder_id = account.elder_id AND e.programme = account.programme \
+             AND extract(year FROM e.first_day)::integer = account.year"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(keys)
+        .bind(elders)
+        .bind(programmes)
+        .bind(years)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let (key, elder) = (row.try_get(0)?, ElderId(row.try_get(1)?));
+            let programme: Option<String> = row.try_get(2)?;
+            let year: Option<i32> = row.try_get(3)?;
+            let which = match programme.zip(year) {
+                Some((programme, year)) => Which::Account {
+                    elder,
+                    programme,
+                    year,
+                },
+                None => Which::One(key),
+            };
+            Ok((which, key, elder))
+        })
+        .collect()
 }
 
 impl EnrolmentRow {

@@ -1,6 +1,6 @@
 //! Service orders with what became of them, and what they use of years' entitlements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use civic::{DivisionCode, ElderId, Fen, LocalDay, OrderCode, OrderStage, Set};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{NAME, short_name};
 use crate::document::Document;
+use crate::feeds::changes::Which;
 use crate::products::ProductName;
 
 /// What is said of an order, by its provider, a reviewer or the adjudicator.
@@ -109,6 +110,35 @@ pub(super) fn decode(raw: &RawEvent) -> Result<OrderSaid, DecodeError> {
 
 fn codes(numbers: &[i32]) -> Result<Set<OrderCode>, DecodeError> {
     set_from_wire(numbers).map_err(|_index| DecodeError::malformed("codes"))
+}
+
+impl OrderSaid {
+    /// Which documents it changes, said in the records of an aggregate of this id.
+    pub(super) fn changes(self, id: &str) -> Option<(ProductName, Which)> {
+        match self {
+            Self::Submitted(_) | Self::Appealed => {
+                let own = id.parse::<Uuid>().ok()?;
+                Some((ProductName::Order, Which::One(own)))
+            }
+            Self::Approved(key) | Self::Held(key, _) | Self::NotSettled(key) => {
+                Some((ProductName::Order, Which::One(key)))
+            }
+            Self::Used(used, _units) => {
+                let Year {
+                    elder,
+                    programme,
+                    year,
+                } = used;
+                let which = Which::Account {
+                    elder,
+                    programme,
+                    year,
+                };
+                Some((ProductName::Enrolment, which))
+            }
+            Self::Nothing => None,
+        }
+    }
 }
 
 /// The orders of a batch: new ones, and what happened to these and to older ones.
@@ -306,6 +336,9 @@ fn order_row(row: &PgRow) -> Result<OrderRow, sqlx::Error> {
     })
 }
 
+const COLUMNS: &str = "order_key, provider_id, order_id, programme, elder_id, village, day, stage, codes, \
+    amount, paid_on";
+
 /// The newest orders of an elder by their service days, the newest first.
 ///
 /// # Errors
@@ -316,8 +349,7 @@ pub(crate) async fn orders_of(
     newest: i64,
 ) -> Result<Vec<OrderRow>, sqlx::Error> {
     let statement = format!(
-        "SELECT order_key, provider_id, order_id, programme, elder_id, village, day, stage, codes, amount, paid_on \
-         FROM {NAME}.service_order WHERE elder_id = $1 ORDER BY day DESC, sequence DESC LIMIT $2"
+        "SELECT {COLUMNS} FROM {NAME}.service_order WHERE elder_id = $1 ORDER BY day DESC, sequence DESC LIMIT $2"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(elder.as_uuid())
@@ -325,6 +357,101 @@ pub(crate) async fn orders_of(
         .fetch_all(db)
         .await?;
     rows.iter().map(order_row).collect()
+}
+
+/// Orders by their keys; one that is not there is missing.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn orders_by_key(
+    db: impl PgExecutor<'_>,
+    orders: &[Uuid],
+) -> Result<Vec<OrderRow>, sqlx::Error> {
+    many(db, "order_key = ANY($1)", orders.to_vec()).await
+}
+
+/// All orders of some elders by their service days, the oldest first.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn orders_of_all(
+    db: impl PgExecutor<'_>,
+    elders: &[ElderId],
+) -> Result<Vec<OrderRow>, sqlx::Error> {
+    let ids = elders.iter().map(ElderId::as_uuid).collect();
+    many(db, "elder_id = ANY($1) ORDER BY day, sequence", ids).await
+}
+
+async fn many(
+    db: impl PgExecutor<'_>,
+    which: &str,
+    ids: Vec<Uuid>,
+) -> Result<Vec<OrderRow>, sqlx::Error> {
+    let statement = format!("SELECT {COLUMNS} FROM {NAME}.service_order WHERE {which}");
+    // Planned each time: it may be one that is asked for, or thousands.
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(order_row).collect()
+}
+
+/// The orders that changes name, one by one or by their settlement, each by what names it and with its elder. One that is
+/// not there is missing.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn whose_orders(
+    db: impl PgExecutor<'_>,
+    named: &BTreeSet<&Which>,
+) -> Result<Vec<(Which, Uuid, ElderId)>, sqlx::Error> {
+    let mut keys: Vec<Uuid> = vec![];
+    let (mut bearing, mut numbers) = (vec![], vec![]);
+    for which in named {
+        match which {
+            Which::One(key) => keys.push(*key),
+            Which::Settlement {
+                settlements,
+                number,
+            } => {
+                bearing.push(settlements.as_str());
+                numbers.push(*number);
+            }
+            // Enrolments have it.
+            Which::Account { .. } => {}
+        }
+    }
+    let statement = format!(
+        "SELECT order_key, elder_id, NULL::text, NULL::integer FROM {NAME}.service_order WHERE order_key = ANY($1) \
+         UNION ALL \
+         SELECT o.order_key, o.elder_id, s.settlements, s.number \
+         FROM unnest($2::text[], $3::integer[]) AS named (settlements, number) \
+         JOIN {NAME}.settled s ON s.settlements = named.settlements AND s.number = named.number \
+         JOIN {NAME}.service_order o ON o.order_key = s.order_key"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(keys)
+        .bind(bearing)
+        .bind(numbers)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let (key, elder) = (row.try_get(0)?, ElderId(row.try_get(1)?));
+            let settlements: Option<String> = row.try_get(2)?;
+            let number: Option<i32> = row.try_get(3)?;
+            let which = match settlements.zip(number) {
+                Some((settlements, number)) => Which::Settlement {
+                    settlements,
+                    number,
+                },
+                None => Which::One(key),
+            };
+            Ok((which, key, elder))
+        })
+        .collect()
 }
 
 impl OrderRow {

@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use super::orders::Orders;
 use super::short_name;
+use crate::feeds::changes::Which;
+use crate::products::ProductName;
 
 /// What is said of a settlement.
 pub(super) enum SettlementSaid {
@@ -45,6 +47,23 @@ pub(super) fn decode(raw: &RawEvent) -> Result<SettlementSaid, DecodeError> {
             Ok(SettlementSaid::Nothing)
         }
         _ => Err(DecodeError::unknown(raw)),
+    }
+}
+
+impl SettlementSaid {
+    /// Which documents it changes, said of some settlements. Until one is paid its orders stay as they are.
+    pub(super) fn changes(self, settlements: &str) -> Option<(ProductName, Which)> {
+        match self {
+            Self::Paid(number, _on) => {
+                let settlements = settlements.to_owned();
+                let which = Which::Settlement {
+                    settlements,
+                    number,
+                };
+                Some((ProductName::Order, which))
+            }
+            Self::Drafted(..) | Self::Left(_) | Self::Nothing => None,
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) const REJECTED: i16 = 2;
 /// A visit as it was recorded.
 #[derive(Debug, PartialEq)]
 pub(super) struct Recorded {
-    record: Uuid,
+    pub(super) record: Uuid,
     elder: ElderId,
     visitor: Uuid,
     mode: VisitMode,
@@ -180,8 +180,10 @@ async fn update(
 /// A record as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VisitRow {
-    record: Uuid,
-    elder: ElderId,
+    /// The record.
+    pub(crate) record: Uuid,
+    /// Whom it is about.
+    pub(crate) elder: ElderId,
     visitor: Uuid,
     mode: VisitMode,
     result: VisitResult,
@@ -195,6 +197,9 @@ pub(crate) struct VisitRow {
     counted: bool,
 }
 
+const COLUMNS: &str = "record_id, elder_id, visitor_id, mode, result, start_at, end_at, services, remarks, village, \
+    findings, doubts, counted";
+
 /// The records of an elder, the newest visit first, at most so many.
 ///
 /// # Errors
@@ -205,8 +210,7 @@ pub(crate) async fn of(
     newest: i64,
 ) -> Result<Vec<VisitRow>, sqlx::Error> {
     let statement = format!(
-        "SELECT record_id, elder_id, visitor_id, mode, result, start_at, end_at, services, remarks, village, findings, \
-             doubts, counted FROM {NAME}.record WHERE elder_id = $1 ORDER BY start_at DESC, record_id LIMIT $2"
+        "SELECT {COLUMNS} FROM {NAME}.record WHERE elder_id = $1 ORDER BY start_at DESC, record_id LIMIT $2"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(elder.as_uuid())
@@ -214,6 +218,64 @@ pub(crate) async fn of(
         .fetch_all(db)
         .await?;
     rows.iter().map(VisitRow::of).collect()
+}
+
+/// Records by their ids; one that is not there is missing.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn by_key(
+    db: impl PgExecutor<'_>,
+    records: &[Uuid],
+) -> Result<Vec<VisitRow>, sqlx::Error> {
+    many(db, "record_id = ANY($1)", records.to_vec()).await
+}
+
+/// All records of some elders, the oldest visit first.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn of_all(
+    db: impl PgExecutor<'_>,
+    elders: &[ElderId],
+) -> Result<Vec<VisitRow>, sqlx::Error> {
+    let ids = elders.iter().map(ElderId::as_uuid).collect();
+    many(db, "elder_id = ANY($1) ORDER BY start_at, record_id", ids).await
+}
+
+async fn many(
+    db: impl PgExecutor<'_>,
+    which: &str,
+    ids: Vec<Uuid>,
+) -> Result<Vec<VisitRow>, sqlx::Error> {
+    let statement = format!("SELECT {COLUMNS} FROM {NAME}.record WHERE {which}");
+    // Planned each time: it may be one that is asked for, or thousands.
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    rows.iter().map(VisitRow::of).collect()
+}
+
+/// Whom records are about; one that is not there is missing.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn whose(
+    db: impl PgExecutor<'_>,
+    records: Vec<Uuid>,
+) -> Result<Vec<(Uuid, ElderId)>, sqlx::Error> {
+    let statement =
+        format!("SELECT record_id, elder_id FROM {NAME}.record WHERE record_id = ANY($1)");
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(records)
+        .fetch_all(db)
+        .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, ElderId(row.try_get(1)?))))
+        .collect()
 }
 
 /// How many elders of a division were met on some days, both included, at visits that count.

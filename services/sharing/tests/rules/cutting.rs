@@ -155,6 +155,38 @@ fn beside_birth_date_or_age_a_masked_id_number_keeps_no_digits_behind() {
 }
 
 #[test]
+fn health_and_need_are_personal_though_they_are_codes_and_have_no_mask() {
+    for (name, fields) in [
+        (
+            ProductName::Elder,
+            &[
+                "categories",
+                "assistance",
+                "capability",
+                "handicap_grade",
+                "observations",
+            ][..],
+        ),
+        (ProductName::Tier, &["reasons"]),
+        (ProductName::Visit, &["findings"]),
+        (ProductName::Alert, &[]),
+        (ProductName::Order, &[]),
+        (ProductName::Enrolment, &[]),
+    ] {
+        let all = product(name).fields.iter();
+        let sensitive: Vec<_> = all.filter(|field| field.sensitive).collect();
+        let names: Vec<_> = sensitive.iter().map(|field| field.name).collect();
+        assert_eq!(names, fields, "{name:?}");
+        for field in sensitive {
+            assert!(field.personal() && !field.maskable(), "{}", field.name);
+        }
+    }
+    let grants = granted(&[("age", Cut::Plain), ("categories", Cut::Plain)]);
+    let left = cut(&zhang(), &grants).unwrap();
+    assert_eq!(left.told, ["elder.categories"]);
+}
+
+#[test]
 fn a_document_of_which_nothing_is_left_is_none() {
     assert_eq!(cut(&zhang(), &Grants::default()), None);
     assert_eq!(cut(&zhang(), &granted(&[("sex", Cut::Plain)])), None);
@@ -176,6 +208,7 @@ fn who_owns_the_data_sees_the_whole_catalogue() {
             "elder.name",
             "elder.id_number",
             "elder.birth_date",
+            "elder.categories",
             "elder.address",
             "elder.contacts"
         ]

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod agreements;
+mod asyncapi;
 mod auditing;
 mod codec;
+mod credentials;
 mod cutting;

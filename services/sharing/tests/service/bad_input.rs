@@ -6,8 +6,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::support::{
-    CIVIL_AFFAIRS, Ground, break_glass_request, date, dossier_request, grant, guard, looks_at,
-    looks_by, officer, proposer, reader, refused, some_terms,
+    CIVIL_AFFAIRS, Ground, break_glass_request, date, doctor, dossier_request, grant, guard,
+    looks_at, looks_by, officer, proposer, reader, refused, some_terms,
 };
 
 /// The fields at fault, with their reasons.
@@ -308,6 +308,170 @@ async fn dossiers_that_are_asked_for_wrongly_are_refused_by_their_fields() {
     }
     assert_eq!(ground.written().await, 0);
     running.ask(&reader(), good).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn searches_that_are_asked_for_wrongly_are_refused_by_their_fields() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let many = |word: &str, count: usize| vec![word.to_owned(); count];
+    let of_divisions = |division_codes| pb::FindEldersRequest {
+        division_codes,
+        ..Default::default()
+    };
+    let of_tiers = |tiers| pb::FindEldersRequest {
+        tiers,
+        ..Default::default()
+    };
+    let of_categories = |categories| pb::FindEldersRequest {
+        categories,
+        ..Default::default()
+    };
+    let since = |not_visited_since| pb::FindEldersRequest {
+        not_visited_since,
+        ..Default::default()
+    };
+    for (bad, expected) in [
+        (
+            of_divisions(many("35052", 1)),
+            "division_codes[0] DIVISION_INVALID",
+        ),
+        (
+            of_divisions(many("350524", 2)),
+            "division_codes[1] DIVISION_TWICE",
+        ),
+        (
+            of_divisions(many("350524", 101)),
+            "division_codes COUNT_OUT_OF_RANGE",
+        ),
+        (of_tiers(many("", 1)), "tiers[0] REQUIRED"),
+        (of_tiers(many(&"A".repeat(65), 1)), "tiers[0] TOO_LONG"),
+        (of_tiers(many("PRIORITY", 21)), "tiers COUNT_OUT_OF_RANGE"),
+        (
+            of_categories(many("ALONE", 1)),
+            "categories[0] VALUE_UNKNOWN",
+        ),
+        (
+            of_categories(many("LIVING_ALONE", 21)),
+            "categories COUNT_OUT_OF_RANGE",
+        ),
+        (since(NO_DAY), "not_visited_since DAY_INVALID"),
+        (
+            since(date("2024-03-02")),
+            "not_visited_since DAY_IN_THE_FUTURE",
+        ),
+        (
+            pb::FindEldersRequest {
+                programme_code: "L".repeat(65),
+                ..Default::default()
+            },
+            "programme_code TOO_LONG",
+        ),
+        (
+            pb::FindEldersRequest {
+                page_size: -1,
+                ..Default::default()
+            },
+            "page_size PAGE_SIZE_INVALID",
+        ),
+        (
+            pb::FindEldersRequest {
+                page_token: "x".to_owned(),
+                ..Default::default()
+            },
+            "page_token PAGE_TOKEN_INVALID",
+        ),
+        (
+            pb::FindEldersRequest {
+                min_position: "PRIVATE:1".to_owned(),
+                ..Default::default()
+            },
+            "min_position POSITION_INVALID",
+        ),
+    ] {
+        assert_eq!(faults(running.find(&reader(), bad).await), [expected]);
+    }
+    let nowhere = pb::WatchSituationRequest::default();
+    let outcome = running.client_of(&reader()).watch_situation(nowhere).await;
+    assert_eq!(faults(outcome.map(|_| ())), ["division_code REQUIRED"]);
+    assert_eq!(ground.written().await, 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn feeds_and_erasures_that_are_asked_for_wrongly_are_refused_by_their_fields() {
+    use pb::query_feed_request::Start;
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let mut client = running.client_of(&doctor());
+    let after = |position: &str| Some(Start::AfterPosition(position.to_owned()));
+    let from = |start| pb::QueryFeedRequest {
+        start,
+        ..Default::default()
+    };
+    for (bad, expected) in [
+        (
+            pb::QueryFeedRequest {
+                product: "income".to_owned(),
+                ..Default::default()
+            },
+            "product PRODUCT_UNKNOWN",
+        ),
+        (
+            pb::QueryFeedRequest {
+                division_code: "35052".to_owned(),
+                ..Default::default()
+            },
+            "division_code DIVISION_INVALID",
+        ),
+        (from(after("")), "after_position REQUIRED"),
+        (from(after("17")), "after_position POSITION_INVALID"),
+        (from(after("SHARING:17")), "after_position POSITION_INVALID"),
+        (
+            from(Some(Start::StartTime(prost_types::Timestamp {
+                seconds: 0,
+                nanos: -1,
+            }))),
+            "start_time TIMESTAMP_INVALID",
+        ),
+        (
+            pb::QueryFeedRequest {
+                page_size: -1,
+                ..Default::default()
+            },
+            "page_size PAGE_SIZE_INVALID",
+        ),
+    ] {
+        assert_eq!(faults(client.query_feed(bad).await), [expected]);
+    }
+    let nothing = pb::ConfirmErasureRequest::default();
+    let both = ["request_id REQUIRED", "elder_id REQUIRED"];
+    assert_eq!(faults(client.confirm_erasure(nothing).await), both);
+    let strange = pb::ListErasuresRequest {
+        department: "卫健".to_owned(),
+        page_token: "x".to_owned(),
+        ..Default::default()
+    };
+    assert_eq!(
+        faults(client.list_erasures(strange).await),
+        [
+            "department DEPARTMENT_INVALID",
+            "page_token PAGE_TOKEN_INVALID"
+        ]
+    );
+    let mut client = running.client_of(&guard());
+    let nothing = pb::IssueFeedCredentialRequest::default();
+    let both = ["request_id REQUIRED", "department DEPARTMENT_INVALID"];
+    assert_eq!(faults(client.issue_feed_credential(nothing).await), both);
+    let nothing = pb::RevokeFeedCredentialRequest::default();
+    let three = [
+        "request_id REQUIRED",
+        "department DEPARTMENT_INVALID",
+        "reason REASON_INVALID",
+    ];
+    assert_eq!(faults(client.revoke_feed_credential(nothing).await), three);
+    assert_eq!(ground.written().await, 0);
     running.stop().await;
 }
 

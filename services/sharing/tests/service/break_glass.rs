@@ -4,6 +4,7 @@ use civic::ElderId;
 use eventlog::Fault;
 use proto::eldercare::sharing::v1 as pb;
 use sharing::codec::purpose;
+use sharing::look::Recorded;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -56,10 +57,17 @@ async fn the_reason_is_on_record_sealed_under_the_key_of_the_elder() {
         broken.look.fields,
         [
             "elder.address",
+            "elder.assistance",
             "elder.birth_date",
+            "elder.capability",
+            "elder.categories",
             "elder.contacts",
+            "elder.handicap_grade",
             "elder.id_number",
             "elder.name",
+            "elder.observations",
+            "tier.reasons",
+            "visit.findings",
             "visit.remarks",
         ]
     );
@@ -253,5 +261,86 @@ async fn a_broken_glass_stands_in_the_histories_of_elder_and_caller() {
     // Whoever broke it sees no more than before by the ordinary way.
     let outcome = running.dossier(&doctor(), elder).await;
     refused(outcome, Code::NotFound, "ELDER_NOT_FOUND");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn why_the_glass_was_broken_is_told_to_those_who_may_review_and_that_goes_on_record() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.known_to_all().await;
+    let request = break_glass_request(elder);
+    let reason = request.reason.clone();
+    running.break_glass(&supervisor(), request).await.unwrap();
+    running.dossier(&reader(), elder).await.unwrap();
+    let reasons = |looks: &[pb::RecordedLook]| {
+        let reasons = looks.iter().map(|one| one.reason.clone());
+        reasons.collect::<Vec<_>>()
+    };
+    // Neither those who read files, nor whoever broke it, and nothing goes on record.
+    let written = ground.written().await;
+    let auditor = officer("auditor", CIVIL_AFFAIRS, "*", &["privacy_officer"]);
+    for caller in [reader(), auditor.clone()] {
+        let looks = running.history(&caller, looks_at(elder), 0).await;
+        assert_eq!(reasons(&looks.unwrap()), ["", ""]);
+    }
+    let own = looks_by("officer:supervisor");
+    let looks = running.history(&supervisor(), own, 0).await.unwrap();
+    assert_eq!(reasons(&looks), [""]);
+    assert_eq!(ground.written().await, written);
+    // Those who answer for it.
+    let reviewer = officer("reviewer", CIVIL_AFFAIRS, COUNTY, &["supervisor"]);
+    running.advance("2024-03-01 09:20");
+    let looks = running.history(&reviewer, looks_at(elder), 0).await;
+    let looks = looks.unwrap();
+    assert_eq!(callers(&looks), ["officer:reader", "officer:supervisor"]);
+    assert_eq!(reasons(&looks), ["", reason.as_str()]);
+    let all = ground.looks().await;
+    let Recorded::Access(look) = all.last().unwrap() else {
+        panic!("{all:?}");
+    };
+    assert_eq!(look.caller, "officer:reviewer");
+    assert_eq!(look.method, "GetAccessHistory");
+    assert_eq!(look.address, "127.0.0.1");
+    assert_eq!(look.at, at("2024-03-01 09:20"));
+    assert_eq!(look.elders, [elder]);
+    assert_eq!(look.fields, ["break_glass.reason"]);
+    let looks = running.history(&auditor, looks_at(elder), 0).await;
+    assert_eq!(callers(&looks.unwrap())[0], "officer:reviewer");
+    // Of somebody who was erased it is told to nobody.
+    ground.is_erased(elder).await;
+    let everywhere = officer(
+        "head",
+        CIVIL_AFFAIRS,
+        "*",
+        &["supervisor", "privacy_officer"],
+    );
+    let looks = running.history(&everywhere, looks_at(elder), 0).await;
+    assert_eq!(reasons(&looks.unwrap()), ["", "", ""]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn no_reason_no_look_and_who_reviews_elsewhere_is_told_none() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.known_to_all().await;
+    running.dossier(&reader(), elder).await.unwrap();
+    let reviewer = officer("reviewer", CIVIL_AFFAIRS, COUNTY, &["supervisor"]);
+    let written = ground.written().await;
+    running
+        .history(&reviewer, looks_at(elder), 0)
+        .await
+        .unwrap();
+    assert_eq!(ground.written().await, written);
+    // Who reviews elsewhere, and only reads here.
+    let request = break_glass_request(elder);
+    running.break_glass(&reviewer, request).await.unwrap();
+    ground.moves(elder, "350525100001", "2024-03-01").await;
+    let written = ground.written().await;
+    let own = looks_by("officer:reviewer");
+    let looks = running.history(&reviewer, own, 0).await.unwrap();
+    assert_eq!(looks[0].reason, "");
+    assert_eq!(ground.written().await, written);
     running.stop().await;
 }

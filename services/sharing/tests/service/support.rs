@@ -5,7 +5,7 @@ mod told;
 
 use std::sync::Arc;
 
-use backing_services::testing;
+use backing_services::{Nats, testing};
 use chrono::{DateTime, Utc};
 use civic::LocalDay;
 use elders::codec;
@@ -20,8 +20,9 @@ use serde_json::{Map, Value};
 use service::person_keys::Keys;
 use service::testing::{Authorised, Served, reason};
 use service::{Application as _, Claims, Clock, RequestDigests, TokenIssuer};
+use sharing::feeds::stream::FeedStream;
 use sharing::look::{AuditHeads, BrokenGlass, GlassBroken, Looks, Recorded};
-use sharing::{App, Logs, SharingSettings};
+use sharing::{App, FeedPasswords, Logs, Secrets, SharingSettings, SideStreams};
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -50,6 +51,8 @@ pub(crate) struct Ground {
     pub(crate) vault: Vault,
     pub(crate) clock: Clock,
     issuer: Arc<TokenIssuer>,
+    /// The server where feeds are kept, if they are.
+    feeds: Option<Arc<Nats>>,
 }
 
 /// Sharing under test.
@@ -155,6 +158,7 @@ impl Ground {
             vault: Vault::new(store, ring, VaultOptions::default()),
             clock: Clock::stopped_at(at(now)),
             issuer: Arc::new(TokenIssuer::generate()),
+            feeds: None,
         }
     }
 
@@ -163,21 +167,49 @@ impl Ground {
         self.start_on(testing::fresh_database().await).await
     }
 
+    /// The same with a server of its own where feeds are kept.
+    pub(crate) async fn with_feeds(mut self) -> Self {
+        self.feeds = Some(Arc::new(testing::own_nats().await));
+        self
+    }
+
+    /// The server where feeds are kept, and a client of it.
+    pub(crate) async fn nats(&self) -> async_nats::Client {
+        let server = self.feeds.as_ref().unwrap();
+        async_nats::connect(server.url()).await.unwrap()
+    }
+
     /// Starts sharing on a database that may hold something, and waits until it can be asked for all.
     pub(crate) async fn start_on(&self, database: String) -> Running {
+        self.start_with(database, &SharingSettings::default()).await
+    }
+
+    /// The same with settings of its own.
+    pub(crate) async fn start_with(&self, database: String, own: &SharingSettings) -> Running {
         let settings = service::testing::settings(&self.issuer);
         let pool = PgPoolOptions::new()
             .max_connections(4)
             .connect(&database)
             .await
             .unwrap();
+        let feeds = match &self.feeds {
+            Some(_) => {
+                let stream = FeedStream::open(self.nats().await, 1, true).await.unwrap();
+                Some(SideStreams::feeds_alone(stream))
+            }
+            None => None,
+        };
         let app = App::over(
             self.logs.clone(),
             pool,
             self.clock.clone(),
-            Keys::own(self.vault.clone()),
-            RequestDigests::keyed(b"test"),
-            &SharingSettings::default(),
+            Secrets {
+                keys: Keys::own(self.vault.clone()),
+                digests: RequestDigests::keyed(b"test"),
+                passwords: FeedPasswords::keyed(b"test"),
+            },
+            own,
+            feeds,
         )
         .await
         .unwrap();

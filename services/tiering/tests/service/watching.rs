@@ -69,6 +69,12 @@ async fn changes_in_a_division_are_told_from_a_position_on_and_the_stream_ends_w
         ["SEVERE_DISABILITY"]
     );
 
+    // Whoever was told of is on record.
+    let looks = world.instance.app.access().looks();
+    let watched = looks.iter().filter(|look| look.method == "WatchTiers");
+    let watched: Vec<_> = watched.map(|look| look.elder_ids.as_slice()).collect();
+    assert_eq!(watched, [[here.to_string()].as_slice(); 3]);
+
     // Without a position only what comes.
     let request = pb::WatchTiersRequest {
         division_code: "35".to_owned(),

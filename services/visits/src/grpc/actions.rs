@@ -4,7 +4,7 @@ use proto::eldercare::visits::v1::visit_service_server::SERVICE_NAME;
 use service::{Action, Actions};
 
 /// What each method does, as the policies of permission speak of it.
-pub(crate) fn actions() -> Actions {
+pub fn actions() -> Actions {
     Actions::new().declare(
         SERVICE_NAME,
         &[

@@ -197,6 +197,17 @@ impl Running {
         self.ask(caller, dossier_request(elder)).await
     }
 
+    /// A page of elders whom a caller finds by now.
+    pub(crate) async fn find(
+        &self,
+        caller: &Claims,
+        request: pb::FindEldersRequest,
+    ) -> Result<pb::FindEldersResponse, Status> {
+        self.settled().await;
+        let found = self.client_of(caller).find_elders(request).await?;
+        Ok(found.into_inner())
+    }
+
     pub(crate) async fn break_glass(
         &self,
         caller: &Claims,

@@ -1,0 +1,154 @@
+//! Programs of a department, in Python and JavaScript, follow its feeds: cut off, they go on without a loss or a double, and
+//! what the department may not see is not there.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use integration_tests::{
+    Setup, System,
+    agreements::{agreed, credential, grant, terms},
+    an_elder, an_elder_with_a_daughter, asked_to_wait,
+    consumers::{Held, HeldDocument, Language, Programs, Told},
+};
+use proto::eldercare::{registry::v1::RegisterElderRequest, sharing::v1 as pb};
+use tokio::time::timeout;
+
+/// Whose feed it is.
+const COUNTY: &str = "350524";
+/// How many live there when the feed begins.
+const BEFORE: usize = 120;
+/// How many are registered while the program is cut off.
+const MEANWHILE: usize = 40;
+/// When nothing comes for so long the programs give up.
+const IDLE: &str = "100";
+
+/// What health may see of elders: the name masked, where they live, and not the ID number.
+fn granted() -> pb::AgreementTerms {
+    terms(vec![grant(
+        "elder",
+        &["elder_id", "division_code"],
+        &["name"],
+    )])
+}
+
+/// Registers an elder as soon as the services are back at the log: the id.
+async fn registered_late(system: &System, elder: RegisterElderRequest) -> String {
+    for _ in 0..100 {
+        match system.registry().register_elder(elder.clone()).await {
+            Ok(registered) => return registered.into_inner().elder_id,
+            Err(status) => asked_to_wait(&status).await,
+        }
+    }
+    panic!("the registration does not go through")
+}
+
+/// Each program told each event once, in the order of the feed, however often it was cut off.
+#[track_caller]
+fn are_in_order(told: &[Told]) {
+    let positions: Vec<u64> = told.iter().map(|told| told.position).collect();
+    assert!(
+        positions.is_sorted_by(|one, next| one < next),
+        "{positions:?}"
+    );
+}
+
+/// The department holds a document of each of these elders, and nothing in it that it may not see.
+#[track_caller]
+fn holds(held: &Held, elders: &BTreeSet<String>) {
+    let documents = held.of("elder", COUNTY);
+    let held: BTreeSet<String> = documents.keys().cloned().collect();
+    assert_eq!(held, *elders);
+    for (
+        key,
+        HeldDocument {
+            elder_id,
+            fields,
+            masked,
+        },
+    ) in &documents
+    {
+        assert_eq!(elder_id, key);
+        let mut names: Vec<&str> = fields.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["division_code", "elder_id", "name"]);
+        assert_eq!(fields["elder_id"], *key);
+        assert_eq!(masked, &["name"]);
+        assert_eq!(fields["name"], "林**");
+    }
+}
+
+async fn follows(language: Language) {
+    let programs = Programs::installed().await;
+    let system = System::start_with(Setup::with_sharing()).await;
+    let mut elders = BTreeSet::new();
+    for _ in 0..BEFORE {
+        elders.insert(system.register(an_elder("林月娥")).await);
+    }
+    agreed(&system, granted()).await;
+    let department = credential(&system).await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state.json");
+    let start = |arguments: &[&str]| programs.start(language, &department, &state, arguments);
+
+    // Cut off within the snapshot; more come meanwhile.
+    let mut first = start(&["--batch", "10"]);
+    let mut told = first.until("DocumentShared").await;
+    told.extend(first.kill().await);
+    assert!(
+        told.iter().all(|told| told.event != "FeedCaughtUp"),
+        "too late a blow"
+    );
+    for _ in 0..MEANWHILE {
+        elders.insert(system.register(an_elder("林月娥")).await);
+    }
+    let to_the_end = ["--batch", "10", "--until-caught-up", "--idle-seconds", IDLE];
+    let (rest, status) = start(&to_the_end).ended().await;
+    assert!(status.success(), "{status}");
+    told.extend(rest);
+    // Who was registered last may still be on the way into the feed.
+    let holds_all = async {
+        while Held::read(&state).of("elder", COUNTY).len() < elders.len() {
+            let (more, status) = start(&to_the_end).ended().await;
+            assert!(status.success(), "{status}");
+            told.extend(more);
+        }
+    };
+    timeout(Duration::from_secs(60), holds_all).await.unwrap();
+    are_in_order(&told);
+    assert_eq!(told.first().unwrap().event, "FeedBegun");
+    assert!(told.iter().any(|told| told.event == "FeedCaughtUp"));
+    holds(&Held::read(&state), &elders);
+
+    // The line is cut, and comes back: the same program goes on.
+    let mut second = start(&["--batch", "10"]);
+    system.nats().kill().await;
+    system.nats().restart().await.unwrap();
+    let late = registered_late(&system, an_elder_with_a_daughter("林秀英")).await;
+    let heard = second.next().await.unwrap();
+    assert_eq!(heard.key.as_deref(), Some(late.as_str()));
+    let mut names = heard.fields.unwrap();
+    names.sort_unstable();
+    assert_eq!(names, ["division_code", "elder_id", "name"]);
+    elders.insert(late.clone());
+
+    // An elder who is erased is nowhere in what the department holds, and it is asked to confirm.
+    let gone = late;
+    system.erase(&gone).await;
+    let erased = second.until("ElderErased").await.pop().unwrap();
+    assert_eq!(erased.elder.as_deref(), Some(gone.as_str()));
+    assert_eq!(erased.confirm_erasure.as_deref(), Some("due"));
+    second.kill().await;
+    elders.remove(&gone);
+    let held = Held::read(&state);
+    assert_eq!(held.erasures_due, [gone]);
+    holds(&held, &elders);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_python_program_follows_a_feed_through_every_cut() {
+    follows(Language::Python).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_javascript_program_follows_a_feed_through_every_cut() {
+    follows(Language::JavaScript).await;
+}

@@ -1,0 +1,22 @@
+//! Event feeds (数据流): each approved agreement yields, for each product and division that it names, a durable stream of events
+//! about elders who live there, cut to what is granted.
+//!
+//! - [`standing`]: which feeds there are, by the agreements in force.
+//! - [`changes`], [`documents`]: which documents a record of a log changed, and how they stand now.
+//! - [`message`]: what a feed bears, as CloudEvents; [`stream`]: where it is kept, `FEEDS`.
+//! - [`index`]: what the feeds bore so far, so that elders can leave them, or be erased from them.
+//! - [`publisher`]: reads all logs and writes the feeds; each event comes out once, whenever it dies.
+//! - [`query`]: the same for callers by gRPC; [`access`], [`credentials`]: for departments by NATS.
+
+pub(crate) mod access;
+pub(crate) mod changes;
+mod credentials;
+mod documents;
+pub(crate) mod index;
+mod message;
+pub(crate) mod publisher;
+mod query;
+mod standing;
+pub mod stream;
+
+pub(crate) use query::{FeedAsked, Start};

@@ -1,0 +1,255 @@
+//! Documents as they stand, many at a time: those that changes name, by key, or all of some elders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use civic::ElderId;
+use elders::FactsOnDay;
+use sqlx::PgPool;
+use uuid::Uuid;
+use vault::DataKey;
+
+use crate::document::Document;
+use crate::feeds::changes::{Change, Which};
+use crate::products::ProductName;
+use crate::{alerts_table, cards_table, claims_table, elders_table, tiers_table, visits_table};
+
+/// A change whose document is known by its key, and whom it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// The product.
+    pub(crate) product: ProductName,
+    /// The document's key.
+    pub(crate) key: Uuid,
+    /// Whom it is about.
+    pub(crate) elder: ElderId,
+    /// The place of the event among those of its record.
+    pub(crate) event: usize,
+    /// The place of the change among those that were asked about.
+    pub(crate) change: usize,
+}
+
+/// What is known of an elder whose documents are put together.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// The facts of the day of which tiers are told.
+    pub(crate) facts: FactsOnDay,
+    /// The elder's key; without it nothing sealed is told.
+    pub(crate) key: Option<Arc<DataKey>>,
+}
+
+/// The documents of changes, in the order of the changes; of a change of many, by key. One of which the read models hold no
+/// row is left out, as its beginning could not be read.
+///
+/// Files and tiers are not looked for: what ended has changed as well.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn resolve(
+    pool: &PgPool,
+    changes: &[Change],
+) -> Result<Vec<Resolved>, sqlx::Error> {
+    let mut named: BTreeMap<ProductName, BTreeSet<&Which>> = BTreeMap::new();
+    for change in changes {
+        named
+            .entry(change.product)
+            .or_default()
+            .insert(&change.which);
+    }
+    let mut found: BTreeMap<ProductName, Found> = BTreeMap::new();
+    for (product, which) in &named {
+        found.insert(*product, find(pool, *product, which).await?);
+    }
+    let mut resolved = Vec::with_capacity(changes.len());
+    for (index, change) in changes.iter().enumerate() {
+        let of_product = found.get(&change.product);
+        let documents = of_product.and_then(|found| found.get(&change.which));
+        resolved.extend(
+            documents
+                .into_iter()
+                .flatten()
+                .map(|(key, elder)| Resolved {
+                    product: change.product,
+                    key: *key,
+                    elder: *elder,
+                    event: change.event,
+                    change: index,
+                }),
+        );
+    }
+    Ok(resolved)
+}
+
+/// Keys, each with whom its document is about, by what names them.
+type Found = BTreeMap<Which, BTreeMap<Uuid, ElderId>>;
+
+async fn find(
+    pool: &PgPool,
+    product: ProductName,
+    named: &BTreeSet<&Which>,
+) -> Result<Found, sqlx::Error> {
+    let ones = named.iter().filter_map(|which| match which {
+        Which::One(key) => Some(*key),
+        Which::Settlement { .. } | Which::Account { .. } => None,
+    });
+    let ones: Vec<Uuid> = ones.collect();
+    let alone = |rows: Vec<(Uuid, ElderId)>| -> Vec<(Which, Uuid, ElderId)> {
+        let rows = rows.into_iter();
+        rows.map(|(key, elder)| (Which::One(key), key, elder))
+            .collect()
+    };
+    let rows = match product {
+        ProductName::Elder | ProductName::Tier => {
+            alone(ones.into_iter().map(|key| (key, ElderId(key))).collect())
+        }
+        ProductName::Visit => alone(visits_table::whose(pool, ones).await?),
+        ProductName::Alert => alone(alerts_table::whose(pool, ones).await?),
+        ProductName::Order => claims_table::whose_orders(pool, named).await?,
+        ProductName::Enrolment => claims_table::whose_enrolments(pool, named).await?,
+    };
+    let mut found = Found::new();
+    for (which, key, elder) in rows {
+        found.entry(which).or_default().insert(key, elder);
+    }
+    Ok(found)
+}
+
+/// Documents by product and key as they stand. What is not there, such as a tier out of scope, is missing, and so is what is
+/// about somebody else than these elders.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn by_key(
+    pool: &PgPool,
+    wanted: &BTreeMap<ProductName, BTreeSet<Uuid>>,
+    elders: &BTreeMap<ElderId, Known>,
+) -> Result<BTreeMap<(ProductName, Uuid), Document>, sqlx::Error> {
+    let mut found = BTreeMap::new();
+    for (product, keys) in wanted {
+        let keys: Vec<Uuid> = keys.iter().copied().collect();
+        for (key, document) in documents(pool, *product, Of::Keys(&keys), elders).await? {
+            found.insert((*product, key), document);
+        }
+    }
+    Ok(found)
+}
+
+/// All documents of some products of some elders, by elder: in the catalogue's order, of each product the oldest first. Of
+/// whom there is none is missing.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn all_of(
+    pool: &PgPool,
+    elders: &BTreeMap<ElderId, Known>,
+    products: &BTreeSet<ProductName>,
+) -> Result<BTreeMap<ElderId, Vec<Document>>, sqlx::Error> {
+    let ids: Vec<ElderId> = elders.keys().copied().collect();
+    let mut all: BTreeMap<ElderId, Vec<Document>> = BTreeMap::new();
+    for product in products {
+        for (_key, document) in documents(pool, *product, Of::Elders(&ids), elders).await? {
+            all.entry(document.elder).or_default().push(document);
+        }
+    }
+    Ok(all)
+}
+
+/// Which documents of a product are asked for.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Keys(&'a [Uuid]),
+    /// All of these elders.
+    Elders(&'a [ElderId]),
+}
+
+impl Of<'_> {
+    /// The elders that are asked for, where the keys are theirs.
+    fn elders(self, known: &BTreeMap<ElderId, Known>) -> Vec<ElderId> {
+        match self {
+            Self::Keys(keys) => {
+                let elders = keys.iter().copied().map(ElderId);
+                elders.filter(|elder| known.contains_key(elder)).collect()
+            }
+            Self::Elders(elders) => elders.to_vec(),
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        match self {
+            Self::Keys(keys) => keys.is_empty(),
+            Self::Elders(elders) => elders.is_empty(),
+        }
+    }
+}
+
+/// Documents of a product with their keys, of each elder the oldest first.
+async fn documents(
+    pool: &PgPool,
+    product: ProductName,
+    of: Of<'_>,
+    elders: &BTreeMap<ElderId, Known>,
+) -> Result<Vec<(Uuid, Document)>, sqlx::Error> {
+    if of.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = |elder: &ElderId| elders.contains_key(elder);
+    let documents: Vec<(Uuid, Document)> = match product {
+        ProductName::Elder => {
+            let ids = of.elders(elders);
+            let cards = cards_table::TABLE.of(pool, &ids).await?;
+            let documents = ids.into_iter().filter_map(|elder| {
+                let known = elders.get(&elder)?;
+                let (card, key) = (cards.get(&elder), known.key.as_deref());
+                let document = elders_table::document(elder, &known.facts, card, key);
+                Some((elder.as_uuid(), document))
+            });
+            documents.collect()
+        }
+        ProductName::Tier => {
+            let ids = of.elders(elders).into_iter();
+            let days = ids.filter_map(|elder| Some((elder, elders.get(&elder)?.facts.day)));
+            let rows = tiers_table::at_all(pool, &days.collect::<Vec<_>>()).await?;
+            let documents = rows.iter().map(|row| {
+                let document = row.document();
+                (document.elder.as_uuid(), document)
+            });
+            documents.collect()
+        }
+        ProductName::Visit => {
+            let rows = match of {
+                Of::Keys(keys) => visits_table::by_key(pool, keys).await?,
+                Of::Elders(elders) => visits_table::of_all(pool, elders).await?,
+            };
+            let documents = rows.iter().filter_map(|row| {
+                let key = elders.get(&row.elder)?.key.as_deref();
+                Some((row.record, row.document(key)))
+            });
+            documents.collect()
+        }
+        ProductName::Alert => {
+            let rows = match of {
+                Of::Keys(keys) => alerts_table::by_key(pool, keys).await?,
+                Of::Elders(elders) => alerts_table::of_all(pool, elders).await?,
+            };
+            let rows = rows.iter().filter(|row| known(&row.elder));
+            rows.map(|row| (row.alert, row.document())).collect()
+        }
+        ProductName::Order => {
+            let rows = match of {
+                Of::Keys(keys) => claims_table::orders_by_key(pool, keys).await?,
+                Of::Elders(elders) => claims_table::orders_of_all(pool, elders).await?,
+            };
+            let rows = rows.iter().filter(|row| known(&row.elder));
+            rows.map(|row| (row.key, row.document())).collect()
+        }
+        ProductName::Enrolment => {
+            let rows = match of {
+                Of::Keys(keys) => claims_table::enrolments_by_key(pool, keys).await?,
+                Of::Elders(elders) => claims_table::enrolments_of_all(pool, elders).await?,
+            };
+            let rows = rows.iter().filter(|row| known(&row.elder));
+            rows.map(|row| (row.enrolment, row.document())).collect()
+        }
+    };
+    Ok(documents)
+}

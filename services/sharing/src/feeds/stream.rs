@@ -1,0 +1,440 @@
+//! Where feeds are kept: the stream `FEEDS` of NATS JetStream, 400 days, from which messages may be deleted.
+//!
+//! Each atomic batch ends with the publisher's position, written at its expected sequence: whoever was superseded writes nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::header::{
+    NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
+    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_SEQUENCE, NATS_SUBJECT,
+};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind};
+use async_nats::jetstream::stream::{
+    Config, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream,
+};
+use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{Client, HeaderMap, Message as NatsMessage, Request, StatusCode};
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+use futures::{Stream as FuturesStream, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::message::{Lying, Message};
+use super::standing::Feed;
+
+/// The stream's name.
+pub const STREAM: &str = "FEEDS";
+/// The subjects of all feeds.
+const FEEDS: &str = "feed.>";
+/// Where the publisher's position stands. No department may read it.
+const POSITION: &str = "feeds.position";
+/// How long a message is kept.
+const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
+/// How long the server may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many messages the server sends for one request.
+const PAGE: usize = 500;
+
+/// How far the publisher has come in each log: the last record that is done, and how many changes of the next one are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Positions(pub(crate) BTreeMap<String, (u64, u64)>);
+
+impl Positions {
+    /// The last record of a log that is done; 0 before the first one.
+    pub(crate) fn done(&self, stream: &str) -> u64 {
+        self.0.get(stream).map_or(0, |(sequence, _)| *sequence)
+    }
+}
+
+/// The stream can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// Another publisher has written since.
+    #[error("another publisher has written to {STREAM}")]
+    Superseded,
+    /// It is not there, and is not to be made.
+    #[error("there is no stream {STREAM}")]
+    Absent,
+    /// The server did not answer, or refused.
+    #[error("{STREAM}: {0}")]
+    Unavailable(String),
+}
+
+impl StreamError {
+    fn because(error: impl std::fmt::Display) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// From where messages are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// After a sequence.
+    After(u64),
+    /// Since an instant, included.
+    Since(DateTime<Utc>),
+}
+
+/// Some messages of the stream.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// The messages, in their order.
+    pub(crate) messages: Vec<Lying>,
+    /// The last sequence that was looked at; none where there was no message.
+    pub(crate) last: Option<u64>,
+    /// Whether there are more.
+    pub(crate) more: bool,
+}
+
+/// The stream. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FeedStream {
+    client: Client,
+    stream: Stream<()>,
+}
+
+#[derive(Serialize)]
+struct NextOf<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<String>,
+    next_by_subj: &'a str,
+    batch: usize,
+}
+
+#[derive(Deserialize)]
+struct Acknowledgement {
+    #[serde(default)]
+    seq: u64,
+    error: Option<ServerError>,
+}
+
+#[derive(Deserialize)]
+struct ServerError {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+impl FeedStream {
+    /// Opens the stream; makes it where it is missing, if it may.
+    ///
+    /// # Errors
+    /// Where the server does not answer, or the stream is missing and not to be made.
+    pub async fn open(client: Client, replicas: usize, create: bool) -> Result<Self, StreamError> {
+        let server = ContextBuilder::new()
+            .timeout(PATIENCE)
+            .build(client.clone());
+        if let Err(error) = server.get_stream(STREAM).await {
+            match error.kind() {
+                GetStreamErrorKind::JetStream(refusal)
+                    if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    if !create {
+                        return Err(StreamError::Absent);
+                    }
+                    let created = server.create_stream(configuration(replicas)).await;
+                    created.map_err(StreamError::because)?;
+                    tracing::info!(stream = STREAM, "made the stream");
+                }
+                GetStreamErrorKind::JetStream(_)
+                | GetStreamErrorKind::EmptyName
+                | GetStreamErrorKind::InvalidStreamName
+                | GetStreamErrorKind::Request => return Err(StreamError::because(error)),
+            }
+        }
+        let stream = server.get_stream_no_info(STREAM).await;
+        Ok(Self {
+            stream: stream.map_err(StreamError::because)?,
+            client,
+        })
+    }
+
+    /// The publisher's position, and the sequence at which it stands; 0 where there is none.
+    pub(crate) async fn position(&self) -> Result<(Positions, u64), StreamError> {
+        match self.stream.get_last_raw_message_by_subject(POSITION).await {
+            Ok(message) => {
+                let positions = serde_json::from_slice(&message.payload);
+                let positions = positions.map_err(StreamError::because)?;
+                Ok((positions, message.sequence))
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                Ok((Positions::default(), 0))
+            }
+            Err(error) => Err(StreamError::because(error)),
+        }
+    }
+
+    /// Publishes messages and the position that is reached with them, all or nothing, where the position still stands at
+    /// `expected`. The sequence of the position; the messages lie just before it, in their order.
+    pub(crate) async fn publish(
+        &self,
+        messages: &[Message],
+        position: &Positions,
+        expected: u64,
+    ) -> Result<u64, StreamError> {
+        let batch = Uuid::new_v4().simple().to_string();
+        let mark = |headers: &mut HeaderMap, place: usize| {
+            headers.insert(NATS_BATCH_ID, batch.as_str());
+            headers.insert(NATS_BATCH_SEQUENCE, place.to_string());
+        };
+        for (message, place) in messages.iter().zip(1..) {
+            let mut headers = message.headers.clone();
+            mark(&mut headers, place);
+            let subject = message.subject();
+            self.client
+                .publish_with_headers(subject, headers, message.body.clone())
+                .await
+                .map_err(StreamError::because)?;
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        if !messages.is_empty() {
+            mark(&mut headers, messages.len() + 1);
+            headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+        }
+        let body = serde_json::to_vec(position).map_err(StreamError::because)?;
+        let request = Request::new()
+            .headers(headers)
+            .payload(body.into())
+            .timeout(Some(PATIENCE));
+        let answer = self.client.send_request(POSITION, request).await;
+        let answer = answer.map_err(StreamError::because)?;
+        let answer: Acknowledgement =
+            serde_json::from_slice(&answer.payload).map_err(StreamError::because)?;
+        match answer.error {
+            None if answer.seq > 0 => Ok(answer.seq),
+            None => Err(StreamError::because("the answer names no sequence")),
+            Some(error) => {
+                let code = ErrorCode(error.err_code);
+                if code == ErrorCode::STREAM_WRONG_LAST_SEQUENCE
+                    || code == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT
+                {
+                    Err(StreamError::Superseded)
+                } else {
+                    Err(StreamError::because(error.description))
+                }
+            }
+        }
+    }
+
+    /// Some messages on subjects of feeds, `most` at most.
+    pub(crate) async fn read(
+        &self,
+        subjects: &str,
+        from: From,
+        most: usize,
+    ) -> Result<Page, StreamError> {
+        let reading = tokio::time::timeout(PATIENCE, self.receive(subjects, from, most.min(PAGE)));
+        let page = reading.await;
+        page.unwrap_or_else(|_late| Err(StreamError::because("no answer in time")))
+    }
+
+    async fn receive(&self, subjects: &str, from: From, most: usize) -> Result<Page, StreamError> {
+        let (seq, start_time) = match from {
+            From::After(sequence) => (Some(sequence + 1), None),
+            From::Since(at) => (None, Some(at.to_rfc3339_opts(SecondsFormat::Nanos, true))),
+        };
+        let request = NextOf {
+            seq,
+            start_time,
+            next_by_subj: subjects,
+            batch: most,
+        };
+        let request = serde_json::to_vec(&request).map_err(StreamError::because)?;
+        let inbox = self.client.new_inbox();
+        let answers = self.client.subscribe(inbox.clone()).await;
+        let mut answers = answers.map_err(StreamError::because)?;
+        let direct = format!("$JS.API.DIRECT.GET.{STREAM}");
+        self.client
+            .publish_with_reply(direct, inbox, request.into())
+            .await
+            .map_err(StreamError::because)?;
+        let mut page = Page {
+            messages: Vec::new(),
+            last: None,
+            more: false,
+        };
+        while let Some(answer) = answers.next().await {
+            match answer.status {
+                None => {
+                    let (sequence, lying) = lying(answer)?;
+                    page.last = Some(sequence);
+                    page.messages.extend(lying);
+                }
+                // 204: that is all for this request.
+                Some(status) if status.as_u16() == 204 => {
+                    let headers = answer.headers.as_ref();
+                    let pending = headers.and_then(|headers| headers.get("Nats-Num-Pending"));
+                    page.more = pending.is_some_and(|pending| pending.as_str() != "0");
+                    return Ok(page);
+                }
+                Some(StatusCode::NOT_FOUND) => return Ok(page),
+                Some(status) => return Err(StreamError::because(status)),
+            }
+        }
+        Err(StreamError::because("the connection was lost"))
+    }
+
+    /// The sequence of the last message; 0 where there was none.
+    pub(crate) async fn last_sequence(&self) -> Result<u64, StreamError> {
+        let info = self.stream.get_info().await;
+        Ok(info.map_err(StreamError::because)?.state.last_sequence)
+    }
+
+    /// The sequence of the first message that is still kept.
+    pub(crate) async fn first_sequence(&self) -> Result<u64, StreamError> {
+        let info = self.stream.get_info().await;
+        Ok(info.map_err(StreamError::because)?.state.first_sequence)
+    }
+
+    /// Messages on subjects from somewhere on, and each new one, with how many more there are now. It finds its way back by itself
+    /// when the connection is lost; the stream ends where that fails.
+    pub(crate) async fn follow(
+        &self,
+        subjects: String,
+        from: Option<From>,
+    ) -> Result<
+        (
+            u64,
+            impl FuturesStream<Item = Result<Followed, StreamError>> + Send + use<>,
+        ),
+        StreamError,
+    > {
+        let after = match from {
+            None => None,
+            Some(From::After(sequence)) => Some(sequence),
+            Some(since @ From::Since(_)) => {
+                let page = self.read(&subjects, since, 1).await?;
+                page.last.map(|first| first - 1)
+            }
+        };
+        let deliver_policy = after.map_or(DeliverPolicy::New, |sequence| {
+            DeliverPolicy::ByStartSequence {
+                start_sequence: sequence + 1,
+            }
+        });
+        let config = pull::OrderedConfig {
+            filter_subject: subjects,
+            deliver_policy,
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = self.stream.create_consumer(config).await;
+        let mut consumer = consumer.map_err(StreamError::because)?;
+        let info = consumer.info().await.map_err(StreamError::because)?;
+        let waiting = info.num_pending;
+        let messages = consumer.messages().await.map_err(StreamError::because)?;
+        let followed = messages.map(|message| {
+            let message = message.map_err(StreamError::because)?;
+            followed(&message)
+        });
+        Ok((waiting, followed))
+    }
+
+    /// Takes away what lies on the subjects of a feed before a sequence.
+    pub(crate) async fn purge(&self, feed: &Feed, before: u64) -> Result<(), StreamError> {
+        let purged = self
+            .stream
+            .purge()
+            .filter(feed.all())
+            .sequence(before)
+            .await;
+        purged.map(drop).map_err(StreamError::because)
+    }
+
+    /// Takes away all positions but the last one.
+    pub(crate) async fn purge_positions(&self) -> Result<(), StreamError> {
+        let purged = self.stream.purge().filter(POSITION).keep(1).await;
+        purged.map(drop).map_err(StreamError::because)
+    }
+
+    /// Overwrites a message and takes it away; nothing where it is gone already.
+    pub(crate) async fn erase(&self, sequence: u64) -> Result<(), StreamError> {
+        match self.stream.delete_message(sequence).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // Gone already: that is as well.
+                let gone = self.stream.get_raw_message(sequence).await;
+                match gone {
+                    Err(lost)
+                        if lost.kind()
+                            == jetstream::stream::RawMessageErrorKind::NoMessageFound =>
+                    {
+                        Ok(())
+                    }
+                    _ => Err(StreamError::because(error)),
+                }
+            }
+        }
+    }
+}
+
+/// A message that is followed.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    /// Its sequence.
+    pub(crate) sequence: u64,
+    /// The message; none where it is none of a feed.
+    pub(crate) lying: Option<Lying>,
+    /// How many more there are now.
+    pub(crate) pending: u64,
+}
+
+fn followed(message: &jetstream::Message) -> Result<Followed, StreamError> {
+    let info = message.info().map_err(StreamError::because)?;
+    let (sequence, pending) = (info.stream_sequence, info.pending);
+    let headers = message.headers.clone().unwrap_or_default();
+    let lying = Lying::of(sequence, &message.subject, headers, message.payload.clone());
+    Ok(Followed {
+        sequence,
+        lying,
+        pending,
+    })
+}
+
+impl Lying {
+    fn of(sequence: u64, subject: &str, headers: HeaderMap, body: Bytes) -> Option<Self> {
+        let (feed, event) = Feed::of_subject(subject)?;
+        Some(Self {
+            sequence,
+            feed,
+            event: event.to_owned(),
+            headers,
+            body,
+        })
+    }
+}
+
+/// The sequence of a message that was read directly, and the message, where it is one of a feed.
+fn lying(answer: NatsMessage) -> Result<(u64, Option<Lying>), StreamError> {
+    let headers = answer.headers.unwrap_or_default();
+    let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+    let sequence = header(NATS_SEQUENCE.as_ref()).and_then(|sequence| sequence.parse().ok());
+    let sequence = sequence.ok_or_else(|| StreamError::because("an answer without a sequence"))?;
+    let subject = header(NATS_SUBJECT.as_ref()).unwrap_or_default();
+    Ok((
+        sequence,
+        Lying::of(sequence, &subject, headers, answer.payload),
+    ))
+}
+
+fn configuration(replicas: usize) -> Config {
+    Config {
+        name: STREAM.to_owned(),
+        description: Some("What departments are told, cut to their agreements".to_owned()),
+        subjects: vec![FEEDS.to_owned(), POSITION.to_owned()],
+        storage: StorageType::File,
+        retention: RetentionPolicy::Limits,
+        num_replicas: replicas,
+        max_age: KEPT,
+        allow_direct: true,
+        allow_atomic_publish: true,
+        ..Config::default()
+    }
+}

@@ -1,0 +1,172 @@
+//! An officer of one town asks for an elder of another one in every way that there is, and is told what is told of an elder
+//! who is not there, and of a town where nobody lives.
+
+use civic::ElderId;
+use proto::eldercare::sharing::v1 as pb;
+use service::testing::{self, knock};
+use service::{Application as _, Claims, Server, Shutdown, TokenIssuer};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::support::{
+    CIVIL_AFFAIRS, Client, Ground, TOWN, break_glass_request, dossier_request, id, in_full,
+    looks_at, officer, some_terms,
+};
+
+/// Where the officers work who ask.
+const THEIR_TOWN: &str = "350524101";
+/// Where nobody lives.
+const EMPTY_TOWN: &str = "350524102";
+
+/// What is told, in words that are the same whoever and wherever was asked for.
+fn in_words<T: std::fmt::Debug>(outcome: Result<T, Status>, elder: ElderId, town: &str) -> String {
+    let elder = elder.to_string();
+    let text = match outcome {
+        Ok(answer) => format!("{answer:?}"),
+        Err(status) => in_full(&status, &elder),
+    };
+    text.replace(&elder, "ID").replace(town, "TOWN")
+}
+
+/// Every question that names an elder or a town, and what is told.
+async fn every_question(
+    mut client: Client,
+    elder: ElderId,
+    town: &str,
+) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    macro_rules! ask {
+        ($method:ident, $request:expr) => {
+            let outcome = client.$method($request).await;
+            let outcome = outcome.map(|answer| answer.into_inner());
+            told.push((stringify!($method), in_words(outcome, elder, town)));
+        };
+    }
+    ask!(get_dossier, dossier_request(elder));
+    ask!(break_glass, break_glass_request(elder));
+    ask!(get_access_history, looks_at(elder));
+    ask!(
+        confirm_erasure,
+        pb::ConfirmErasureRequest {
+            request_id: id(),
+            elder_id: elder.to_string(),
+        }
+    );
+    ask!(list_erasures, pb::ListErasuresRequest::default());
+    // The town by its name, and whoever has something that the elder has, wherever that is.
+    ask!(
+        find_elders,
+        pb::FindEldersRequest {
+            division_codes: vec![town.to_owned()],
+            ..Default::default()
+        }
+    );
+    ask!(
+        find_elders,
+        pb::FindEldersRequest {
+            division_codes: vec![town.to_owned()],
+            tiers: vec!["PRIORITY".to_owned()],
+            with_open_alert: true,
+            ..Default::default()
+        }
+    );
+    ask!(
+        find_elders,
+        pb::FindEldersRequest {
+            tiers: vec!["PRIORITY".to_owned()],
+            ..Default::default()
+        }
+    );
+    ask!(
+        get_situation,
+        pb::GetSituationRequest {
+            division_code: town.to_owned(),
+            ..Default::default()
+        }
+    );
+    ask!(
+        watch_situation,
+        pb::WatchSituationRequest {
+            division_code: town.to_owned(),
+        }
+    );
+    let request = pb::QueryFeedRequest {
+        division_code: town.to_owned(),
+        ..Default::default()
+    };
+    // How far it was looked is another position each time.
+    let events = client.query_feed(request).await;
+    let events = events.map(|answer| answer.into_inner().events);
+    told.push(("query_feed", in_words(events, elder, town)));
+    told
+}
+
+#[tokio::test]
+async fn whoever_asks_for_an_elder_of_another_town_learns_nothing() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let running = ground.start().await;
+    let there = ground.known_to_all().await;
+    // What health is granted, it is granted of both towns: where the officer works is all that stands between.
+    running.agreed(&some_terms()).await;
+    running.settled().await;
+    let written = ground.written().await;
+    let roles = [
+        "viewer",
+        "clerk",
+        "supervisor",
+        "administrator",
+        "privacy_officer",
+    ];
+    for department in [CIVIL_AFFAIRS, "health"] {
+        let caller = officer("officer", department, THEIR_TOWN, &roles);
+        let client = running.client_of(&caller);
+        let of_elder = every_question(client.clone(), there, TOWN).await;
+        let of_nobody = every_question(client, ElderId(Uuid::now_v7()), EMPTY_TOWN).await;
+        assert_eq!(of_elder, of_nobody, "{department}");
+    }
+    // Nobody was told anything, so that nothing went on record.
+    assert_eq!(ground.written().await, written);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_role_no_method_is_called_but_those_for_all_and_without_a_token_none() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let issuer = TokenIssuer::generate();
+    let settings = testing::settings(&issuer);
+    let server = Server::new(&settings);
+    let server = running
+        .app
+        .add_to(server, &Shutdown::new(&settings.shutdown));
+    let gate = testing::Running::start(server, &settings).await.unwrap();
+    let service = "eldercare.sharing.v1.SharingService";
+    let for_all = [
+        "GetAgreement",
+        "GetAuditHead",
+        "ListAgreements",
+        "ListErasures",
+        "ListProducts",
+    ];
+    let nobody = Claims::officer("nobody", CIVIL_AFFAIRS).purpose("test");
+    let channel = gate.channel_of(&issuer.issue(&nobody));
+    for (method, outcome) in knock(&channel, service).await {
+        if for_all.contains(&method.as_str()) {
+            let code = outcome.map_or_else(|refused| refused.code(), |()| Code::Ok);
+            let refused = [Code::PermissionDenied, Code::Unauthenticated];
+            assert!(!refused.contains(&code), "{method}: {code:?}");
+        } else {
+            let refused = outcome.expect_err(&method);
+            let told = testing::reason(&refused);
+            assert_eq!(refused.code(), Code::PermissionDenied, "{method}");
+            assert_eq!(told, "ACTION_NOT_PERMITTED", "{method}");
+        }
+    }
+    let stranger = gate.channel_of(&TokenIssuer::generate().issue(&nobody));
+    for (method, outcome) in knock(&stranger, service).await {
+        let refused = outcome.expect_err(&method);
+        assert_eq!(refused.code(), Code::Unauthenticated, "{method}");
+    }
+    gate.stop().await.unwrap();
+    running.stop().await;
+}
