@@ -148,13 +148,11 @@ class Follower {
   async bind(position) {
     // Asking for the state of JetStream as a whole is not for departments.
     const manager = await jetstreamManager(this.connection, { checkAPI: false });
-    await manager.consumers.reset(STREAM, this.name, position + 1);
+    // Nor is how the consumer stands, but as the answer to this.
+    const info = await manager.consumers.reset(STREAM, this.name, position + 1);
     this.delivered = 0;
-    this.pending = 0;
-    // What is known of the consumer need not be asked for: sharing makes all of them alike.
-    const config = { durable_name: this.name, ack_policy: "explicit" };
-    const known = { stream_name: STREAM, name: this.name, config };
-    this.consumer = jetstream(this.connection).consumers.getConsumerFromInfo(known);
+    this.pending = info.num_pending;
+    this.consumer = jetstream(this.connection).consumers.getConsumerFromInfo(info);
   }
 
   /** The next messages, none where nothing came. */

@@ -142,9 +142,9 @@ class Follower:
             await self.pull.unsubscribe()
         self.pull = await self.jetstream.pull_subscribe_bind(durable=self.consumer, stream=STREAM)
         self.in_order = True
-        await self.jetstream.reset_consumer(STREAM, self.consumer, seq=position + 1)
+        reset = await self.jetstream.reset_consumer(STREAM, self.consumer, seq=position + 1)
         self.delivered = 0
-        self.pending = 0
+        self.pending = reset.info.num_pending
 
     async def fetch(self, batch, position):
         """The next messages, none where nothing came."""

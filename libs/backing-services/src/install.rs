@@ -20,7 +20,7 @@ pub(crate) struct Package {
 
 pub(crate) const NATS: Package = Package {
     server: "nats-server",
-    wanted: "2.12+",
+    wanted: "2.14+",
     folder: "nats-server-2.15.1",
     requirements: include_str!("requirements/nats-server.txt"),
 };

@@ -11,10 +11,10 @@ use crate::error::{Error, While};
 use crate::install::{self, NATS, POSTGRES, Package, make_once};
 use crate::process::aside;
 
-/// The oldest NATS that has atomic batches and scheduled messages.
+/// The oldest NATS that has atomic batches, scheduled messages, and consumers that can be set back.
 const NATS_SINCE: Version = Version {
     major: 2,
-    minor: 12,
+    minor: 14,
     patch: 0,
 };
 /// The oldest PostgreSQL that we test against.
@@ -122,7 +122,7 @@ impl Tools {
         }
     }
 
-    /// Finds a NATS server of version 2.12 or later, or installs one.
+    /// Finds a NATS server of version 2.14 or later, or installs one.
     ///
     /// # Errors
     /// The configured one is unusable, or none was found and none could be installed.

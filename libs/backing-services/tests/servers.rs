@@ -49,7 +49,7 @@ async fn messages_kept(nats: &Nats) -> u64 {
 async fn nats_keeps_its_streams_over_a_restart_and_a_kill() {
     let nats = testing::own_nats_with(|options| options.monitoring_port = Some(0)).await;
     assert!(
-        nats.version() >= "2.12.0".parse().unwrap(),
+        nats.version() >= "2.14.0".parse().unwrap(),
         "{}",
         nats.version()
     );

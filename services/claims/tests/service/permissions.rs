@@ -293,6 +293,8 @@ async fn streams_refuse_each_item_about_another_division() {
     let kept = enrolment("LTCI", ground.elder().await, "2024-01-01");
     let enrolled = running.enrol_all(std::slice::from_ref(&kept)).await;
     assert_eq!(enrolled[0].basis, "LOW_INCOME");
+    // What follows from it by itself has come.
+    running.settled().await;
     let end = ground.end().await;
     let mut client = running.client_of(&officer("clerk", OTHER_COUNTY));
     let request = pb::SubmitOrdersRequest {

@@ -49,12 +49,12 @@ const AT_ONCE: usize = 16;
 /// Before a consumer that is to go is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What departments publish to: they fetch from consumers, ask how these stand, set them back, and acknowledge.
+/// What departments publish to: they fetch from consumers, set them back, and acknowledge. How a consumer stands can't be offered:
+/// the server itself answers an account without streams first, that it has none.
 #[must_use]
-pub fn offered() -> [Offered; 4] {
+pub fn offered() -> [Offered; 3] {
     [
         Offered::many(format!("$JS.API.CONSUMER.MSG.NEXT.{STREAM}.*")),
-        Offered::one(format!("$JS.API.CONSUMER.INFO.{STREAM}.*")),
         Offered::one(format!("$JS.API.CONSUMER.RESET.{STREAM}.*")),
         Offered::one(format!("$JS.ACK.{STREAM}.*.>")),
     ]
@@ -307,7 +307,6 @@ impl Admission for DepartmentRegister {
         Ok(Some(Grant {
             publish: vec![
                 format!("$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{consumer}"),
-                format!("$JS.API.CONSUMER.INFO.{STREAM}.{consumer}"),
                 format!("$JS.API.CONSUMER.RESET.{STREAM}.{consumer}"),
                 format!("$JS.ACK.{STREAM}.{consumer}.>"),
             ],

@@ -379,7 +379,8 @@ impl Publisher {
         }
         let ids: Vec<ElderId> = elders.iter().copied().collect();
         let facts = elders_table::facts_of_all(&self.sharing.pool, &ids).await?;
-        let known = self.known(turn, facts).await?;
+        let mut known = known(turn, facts);
+        self.unseal(&turn.standing, &mut known).await?;
         // What is about to be told as what happened need not be told as what was there.
         let happened = resolved.iter().map(|one| (one.product, one.key)).collect();
         steps.extend(self.compare(turn, &elders, &known, &happened).await?);
@@ -394,34 +395,29 @@ impl Publisher {
         Ok(documents::resolve(&self.sharing.pool, all).await?)
     }
 
-    /// What is known of elders whom some feed covers.
-    async fn known(
+    /// The keys of elders of whom some feed tells what is sealed.
+    async fn unseal(
         &self,
-        turn: &Turn,
-        facts: BTreeMap<ElderId, Facts>,
-    ) -> Result<BTreeMap<ElderId, Known>, ReaderFailed> {
-        let covered = facts.into_iter().filter_map(|(elder, facts)| {
-            let facts = facts.on(turn.day);
-            let division = facts.village().division();
-            let mut covering = turn.standing.covering(&division).peekable();
-            covering.peek()?;
+        standing: &Standing,
+        known: &mut BTreeMap<ElderId, Known>,
+    ) -> Result<(), ReaderFailed> {
+        let sealed = known.iter().filter(|(_, known)| {
             // Of these alone something is sealed.
-            let sealed = covering
-                .any(|feed| matches!(feed.product, ProductName::Elder | ProductName::Visit));
-            Some((elder, facts, sealed))
+            let sealed =
+                |feed: &Feed| matches!(feed.product, ProductName::Elder | ProductName::Visit);
+            known.key.is_none() && covering(standing, &known.facts).any(sealed)
         });
-        let covered: Vec<(ElderId, FactsOnDay, bool)> = covered.collect();
-        let known = stream::iter(covered).map(|(elder, facts, sealed)| async move {
-            let key = match sealed {
-                true => self.sharing.keys.key(elder.as_uuid()).await,
-                false => Ok(None),
-            };
+        let sealed: Vec<ElderId> = sealed.map(|(elder, _)| *elder).collect();
+        let mut keys = stream::iter(sealed)
+            .map(|elder| async move { (elder, self.sharing.keys.key(elder.as_uuid()).await) })
+            .buffer_unordered(KEYS_AT_ONCE);
+        while let Some((elder, key)) = keys.next().await {
             let key = key.map_err(|status| ReaderFailed::because(status.message()))?;
-            Ok((elder, Known { facts, key }))
-        });
-        let known: Vec<Result<_, ReaderFailed>> =
-            known.buffer_unordered(KEYS_AT_ONCE).collect().await;
-        known.into_iter().collect()
+            if let Some(known) = known.get_mut(&elder) {
+                known.key = key;
+            }
+        }
+        Ok(())
     }
 
     /// Compares whom feeds tell of with whom they told of, and says what was missing. What happened to a document just now is
@@ -464,11 +460,12 @@ impl Publisher {
         if entering.is_empty() {
             return Ok(steps);
         }
-        let entered: BTreeMap<ElderId, Known> = known
+        let mut entered: BTreeMap<ElderId, Known> = known
             .iter()
             .filter(|(elder, _)| entering.contains_key(elder))
             .map(|(elder, known)| (*elder, known.clone()))
             .collect();
+        self.unseal(&turn.standing, &mut entered).await?;
         let documents = documents::all_of(&self.sharing.pool, &entered, &products).await?;
         let mut nothing = Vec::new();
         for (elder, feeds) in entering {
@@ -500,7 +497,7 @@ impl Publisher {
         known: &BTreeMap<ElderId, Known>,
     ) -> Result<Vec<Step>, ReaderFailed> {
         let told = turn.index.told(changed).await?;
-        let changed: BTreeMap<ElderId, Known> = known
+        let mut changed: BTreeMap<ElderId, Known> = known
             .iter()
             .filter(|(elder, _)| told.contains_key(elder))
             .map(|(elder, known)| (*elder, known.clone()))
@@ -508,6 +505,7 @@ impl Publisher {
         if changed.is_empty() {
             return Ok(vec![]);
         }
+        self.unseal(&turn.standing, &mut changed).await?;
         let now = self.sharing.clock.now();
         let only = BTreeSet::from([ProductName::Elder]);
         let documents = documents::all_of(&self.sharing.pool, &changed, &only).await?;
@@ -823,7 +821,8 @@ impl Publisher {
                 .filter_map(|(elder, facts)| Some((elder, facts?)))
                 .collect();
             let changed = changed_by_time(&facts, sweep.since, turn.day);
-            let known = self.known(turn, facts).await?;
+            // Most hold what there is, and need no key.
+            let known = known(turn, facts);
             let mut steps = self.older(turn, &changed, &known).await?;
             steps.extend(
                 self.compare(turn, &elders, &known, &BTreeSet::new())
@@ -861,6 +860,16 @@ fn changed_by_time(
         before != facts.on(today)
     });
     changed.map(|(elder, _)| *elder).collect()
+}
+
+/// What is known of elders whom some feed covers, without their keys.
+fn known(turn: &Turn, facts: BTreeMap<ElderId, Facts>) -> BTreeMap<ElderId, Known> {
+    let covered = facts.into_iter().filter_map(|(elder, facts)| {
+        let facts = facts.on(turn.day);
+        covering(&turn.standing, &facts).next()?;
+        Some((elder, Known { facts, key: None }))
+    });
+    covered.collect()
 }
 
 /// The feeds that tell of an elder.
