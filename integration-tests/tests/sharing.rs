@@ -8,12 +8,9 @@ use std::{
 use async_nats::{
     Client, ConnectError, ConnectOptions, Event,
     connection::State,
-    jetstream::{
-        self,
-        consumer::{PullConsumer, pull},
-    },
+    jetstream::{self, consumer::pull},
 };
-use futures::TryStreamExt as _;
+use futures::StreamExt as _;
 use integration_tests::{
     Registry, Setup, System,
     agreements::{agreed, credential, doctor, feed, grant, terms},
@@ -250,15 +247,24 @@ impl Inside {
 
     /// The types of the events that its consumer has for it now.
     async fn fetched(&self, consumer: &str) -> Result<Vec<String>, async_nats::Error> {
-        let server = jetstream::new(self.client.clone());
-        let consumer: PullConsumer = server.get_consumer_from_stream(consumer, "FEEDS").await?;
-        let messages = consumer.fetch().max_messages(10).messages().await?;
-        let types = messages.map_ok(|message| {
+        // As the protocol has it: a department may not ask how its consumer stands.
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(inbox.clone()).await?;
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.FEEDS.{consumer}");
+        let ask = r#"{"batch":10,"no_wait":true}"#;
+        let asked = self.client.publish_with_reply(next, inbox, ask.into());
+        asked.await?;
+        let mut types = Vec::new();
+        while let Ok(Some(message)) = timeout(AGAIN, answers.next()).await {
+            // A status says that there are no more.
+            if message.status.is_some() {
+                break;
+            }
             let headers = message.headers.as_ref();
             let told = headers.and_then(|headers| headers.get("ce-type"));
-            told.map_or_else(String::new, |told| told.as_str().to_owned())
-        });
-        types.try_collect().await
+            types.push(told.map_or_else(String::new, |told| told.as_str().to_owned()));
+        }
+        Ok(types)
     }
 
     /// Publishes to a subject until the server says that it may not: issuing a credential cuts connections once more, and what
