@@ -123,8 +123,14 @@ async fn follows(language: Language) {
     system.nats().kill().await;
     system.nats().restart().await.unwrap();
     let late = registered_late(&system, an_elder_with_a_daughter("林秀英")).await;
-    let heard = second.next().await.unwrap();
-    assert_eq!(heard.key.as_deref(), Some(late.as_str()));
+    // A mark may still have been on the way.
+    let heard = loop {
+        let heard = second.next().await.unwrap();
+        if heard.key.as_deref() == Some(late.as_str()) {
+            break heard;
+        }
+        assert_eq!(heard.key, None);
+    };
     let mut names = heard.fields.unwrap();
     names.sort_unstable();
     assert_eq!(names, ["division_code", "elder_id", "name"]);

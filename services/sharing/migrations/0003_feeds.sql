@@ -37,6 +37,7 @@ CREATE TABLE sharing_kept.feed_message (
     PRIMARY KEY (elder_id, sequence)
 );
 CREATE INDEX feed_message_feed ON sharing_kept.feed_message (feed_id, sequence);
+CREATE INDEX feed_message_sequence ON sharing_kept.feed_message (sequence);
 CREATE INDEX feed_message_tombstone ON sharing_kept.feed_message (elder_id) WHERE tombstone;
 
 -- How far the index has come in FEEDS, and the publisher in each log with it.

@@ -23,7 +23,7 @@ use crate::refusals;
 use crate::sharing::Sharing;
 
 /// The department that keeps the agreements, and sees all of them.
-const KEEPER: &str = "civil_affairs";
+pub(crate) const KEEPER: &str = "civil_affairs";
 
 /// The columns that [`told`] reads.
 const COLUMNS: &str = "agreement_id, stage, suspended_by, terms, last_day, proposed_by, proposed_at, approved_by, \
@@ -65,7 +65,7 @@ impl Sharing {
         asked: Asked,
         agreement: Uuid,
     ) -> Result<Position, Status> {
-        let division = self.reached(caller, agreement).await?;
+        let (_, division) = self.reached(caller, agreement).await?;
         let command = Command::Approve {
             by: caller.actor(),
             today: self.clock.today(),
@@ -83,13 +83,14 @@ impl Sharing {
         reason: String,
         deadline: Deadline,
     ) -> Result<Position, Status> {
-        let division = self.reached(caller, agreement).await?;
+        let (department, division) = self.reached(caller, agreement).await?;
         let by = caller.actor();
         let command = Command::Suspend { reason, by };
         let position = self
             .change(caller, asked, agreement, division, &command)
             .await?;
         self.wait(Some(position.clone()), deadline).await?;
+        self.show_out_of_nothing(&department).await?;
         Ok(position)
     }
 
@@ -102,12 +103,13 @@ impl Sharing {
         reason: String,
         deadline: Deadline,
     ) -> Result<Position, Status> {
-        let division = self.reached(caller, agreement).await?;
+        let (department, division) = self.reached(caller, agreement).await?;
         let command = Command::End { reason };
         let position = self
             .change(caller, asked, agreement, division, &command)
             .await?;
         self.wait(Some(position.clone()), deadline).await?;
+        self.show_out_of_nothing(&department).await?;
         Ok(position)
     }
 
@@ -129,18 +131,28 @@ impl Sharing {
         Ok(committed.position)
     }
 
-    /// Lets the call go on if its caller works for all divisions of an agreement; the division around them.
+    /// Cuts the connections of a department to which nothing is granted any more.
+    async fn show_out_of_nothing(&self, department: &str) -> Result<(), Status> {
+        let left = self.agreements_of(department).await;
+        if left.map_err(errors::of_database)?.is_empty() {
+            self.show_out(department);
+        }
+        Ok(())
+    }
+
+    /// Lets the call go on if its caller works for all divisions of an agreement; its department, and the division around them.
     async fn reached(
         &self,
         caller: &Caller,
         agreement: Uuid,
-    ) -> Result<Option<DivisionCode>, Status> {
+    ) -> Result<(String, Option<DivisionCode>), Status> {
         let loaded = self.agreements.load_newest(&agreement.to_string()).await;
         let loaded = loaded.map_err(service::not_loaded)?;
         let proposal = loaded.state.proposal.as_ref();
         let proposal = proposal.ok_or_else(|| refusals::no_agreement(agreement))?;
         reaches_all(caller, &proposal.terms.divisions)?;
-        Ok(around(&proposal.terms.divisions))
+        let division = around(&proposal.terms.divisions);
+        Ok((proposal.terms.department.clone(), division))
     }
 
     /// One agreement. To other departments those of others are not there.

@@ -51,6 +51,16 @@ impl Grants {
         *granted = cut.max(*granted);
     }
 
+    /// Takes a field away where it is granted masked.
+    pub(crate) fn revoke_masked(&mut self, product: ProductName, field: &str) {
+        if let Some(fields) = self.products.get_mut(&product) {
+            fields.retain(|name, cut| *name != field || *cut == Cut::Plain);
+            if fields.is_empty() {
+                self.products.remove(&product);
+            }
+        }
+    }
+
     /// Takes in what others grant; of two grants of a field the more generous holds.
     pub fn merge(&mut self, other: &Self) {
         for (product, fields) in &other.products {
@@ -156,7 +166,7 @@ pub fn cut(document: &Document, grants: &Grants) -> Option<CutDocument> {
 }
 
 /// Whether what the mask of an ID number hides, the birth date, is told beside it: with the last four digits it gives the rest.
-fn tells_birth(product: ProductName, grants: &Grants) -> bool {
+pub(crate) fn tells_birth(product: ProductName, grants: &Grants) -> bool {
     ["birth_date", "age"]
         .iter()
         .any(|field| grants.get(product, field) == Some(Cut::Plain))

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::agreements::only;
+use crate::agreements::{KEEPER, only};
 use crate::book_table::NAME;
 use crate::erasure::{Command, Refusal};
 use crate::refusals;
@@ -48,10 +48,11 @@ impl Sharing {
     ) -> Result<(), String> {
         let statement = format!(
             "SELECT DISTINCT look.department FROM {NAME}.look_of JOIN {NAME}.look USING (sequence, place) \
-             WHERE look_of.elder_id = $1 AND look.kind = 'PROVIDED'"
+             WHERE look_of.elder_id = $1 AND (look.kind = 'PROVIDED' OR look.kind = 'BREAK_GLASS' AND look.department <> $2)"
         );
         let provided: Vec<String> = sqlx::query_scalar(AssertSqlSafe(statement))
             .bind(elder.as_uuid())
+            .bind(KEEPER)
             .fetch_all(&self.pool)
             .await
             .map_err(|_database| "the database did not answer".to_owned())?;

@@ -2,7 +2,7 @@
 //! about elders who live there, cut to what is granted.
 //!
 //! - [`standing`]: which feeds there are, by the agreements in force.
-//! - [`changes`], [`documents`]: which documents a record of a log changed, and how they stand now.
+//! - [`changes`], [`documents`]: which documents a record of a log changed, and how they stand now; [`shown`]: who hears of it.
 //! - [`message`]: what a feed bears, as CloudEvents; [`stream`]: where it is kept, `FEEDS`.
 //! - [`index`]: what the feeds bore so far, so that elders can leave them, or be erased from them.
 //! - [`publisher`]: reads all logs and writes the feeds; each event comes out once, whenever it dies.
@@ -16,6 +16,7 @@ pub(crate) mod index;
 mod message;
 pub(crate) mod publisher;
 mod query;
+mod shown;
 mod standing;
 pub mod stream;
 

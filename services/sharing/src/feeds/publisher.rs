@@ -28,6 +28,7 @@ use super::changes::{Change, changes};
 use super::documents::{self, Known, Resolved};
 use super::index::{Index, Published, Reached};
 use super::message::{Lying, Message, Own, Source};
+use super::shown::fields_of;
 use super::standing::{Feed, Standing, standing};
 use super::stream::{FeedStream, From, Positions, StreamError};
 use crate::agreement::Agreement;
@@ -44,10 +45,12 @@ pub(crate) const NAME: &str = "sharing_feeds";
 const RECORDS: usize = 256;
 /// How many records wait in memory at most.
 const WAITING: usize = 4 * RECORDS;
-/// How many messages one batch of the stream bears, its position aside; the server takes 1,000.
-const BATCH: usize = 900;
+/// How many messages one batch of the stream bears as a rule.
+const BATCH: usize = 800;
+/// How many it bears at most, its position aside: the server takes 1,000.
+const MOST: usize = 999;
 /// How many elders are compared in one go.
-const ELDERS: i64 = 500;
+const ELDERS: i64 = 100;
 /// How many elders one look names.
 const IN_A_LOOK: usize = 200;
 /// How many keys are fetched at once.
@@ -132,14 +135,17 @@ impl Turn {
 /// What is published, and how far the publisher has come once it is.
 struct Step {
     message: Message,
+    /// What has the same number comes out together.
+    unit: usize,
     /// The place of the log, and what is then done of it.
     done: Option<(usize, (u64, u64))>,
 }
 
 impl Step {
-    const fn alone(message: Message) -> Self {
+    const fn of(unit: usize, message: Message) -> Self {
         Self {
             message,
+            unit,
             done: None,
         }
     }
@@ -171,11 +177,17 @@ impl Publisher {
         let active = self.follower.active(None);
         self.restand(&mut turn).await?;
         self.take_away(&mut turn).await?;
+        // Whoever was before us may have died before they were shown out.
+        let departments = turn.index.feeds.keys().map(|feed| feed.department.clone());
+        for department in departments.collect::<BTreeSet<String>>() {
+            if !turn.standing.has(&department) {
+                self.sharing.show_out(&department);
+            }
+        }
         let mut told = None;
         loop {
-            if self.sharing.clock.today() != turn.day {
+            if !self.stands(&mut turn).await? {
                 self.restand(&mut turn).await?;
-                turn.sweep_all();
             }
             self.read(&mut turn, &mut deliveries).await?;
             self.publish_waiting(&mut turn).await?;
@@ -205,7 +217,11 @@ impl Publisher {
         while index.sequence < fence {
             let page = self.stream.read(">", From::After(index.sequence), BATCH);
             let page = page.await?;
-            let through = page.last.map_or(fence, |last| last.min(fence));
+            // The position lies there: a server that has nothing has fallen behind.
+            let last = page
+                .last
+                .ok_or_else(|| ReaderFailed::because("FEEDS lies behind its position"))?;
+            let through = last.min(fence);
             let known = |message: &&Lying| message.sequence <= through;
             let messages: Vec<Lying> = page.messages.iter().filter(known).cloned().collect();
             index.take(&messages, through).await?;
@@ -227,6 +243,7 @@ impl Publisher {
             let done = positions.done(log.stream());
             self.sharing.reach(log.stream(), done).await;
         }
+        self.homes_and_agreements().await?;
         Ok(Turn {
             index,
             positions,
@@ -308,7 +325,8 @@ impl Publisher {
 
     fn done(&self, turn: &mut Turn, log: usize, done: (u64, u64)) {
         let stream = self.sharing.logs.all()[log].stream();
-        turn.positions.0.insert(stream.to_owned(), done);
+        let reached = turn.positions.0.entry(stream.to_owned()).or_default();
+        *reached = done.max(*reached);
     }
 
     /// Publishes what the records that wait have changed.
@@ -328,6 +346,7 @@ impl Publisher {
                 self.sharing.reach(log.stream(), last).await;
             }
         }
+        self.homes_and_agreements().await?;
         let mut records = waiting.iter().filter_map(|one| one.record.as_ref());
         if records.any(|record| record.subject.aggregate() == Agreement::NAME) {
             self.restand(turn).await?;
@@ -336,16 +355,23 @@ impl Publisher {
         let tombstones = steps
             .iter()
             .any(|step| step.message.event == Own::Erased.name());
-        self.publish(turn, steps).await?;
-        for one in &waiting {
-            self.done(turn, one.log, (one.sequence, 0));
-        }
+        let done: Vec<(usize, u64)> = waiting.iter().map(|one| (one.log, one.sequence)).collect();
+        self.publish(turn, steps, &done).await?;
         turn.silent += waiting.len() as u64;
         if turn.silent >= SILENT {
             self.publish_batch(turn, vec![]).await?;
         }
         if tombstones {
             self.erase(turn).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until it is known where elders live, and what is agreed, by all that stands in the logs now.
+    async fn homes_and_agreements(&self) -> Result<(), ReaderFailed> {
+        for log in [&self.sharing.logs.registry, &self.sharing.logs.own] {
+            let last = log.last_sequence().await?;
+            self.sharing.reach(log.stream(), last).await;
         }
         Ok(())
     }
@@ -382,7 +408,16 @@ impl Publisher {
         let mut known = known(turn, facts);
         self.unseal(&turn.standing, &mut known).await?;
         // What is about to be told as what happened need not be told as what was there.
-        let happened = resolved.iter().map(|one| (one.product, one.key)).collect();
+        let mut happened = Happened::new();
+        for one in &resolved {
+            let record = waiting[of[one.change]].record.as_ref();
+            let event = record.and_then(|record| record.events.get(one.event));
+            let shown = event.and_then(|event| fields_of(short_name(&event.event_type)));
+            happened
+                .entry((one.product, one.key))
+                .or_default()
+                .push(shown);
+        }
         steps.extend(self.compare(turn, &elders, &known, &happened).await?);
         steps.extend(self.events(turn, waiting, &of, &resolved, &known).await?);
         Ok(steps)
@@ -427,7 +462,7 @@ impl Publisher {
         turn: &mut Turn,
         elders: &BTreeSet<ElderId>,
         known: &BTreeMap<ElderId, Known>,
-        happened: &BTreeSet<(ProductName, Uuid)>,
+        happened: &Happened,
     ) -> Result<Vec<Step>, ReaderFailed> {
         let now = self.sharing.clock.now();
         let told = turn.index.told(elders).await?;
@@ -448,7 +483,7 @@ impl Publisher {
             for (feed, kept) in &turn.index.feeds {
                 if !kept.ended && holds(feed) && !covering.contains(&feed) {
                     let message = Message::own(feed, Own::Withdrawn, Some(*elder), now);
-                    steps.push(Step::alone(message));
+                    steps.push(Step::of(steps.len(), message));
                 }
             }
             let new: Vec<&Feed> = covering.into_iter().filter(|feed| !holds(feed)).collect();
@@ -472,11 +507,12 @@ impl Publisher {
             let documents = documents.get(&elder).map_or(&[][..], Vec::as_slice);
             for feed in feeds {
                 let (mut told, mut later) = (false, false);
+                let unit = steps.len();
                 for document in documents.iter().filter(|one| one.product == feed.product) {
-                    if happened.contains(&(document.product, key_of(document))) {
+                    if is_told_as_event(turn, feed, happened, document) {
                         later = true;
                     } else if let Some(left) = self.left(turn, feed, document) {
-                        steps.push(Step::alone(Message::shared(feed, &left, now)));
+                        steps.push(Step::of(unit, Message::shared(feed, &left, now)));
                         told = true;
                     }
                 }
@@ -523,7 +559,8 @@ impl Publisher {
                 let left = documents
                     .iter()
                     .filter_map(|one| self.left(turn, feed, one));
-                steps.extend(left.map(|left| Step::alone(Message::shared(feed, &left, now))));
+                let unit = steps.len();
+                steps.extend(left.map(|left| Step::of(unit, Message::shared(feed, &left, now))));
             }
         }
         Ok(steps)
@@ -574,16 +611,17 @@ impl Publisher {
                 event: one.event,
             };
             let document = documents.get(&(one.product, one.key));
+            let event = record.events.get(one.event);
+            let shown = event.and_then(|event| fields_of(short_name(&event.event_type)));
             let covering = covering(&turn.standing, &known.facts);
             let before = steps.len();
             for feed in covering.filter(|feed| feed.product == one.product) {
-                let left = document.and_then(|document| self.left(turn, feed, document));
-                if document.is_some() && left.is_none() {
-                    // Nothing of it is granted.
+                if !hears(&turn.standing, feed, shown) {
                     continue;
                 }
+                let left = document.and_then(|document| self.left(turn, feed, document));
                 let message = Message::of_source(feed, source, one.key, one.elder, left.as_ref());
-                steps.extend(message.map(Step::alone));
+                steps.extend(message.map(|message| Step::of(before, message)));
             }
             if steps.len() > before
                 && let Some(last) = steps.last_mut()
@@ -615,30 +653,52 @@ impl Publisher {
             .await
             .map_err(ReaderFailed::because)?;
         let now = self.sharing.clock.now();
-        let tombstone =
-            |feed: &&Feed| Step::alone(Message::own(feed, Own::Erased, Some(elder), now));
-        Ok(carried.iter().map(tombstone).collect())
+        let tombstones = carried
+            .iter()
+            .enumerate()
+            .map(|(unit, feed)| Step::of(unit, Message::own(feed, Own::Erased, Some(elder), now)));
+        Ok(tombstones.collect())
     }
 
-    /// Puts on record what is about to go out, and publishes it.
-    async fn publish(&self, turn: &mut Turn, steps: Vec<Step>) -> Result<(), ReaderFailed> {
-        let mut steps = steps.into_iter().peekable();
-        while steps.peek().is_some() {
-            let mut some: Vec<Step> = steps.by_ref().take(BATCH).collect();
-            // One elder's documents on one feed come out together, or not at all.
-            while let (Some(last), Some(next)) = (some.last(), steps.peek()) {
-                let together = |one: &Step| (one.message.elder, one.message.feed.clone());
-                if together(last) != together(next) || some.len() >= BATCH + 99 {
-                    break;
-                }
-                some.extend(steps.next());
+    /// Puts on record what is about to go out, and publishes it; with the last of it these records of logs are done.
+    async fn publish(
+        &self,
+        turn: &mut Turn,
+        steps: Vec<Step>,
+        done: &[(usize, u64)],
+    ) -> Result<(), ReaderFailed> {
+        let mut batches: Vec<Vec<Step>> = Vec::new();
+        for step in steps {
+            // What belongs together comes out together, or not at all, as far as the server takes so much.
+            let room = batches.last().is_some_and(|batch| {
+                let together = batch.last().is_some_and(|last| last.unit == step.unit);
+                batch.len() < if together { MOST } else { BATCH }
+            });
+            match batches.last_mut().filter(|_| room) {
+                Some(batch) => batch.push(step),
+                None => batches.push(vec![step]),
             }
-            self.publish_batch(turn, some).await?;
+        }
+        let last = batches.pop();
+        for batch in batches {
+            self.publish_batch(turn, batch).await?;
+        }
+        for (log, sequence) in done {
+            self.done(turn, *log, (*sequence, 0));
+        }
+        if let Some(last) = last {
+            self.publish_batch(turn, last).await?;
         }
         Ok(())
     }
 
     async fn publish_batch(&self, turn: &mut Turn, steps: Vec<Step>) -> Result<(), ReaderFailed> {
+        let tells = steps.iter().any(|step| !step.message.body.is_empty());
+        if tells && !self.stands(turn).await? {
+            return Err(ReaderFailed::because(
+                "what is agreed has changed: what was put together is not told",
+            ));
+        }
         let looks = self.looks(turn, &steps);
         let recorded = looks
             .into_iter()
@@ -724,13 +784,18 @@ impl Publisher {
 
     /// Brings the feeds in line with the agreements that are in force now: some end, some begin anew.
     async fn restand(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
-        turn.day = self.sharing.clock.today();
+        let today = self.sharing.clock.today();
+        if turn.day != today {
+            turn.day = today;
+            turn.sweep_all();
+        }
         let standing = standing(turn.index.db(), turn.day, None).await?;
         let now = self.sharing.clock.now();
         let mut steps = Vec::new();
         for (feed, kept) in &turn.index.feeds {
             if !kept.ended && standing.get(feed).is_none() {
-                steps.push(Step::alone(Message::own(feed, Own::Ended, None, now)));
+                let message = Message::own(feed, Own::Ended, None, now);
+                steps.push(Step::of(steps.len(), message));
             }
         }
         let ended: BTreeSet<String> = steps
@@ -753,14 +818,14 @@ impl Publisher {
             };
             begins = true;
             let message = Message::begun(feed, granted, narrowed, now);
-            steps.push(Step::alone(message));
+            steps.push(Step::of(steps.len(), message));
         }
         turn.standing = standing;
         if begins {
             turn.sweep_all();
         }
         if !steps.is_empty() {
-            self.publish(turn, steps).await?;
+            self.publish(turn, steps, &[]).await?;
             self.take_away(turn).await?;
         }
         for department in ended {
@@ -770,6 +835,13 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+
+    /// Whether the feeds are still those of the agreements in force.
+    async fn stands(&self, turn: &mut Turn) -> Result<bool, ReaderFailed> {
+        let today = self.sharing.clock.today();
+        let now = standing(turn.index.db(), today, None).await?;
+        Ok(today == turn.day && now == turn.standing)
     }
 
     /// Takes away from the stream what may stay there no longer.
@@ -825,18 +897,20 @@ impl Publisher {
             let known = known(turn, facts);
             let mut steps = self.older(turn, &changed, &known).await?;
             steps.extend(
-                self.compare(turn, &elders, &known, &BTreeSet::new())
+                self.compare(turn, &elders, &known, &Happened::new())
                     .await?,
             );
-            return self.publish(turn, steps).await;
+            return self.publish(turn, steps, &[]).await;
         }
         let now = self.sharing.clock.now();
         let begun = turn.index.feeds.iter();
         let begun = begun.filter(|(_, kept)| !kept.ended && !kept.complete);
         let complete: Vec<Step> = begun
-            .map(|(feed, _)| Step::alone(Message::own(feed, Own::CaughtUp, None, now)))
+            .enumerate()
+            .map(|(unit, (feed, _))| Step::of(unit, Message::own(feed, Own::CaughtUp, None, now)))
             .collect();
-        self.publish(turn, complete).await?;
+        self.publish(turn, complete, &[]).await?;
+        turn.index.aged(self.stream.first_sequence().await?).await?;
         turn.sweep = None;
         (turn.swept, turn.last_sweep) = (Some(turn.day), Some(turn.day));
         Ok(())
@@ -870,6 +944,31 @@ fn known(turn: &Turn, facts: BTreeMap<ElderId, Facts>) -> BTreeMap<ElderId, Know
         Some((elder, Known { facts, key: None }))
     });
     covered.collect()
+}
+
+/// Documents to which something has just happened, each with the fields that each of these events shows; none where that may be all.
+type Happened = BTreeMap<(ProductName, Uuid), Vec<Option<&'static [&'static str]>>>;
+
+/// Whether a feed is about to tell a document as what happened to it.
+fn is_told_as_event(turn: &Turn, feed: &Feed, happened: &Happened, document: &Document) -> bool {
+    let events = happened.get(&(document.product, key_of(document)));
+    events.is_some_and(|events| {
+        events
+            .iter()
+            .any(|shown| hears(&turn.standing, feed, *shown))
+    })
+}
+
+/// Whether something of what an event shows is granted on a feed.
+fn hears(standing: &Standing, feed: &Feed, shown: Option<&[&str]>) -> bool {
+    let granted = standing.get(feed).map(|granted| &granted.grants);
+    let shows = |field: &&str| granted.is_some_and(|it| it.get(feed.product, field).is_some());
+    shown.is_none_or(|fields| fields.iter().any(shows))
+}
+
+/// The name of an event without its package.
+fn short_name(event_type: &str) -> &str {
+    event_type.rsplit('.').next().unwrap_or(event_type)
 }
 
 /// The feeds that tell of an elder.

@@ -16,8 +16,10 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::message::{Lying, header};
-use super::standing::{Feed, Standing, is_token, standing};
+use super::standing::{Feed, Granted, Standing, is_token, standing};
 use super::stream::{FeedStream, Followed, From, STREAM, StreamError};
+use crate::cut::{Cut, tells_birth};
+use crate::document::Fields;
 use crate::dossier::of_fields;
 use crate::products::ProductName;
 use crate::sharing::Sharing;
@@ -76,7 +78,8 @@ impl Sharing {
         let mut from = asked.from().unwrap_or(From::After(0));
         let mut last = match from {
             From::After(sequence) => sequence,
-            From::Since(_) => 0,
+            // Where nothing has come since, it goes on from here.
+            From::Since(_) => feeds.last_sequence().await.map_err(away)?,
         };
         let (mut events, mut caught_up, mut looked_at) = (Vec::new(), false, 0);
         if stands.is_empty() {
@@ -92,7 +95,7 @@ impl Sharing {
             last = page.last.unwrap_or(last);
             from = From::After(last);
             let told = page.messages.iter();
-            events.extend(told.filter(|one| may_see(caller, &stands, one)).map(event));
+            events.extend(told.filter_map(|one| Some(event(one, may_see(caller, &stands, one)?))));
         }
         Ok(answer(events, last, caught_up))
     }
@@ -154,8 +157,10 @@ impl Sharing {
                 stands = self.feeds_of(caller).await?;
                 as_of = Instant::now();
             }
-            if let Some(lying) = next.lying.filter(|one| may_see(caller, &stands, one)) {
-                send(to, What::Event(event(&lying))).await;
+            if let Some(lying) = next.lying
+                && let Some(granted) = may_see(caller, &stands, &lying)
+            {
+                send(to, What::Event(event(&lying, granted))).await;
             }
             if !caught_up && next.pending == 0 {
                 caught_up = true;
@@ -182,9 +187,10 @@ impl Sharing {
     }
 }
 
-/// Whether the caller may be told what a feed bears: it stands, and the caller works for all of its division.
-fn may_see(caller: &Caller, stands: &Standing, message: &Lying) -> bool {
-    stands.get(&message.feed).is_some() && caller.reaches(&message.feed.division)
+/// What the caller may be told of a feed: it stands, and the caller works for all of its division.
+fn may_see<'a>(caller: &Caller, stands: &'a Standing, message: &Lying) -> Option<&'a Granted> {
+    let granted = stands.get(&message.feed)?;
+    caller.reaches(&message.feed.division).then_some(granted)
 }
 
 async fn send(to: &mpsc::Sender<Result<pb::SubscribeFeedResponse, Status>>, what: What) {
@@ -205,11 +211,24 @@ fn answer(events: Vec<pb::FeedEvent>, last: u64, caught_up: bool) -> pb::QueryFe
     }
 }
 
-/// A message of a feed, as callers are told of it.
-fn event(message: &Lying) -> pb::FeedEvent {
+/// A message of a feed, as callers are told of it: what is granted no longer is left out, also where it still lies there.
+fn event(message: &Lying, granted: &Granted) -> pb::FeedEvent {
     let time: Option<DateTime<Utc>> = message.header(header::TIME).parse().ok();
-    let fields = serde_json::from_slice(&message.body).ok();
-    let masked = message.header(header::MASKED).split(',');
+    let fields: Option<Fields> = serde_json::from_slice(&message.body).ok();
+    let masked: Vec<&str> = message.header(header::MASKED).split(',').collect();
+    let product = message.feed.product;
+    let still = |field: &str| match granted.grants.get(product, field) {
+        None => false,
+        Some(Cut::Plain) => true,
+        Some(Cut::Masked) => {
+            let hides_more = field == "id_number" && tells_birth(product, &granted.grants);
+            masked.contains(&field) && !hides_more
+        }
+    };
+    let fields = fields.map(|mut fields| {
+        fields.retain(|field, _| still(field));
+        fields
+    });
     let about_document = !message.header(header::SUBJECT).is_empty();
     pb::FeedEvent {
         position: Position::new(STREAM, message.sequence).to_string(),
@@ -224,8 +243,9 @@ fn event(message: &Lying) -> pb::FeedEvent {
         elder_id: message.header(header::ELDER).to_owned(),
         fields: fields.filter(|_| about_document).map(of_fields),
         masked: masked
-            .filter(|one| !one.is_empty())
-            .map(str::to_owned)
+            .iter()
+            .filter(|one| still(one))
+            .map(|one| (*one).to_owned())
             .collect(),
     }
 }

@@ -12,7 +12,7 @@ use crate::agreement::{Stage, State, Terms};
 use crate::agreement_rows::APPROVED;
 use crate::book_table;
 use crate::codec::read_terms;
-use crate::cut::{Cut, Grants};
+use crate::cut::{Cut, Grants, tells_birth};
 use crate::products::ProductName;
 
 /// The first token of the subjects of all feeds.
@@ -131,6 +131,28 @@ impl Fields {
     }
 }
 
+/// Where feeds of one department lie within each other, one telling the birth date and the other a masked ID number, both together
+/// would tell all of it: then the number is not told.
+fn hide_numbers_beside_births(feeds: &mut BTreeMap<Feed, Granted>) {
+    let elder = ProductName::Elder;
+    let births = feeds
+        .iter()
+        .filter(|(feed, granted)| feed.product == elder && tells_birth(elder, &granted.grants));
+    let births: Vec<Feed> = births.map(|(feed, _)| feed.clone()).collect();
+    for (feed, granted) in feeds.iter_mut() {
+        let beside = |other: &Feed| {
+            let nested =
+                other.division.contains(&feed.division) || feed.division.contains(&other.division);
+            other != feed && other.department == feed.department && nested
+        };
+        let own = tells_birth(elder, &granted.grants);
+        if feed.product == elder && !own && births.iter().any(beside) {
+            granted.grants.revoke_masked(elder, "id_number");
+        }
+    }
+    feeds.retain(|_, granted| !granted.grants.is_empty());
+}
+
 /// All feeds with what they grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing(BTreeMap<Feed, Granted>);
@@ -156,6 +178,7 @@ impl Standing {
                 }
             }
         }
+        hide_numbers_beside_births(&mut feeds);
         Self(feeds)
     }
 
@@ -298,6 +321,34 @@ mod tests {
         let village = "350524100001".parse().unwrap();
         let covering: Vec<&Feed> = standing.covering(&village).collect();
         assert_eq!(covering, [&elder, &feed(ProductName::Tier, "350524")]);
+    }
+
+    #[test]
+    fn a_masked_number_is_not_told_where_another_feed_of_the_same_elders_tells_the_birth() {
+        let number = terms(
+            &["350524"],
+            &[
+                (ProductName::Elder, "id_number", Cut::Masked),
+                (ProductName::Elder, "sex", Cut::Plain),
+            ],
+        );
+        let birth = terms(
+            &["350524100"],
+            &[(ProductName::Elder, "birth_date", Cut::Plain)],
+        );
+        let elsewhere = terms(
+            &["350525"],
+            &[(ProductName::Elder, "id_number", Cut::Masked)],
+        );
+        let agreements = [number, birth, elsewhere];
+        let agreements: Vec<(Uuid, Terms)> = (1..).map(Uuid::from_u128).zip(agreements).collect();
+        let standing = Standing::of(&agreements);
+        let told = |division| {
+            let granted = standing.get(&feed(ProductName::Elder, division)).unwrap();
+            granted.fields(ProductName::Elder)
+        };
+        assert_eq!(told("350524"), fields(&[("sex", "PLAIN")]));
+        assert_eq!(told("350525"), fields(&[("id_number", "MASKED")]));
     }
 
     #[test]

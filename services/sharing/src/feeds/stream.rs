@@ -238,7 +238,7 @@ impl FeedStream {
 
     async fn receive(&self, subjects: &str, from: From, most: usize) -> Result<Page, StreamError> {
         let (seq, start_time) = match from {
-            From::After(sequence) => (Some(sequence + 1), None),
+            From::After(sequence) => (Some(sequence.saturating_add(1)), None),
             From::Since(at) => (None, Some(at.to_rfc3339_opts(SecondsFormat::Nanos, true))),
         };
         let request = NextOf {
@@ -311,13 +311,15 @@ impl FeedStream {
             None => None,
             Some(From::After(sequence)) => Some(sequence),
             Some(since @ From::Since(_)) => {
+                // Asked first: what comes in between is not passed by.
+                let end = self.last_sequence().await?;
                 let page = self.read(&subjects, since, 1).await?;
-                page.last.map(|first| first - 1)
+                Some(page.last.map_or(end, |first| first - 1))
             }
         };
         let deliver_policy = after.map_or(DeliverPolicy::New, |sequence| {
             DeliverPolicy::ByStartSequence {
-                start_sequence: sequence + 1,
+                start_sequence: sequence.saturating_add(1),
             }
         });
         let config = pull::OrderedConfig {
