@@ -87,10 +87,11 @@ impl Index {
         through: u64,
     ) -> Result<(), sqlx::Error> {
         let mut transaction = self.db.begin().await?;
-        let mut feeds = self.feeds.clone();
         let mut rows = Rows::default();
         for message in messages {
-            rows.take(&mut transaction, &mut feeds, message).await?;
+            // Where that fails the index is opened anew.
+            rows.take(&mut transaction, &mut self.feeds, message)
+                .await?;
         }
         rows.write(&mut transaction).await?;
         sqlx::query(
@@ -103,7 +104,6 @@ impl Index {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        self.feeds = feeds;
         self.sequence = through;
         Ok(())
     }

@@ -1,0 +1,112 @@
+//! Feeds begin and end as agreements do, and what may stay in the stream no longer is taken away.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use futures::StreamExt as _;
+use futures::stream;
+use readmodel::ReaderFailed;
+
+use super::super::message::{Message, Own};
+use super::super::standing::{Feed, standing};
+use super::super::stream::StreamError;
+use super::outgoing::Unit;
+use super::{Publisher, Turn};
+
+/// A feed is told anew before its first messages age out.
+const ANEW: TimeDelta = TimeDelta::days(360);
+/// How many messages are erased at once.
+const ERASED_AT_ONCE: usize = 16;
+
+impl Publisher {
+    /// Brings the feeds in line with the agreements that are in force now: some end, some begin anew.
+    pub(super) async fn restand(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
+        let today = self.sharing.clock.today();
+        if turn.day != today {
+            turn.day = today;
+            turn.sweep_all();
+        }
+        let standing = standing(turn.index.db(), turn.day, None).await?;
+        let now = self.sharing.clock.now();
+        let mut units: Vec<Unit> = Vec::new();
+        let mut ended = BTreeSet::new();
+        for (feed, kept) in &turn.index.feeds {
+            if !kept.ended && standing.get(feed).is_none() {
+                units.push(Message::own(feed, Own::Ended, None, now).into());
+                ended.insert(feed.department.clone());
+            }
+        }
+        let mut begins = false;
+        for (feed, granted) in standing.iter() {
+            let fields = granted.fields(feed.product);
+            let narrowed = match turn.index.feeds.get(feed) {
+                Some(kept) if !kept.ended => {
+                    let narrowed = kept.fields.narrowed_by(&fields);
+                    let as_it_was = kept.fields == fields && now < kept.begun_at + ANEW;
+                    if as_it_was {
+                        continue;
+                    }
+                    narrowed
+                }
+                Some(_) | None => false,
+            };
+            begins = true;
+            units.push(Message::begun(feed, granted, narrowed, now).into());
+        }
+        turn.standing = standing;
+        if begins {
+            turn.sweep_all();
+        }
+        if !units.is_empty() {
+            self.publish(turn, units, &[]).await?;
+            self.take_away(turn).await?;
+        }
+        self.show_out_of_nothing(turn, ended);
+        Ok(())
+    }
+
+    /// Has the connections cut of those of some departments that have no feed any more.
+    pub(super) fn show_out_of_nothing(&self, turn: &Turn, departments: BTreeSet<String>) {
+        for department in departments {
+            if !turn.standing.has(&department) {
+                tracing::info!(department, "a department has no feed any more");
+                self.sharing.show_out(&department);
+            }
+        }
+    }
+
+    /// Whether the feeds are still those of the agreements in force.
+    pub(super) async fn stands(&self, turn: &mut Turn) -> Result<bool, ReaderFailed> {
+        let today = self.sharing.clock.today();
+        let now = standing(turn.index.db(), today, None).await?;
+        Ok(today == turn.day && now == turn.standing)
+    }
+
+    /// Takes away from the stream what may stay there no longer.
+    pub(super) async fn take_away(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
+        let due = turn.index.feeds.iter();
+        let due: Vec<(Feed, u64)> = due
+            .filter(|(_, kept)| kept.purge_before > 0)
+            .map(|(feed, kept)| (feed.clone(), kept.purge_before))
+            .collect();
+        for (feed, before) in due {
+            self.stream.purge(&feed, before).await?;
+            turn.index.purged(&feed).await?;
+        }
+        self.erase(turn).await
+    }
+
+    /// Erases from the stream what it says of erased elders.
+    pub(super) async fn erase(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
+        let sequences = turn.index.erasable().await?;
+        let erasing = stream::iter(sequences.clone())
+            .map(|sequence| self.stream.erase(sequence))
+            .buffer_unordered(ERASED_AT_ONCE);
+        let outcomes: Vec<Result<(), StreamError>> = erasing.collect().await;
+        outcomes.into_iter().collect::<Result<(), StreamError>>()?;
+        if !sequences.is_empty() {
+            turn.index.erased(&sequences).await?;
+        }
+        Ok(())
+    }
+}
