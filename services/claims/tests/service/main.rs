@@ -5,6 +5,8 @@ mod appeals;
 mod bad_input;
 mod figures;
 mod holds;
+mod judging;
+mod listing;
 mod money;
 mod orders;
 mod permissions;

@@ -1,0 +1,88 @@
+//! How a system is set up: what the clock says, what it has of its own, and which services run.
+
+use std::net::SocketAddr;
+
+use chrono::{DateTime, Utc};
+
+use crate::at;
+
+/// How a system is set up.
+#[derive(Debug)]
+pub struct Setup {
+    /// What the clock says at the start. It stands still until it is moved.
+    pub as_of: DateTime<Utc>,
+    /// A PostgreSQL of its own, for stories that kill it or look into its files.
+    pub own_postgres: bool,
+    /// Whether the sample county's table of divisions is imported.
+    pub divisions: bool,
+    /// Whether visits run too, in a process of their own.
+    pub visits: bool,
+    /// Where visits tell of those who were missed; nobody is told where there is nobody.
+    pub alerts: Option<SocketAddr>,
+    /// Whether alerts run too, in a process of their own.
+    pub homes: bool,
+    /// Whether claims run too, in a process of their own.
+    pub claims: bool,
+    /// Whether sharing runs too, in a process of its own, and departments may come in to the log's server. It reads the logs of
+    /// all others, which must run.
+    pub sharing: bool,
+}
+
+impl Setup {
+    /// The usual one with visits beside registry and tiering.
+    pub fn with_visits() -> Self {
+        Self {
+            visits: true,
+            ..Self::default()
+        }
+    }
+
+    /// All but sharing.
+    pub fn with_all() -> Self {
+        Self {
+            visits: true,
+            homes: true,
+            claims: true,
+            ..Self::default()
+        }
+    }
+
+    /// All that there is.
+    pub fn with_sharing() -> Self {
+        Self {
+            sharing: true,
+            ..Self::with_all()
+        }
+    }
+
+    /// The usual one with alerts beside registry and tiering.
+    pub fn with_alerts() -> Self {
+        Self {
+            homes: true,
+            ..Self::default()
+        }
+    }
+
+    /// The usual one with claims beside registry and tiering.
+    pub fn with_claims() -> Self {
+        Self {
+            claims: true,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            as_of: at("2024-10-01T09:00:00+08:00"),
+            own_postgres: false,
+            divisions: true,
+            visits: false,
+            alerts: None,
+            homes: false,
+            claims: false,
+            sharing: false,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The registers of claims in a test: programmes, contracts, caregivers, and who is enrolled with what right.
+
+use civic::ElderId;
+use proto::eldercare::claims::v1 as pb;
+use tonic::Status;
+
+use super::{COUNTY, LTCI, Running, date, id};
+
+pub(crate) fn enrolment(programme: &str, elder: ElderId, first: &str) -> pb::Enrolment {
+    pb::Enrolment {
+        enrolment_id: id(),
+        programme_code: programme.to_owned(),
+        elder_id: elder.to_string(),
+        first_day: date(first),
+        last_day: None,
+    }
+}
+
+impl Running {
+    pub(crate) async fn define(&self, code: &str, definition: &str) -> Result<i32, Status> {
+        let request = pb::DefineProgrammeRequest {
+            request_id: id(),
+            programme_code: code.to_owned(),
+            division_code: COUNTY.to_owned(),
+            definition: definition.to_owned(),
+        };
+        let defined = self.client().define_programme(request).await?;
+        Ok(defined.into_inner().version)
+    }
+
+    /// The contract's id.
+    pub(crate) async fn contract(&self, provider: &str, programme: &str) -> Result<String, Status> {
+        let request = pb::ContractProviderRequest {
+            request_id: id(),
+            contract: Some(pb::Contract {
+                provider_id: provider.to_owned(),
+                programme_code: programme.to_owned(),
+                name: "禾康".to_owned(),
+                first_day: date("2024-01-01"),
+                last_day: None,
+            }),
+        };
+        let contracted = self.client().contract_provider(request).await?;
+        Ok(contracted.into_inner().contract_id)
+    }
+
+    /// Somebody on a provider's list since the beginning of the year.
+    pub(crate) async fn caregiver(&self, provider: &str) -> String {
+        let request = pb::RegisterCaregiverRequest {
+            request_id: id(),
+            caregiver: Some(pb::Caregiver {
+                provider_id: provider.to_owned(),
+                name: "陈护理".to_owned(),
+                first_day: date("2024-01-01"),
+                last_day: None,
+            }),
+        };
+        let registered = self.client().register_caregiver(request).await.unwrap();
+        registered.into_inner().caregiver_id
+    }
+
+    /// The county has its long-term care insurance, with a provider; a caregiver of it.
+    pub(crate) async fn insurance(&self) -> String {
+        self.insurance_by(LTCI).await
+    }
+
+    /// The same by another definition.
+    pub(crate) async fn insurance_by(&self, definition: &str) -> String {
+        self.define("LTCI", definition).await.unwrap();
+        self.contract("P01", "LTCI").await.unwrap();
+        self.caregiver("P01").await
+    }
+
+    /// Enrols in the order given; all outcomes.
+    pub(crate) async fn enrol_all(
+        &self,
+        enrolments: &[pb::Enrolment],
+    ) -> Vec<pb::EnrolPersonsResponse> {
+        self.settled().await;
+        let requests = enrolments
+            .iter()
+            .map(|enrolment| pb::EnrolPersonsRequest {
+                enrolment: Some(enrolment.clone()),
+                min_position: String::new(),
+            })
+            .collect::<Vec<_>>();
+        let answers = self
+            .client()
+            .enrol_persons(tokio_stream::iter(requests))
+            .await;
+        let mut answers = answers.unwrap().into_inner();
+        let mut outcomes = Vec::new();
+        while let Some(outcome) = answers.message().await.unwrap() {
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// Insures somebody for 2024 from its first day on; the enrolment's id.
+    pub(crate) async fn enrolled(&self, elder: ElderId) -> String {
+        let enrolment = enrolment("LTCI", elder, "2024-01-01");
+        let outcomes = self.enrol_all(std::slice::from_ref(&enrolment)).await;
+        let outcome = outcomes[0].outcome();
+        assert_eq!(
+            outcome,
+            pb::EnrolmentOutcomeKind::Enrolled,
+            "{:?}",
+            outcomes[0]
+        );
+        enrolment.enrolment_id
+    }
+
+    /// Somebody poor and dependent in the village who is insured.
+    pub(crate) async fn insured(&self) -> ElderId {
+        let elder = self.ground.elder().await;
+        self.enrolled(elder).await;
+        elder
+    }
+
+    pub(crate) async fn entitlement(&self, elder: ElderId, on: &str) -> pb::GetEntitlementResponse {
+        self.settled().await;
+        let request = pb::GetEntitlementRequest {
+            programme_code: "LTCI".to_owned(),
+            elder_id: elder.to_string(),
+            on: date(on),
+            min_position: String::new(),
+        };
+        let told = self.client().get_entitlement(request).await.unwrap();
+        told.into_inner()
+    }
+}
