@@ -12,7 +12,7 @@ use crate::{
     admission::{Admission, Grant, Protocol},
     claims::Question,
     configuration::{OUTSIDE_ACCOUNT, SERVICES_ACCOUNT},
-    keys::{Issuer, SealingKey},
+    keys::{Issuer, KeyError, SealingKey},
     standing::Standing,
 };
 
@@ -48,6 +48,18 @@ impl CalloutSettings {
             sealing: None,
             group: "auth-callout".to_owned(),
         }
+    }
+
+    /// With keys from their seeds; without the second one questions are unsealed.
+    ///
+    /// # Errors
+    /// Where a seed is none of such a key.
+    pub fn from_seeds(issuer: &str, sealing: Option<&str>) -> Result<Self, KeyError> {
+        let issuer: Issuer = issuer.parse()?;
+        Ok(Self {
+            sealing: sealing.map(str::parse::<SealingKey>).transpose()?,
+            ..Self::new(issuer)
+        })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Ends the connections of those who may speak to the NATS server no longer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, Message, StatusCode};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 /// All servers tell here which connections they have.
 const ASK_ALL: &str = "$SYS.REQ.SERVER.PING.CONNZ";
@@ -80,6 +82,36 @@ impl Connections {
         let ended = self.cut(user).await;
         tokio::time::sleep(ANSWERED_BY).await;
         ended + self.cut(user).await
+    }
+
+    /// Cuts off whoever is named, `at_once` at once, until stopped: `user` says what [`Connections::cut_off`] calls them, and
+    /// `after` does what is left to do for each, told how many connections were ended.
+    pub async fn show_out<Name, Done>(
+        self,
+        mut named: mpsc::UnboundedReceiver<Name>,
+        at_once: usize,
+        user: fn(&Name) -> String,
+        after: impl Fn(Name, usize) -> Done + Send + Sync + 'static,
+        stopped: CancellationToken,
+    ) where
+        Name: Send + 'static,
+        Done: Future<Output = ()> + Send + 'static,
+    {
+        let showing_out = Arc::new((self, after));
+        let places = Arc::new(Semaphore::new(at_once));
+        let showing = async {
+            while let Some(name) = named.recv().await {
+                let (showing_out, places) = (Arc::clone(&showing_out), Arc::clone(&places));
+                let user = user(&name);
+                tokio::spawn(async move {
+                    let _place = places.acquire_owned().await;
+                    let (connections, after) = &*showing_out;
+                    let ended = connections.cut_off(&user).await;
+                    after(name, ended).await;
+                });
+            }
+        };
+        stopped.run_until_cancelled(showing).await;
     }
 
     async fn cut(&self, user: &str) -> usize {

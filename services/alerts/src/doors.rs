@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use nats_access::{
     Admission, AuthCallout, CalloutSettings, Connections, Credentials as Shown, DEPARTMENT_USERS,
-    Grant, Issuer, Offered, Protocol, Relay, RelaySettings, SealingKey, Unavailable, inbox_prefix,
+    Grant, Offered, Protocol, Relay, RelaySettings, Unavailable, inbox_prefix,
 };
 use service::settings::NatsDoors;
-use service::{Settings, connections};
+use service::{Secret, Settings, connections};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -76,13 +76,8 @@ impl Doors {
             ..RelaySettings::new(STREAM, DEVICES)
         };
         let relay = Relay::new(self.client.clone(), relay);
-        let issuer: Issuer = self.access.issuer_seed.expose().parse()?;
-        let sealing = self.access.sealing_seed.as_ref();
-        let sealing = sealing.map(|seed| seed.expose().parse::<SealingKey>());
-        let settings = CalloutSettings {
-            sealing: sealing.transpose()?,
-            ..CalloutSettings::new(issuer)
-        };
+        let sealing = self.access.sealing_seed.as_ref().map(Secret::expose);
+        let settings = CalloutSettings::from_seeds(self.access.issuer_seed.expose(), sealing)?;
         let register = DeviceRegister {
             pool,
             credentials,
@@ -96,24 +91,18 @@ impl Doors {
     /// Shows out whoever is named, until stopped.
     pub(crate) async fn show_out(
         self,
-        mut retired: mpsc::UnboundedReceiver<DeviceId>,
+        retired: mpsc::UnboundedReceiver<DeviceId>,
         stopped: CancellationToken,
     ) {
-        let connections = Arc::new(Connections::new(self.system));
-        let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
-        let showing = async {
-            while let Some(device) = retired.recv().await {
-                let (connections, places) = (Arc::clone(&connections), Arc::clone(&places));
-                tokio::spawn(async move {
-                    let _place = places.acquire_owned().await;
-                    let ended = connections.cut_off(device.as_str()).await;
-                    if ended > 0 {
-                        tracing::info!(ended, "connections of a retired device were closed");
-                    }
-                });
+        let user = |device: &DeviceId| device.as_str().to_owned();
+        let after = |_device: DeviceId, ended: usize| async move {
+            if ended > 0 {
+                tracing::info!(ended, "connections of a retired device were closed");
             }
         };
-        stopped.run_until_cancelled(showing).await;
+        Connections::new(self.system)
+            .show_out(retired, AT_ONCE, user, after, stopped)
+            .await;
     }
 }
 

@@ -13,11 +13,11 @@ use async_nats::jetstream::{self, consumer};
 use async_trait::async_trait;
 use nats_access::{
     Admission, AuthCallout, CalloutSettings, Connections, Credentials as Shown, DEPARTMENT_USERS,
-    Grant, Issuer, Offered, Protocol, SealingKey, Unavailable, inbox_prefix,
+    Grant, Offered, Protocol, Unavailable, inbox_prefix,
 };
 use service::derived_passwords::{DerivedPasswords, NoPasswordKey};
 use service::settings::NatsDoors;
-use service::{Clock, Settings, connections};
+use service::{Clock, Secret, Settings, connections};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -147,13 +147,10 @@ impl FeedDoors {
         clock: Clock,
         passwords: FeedPasswords,
     ) -> anyhow::Result<(AuthCallout, Ushers)> {
-        let issuer: Issuer = self.access.issuer_seed.expose().parse()?;
-        let sealing = self.access.sealing_seed.as_ref();
-        let sealing = sealing.map(|seed| seed.expose().parse::<SealingKey>());
+        let sealing = self.access.sealing_seed.as_ref().map(Secret::expose);
         let settings = CalloutSettings {
-            sealing: sealing.transpose()?,
             group: GROUP.to_owned(),
-            ..CalloutSettings::new(issuer)
+            ..CalloutSettings::from_seeds(self.access.issuer_seed.expose(), sealing)?
         };
         let register = Arc::new(DepartmentRegister {
             server: jetstream::new(self.client.clone()),
@@ -184,33 +181,18 @@ impl Ushers {
     /// alone; until stopped.
     pub(crate) async fn show_out(
         self,
-        mut named: mpsc::UnboundedReceiver<String>,
+        named: mpsc::UnboundedReceiver<String>,
         stopped: CancellationToken,
     ) {
-        let ushers = Arc::new(self);
-        let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
-        let showing = async {
-            while let Some(department) = named.recv().await {
-                let (ushers, places) = (Arc::clone(&ushers), Arc::clone(&places));
-                tokio::spawn(async move {
-                    let _place = places.acquire_owned().await;
-                    ushers.withdraw(&department).await;
-                });
-            }
+        let register = self.register;
+        let user = |department: &String| user(department);
+        let after = move |department: String, ended: usize| {
+            let register = Arc::clone(&register);
+            async move { register.withdraw(&department, ended).await }
         };
-        stopped.run_until_cancelled(showing).await;
-    }
-
-    /// Cuts a department off at once. Its place in the feeds goes too, unless it may come back.
-    async fn withdraw(&self, department: &str) {
-        let ended = self.connections.cut_off(&user(department)).await;
-        if ended > 0 {
-            tracing::info!(ended, department, "connections of a department were closed");
-        }
-        while let Err(error) = self.register.drop_consumer(department).await {
-            tracing::warn!(%error, department, "a department's consumer is deleted later");
-            tokio::time::sleep(AGAIN).await;
-        }
+        self.connections
+            .show_out(named, AT_ONCE, user, after, stopped)
+            .await;
     }
 }
 
@@ -255,6 +237,17 @@ impl DepartmentRegister {
         let kept = self.server.create_consumer_on_stream(config, STREAM).await;
         kept.map(|_| name)
             .map_err(|error| Unavailable(error.into()))
+    }
+
+    /// A department was cut off. Its place in the feeds goes too, unless it may come back.
+    async fn withdraw(&self, department: &str, ended: usize) {
+        if ended > 0 {
+            tracing::info!(ended, department, "connections of a department were closed");
+        }
+        while let Err(error) = self.drop_consumer(department).await {
+            tracing::warn!(%error, department, "a department's consumer is deleted later");
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Deletes the consumer of a department that does not come in any more.
