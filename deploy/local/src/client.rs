@@ -188,6 +188,20 @@ impl Client {
         Ok(SharingServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
     }
 
+    /// Sharing, as an officer of this department speaks with it, or as the operator does.
+    ///
+    /// # Errors
+    /// Where no token of such an officer is known.
+    pub fn sharing_as(
+        &self,
+        department: Option<&str>,
+    ) -> anyhow::Result<SharingServiceClient<Channel>> {
+        match department {
+            Some(department) => self.department(department),
+            None => Ok(self.sharing()),
+        }
+    }
+
     /// The simulated clock.
     pub fn simulation(&self) -> SimulationServiceClient<Channel> {
         SimulationServiceClient::new(self.operator.clone())
@@ -349,6 +363,14 @@ pub(crate) fn is_passing(code: Code) -> bool {
         | Code::DataLoss
         | Code::Unauthenticated => false,
     }
+}
+
+/// Whether the connection was torn under a stream.
+pub(crate) fn is_torn(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unknown | Code::Cancelled | Code::Internal
+    )
 }
 
 /// A refusal as a person reads it: reason, English, Chinese, and the fields concerned.

@@ -31,18 +31,25 @@ impl Output {
     /// # Errors
     /// Where standard output can't be written. A reader that has gone is no failure.
     pub fn print(self, report: &impl Report) -> anyhow::Result<()> {
-        let mut document = match self {
-            Self::Table => report.text().into_bytes(),
-            Self::Json => serde_json::to_vec_pretty(report)?,
+        let document = match self {
+            Self::Table => report.text(),
+            Self::Json => serde_json::to_string_pretty(report)?,
         };
-        document.push(b'\n');
-        let mut out = std::io::stdout().lock();
-        match out.write_all(&document).and_then(|()| out.flush()) {
-            // The reader has seen enough, as `head` does.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            written => written?,
-        }
-        Ok(())
+        print_line(document).map(|_read| ())
+    }
+}
+
+/// Prints a line, or some, on standard output; whether anybody still reads.
+///
+/// # Errors
+/// Where standard output can't be written. A reader that has gone is no failure.
+pub fn print_line(mut text: String) -> anyhow::Result<bool> {
+    text.push('\n');
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // The reader has seen enough, as `head` does.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).map_err(Into::into),
     }
 }
 

@@ -13,8 +13,9 @@ use vault::DataKey;
 
 use crate::cut::{CutDocument, Grants, cut};
 use crate::document::Document;
-use crate::look::{GlassBroken, Look, Recorded};
+use crate::look::{GlassBroken, Look};
 use crate::products::ProductName;
+use crate::right::{Right, fields_of, look_by, recorded};
 use crate::sharing::Sharing;
 use crate::{
     alerts_table, cards_table, claims_table, codec, elders_table, refusals, tiers_table,
@@ -34,14 +35,6 @@ pub(crate) struct DossierAsked {
     pub(crate) newest: i64,
 }
 
-/// By what right somebody is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Right {
-    grants: Grants,
-    /// None where the caller's department owns the data.
-    agreements: Option<Vec<Uuid>>,
-}
-
 impl Sharing {
     /// A dossier, cut to what the caller may see. Whoever may see nothing of an elder learns nothing, not even whether there
     /// is one.
@@ -59,10 +52,7 @@ impl Sharing {
         let look = self.look(caller, "GetDossier", asked.elder, &left, address);
         let agreement_ids = right.agreements.iter().flatten();
         let agreement_ids = agreement_ids.map(Uuid::to_string).collect();
-        let recorded = match right.agreements.clone() {
-            None => Recorded::Access(look),
-            Some(agreements) => Recorded::Provided { look, agreements },
-        };
+        let recorded = recorded(look, right.agreements.clone());
         let position = self.recorder.record(recorded).await?;
         // Whatever ended a right, or the elder's data, while this was put together has ended it before it is told.
         let (_, still) = self.facts_and_right(caller, &asked).await?;
@@ -253,16 +243,10 @@ impl Sharing {
         left: &[CutDocument],
         address: String,
     ) -> Look {
-        let fields: BTreeSet<&String> = left.iter().flat_map(|document| &document.told).collect();
         Look {
-            caller: caller.actor(),
-            department: caller.department.clone(),
-            purpose: caller.purpose().unwrap_or_default().to_owned(),
-            method: method.to_owned(),
-            address,
-            at: self.clock.now(),
             elders: vec![elder],
-            fields: fields.into_iter().cloned().collect(),
+            fields: fields_of(left),
+            ..look_by(caller, method, address, self.clock.now())
         }
     }
 }

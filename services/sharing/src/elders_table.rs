@@ -206,7 +206,8 @@ async fn facts_of(
     rows.iter().map(read_facts).collect()
 }
 
-fn read_facts(row: &PgRow) -> Result<(ElderId, Option<Facts>), sqlx::Error> {
+/// An elder and the facts, from the first two columns of a row.
+pub(crate) fn read_facts(row: &PgRow) -> Result<(ElderId, Option<Facts>), sqlx::Error> {
     let facts = row
         .try_get::<Option<&[u8]>, _>(1)?
         .map(postcard::from_bytes)

@@ -21,8 +21,9 @@ use crate::agreement::Terms;
 use crate::cut::{CutDocument, Grants, cut};
 use crate::document::Document;
 use crate::dossier::document;
-use crate::look::{Look, Recorded};
+use crate::look::Look;
 use crate::products::ProductName;
+use crate::right::{Right, fields_of, look_by, recorded};
 use crate::sharing::Sharing;
 use crate::{cards_table, elders_table, tiers_table};
 
@@ -77,14 +78,6 @@ pub(crate) struct Found {
     pub(crate) agreements: BTreeSet<Uuid>,
     /// Where the page ends; none where it is the last one.
     pub(crate) next: Option<ElderId>,
-}
-
-/// By what right somebody is told of elders of a village.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Right {
-    grants: Grants,
-    /// None where the caller's department owns the data.
-    agreements: Option<Vec<Uuid>>,
 }
 
 /// The rights in villages; where there is none the village is missing.
@@ -225,22 +218,12 @@ impl Sharing {
         let mut looks = Vec::new();
         for (agreements, elders) in by_agreements {
             for some in elders.chunks(IN_A_LOOK) {
-                let left = some.iter().flat_map(|one| &one.left);
-                let fields: BTreeSet<&String> = left.flat_map(|one| &one.told).collect();
                 let look = Look {
-                    caller: caller.actor(),
-                    department: caller.department.clone(),
-                    purpose: caller.purpose().unwrap_or_default().to_owned(),
-                    method: "FindElders".to_owned(),
-                    address: address.to_owned(),
-                    at: now,
                     elders: some.iter().map(|one| one.elder).collect(),
-                    fields: fields.into_iter().cloned().collect(),
+                    fields: fields_of(some.iter().flat_map(|one| &one.left)),
+                    ..look_by(caller, "FindElders", address.to_owned(), now)
                 };
-                looks.push(match agreements.clone() {
-                    None => Recorded::Access(look),
-                    Some(agreements) => Recorded::Provided { look, agreements },
-                });
+                looks.push(recorded(look, agreements.clone()));
             }
         }
         // Those that wait together go on record together.

@@ -19,6 +19,7 @@ use crate::book_table::NAME;
 use crate::codec::purpose;
 use crate::look::{Look, LookKind, Recorded};
 use crate::refusals;
+use crate::right::look_by;
 use crate::sharing::Sharing;
 
 /// What goes on record where somebody is told why a glass was broken.
@@ -139,14 +140,9 @@ impl Sharing {
             return Ok(());
         }
         let look = Look {
-            caller: caller.actor(),
-            department: caller.department.clone(),
-            purpose: caller.purpose().unwrap_or_default().to_owned(),
-            method: "GetAccessHistory".to_owned(),
-            address,
-            at: self.clock.now(),
             elders: told.clone(),
             fields: vec![REASON.to_owned()],
+            ..look_by(caller, "GetAccessHistory", address, self.clock.now())
         };
         self.recorder.record(Recorded::Access(look)).await?;
         for elder in told {

@@ -4,8 +4,8 @@
 //! - [`agreement`], [`look`]: the aggregates; [`codec`]: their bytes.
 //! - [`elders_table`], [`cards_table`], [`tiers_table`], [`visits_table`], [`alerts_table`], [`claims_table`],
 //!   [`book_table`]: the read models of all logs, our own as the last one.
-//! - `recorder`: puts on record what goes out, before it does; `access_mover`: what other services told; `glass_notices`: tells
-//!   supervisors of dossiers opened beyond all agreements.
+//! - `right`: by what right somebody is told; `recorder`: puts on record what goes out, before it does; `access_mover`: what
+//!   other services told; `glass_notices`: tells supervisors of dossiers opened beyond all agreements.
 //! - [`feeds`]: durable streams of events for departments, cut to their agreements; [`credential`]: what a department shows to
 //!   read its own; [`erasure`]: which departments were asked to erase what they hold, and have.
 //! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour.
@@ -51,6 +51,7 @@ mod glass_notices;
 mod history;
 mod recorder;
 mod refusals;
+mod right;
 mod sharing;
 mod situation;
 mod watch;

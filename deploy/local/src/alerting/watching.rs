@@ -15,8 +15,8 @@ use tonic::{Status, Streaming};
 
 use super::{Row, span};
 use crate::{
-    client::{Client, in_words, is_passing},
-    output::{Output, number, table},
+    client::{Client, in_words, is_passing, is_torn},
+    output::{Output, number, print_line, table},
     wire,
     words::{chinese, labelled},
 };
@@ -103,18 +103,10 @@ async fn follow(
     Ok(changes.into_inner())
 }
 
-/// Whether the connection was torn under a stream.
-fn is_torn(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal
-    )
-}
-
 /// A change as a line; whether anybody still reads.
 fn print(alert: &Alert, output: Output) -> anyhow::Result<bool> {
     let row = Row::of(alert);
-    let line = match output {
+    print_line(match output {
         Output::Json => serde_json::to_string(&row)?,
         Output::Table => {
             let level = row.level.map(|level| format!(" level {level}"));
@@ -130,12 +122,7 @@ fn print(alert: &Alert, output: Output) -> anyhow::Result<bool> {
                 row.alert_id
             )
         }
-    };
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true).map_err(Into::into),
-    }
+    })
 }
 
 /// The system's clock by ours.

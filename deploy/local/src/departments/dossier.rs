@@ -64,10 +64,7 @@ pub async fn dossier_after(
     newest: i32,
     min_position: String,
 ) -> anyhow::Result<Dossier> {
-    let caller = match department {
-        Some(department) => client.department(department)?,
-        None => client.sharing(),
-    };
+    let caller = client.sharing_as(department)?;
     let request = GetDossierRequest {
         elder_id: elder.to_owned(),
         newest,

@@ -52,10 +52,7 @@ pub struct Elder {
 /// # Errors
 /// Sharing's refusal, or a department of which nobody is known.
 pub async fn find(client: &Client, search: &Search) -> anyhow::Result<Found> {
-    let caller = match &search.department {
-        Some(department) => client.department(department)?,
-        None => client.sharing(),
-    };
+    let caller = client.sharing_as(search.department.as_deref())?;
     let mut request = FindEldersRequest {
         division_codes: search.divisions.clone(),
         tiers: search.tiers.clone(),

@@ -1,17 +1,14 @@
 //! `sharing watch`: how things stand in a division, live: a table each time that it changes, or a line for machines.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::time::Duration;
 
 use proto::eldercare::sharing::v1::{self as pb, WatchSituationRequest};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::Situation;
 use crate::{
-    client::{Client, in_words, is_passing},
-    output::{Output, Report as _},
+    client::{Client, in_words, is_passing, is_torn},
+    output::{Output, Report as _, print_line},
 };
 
 /// Before a lost stream is asked for again.
@@ -76,23 +73,10 @@ async fn open(
     Ok(situations.into_inner())
 }
 
-/// Whether the connection was torn under a stream.
-fn is_torn(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unknown | Code::Cancelled | Code::Internal
-    )
-}
-
 /// Prints a situation; whether anybody still reads.
 fn print(situation: &Situation, output: Output) -> anyhow::Result<bool> {
-    let text = match output {
+    print_line(match output {
         Output::Json => serde_json::to_string(situation)?,
         Output::Table => situation.text(),
-    };
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true).map_err(Into::into),
-    }
+    })
 }

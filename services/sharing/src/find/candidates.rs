@@ -3,8 +3,7 @@
 use civic::{DivisionCode, ElderId, HelpStage, LocalDay};
 use elder_tables::columns::place;
 use elders::Facts;
-use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Postgres, QueryBuilder, Row as _};
+use sqlx::{PgExecutor, Postgres, QueryBuilder};
 
 use super::FindAsked;
 use super::reach::Places;
@@ -117,19 +116,10 @@ pub(super) async fn candidates(
     query.push(" ORDER BY h.elder_id LIMIT ").push_bind(most);
     // Planned each time: a village is gone through otherwise than a province.
     let rows = query.build().persistent(false).fetch_all(db).await?;
-    let elders = rows.iter().map(read_facts);
+    let elders = rows.iter().map(elders_table::read_facts);
     let known = elders.filter_map(|read| {
         let known = read.map(|(elder, facts)| Some((elder, facts?)));
         known.transpose()
     });
     known.collect()
-}
-
-fn read_facts(row: &PgRow) -> Result<(ElderId, Option<Facts>), sqlx::Error> {
-    let facts = row
-        .try_get::<Option<&[u8]>, _>(1)?
-        .map(postcard::from_bytes)
-        .transpose()
-        .map_err(|_unreadable| sqlx::Error::Decode("column facts holds no facts".into()))?;
-    Ok((ElderId(row.try_get(0)?), facts))
 }
