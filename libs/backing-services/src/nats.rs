@@ -184,6 +184,11 @@ impl Nats {
         log_file(&self.options)
     }
 
+    /// The server's name, which it keeps over restarts: others of its cluster know it by that.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The server's process id.
     pub fn pid(&self) -> u32 {
         self.server.present().pid()
@@ -207,6 +212,16 @@ impl Nats {
     /// Kills the server at once, as a crash would.
     pub async fn kill(&self) -> Exit {
         self.server.present().kill().await
+    }
+
+    /// Halts the server where it stands, as a machine that has stopped answering does, until [`Nats::resume`].
+    pub fn pause(&self) {
+        self.server.present().pause();
+    }
+
+    /// Has the server go on after [`Nats::pause`].
+    pub fn resume(&self) {
+        self.server.present().resume();
     }
 
     /// Starts the server again on its port and data, after stopping it in good order if it still runs.

@@ -436,7 +436,7 @@ fn template(
 fn settings(lasting: Lasting) -> &'static [(&'static str, &'static str)] {
     match lasting {
         Lasting::Yes => &[
-            ("max_connections", "200"),
+            ("max_connections", "400"),
             ("shared_buffers", "256MB"),
             // Rebuilding a read model writes gigabytes: fewer, larger checkpoints.
             ("max_wal_size", "4GB"),
@@ -447,7 +447,7 @@ fn settings(lasting: Lasting) -> &'static [(&'static str, &'static str)] {
             ("idle_in_transaction_session_timeout", "10min"),
         ],
         Lasting::Scratch => &[
-            ("max_connections", "100"),
+            ("max_connections", "300"),
             ("shared_buffers", "32MB"),
             // A killed server loses nothing that the operating system has; a machine that loses power does.
             ("fsync", "off"),

@@ -164,6 +164,16 @@ impl Process {
         self.exited().await
     }
 
+    /// Halts the server where it stands, until [`Process::resume`].
+    pub(crate) fn pause(&self) {
+        self.order("pause");
+    }
+
+    /// Has the server go on after [`Process::pause`].
+    pub(crate) fn resume(&self) {
+        self.order("resume");
+    }
+
     fn order(&self, order: &str) {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipe) = orders.as_mut() {

@@ -1,6 +1,6 @@
 # Runs a server for as long as the process that asked for it lives.
 #
-# That process holds the other end of our standard input. It may send "stop" or "kill"; when it is gone, however it
+# That process holds the other end of our standard input. It may send "stop", "kill", "pause" or "resume"; when it is gone, however it
 # went, the reading ends, and the server is stopped and its scratch folder removed. When the server ends by itself, so
 # do we, with its exit code.
 #
@@ -32,10 +32,13 @@ kill_all() {
         case $order in
             kill) kill_all ;;
             stop) kill -s "$signal" "$server" ;;
+            pause) kill -s STOP "$server" ;;
+            resume) kill -s CONT "$server" ;;
         esac
     done
     # $$ is the outer shell, also in here.
     kill -USR1 $$
+    kill -s CONT "$server"
     kill -s "$signal" "$server"
     while [ "$grace" -gt 0 ] && kill -0 "$server"; do
         # Not into the log: whoever holds the log open holds the data folder.

@@ -92,6 +92,11 @@ pub async fn own_nats_with(change: impl FnOnce(&mut NatsOptions)) -> Nats {
     must(Nats::start(&tools(), options).await)
 }
 
+/// A port of 127.0.0.1 on which nobody listened a moment ago, for what a server must be told before it is started.
+pub fn free_port() -> u16 {
+    crate::ports::free_port()
+}
+
 /// A PostgreSQL server of the test's own, on a free port, gone with the handle.
 ///
 /// # Panics

@@ -77,6 +77,8 @@ terms! {
         Withdrawn = "WITHDRAWN" "复核撤销",
         /// It was paid before.
         ForRecovery = "FOR_RECOVERY" "待追回",
+        /// What was paid for it was taken back.
+        Recovered = "RECOVERED" "已追回",
     }
 
     /// What shows that a service took place (凭证类型).

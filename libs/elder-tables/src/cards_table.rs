@@ -14,6 +14,7 @@ use prost::{Message as _, Name as _};
 use proto::eldercare::registry::v1 as registry;
 use proto::eldercare::r#type::v1 as types;
 use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 use vault::Sealed;
@@ -66,20 +67,24 @@ impl CardsTable {
             .bind(&ids)
             .fetch_all(db)
             .await?;
+        rows.iter().map(Self::read).collect()
+    }
+
+    /// A row of a statement of the service's own that has `elder_id, identity, contacts` as its first columns.
+    ///
+    /// # Errors
+    /// A row of another version of the program.
+    pub fn read(row: &PgRow) -> Result<(ElderId, Card), sqlx::Error> {
         let broken = |_seal| sqlx::Error::Decode("a column of a card holds no sealed field".into());
-        rows.iter()
-            .map(|row| {
-                let contacts: Option<&[u8]> = row.try_get(2)?;
-                let card = Card {
-                    identity: Sealed::from_bytes(row.try_get::<&[u8], _>(1)?).map_err(broken)?,
-                    contacts: contacts
-                        .map(Sealed::from_bytes)
-                        .transpose()
-                        .map_err(broken)?,
-                };
-                Ok((ElderId(row.try_get(0)?), card))
-            })
-            .collect()
+        let contacts: Option<&[u8]> = row.try_get(2)?;
+        let card = Card {
+            identity: Sealed::from_bytes(row.try_get::<&[u8], _>(1)?).map_err(broken)?,
+            contacts: contacts
+                .map(Sealed::from_bytes)
+                .transpose()
+                .map_err(broken)?,
+        };
+        Ok((ElderId(row.try_get(0)?), card))
     }
 
     /// What some divisions are called; one without a name is missing.

@@ -65,7 +65,7 @@ wire_terms! { claims:
     OrderState { Waiting, Approved, AbnormalOpen, NotSettled }
     AppealState { Pending, Accepted, AcceptedOverQuota, Refused }
     NotSettledReason { NoAppeal, AppealRefused, QuotaExceeded, Withdrawn }
-    HoldState { OnHold, Kept, Withdrawn, ForRecovery }
+    HoldState { OnHold, Kept, Withdrawn, ForRecovery, Recovered }
     EvidenceKind { Video, Photo }
     DepositKind { Premium, Grant }
     SettlementStage { Draft, Confirmed, Paid }

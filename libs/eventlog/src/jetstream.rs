@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::{self, context::ContextBuilder, stream::Stream};
 use async_trait::async_trait;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field, info_span};
 
 use crate::{
     log::{AppendError, Deliveries, EventLog, ReadError, check},
-    measures::Measures,
+    measures::{self, Measures},
     record::{NewRecord, RawMessage, Record},
     subject::Subject,
 };
@@ -120,16 +121,63 @@ impl JetStreamLog {
         Ok(())
     }
 
-    fn measured<T>(
+    /// The span of an append, in the trace of whoever asks for it; where nobody does there is none.
+    fn span(&self, records: &[NewRecord]) -> Span {
+        let Some(first) = records.first().filter(|_| !Span::current().is_none()) else {
+            return Span::none();
+        };
+        let subject = &first.subject;
+        info_span!(
+            "append",
+            otel.kind = "producer",
+            messaging.system = "nats",
+            messaging.destination.name = self.connection.name.as_str(),
+            messaging.operation.name = "append",
+            "messaging.operation.type" = "send",
+            messaging.batch.message_count = records.len(),
+            eldercare.aggregate = %format_args!("{}.{}", subject.context(), subject.aggregate()),
+            "error.type" = field::Empty,
+        )
+    }
+
+    async fn append_one(&self, record: NewRecord) -> Result<u64, AppendError> {
+        self.check(std::slice::from_ref(&record))?;
+        match self.gather {
+            Gather::GroupsOnly => {
+                let written = self.publisher.one(&record).await;
+                written.map_err(|refusal| refusal.about(record.subject))
+            }
+            Gather::Always => {
+                let written = self.gatherer.append(vec![Message::of(&record)]).await;
+                written.and_then(|sequences| {
+                    let only = sequences.first().copied();
+                    only.ok_or(AppendError::Invalid("no records"))
+                })
+            }
+        }
+    }
+
+    async fn append_group(&self, records: &[NewRecord]) -> Result<Vec<u64>, AppendError> {
+        self.check(records)?;
+        let messages = records.iter().map(Message::of).collect();
+        self.gatherer.append(messages).await
+    }
+
+    /// Appends in a span, and measures it.
+    async fn measured<T>(
         &self,
-        begun: Instant,
         records: usize,
-        result: Result<T, AppendError>,
+        span: Span,
+        append: impl Future<Output = Result<T, AppendError>>,
     ) -> Result<T, AppendError> {
+        let begun = Instant::now();
+        let result = append.instrument(span.clone()).await;
         match &result {
             Ok(_) => self.connection.measures.appended(records, begun.elapsed()),
-            Err(AppendError::Conflict { .. }) => self.connection.measures.conflicted(),
-            Err(AppendError::TooLarge | AppendError::Invalid(_) | AppendError::Unavailable(_)) => {}
+            Err(error) => {
+                self.connection.measures.refused(error);
+                span.record("error.type", measures::error_type(error));
+            }
         }
         result
     }
@@ -142,30 +190,14 @@ impl EventLog for JetStreamLog {
     }
 
     async fn append(&self, record: NewRecord) -> Result<u64, AppendError> {
-        let begun = Instant::now();
-        self.check(std::slice::from_ref(&record))?;
-        let result = match self.gather {
-            Gather::GroupsOnly => {
-                let written = self.publisher.one(&record).await;
-                written.map_err(|refusal| refusal.about(record.subject))
-            }
-            Gather::Always => {
-                let written = self.gatherer.append(vec![Message::of(&record)]).await;
-                written.and_then(|sequences| {
-                    let only = sequences.first().copied();
-                    only.ok_or(AppendError::Invalid("no records"))
-                })
-            }
-        };
-        self.measured(begun, 1, result)
+        let span = self.span(std::slice::from_ref(&record));
+        self.measured(1, span, self.append_one(record)).await
     }
 
     async fn append_all(&self, records: Vec<NewRecord>) -> Result<Vec<u64>, AppendError> {
-        let begun = Instant::now();
-        self.check(&records)?;
-        let messages = records.iter().map(Message::of).collect();
-        let result = self.gatherer.append(messages).await;
-        self.measured(begun, records.len(), result)
+        let span = self.span(&records);
+        self.measured(records.len(), span, self.append_group(&records))
+            .await
     }
 
     async fn read(&self, subject: &Subject, after: u64) -> Result<Vec<Record>, ReadError> {

@@ -3,13 +3,13 @@
 use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use tracing::{Instrument as _, info_span};
 
 use crate::{
     aggregate::{Aggregate, KnownRequest, Loaded, Snapshots},
     command::{CommandContext, Committed, ExecuteError, LoadError, Unwritten},
     keyed_locks::{KeyedLocks, Turn},
     log::EventLog,
+    measures::Commands,
     position::Position,
     subject::{InvalidSubject, Subject},
     unit_of_work::{Held, Outcome, UnitOfWork},
@@ -37,6 +37,7 @@ pub struct Repository<A: Aggregate> {
     cache: moka::sync::Cache<Subject, Arc<Loaded<A>>>,
     snapshots: Option<Arc<dyn Snapshots<A>>>,
     turns: Arc<KeyedLocks>,
+    commands: Commands,
 }
 
 /// An aggregate as known, and whether the log has just confirmed that there is nothing newer.
@@ -52,6 +53,7 @@ impl<A: Aggregate> Clone for Repository<A> {
             cache: self.cache.clone(),
             snapshots: self.snapshots.clone(),
             turns: Arc::clone(&self.turns),
+            commands: self.commands.clone(),
         }
     }
 }
@@ -71,6 +73,7 @@ impl<A: Aggregate> Repository<A> {
             cache: cache(CACHED),
             snapshots: None,
             turns: Arc::default(),
+            commands: Commands::of(A::CONTEXT, A::NAME),
         }
     }
 
@@ -171,6 +174,17 @@ impl<A: Aggregate> Repository<A> {
         context: &CommandContext,
         command: &A::Command,
     ) -> Result<Committed<A>, ExecuteError<A::Refusal>> {
+        let executed = self.decide(id, context, command).await;
+        self.commands.ended(&executed);
+        executed
+    }
+
+    async fn decide(
+        &self,
+        id: &str,
+        context: &CommandContext,
+        command: &A::Command,
+    ) -> Result<Committed<A>, ExecuteError<A::Refusal>> {
         let mut execution = Execution::begin(self, id, context).await?;
         loop {
             let (unit, held) = match execution.attempt().await? {
@@ -194,10 +208,25 @@ impl<A: Aggregate> Repository<A> {
         &self,
         id: &str,
         context: &CommandContext,
-        mut decide: D,
+        decide: D,
     ) -> Result<Committed<A>, ExecuteError<R>>
     where
         // Not `AsyncFnMut`: a future with such a closure in it can't be sent to another thread yet, as servers must.
+        D: FnMut(Arc<Loaded<A>>) -> F,
+        F: Future<Output = Result<Vec<A::Event>, R>>,
+    {
+        let executed = self.decide_with(id, context, decide).await;
+        self.commands.ended(&executed);
+        executed
+    }
+
+    async fn decide_with<R, F, D>(
+        &self,
+        id: &str,
+        context: &CommandContext,
+        mut decide: D,
+    ) -> Result<Committed<A>, ExecuteError<R>>
+    where
         D: FnMut(Arc<Loaded<A>>) -> F,
         F: Future<Output = Result<Vec<A::Event>, R>>,
     {
@@ -239,6 +268,21 @@ impl<A: Aggregate> Repository<A> {
     /// [`ExecuteError`]. The closure's [`ExecuteError::Refused`] is given only when all aggregates that it looked at
     /// are confirmed to be the newest; its other errors are given at once.
     pub async fn transact<'command, R, F, D>(
+        &self,
+        id: &str,
+        context: &'command CommandContext,
+        decide: D,
+    ) -> Result<Committed<A>, ExecuteError<R>>
+    where
+        D: FnMut(UnitOfWork<'command>, Held<A>) -> F,
+        F: Future<Output = Result<(), ExecuteError<R>>>,
+    {
+        let executed = self.decide_together(id, context, decide).await;
+        self.commands.ended(&executed);
+        executed
+    }
+
+    async fn decide_together<'command, R, F, D>(
         &self,
         id: &str,
         context: &'command CommandContext,
@@ -441,8 +485,7 @@ impl<'command, 'repository, A: Aggregate> Execution<'command, 'repository, A> {
         first: &Outcome<A>,
     ) -> Result<Option<Committed<A>>, ExecuteError<R>> {
         let log = Arc::clone(&self.repository.log);
-        let span = info_span!("append", stream = log.stream(), aggregate = A::NAME);
-        match unit.write(&*log, &self.subject).instrument(span).await {
+        match unit.write(&*log, &self.subject).await {
             Ok(()) => Ok(Some(self.committed(first, true))),
             Err(error) => match Unwritten::from(error) {
                 Unwritten::Hopeless(error) => Err(error),

@@ -151,6 +151,18 @@ impl ServerAccess {
     /// The blocks `accounts`, `authorization` and `mqtt` in the server's own language. Passwords stand in it.
     #[must_use]
     pub fn server_configuration(&self) -> String {
+        self.written(quoted)
+    }
+
+    /// The same for a file that everybody may read: what stands here for passwords, issuer and sealing key are the names of
+    /// variables, which the server finds in its environment.
+    #[must_use]
+    pub fn server_template(&self) -> String {
+        self.written(variable)
+    }
+
+    /// The blocks, with what belongs to one installation written in this way.
+    fn written(&self, own: fn(&str) -> String) -> String {
         let system = User {
             permissions: Some(Permissions {
                 publish: vec![
@@ -165,7 +177,7 @@ impl ServerAccess {
             "accounts {".to_owned(),
             "  $SYS {".to_owned(),
             "    users: [".to_owned(),
-            format!("      {}", user(&system)),
+            format!("      {}", user(&system, own)),
             "    ]".to_owned(),
             "  }".to_owned(),
             format!("  {SERVICES_ACCOUNT} {{"),
@@ -173,7 +185,7 @@ impl ServerAccess {
             "    users: [".to_owned(),
         ];
         let services = self.services.iter();
-        lines.extend(services.map(|service| format!("      {}", user(service))));
+        lines.extend(services.map(|service| format!("      {}", user(service, own))));
         lines.push("    ]".to_owned());
         lines.push("    exports: [".to_owned());
         lines.extend(self.offered.iter().map(exported));
@@ -192,9 +204,9 @@ impl ServerAccess {
         ));
         lines.push("  auth_callout {".to_owned());
         lines.push(format!("    account: {SERVICES_ACCOUNT}"));
-        lines.push(format!("    issuer: {}", quoted(&self.issuer)));
+        lines.push(format!("    issuer: {}", own(&self.issuer)));
         if let Some(sealing) = &self.sealing {
-            lines.push(format!("    xkey: {}", quoted(sealing)));
+            lines.push(format!("    xkey: {}", own(sealing)));
         }
         let known = self.services.iter().chain([&self.system]);
         let known: Vec<_> = known.map(|user| user.name.clone()).collect();
@@ -231,20 +243,28 @@ fn imported(offered: &Offered) -> String {
     format!("      {{ service: {{ account: {SERVICES_ACCOUNT}, subject: {subjects} }} }}")
 }
 
-fn user(user: &User) -> String {
+fn user(user: &User, own: fn(&str) -> String) -> String {
     let mut text = format!(
         "{{ user: {}, password: {}",
         quoted(&user.name),
-        quoted(&user.password)
+        own(&user.password)
     );
     if let Some(Permissions { publish, subscribe }) = &user.permissions {
-        text += &format!(
-            ", permissions: {{ publish: {}, subscribe: {}, allow_responses: true }}",
-            list(publish),
-            list(subscribe)
-        );
+        text += ", permissions: {\n";
+        text += &allowed("publish", publish);
+        text += &allowed("subscribe", subscribe);
+        text += "        allow_responses: true\n      }";
     }
     text + " }"
+}
+
+/// A line for each subject: they are many.
+fn allowed(what: &str, subjects: &[String]) -> String {
+    let mut text = format!("        {what}: [\n");
+    for subject in subjects {
+        text += &format!("          {}\n", quoted(subject));
+    }
+    text + "        ]\n"
 }
 
 fn list(texts: &[String]) -> String {
@@ -255,6 +275,10 @@ fn list(texts: &[String]) -> String {
 /// JSON is valid in the server's language.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
+}
+
+fn variable(name: &str) -> String {
+    format!("${name}")
 }
 
 #[cfg(test)]
@@ -280,6 +304,23 @@ mod tests {
         assert!(text.contains(r#"auth_users: ["alerts", "registry", "system"]"#));
         assert!(text.contains(r#"password: "alerts\"s secret""#));
         assert!(!text.contains("mqtt") && !text.contains("xkey"));
+    }
+
+    #[test]
+    fn a_template_names_what_an_installation_has_of_its_own() {
+        let user = |name: &str| User {
+            name: name.to_owned(),
+            password: format!("{}_PASSWORD", name.to_uppercase()),
+            permissions: Some(Permissions {
+                publish: vec![format!("eldercare.{name}.>")],
+                subscribe: vec![format!("_INBOX_{name}.>")],
+            }),
+        };
+        let access = ServerAccess::new(vec![user("alerts")], user("system"), "ISSUER");
+        let text = access.server_template();
+        assert!(text.contains(r#"{ user: "alerts", password: $ALERTS_PASSWORD, permissions: {"#));
+        assert!(text.contains("    issuer: $ISSUER\n"));
+        assert!(text.contains("          \"eldercare.alerts.>\"\n"));
     }
 
     #[test]

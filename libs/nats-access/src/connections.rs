@@ -1,8 +1,9 @@
 //! Ends the connections of those who may speak to the NATS server no longer.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_nats::{Client, Message, StatusCode};
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
@@ -59,6 +60,7 @@ struct Server {
 
 #[derive(Deserialize)]
 struct Listed {
+    now: DateTime<Utc>,
     #[serde(default)]
     connections: Vec<One>,
 }
@@ -66,7 +68,12 @@ struct Listed {
 #[derive(Serialize, Deserialize)]
 struct One {
     cid: u64,
+    #[serde(skip_serializing)]
+    start: DateTime<Utc>,
 }
+
+/// When servers told which connections they have, each by its own clock.
+type Looked = HashMap<String, DateTime<Utc>>;
 
 impl Connections {
     /// Over a client whose user is of the system account (`system` of [`crate::ServerAccess`]).
@@ -76,12 +83,14 @@ impl Connections {
     }
 
     /// Ends all connections of the user that a [`crate::Grant`] calls so, at once; the admission must refuse that user by
-    /// then. It returns, with how many were ended, when nobody can be left who was let in just before: after some four
-    /// seconds. Servers that are away are waited for.
+    /// then, or want another password. It returns, with how many were ended, when nobody can be left who was let in just before:
+    /// after some four seconds. Whoever comes in meanwhile stays. Servers that are away are waited for.
     pub async fn cut_off(&self, user: &str) -> usize {
-        let ended = self.cut(user).await;
+        let (ended, looked) = self.cut(user, &Looked::new()).await;
         tokio::time::sleep(ANSWERED_BY).await;
-        ended + self.cut(user).await
+        // Whoever came after the first look was judged as the admission judges now.
+        let (stragglers, _) = self.cut(user, &looked).await;
+        ended + stragglers
     }
 
     /// Cuts off whoever is named, `at_once` at once, until stopped: `user` says what [`Connections::cut_off`] calls them, and
@@ -114,17 +123,19 @@ impl Connections {
         stopped.run_until_cancelled(showing).await;
     }
 
-    async fn cut(&self, user: &str) -> usize {
+    /// Ends the connections that began before their server was looked at, or all where it was not; how many, and when servers were
+    /// looked at now.
+    async fn cut(&self, user: &str, before: &Looked) -> (usize, Looked) {
         loop {
-            match self.try_cut(user).await {
-                Ok(ended) => return ended,
+            match self.try_cut(user, before).await {
+                Ok(cut) => return cut,
                 Err(error) => tracing::warn!(%error, "who may speak no longer is cut off later"),
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn try_cut(&self, user: &str) -> Result<usize, Away> {
+    async fn try_cut(&self, user: &str, before: &Looked) -> Result<(usize, Looked), Away> {
         let ask = Ask {
             user,
             auth: true,
@@ -137,33 +148,39 @@ impl Connections {
             .publish_with_reply(ASK_ALL, inbox, ask.into())
             .await
             .map_err(away)?;
-        let mut ended = 0;
+        let (mut ended, mut looked) = (0, Looked::new());
         let mut within = FIRST_WITHIN;
         // How many servers there are nobody knows: the last is the one after which none answers.
         while let Ok(Some(answer)) = tokio::time::timeout(within, servers.next()).await {
-            ended += self.end(&answer).await?;
+            let Told { server, data } = told(&answer)?;
+            let since = before.get(&server.id);
+            let began_before = |one: &&One| since.is_none_or(|since| one.start <= *since);
+            for connection in data.connections.iter().filter(began_before) {
+                self.end(&server, connection).await?;
+                ended += 1;
+            }
+            looked.insert(server.id, data.now);
             within = NEXT_WITHIN;
         }
         if within == FIRST_WITHIN {
             return Err(away("no server answers"));
         }
-        Ok(ended)
+        Ok((ended, looked))
     }
 
-    /// Ends the connections that a server tells of.
-    async fn end(&self, answer: &Message) -> Result<usize, Away> {
-        if answer.status == Some(StatusCode::NO_RESPONDERS) {
-            return Err(away("no server listens to this user"));
-        }
-        let told: Told = serde_json::from_slice(&answer.payload).map_err(away)?;
-        let kick = format!("$SYS.REQ.SERVER.{}.KICK", told.server.id);
-        for connection in &told.data.connections {
-            let which = serde_json::to_vec(connection).map_err(away)?;
-            self.system
-                .request(kick.clone(), which.into())
-                .await
-                .map_err(away)?;
-        }
-        Ok(told.data.connections.len())
+    /// Ends a connection to a server.
+    async fn end(&self, server: &Server, connection: &One) -> Result<(), Away> {
+        let kick = format!("$SYS.REQ.SERVER.{}.KICK", server.id);
+        let which = serde_json::to_vec(connection).map_err(away)?;
+        let ended = self.system.request(kick, which.into()).await;
+        ended.map(drop).map_err(away)
     }
+}
+
+/// The connections that a server tells of.
+fn told(answer: &Message) -> Result<Told, Away> {
+    if answer.status == Some(StatusCode::NO_RESPONDERS) {
+        return Err(away("no server listens to this user"));
+    }
+    serde_json::from_slice(&answer.payload).map_err(away)
 }

@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 use service::Secret;
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
+use tracing::Instrument as _;
 
 use crate::{
     ChannelSettings, Delivered, Failure, Notice, Reason, SettingsError,
@@ -109,10 +110,20 @@ impl Channels {
     /// Those of the channel; [`Reason::NotConfigured`] without one.
     pub async fn send(&self, notice: &Notice) -> Result<Delivered, Failure> {
         let begun = Instant::now();
+        let span = tracing::info_span!(
+            "notice",
+            otel.kind = "client",
+            eldercare.notice.channel = notice.channel.name(),
+            eldercare.notice.attempt = notice.attempt,
+            "error.type" = tracing::field::Empty,
+        );
         let outcome = match self.adapters.get(&notice.channel) {
-            Some(adapter) => adapter.send(notice).await,
+            Some(adapter) => adapter.send(notice).instrument(span.clone()).await,
             None => Err(Reason::NotConfigured.into()),
         };
+        if let Err(failure) = &outcome {
+            span.record("error.type", failure.reason().code());
+        }
         self.measures
             .ended(notice.channel, &outcome, begun.elapsed());
         outcome

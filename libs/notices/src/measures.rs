@@ -1,9 +1,4 @@
 //! What an operator sees of notices: how many attempts there are by each channel, how they end, and how long they take.
-//!
-//! | metric | of | meaning |
-//! | --- | --- | --- |
-//! | `notices.attempts` | channel, outcome | attempts that ended; the outcome is `DELIVERED` or the code of the reason |
-//! | `notices.attempt.duration` | channel | seconds that an attempt took |
 
 use std::time::Duration;
 
@@ -27,12 +22,12 @@ impl Measures {
         let meter = global::meter("notices");
         Self {
             attempts: meter
-                .u64_counter("notices.attempts")
+                .u64_counter("eldercare.notices.attempts")
                 .with_unit("{attempt}")
                 .with_description("Attempts to tell somebody, by how they ended")
                 .build(),
             seconds: meter
-                .f64_histogram("notices.attempt.duration")
+                .f64_histogram("eldercare.notices.attempt.duration")
                 .with_unit("s")
                 .with_description("Time an attempt to tell somebody takes")
                 .with_boundaries(vec![
@@ -49,14 +44,14 @@ impl Measures {
         outcome: &Result<Delivered, Failure>,
         took: Duration,
     ) {
-        let channel = KeyValue::new("channel", channel.name());
+        let channel = KeyValue::new("eldercare.notice.channel", channel.name());
         let outcome = match outcome {
             Ok(_) => "DELIVERED",
             Err(failure) => failure.reason().code(),
         };
         self.seconds
             .record(took.as_secs_f64(), std::slice::from_ref(&channel));
-        self.attempts
-            .add(1, &[channel, KeyValue::new("outcome", outcome)]);
+        let outcome = KeyValue::new("eldercare.outcome", outcome);
+        self.attempts.add(1, &[channel, outcome]);
     }
 }

@@ -7,6 +7,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgExecutor, PgPool, Row};
 
 use crate::failure::Error;
 use crate::projection::{Projection, ddl_digest};
+#[cfg(feature = "testing")]
+use crate::testing::later;
 
 /// A projection's row in `readmodel.checkpoint`.
 #[derive(Debug, Clone)]
@@ -22,11 +24,12 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// Whether the tables are those of this very program.
     pub(crate) fn is_of(&self, projection: &impl Projection) -> bool {
-        self.version == projection.version() && self.ddl_digest == ddl_digest(projection)
+        self.version == version_of(projection) && self.ddl_digest == ddl_digest(projection)
     }
 }
 
-/// Sets up or brings up to date what the library keeps in the schema `readmodel`; safe to call from many processes.
+/// Sets up or brings up to date what the library keeps in the schema `readmodel`; safe to call from many processes, older
+/// programs among them.
 ///
 /// # Errors
 /// The database's.
@@ -35,6 +38,8 @@ pub async fn migrate(pool: &PgPool) -> Result<(), Error> {
     migrator.create_schema("readmodel");
     // A table of its own: services keep their migrations in the usual one.
     migrator.dangerous_set_table_name("readmodel.migration");
+    // An older program gets on with what a later one has added.
+    migrator.set_ignore_missing(true);
     // A connection of its own: after a failure the migrator leaves its advisory lock behind, and closing frees it.
     let alone = PgPoolOptions::new()
         .max_connections(1)
@@ -247,8 +252,25 @@ pub(crate) fn signed(sequence: u64) -> i64 {
     i64::try_from(sequence).expect("a stream doesn't reach 2^63 messages")
 }
 
+/// The version of a projection in this program.
+pub(crate) fn version_of(projection: &impl Projection) -> u32 {
+    projection.version() + later()
+}
+
+/// How much later this program is than it says: not at all but in tests of what happens between two versions.
+#[cfg(not(feature = "testing"))]
+const fn later() -> u32 {
+    0
+}
+
+/// The same as the database keeps it.
 pub(crate) fn version(projection: &impl Projection) -> i32 {
-    i32::try_from(projection.version()).expect("a version is a small number")
+    column(version_of(projection))
+}
+
+/// A version as the database keeps it.
+pub(crate) fn column(version: u32) -> i32 {
+    i32::try_from(version).expect("a version is a small number")
 }
 
 /// The schema in which a new version is built beside the live one.

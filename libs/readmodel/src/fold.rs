@@ -251,7 +251,7 @@ impl<P: Projection, C: DerefMut<Target = PgConnection> + Send> Fold<'_, P, C> {
                 .await;
             parked.extend(applied.unwrap_or(Err(ApplyError::Poison("the fold panicked")))?);
         }
-        parked::insert(&mut tx, &self.schema, &self.checkpoint.stream, &parked).await?;
+        parked::park(&mut tx, &self.schema, &self.checkpoint.stream, &parked).await?;
         // Deferred constraints speak up here.
         tx.commit().await.map_err(ApplyError::from)?;
         self.checkpoint.sequence = batch.last;

@@ -8,6 +8,8 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
+use crate::checkpoint;
+
 /// How soon a standby's checkpoint is looked up again after somebody began to wait for it, or it moved.
 const SOONEST: Duration = Duration::from_millis(2);
 
@@ -43,6 +45,8 @@ struct Inner {
     pool: PgPool,
     projection: String,
     stream: String,
+    /// Tables of an earlier version are not those that are waited for.
+    version: i32,
     tip: watch::Sender<Tip>,
     /// Held by the one waiter who looks up the checkpoint for all.
     looking: Mutex<()>,
@@ -68,9 +72,15 @@ impl Pauses {
 }
 
 impl Follower {
-    /// Follows a projection by its checkpoint alone; a runner's own [`follower`](crate::Runner::follower) knows sooner.
+    /// Follows a projection by its checkpoint alone, whatever its version; a runner's own
+    /// [`follower`](crate::Runner::follower) knows sooner, and waits for tables of its program's version, or of a later one.
     #[must_use]
     pub fn new(pool: PgPool, projection: &str, stream: &str) -> Self {
+        Self::of_version(pool, projection, stream, 0)
+    }
+
+    /// Follows the tables of a program: until they have taken the place of those of the version before, they hold nothing.
+    pub(crate) fn of_version(pool: PgPool, projection: &str, stream: &str, version: u32) -> Self {
         let (tip, _) = watch::channel(Tip {
             leading: false,
             sequence: None,
@@ -79,6 +89,7 @@ impl Follower {
             pool,
             projection: projection.to_owned(),
             stream: stream.to_owned(),
+            version: checkpoint::column(version),
             tip,
             looking: Mutex::new(()),
             asked: Notify::new(),
@@ -166,9 +177,10 @@ impl Follower {
         loop {
             let asked = self.0.asked.notified();
             let found: Result<Option<i64>, _> = sqlx::query_scalar(
-                "SELECT sequence FROM readmodel.checkpoint WHERE projection = $1",
+                "SELECT sequence FROM readmodel.checkpoint WHERE projection = $1 AND version >= $2",
             )
             .bind(&self.0.projection)
+            .bind(self.0.version)
             .fetch_optional(&self.0.pool)
             .await;
             // Not there yet, or the database is away: the deadline of the waiter ends it.

@@ -12,6 +12,7 @@
 //! - Nothing is in the database that the log doesn't give back. Losing it costs time.
 //! - A transaction moves its checkpoint first, by `UPDATE … WHERE sequence = <mine> AND generation = <mine>`: who has
 //!   been superseded changes nothing.
+//! - A program never writes to tables that a later one has built, and does not wait for those that an earlier one has.
 //! - A record that can't be applied is parked where an operator sees it, and stops nothing. A database or log that is
 //!   away is waited for.
 //! - No value of an event or a row shows in a log line, a metric or an error.
@@ -63,6 +64,7 @@ mod verify;
 
 mod reactor;
 mod reader;
+mod reader_lag;
 
 pub mod parked;
 mod status;
@@ -77,6 +79,9 @@ mod fold;
 mod settings;
 mod telemetry;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use checkpoint::{checkpoints, migrate};
 pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
 pub use failure::{ApplyError, DatabaseError, Error};
@@ -87,8 +92,10 @@ pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};
 pub use reader::{
     ActiveReader, HEARTBEAT, Reached, ReaderFailed, ReaderFollower, run_reader, table_is_there,
 };
+pub use reader_lag::ReaderLag;
 pub use rebuild::{Progress, rebuild};
 pub use runner::Runner;
 pub use settings::Settings;
-pub use status::{ProjectionStatus, status};
+pub use status::{ProjectionStatus, standing, status};
+pub use telemetry::{Traces, Work};
 pub use verify::{Differences, Rows, TableDifferences, verify};

@@ -2,6 +2,7 @@
 //!
 //! There is no retry of a single event: the ones after it have been applied, and order matters. Once the program knows
 //! what to do with them, its version is raised (or `rebuild` called), and the rebuilt model parks what still must be.
+//! What a reader passed by are rows: it may look at them again by itself.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -100,19 +101,23 @@ pub async fn discard(pool: &PgPool, id: i64) -> Result<bool, Error> {
     Ok(gone.rows_affected() > 0)
 }
 
-/// Parks events; one that is parked already stays as it is.
-pub(crate) async fn insert(
+/// Parks what a projection or a reader passes by, and says how much of it is new; what is parked already stays as it is.
+///
+/// # Errors
+/// The database's.
+pub async fn park(
     conn: &mut PgConnection,
-    projection: &str,
+    passed_by: &str,
     stream: &str,
     parked: &[Parked],
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
+    let mut new = 0;
     for event in parked {
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO readmodel.parked (projection, stream, sequence, place, subject, event_type, reason, payload) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         )
-        .bind(projection)
+        .bind(passed_by)
         .bind(stream)
         .bind(signed(event.sequence))
         .bind(i32::try_from(event.place).unwrap_or(i32::MAX))
@@ -122,8 +127,9 @@ pub(crate) async fn insert(
         .bind(event.payload.as_ref())
         .execute(&mut *conn)
         .await?;
+        new += inserted.rows_affected();
     }
-    Ok(())
+    Ok(new)
 }
 
 /// What came from a foreign message must not be able to fail here: PostgreSQL takes no NUL, an index no long text.

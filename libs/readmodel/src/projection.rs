@@ -116,6 +116,19 @@ impl Parked {
         Self::with_reason(record, event, Cow::Borrowed(reason))
     }
 
+    /// A row of a read model that a reader can't read: which one by its kind and key, and of whom by an id.
+    #[must_use]
+    pub fn row(which: String, of: String) -> Self {
+        Self {
+            sequence: 0,
+            place: 0,
+            subject: of,
+            event_type: which,
+            reason: Cow::Borrowed("a row that can't be read"),
+            payload: Bytes::new(),
+        }
+    }
+
     pub(crate) fn with_reason(
         record: &Record,
         event: &RawEvent,

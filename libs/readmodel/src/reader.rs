@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::connect;
 use crate::failure::DatabaseError;
+use crate::telemetry::Failures;
 
 /// How often a standby tries to become the active one.
 const STANDBY: Duration = Duration::from_millis(250);
@@ -162,6 +163,13 @@ impl<R: Reached> ReaderFollower<R> {
         }
     }
 
+    /// How far the reader of this process has got; none while it is not the active one.
+    #[must_use]
+    pub fn active_here(&self) -> Option<R> {
+        let seen = *self.0.seen.borrow();
+        seen.reached.filter(|_| seen.active)
+    }
+
     /// For the active reader, which tells its steps by this; `from` is where it starts, if others may go by that.
     ///
     /// Without it nobody would learn how far an idle reader is: there may be no step to tell of for days.
@@ -199,12 +207,11 @@ impl<R: Reached> Drop for ActiveReader<R> {
 }
 
 /// Runs a reader until `shutdown`: `lead` is called with a connection that holds the lock of this name, which one replica has
-/// at a time, and is called again when it fails; `failed` is told of that first.
+/// at a time, and is called again when it fails.
 pub async fn run_reader<F, E>(
     pool: &PgPool,
     lock: &str,
     shutdown: &CancellationToken,
-    failed: impl Fn(),
     lead: impl Fn(PgConnection) -> F,
 ) where
     F: Future<Output = Result<(), E>>,
@@ -216,12 +223,13 @@ pub async fn run_reader<F, E>(
         .without_max_times()
         .with_jitter();
     let mut backoff = delays.build();
+    let failures = Failures::of(lock);
     loop {
         let begun = Instant::now();
         let leading = async { lead(locked(pool, lock).await?).await };
         let outcome = shutdown.run_until_cancelled(leading).await;
         let Some(Err(error)) = outcome else { return };
-        failed();
+        failures.failed();
         tracing::warn!(%error, reader = lock, "a reader starts over from where it was");
         if begun.elapsed() > RECOVERED {
             backoff = delays.build();

@@ -19,13 +19,17 @@ use crate::projection::{Phase, Projection};
 use crate::reactor::Answered;
 use crate::rebuild;
 use crate::settings::Settings;
-use crate::telemetry::{Lag, Metrics, Traces};
+use crate::status;
+use crate::telemetry::{Follows, Lag, Metrics, PassedBy, Traces, Work};
 
 /// With so many records in a batch more are on their way, and the next batch may wait for them.
 const STREAMING: usize = 16;
 
 /// A failure that goes on is told at most this often.
 const COMPLAINT: Duration = Duration::from_secs(10);
+
+/// The database is asked how far the read model is, and what it passed by, each time that so many heartbeats have gone by.
+const BEATS: u32 = 5;
 
 /// Runs a projection: takes the lead among the replicas or stands by, brings the tables to the program's version, and
 /// follows the log.
@@ -58,8 +62,10 @@ impl<P: Projection> Runner<P> {
         log: Arc<dyn EventLog>,
         make: impl Fn() -> P + Send + Sync + 'static,
     ) -> Self {
-        let name = make().name();
-        let follower = Follower::new(pool.clone(), name, log.stream());
+        let made = make();
+        let name = made.name();
+        let version = checkpoint::version_of(&made);
+        let follower = Follower::of_version(pool.clone(), name, log.stream(), version);
         Self {
             pool,
             log,
@@ -105,6 +111,7 @@ impl<P: Projection> Runner<P> {
             .with_jitter();
         let mut backoff = delays.build();
         let mut complained: Option<Instant> = None;
+        let _lag = self.measure_lag();
         loop {
             let outcome = self.lead(&mut run, &shutdown).await;
             let Err(error) = outcome else { return };
@@ -161,8 +168,11 @@ impl<P: Projection> Runner<P> {
             sequence = fold.sequence(),
             "leading"
         );
-        let _lag = self.measure_lag();
         let mut rested = tokio::time::Instant::now();
+        let work = match self.answered {
+            Some(_) => Work::React,
+            None => Work::Project,
+        };
         loop {
             let batch = tokio::select! {
                 biased;
@@ -187,8 +197,8 @@ impl<P: Projection> Runner<P> {
                 (batch.len(), Instant::now(), Traces::of(&batch.records));
             let parked = fold.advance(batch, Phase::Live, &mut run.caution).await?;
             self.follower.lead(fold.sequence());
-            self.metrics.applied(records, start.elapsed(), parked);
-            traces.applied(self.name);
+            self.metrics.applied(records, start.elapsed());
+            traces.passed(work, self.name);
             if parked > 0 {
                 tracing::error!(projection = self.name, parked, "events were parked");
             }
@@ -206,7 +216,7 @@ impl<P: Projection> Runner<P> {
         if let Some(found) = checkpoint::read(&mut conn, self.name).await? {
             self.not_newer(&found, run)?;
             // While replicas of the version before are still serving and following, the new one is built beside theirs.
-            if found.version < run.projection.version() {
+            if found.version < checkpoint::version_of(&run.projection) {
                 self.rebuild(run).await?;
             }
         }
@@ -252,7 +262,7 @@ impl<P: Projection> Runner<P> {
 
     /// A program never takes back what a newer one has built; to go back on purpose, an operator rebuilds with it.
     fn not_newer(&self, found: &Checkpoint, run: &Run<P>) -> Result<(), Error> {
-        let known = run.projection.version();
+        let known = checkpoint::version_of(&run.projection);
         if found.version > known {
             return Err(Error::Newer {
                 projection: self.name.to_owned(),
@@ -296,19 +306,32 @@ impl<P: Projection> Runner<P> {
         Ok(())
     }
 
-    /// Measures the lag for as long as the handle lives; apart from the batches, since the log may be slow to answer.
+    /// Measures the lag for as long as the handle lives, whichever replica leads: one that does nothing any more shows too. Apart
+    /// from the batches, since log and database may be slow to answer.
     fn measure_lag(&self) -> AbortOnDropHandle<()> {
-        let (log, metrics, follower) = (
-            Arc::clone(&self.log),
-            self.metrics.clone(),
-            self.follower.clone(),
-        );
+        let (pool, log) = (self.pool.clone(), Arc::clone(&self.log));
+        let (name, follower) = (self.name, self.follower.clone());
         let period = self.settings.heartbeat;
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut lag = Lag::default();
-            loop {
-                if let Ok(head) = log.last_sequence().await {
-                    metrics.lag(&mut lag, head, follower.known());
+            let mut lag = Lag::of(Follows::Projection, name, log.stream());
+            let passed_by = PassedBy::by(Follows::Projection, name);
+            let mut found = None;
+            for beat in (0..BEATS).cycle() {
+                let looks = beat == 0 || found.is_none();
+                if looks && let Ok(Some((sequence, parked))) = status::of(&pool, name).await {
+                    passed_by.counted(parked);
+                    found = Some(sequence);
+                }
+                // Who leads knows at once how far it is, others only by what they have just looked up.
+                let reached = if follower.leading() {
+                    Some(follower.known())
+                } else {
+                    found.filter(|_| looks)
+                };
+                if let Some(reached) = reached
+                    && let Ok(head) = log.last_sequence().await
+                {
+                    lag.measured(head, reached);
                 }
                 tokio::time::sleep(period).await;
             }

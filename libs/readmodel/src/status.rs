@@ -44,9 +44,21 @@ pub async fn status(
     let mut heads = HashMap::new();
     for log in logs {
         if let Ok(head) = log.last_sequence().await {
-            heads.insert(log.stream(), head);
+            heads.insert(log.stream().to_owned(), head);
         }
     }
+    standing(pool, &heads).await
+}
+
+/// The same of a database whose tables are there, beside the last sequences of streams that are known already: for who looks
+/// again and again.
+///
+/// # Errors
+/// The database's.
+pub async fn standing(
+    pool: &PgPool,
+    heads: &HashMap<String, u64>,
+) -> Result<Vec<ProjectionStatus>, Error> {
     let rows = sqlx::query(
         "SELECT projection, stream, sequence, version, updated_at, \
                 (SELECT count(*) FROM readmodel.parked p WHERE p.projection = c.projection) \
@@ -58,7 +70,7 @@ pub async fn status(
         .map(|row| {
             let stream: String = row.try_get(1)?;
             let position = row.try_get::<i64, _>(2)?.unsigned_abs();
-            let head = heads.get(stream.as_str()).copied();
+            let head = heads.get(&stream).copied();
             Ok(ProjectionStatus {
                 projection: row.try_get(0)?,
                 stream,
@@ -71,4 +83,16 @@ pub async fn status(
             })
         })
         .collect()
+}
+
+/// How far a projection has got, and how many events it passed by; none before its first start.
+pub(crate) async fn of(pool: &PgPool, projection: &str) -> Result<Option<(u64, u64)>, sqlx::Error> {
+    let row: Option<(i64, i64)> = sqlx::query_as(
+        "SELECT sequence, (SELECT count(*) FROM readmodel.parked p WHERE p.projection = c.projection) \
+         FROM readmodel.checkpoint c WHERE projection = $1",
+    )
+    .bind(projection)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|(sequence, parked)| (sequence.unsigned_abs(), parked.unsigned_abs())))
 }

@@ -13,13 +13,13 @@ use std::{
 };
 
 use async_nats::jetstream::{
-    self, Context, ErrorCode,
-    context::{ContextBuilder, GetStreamErrorKind, PublishError},
+    self, Context,
+    context::{ContextBuilder, PublishError},
     message::PublishMessage,
-    stream::{Config, RetentionPolicy, StorageType},
 };
 use bytes::Bytes;
 use futures::future::join_all;
+use nats_streams::OpenError;
 use prost::Message as _;
 use proto::eldercare::sharing::v1::Look;
 use tokio::sync::{mpsc, oneshot};
@@ -28,11 +28,8 @@ use uuid::Uuid;
 
 use crate::{Caller, clock::Clock, errors, settings};
 
-/// The stream of looks on their way to sharing, which alone takes them out.
+/// The stream of looks on their way to sharing, which alone takes them out. Its subjects are `access.<service>`.
 pub const STREAM: &str = "ACCESS";
-
-/// Its subjects: `access.<service>`.
-pub const SUBJECTS: &str = "access.*";
 
 /// The target of access records.
 pub(crate) const TARGET: &str = "access";
@@ -46,7 +43,8 @@ const WAITING: usize = 1_024;
 /// A message that bears so many bytes waits for no further look: with one more it is well within what a server takes.
 const ENOUGH: usize = 256 << 10;
 
-/// How long the server may take to answer; it is asked once more, under the same id, as when its leader has changed.
+/// How long the server may take to answer; it is asked once more, under the same id, as when its leader has changed. The window
+/// in which the stream knows an id again is longer than all of that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a message is sent.
@@ -54,9 +52,6 @@ const ATTEMPTS: usize = 2;
 
 /// Before it is sent again.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Within this the server knows a message that is sent again.
-const KNOWN_FOR: Duration = Duration::from_secs(30);
 
 /// Writes the lines of a look alone: for sharing, which puts its looks into its log itself.
 pub fn record(caller: &Caller, action: &'static str, persons: impl IntoIterator<Item: Display>) {
@@ -103,20 +98,6 @@ impl fmt::Debug for Access {
     }
 }
 
-/// The stream of looks can't be used.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StreamError {
-    /// It is not there, and is not to be made.
-    #[error("there is no stream {STREAM}")]
-    Absent,
-    /// It could lose looks, or nothing can be taken out of it.
-    #[error("the stream {STREAM} is unfit: {0}")]
-    Unfit(&'static str),
-    /// The server does not answer, or refuses.
-    #[error("the stream {STREAM} is away: {0}")]
-    Unavailable(String),
-}
-
 /// The stream of looks. Whoever comes first makes it, unless `nats.create_streams` is off.
 ///
 /// # Errors
@@ -124,87 +105,15 @@ pub enum StreamError {
 pub async fn stream(
     client: async_nats::Client,
     settings: &settings::Nats,
-) -> Result<jetstream::stream::Stream, StreamError> {
-    let server = server(client);
-    let stream = match server.get_stream(STREAM).await {
-        Ok(stream) => stream,
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(refusal)
-                if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-            {
-                if !settings.create_streams {
-                    return Err(StreamError::Absent);
-                }
-                let made = server.create_stream(configuration(settings.replicas)).await;
-                made.map_err(away)?
-            }
-            GetStreamErrorKind::JetStream(_)
-            | GetStreamErrorKind::EmptyName
-            | GetStreamErrorKind::InvalidStreamName
-            | GetStreamErrorKind::Request => return Err(away(error)),
-        },
-    };
-    match objection(&stream.cached_info().config) {
-        None => Ok(stream),
-        Some(objection) => Err(StreamError::Unfit(objection)),
-    }
+) -> Result<jetstream::stream::Stream, OpenError> {
+    let looks = nats_streams::stream(STREAM);
+    looks
+        .open(&server(client), settings.replicas, settings.create_streams)
+        .await
 }
 
 fn server(client: async_nats::Client) -> Context {
     ContextBuilder::new().timeout(PATIENCE).build(client)
-}
-
-fn away(error: impl Display) -> StreamError {
-    StreamError::Unavailable(error.to_string())
-}
-
-fn configuration(replicas: usize) -> Config {
-    Config {
-        name: STREAM.to_owned(),
-        description: Some("Looks at personal data, until sharing has them in its log".to_owned()),
-        subjects: vec![SUBJECTS.to_owned()],
-        storage: StorageType::File,
-        retention: RetentionPolicy::Limits,
-        num_replicas: replicas,
-        duplicate_window: KNOWN_FOR,
-        ..Config::default()
-    }
-}
-
-/// What makes a stream unfit for looks, if anything does.
-fn objection(config: &Config) -> Option<&'static str> {
-    let demands = [
-        (
-            config.storage == StorageType::File,
-            "it is not kept in files",
-        ),
-        (
-            config.retention == RetentionPolicy::Limits,
-            "it drops what was consumed (set retention to limits)",
-        ),
-        (
-            config.max_age.is_zero() && !config.allow_message_ttl,
-            "it drops what is old (unset max_age and allow_msg_ttl)",
-        ),
-        (
-            config.max_messages <= 0
-                && config.max_bytes <= 0
-                && config.max_messages_per_subject <= 0,
-            "it drops what is too much (unset max_msgs, max_bytes and max_msgs_per_subject)",
-        ),
-        (!config.no_ack, "it does not acknowledge (unset no_ack)"),
-        (
-            !config.deny_purge,
-            "nothing can be taken out of it (unset deny_purge)",
-        ),
-        (
-            config.subjects == [SUBJECTS],
-            "its subjects are not exactly those of looks",
-        ),
-    ];
-    demands
-        .into_iter()
-        .find_map(|(met, objection)| (!met).then_some(objection))
 }
 
 impl Access {
@@ -218,7 +127,7 @@ impl Access {
         service: &str,
         settings: &settings::Nats,
         clock: Clock,
-    ) -> Result<Self, StreamError> {
+    ) -> Result<Self, OpenError> {
         if settings.create_streams {
             stream(client.clone(), settings).await?;
         }
@@ -380,31 +289,5 @@ impl Caller {
         access.put(looks.collect()).await?;
         record(self, action, ids);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_of_our_making_is_fit() {
-        assert_eq!(objection(&configuration(1)), None);
-    }
-
-    #[test]
-    fn a_stream_that_can_lose_looks_is_not() {
-        let changes: [fn(&mut Config); 5] = [
-            |config| config.max_age = Duration::from_secs(1),
-            |config| config.max_messages = 1,
-            |config| config.max_bytes = 1,
-            |config| config.storage = StorageType::Memory,
-            |config| config.retention = RetentionPolicy::WorkQueue,
-        ];
-        for (number, change) in changes.iter().enumerate() {
-            let mut config = configuration(1);
-            change(&mut config);
-            assert!(objection(&config).is_some(), "change {number}");
-        }
     }
 }

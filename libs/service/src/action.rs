@@ -15,6 +15,8 @@ pub enum Action {
     ReadStatistics,
     /// Reads a person's data.
     ReadPersonal,
+    /// Reads what was handed in about services to persons, and what became of it.
+    ReadOrders,
     /// Reads what agreements grant of a person, or all where the data is the caller's own.
     ReadShared,
     /// Reads all of a person beyond all agreements, for a written reason.
@@ -23,6 +25,8 @@ pub enum Action {
     ExportPersonal,
     /// Records facts about people.
     Write,
+    /// Hands in what a provider says of its services.
+    Submit,
     /// Records facts about many people at once, from a file.
     Import,
     /// Passes on what devices in homes say.
@@ -35,6 +39,8 @@ pub enum Action {
     Operate,
     /// Erases a person for good.
     Erase,
+    /// Says that a department has erased what it held of a person.
+    ConfirmErasure,
     /// Gets the keys that unseal personal data; for services of the system.
     Unseal,
     /// Moves the clock; in local mode only.
@@ -43,20 +49,23 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::ReadReference,
         Self::ReadStatistics,
         Self::ReadPersonal,
+        Self::ReadOrders,
         Self::ReadShared,
         Self::BreakGlass,
         Self::ExportPersonal,
         Self::Write,
+        Self::Submit,
         Self::Import,
         Self::Signal,
         Self::Review,
         Self::Administer,
         Self::Operate,
         Self::Erase,
+        Self::ConfirmErasure,
         Self::Unseal,
         Self::Simulate,
     ];
@@ -67,16 +76,19 @@ impl Action {
             Self::ReadReference => "read_reference",
             Self::ReadStatistics => "read_statistics",
             Self::ReadPersonal => "read_personal",
+            Self::ReadOrders => "read_orders",
             Self::ReadShared => "read_shared",
             Self::BreakGlass => "break_glass",
             Self::ExportPersonal => "export_personal",
             Self::Write => "write",
+            Self::Submit => "submit",
             Self::Import => "import",
             Self::Signal => "signal",
             Self::Review => "review",
             Self::Administer => "administer",
             Self::Operate => "operate",
             Self::Erase => "erase",
+            Self::ConfirmErasure => "confirm_erasure",
             Self::Unseal => "unseal",
             Self::Simulate => "simulate",
         }
@@ -89,9 +101,12 @@ impl fmt::Display for Action {
     }
 }
 
-/// Which method does what. A method that stands in no table is refused to everybody.
+/// Which method does what, and which are urgent. A method that stands in no table is refused to everybody.
 #[derive(Debug, Clone, Default)]
-pub struct Actions(Vec<(String, Action)>);
+pub struct Actions {
+    declared: Vec<(String, Action)>,
+    urgent: Vec<String>,
+}
 
 impl Actions {
     /// No method is declared.
@@ -102,7 +117,7 @@ impl Actions {
     /// Declares methods of a service, by its full name: `("eldercare.registry.v1.RegistryService", &[("GetElder", Action::ReadPersonal)])`.
     #[must_use]
     pub fn declare(mut self, service: &str, methods: &[(&str, Action)]) -> Self {
-        self.0.extend(
+        self.declared.extend(
             methods
                 .iter()
                 .map(|(method, action)| (format!("{service}/{method}"), *action)),
@@ -110,10 +125,21 @@ impl Actions {
         self
     }
 
+    /// Says which of the declared methods of a service are urgent: help depends on them. They have places of their own
+    /// (`grpc.max_urgent_calls`, `grpc.max_urgent_streams`), so that nothing else turns them away.
+    #[must_use]
+    pub fn urgent(mut self, service: &str, methods: &[&str]) -> Self {
+        let methods = methods.iter();
+        self.urgent
+            .extend(methods.map(|method| format!("{service}/{method}")));
+        self
+    }
+
     /// Adds all that `other` declares.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
+        self.declared.extend(other.declared);
+        self.urgent.extend(other.urgent);
         self
     }
 }
@@ -131,6 +157,8 @@ pub(crate) struct Method {
     pub(crate) action: Option<Action>,
     /// Health and reflection answer everybody, also under load.
     pub(crate) open: bool,
+    /// Whether it has places that other methods never take.
+    pub(crate) urgent: bool,
     /// Its labels in metrics.
     pub(crate) labels: [KeyValue; 2],
 }
@@ -161,6 +189,9 @@ pub enum ActionsError {
     /// A declared method is in no contract.
     #[error("the method {0} has an action and stands in no contract")]
     Unknown(String),
+    /// An urgent method is not declared.
+    #[error("the method {0} is urgent and has no action")]
+    Undeclared(String),
 }
 
 impl Methods {
@@ -180,23 +211,31 @@ impl Methods {
         all.sort();
         all.dedup();
         if let Some((name, _)) = actions
-            .0
+            .declared
             .iter()
             .find(|(name, _)| !all.iter().any(|(known, _)| known == name))
         {
             return Err(ActionsError::Unknown(name.clone()));
         }
         let declared: HashMap<&str, Action> = actions
-            .0
+            .declared
             .iter()
             .map(|(name, action)| (name.as_str(), *action))
             .collect();
+        let mut urgent = actions.urgent.iter();
+        if let Some(name) = urgent.find(|name| !declared.contains_key(name.as_str())) {
+            return Err(ActionsError::Undeclared(name.clone()));
+        }
         let all: Vec<Method> = all
             .into_iter()
             .enumerate()
             .map(|(number, (name, streaming))| {
                 let action = declared.get(name.as_str()).copied();
-                Method::new(name, number, streaming, action, false)
+                let urgent = actions.urgent.contains(&name);
+                Method {
+                    urgent,
+                    ..Method::new(name, number, streaming, action, false)
+                }
             })
             .collect();
         let by_path = all
@@ -205,8 +244,8 @@ impl Methods {
             .collect();
         Ok(Self {
             by_path,
-            unknown: Method::new("other/other".to_owned(), UNKNOWN, false, None, false),
-            unknown_open: Method::new("grpc/open".to_owned(), UNKNOWN_OPEN, true, None, true),
+            unknown: Method::new("_OTHER".to_owned(), UNKNOWN, false, None, false),
+            unknown_open: Method::new("_OPEN".to_owned(), UNKNOWN_OPEN, true, None, true),
             all,
         })
     }
@@ -258,10 +297,9 @@ impl Method {
         action: Option<Action>,
         open: bool,
     ) -> Self {
-        let (service, method) = name.split_once('/').unwrap_or(("", &name));
         let labels = [
-            KeyValue::new("rpc.service", service.to_owned()),
-            KeyValue::new("rpc.method", method.to_owned()),
+            KeyValue::new("rpc.system.name", "grpc"),
+            KeyValue::new("rpc.method", name.clone()),
         ];
         Self {
             name,
@@ -269,6 +307,7 @@ impl Method {
             streaming,
             action,
             open,
+            urgent: false,
             labels,
         }
     }

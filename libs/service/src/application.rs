@@ -7,12 +7,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use anyhow::Context as _;
 use futures::future::BoxFuture;
+use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::{Config, Section},
+    config::{Config, Errand, Section},
+    connections,
     server::{Bound, ServeError, Server},
     settings::Settings,
     shutdown::{Shutdown, Supervised},
@@ -24,6 +27,12 @@ use crate::{
 pub trait Application: Sized + Send + Sync + 'static {
     /// Its section of the configuration, which bears its name.
     type Own: Section + Send + Sync;
+
+    /// The migrations of the tables that it keeps beside its read models (`sqlx::migrate!()`); none: it keeps no such tables.
+    ///
+    /// While replicas are replaced, programs of before and after run over the same tables: a migration takes nothing away
+    /// that the program before needs. What nobody needs any more goes with a later one.
+    fn migrations() -> Option<Migrator>;
 
     /// Connects to the servers that it stands on; no port is bound before this has succeeded.
     ///
@@ -156,13 +165,34 @@ pub async fn start(
 /// # Errors
 /// Whatever keeps it from starting, or made it fail.
 pub async fn run<A: Application>() -> anyhow::Result<()> {
-    let Some(config) = Config::<A::Own>::from_command_line()? else {
+    let Some((config, errand)) = Config::<A::Own>::from_command_line()? else {
         return Ok(());
     };
     let telemetry = Telemetry::start(&config.telemetry, A::Own::NAME)?;
-    let outcome = connect_and_serve::<A>(&config).await;
+    let outcome = match errand {
+        Errand::Serve => connect_and_serve::<A>(&config).await,
+        Errand::Migrate => migrate::<A>(&config).await,
+    };
     telemetry.flush().await;
     outcome
+}
+
+/// Brings the database up to date, so that a process that serves finds nothing left to do.
+async fn migrate<A: Application>(config: &Config<A::Own>) -> anyhow::Result<()> {
+    let shutdown = Shutdown::on_signals(&config.shutdown)?;
+    let migrated = shutdown
+        .requested()
+        .run_until_cancelled(bring_up_to_date::<A>(config))
+        .await;
+    migrated.context("asked to go down before the database was up to date")?
+}
+
+async fn bring_up_to_date<A: Application>(config: &Config<A::Own>) -> anyhow::Result<()> {
+    let database = connections::postgres(A::Own::NAME, &config.postgres).await?;
+    connections::migrate(&database, A::migrations()).await?;
+    database.close().await;
+    tracing::info!("the database is up to date");
+    Ok(())
 }
 
 async fn connect_and_serve<A: Application>(config: &Config<A::Own>) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@
 //! | `department` | as `civil_affairs` |
 //! | `divisions` | codes of 2, 4, 6, 9 or 12 digits, with all that lies within; `*` is everywhere |
 //! | `roles` | as the policies name them |
+//! | `provider` | of a care provider's own system: whose it is. It does what providers do and nothing else (optional) |
 //! | `name` | for screens (optional) |
 //! | `purpose` | what calls are for (optional); `eldercare-purpose` of a call prevails |
 //!
@@ -72,6 +73,9 @@ pub struct Claims {
     /// Its roles.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// The care provider whose own system it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// For screens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -128,6 +132,7 @@ impl Claims {
             department,
             divisions: Vec::new(),
             roles: Vec::new(),
+            provider: None,
             name: None,
             purpose: None,
             iss: String::new(),
@@ -149,6 +154,13 @@ impl Claims {
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.roles.push(role.into());
+        self
+    }
+
+    /// Binds the caller to a care provider.
+    #[must_use]
+    pub fn provider(mut self, provider: impl Into<String>) -> Self {
+        self.provider = Some(provider.into());
         self
     }
 
@@ -420,6 +432,11 @@ fn claims_of(token: &str, keys: &[Key]) -> Result<Claims, Status> {
         }
     };
     let header = jsonwebtoken::decode_header(token).map_err(refused)?;
+    // Whoever does not understand what a header calls critical must refuse it (RFC 7515), and nothing such is understood.
+    if header.crit.is_some() {
+        tracing::debug!("a token has critical extensions");
+        return Err(invalid());
+    }
     let key = match &header.kid {
         Some(kid) => keys.iter().find(|key| key.kid == *kid),
         None => keys.first().filter(|_| keys.len() == 1),
@@ -586,4 +603,39 @@ fn expired() -> Status {
         "the token has expired: get a new one",
         "令牌已过期，请重新获取",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn any_purpose_is_read_as_it_was_written_or_not_at_all() {
+        fuzzing::text(&["入户探访", "home visits, 20 %"], 1_000, |purpose| {
+            let encoded = encode_purpose(purpose);
+            let mut headers = HeaderMap::new();
+            headers.insert(PURPOSE, encoded.parse().unwrap());
+            let trimmed = purpose.trim();
+            let clean = !trimmed.is_empty() && !trimmed.chars().any(char::is_control);
+            let expected = (clean && encoded.len() <= LONGEST_PURPOSE).then_some(trimmed);
+            assert_eq!(purpose_of(&headers).as_deref(), expected);
+        });
+    }
+
+    #[test]
+    fn any_header_is_a_purpose_or_none() {
+        let samples: [&[u8]; 2] = [b"%E5%85%A5%E6%88%B7", b" home visits "];
+        fuzzing::bytes(&samples, 1_000, |value| {
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                let headers =
+                    HeaderMap::from_iter([(http::HeaderName::from_static(PURPOSE), value)]);
+                if let Some(purpose) = purpose_of(&headers) {
+                    assert!((1..=LONGEST_PURPOSE).contains(&purpose.len()));
+                    assert!(!purpose.chars().any(char::is_control));
+                }
+            }
+        });
+    }
 }

@@ -14,6 +14,9 @@ use crate::{
     permit::{Asked, Permits},
 };
 
+/// The role of the services of the platform among each other.
+const PLATFORM: &str = "service";
+
 /// Whether a person or a program calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +55,8 @@ pub struct Identity {
     pub everywhere: bool,
     /// Its roles, as policies name them.
     pub roles: Vec<String>,
+    /// The care provider whose own system it is: what is another provider's there is not, for this caller.
+    pub provider: Option<String>,
     /// What it says its calls are for, unless a call says otherwise.
     pub purpose: Option<Arc<str>>,
     /// Tells this token from others without giving it away.
@@ -84,6 +89,10 @@ impl Identity {
             divisions,
             everywhere,
             roles: claims.roles.clone(),
+            provider: claims
+                .provider
+                .clone()
+                .filter(|provider| !provider.is_empty()),
             purpose: claims
                 .purpose
                 .as_deref()
@@ -91,6 +100,11 @@ impl Identity {
                 .map(Arc::from),
             token_fingerprint,
         })
+    }
+
+    /// Whether it is a service of the platform itself.
+    pub(crate) fn is_of_the_platform(&self) -> bool {
+        self.kind == Kind::System && self.roles.iter().any(|role| role == PLATFORM)
     }
 
     /// Who it was, for the record: `officer:<subject>` or `system:<subject>`.
@@ -187,6 +201,23 @@ impl Caller {
     /// PERMISSION_DENIED.
     pub fn may_do_everywhere(&self, action: Action) -> Result<(), Status> {
         self.check(Asked::Group(action), None, None)
+    }
+
+    /// As [`Caller::may_here`], for somebody or something that was asked for by its id: elsewhere it is `unknown` to the
+    /// caller, word for word as what nobody has ever heard of, so that no refusal tells that there is such a one.
+    ///
+    /// # Errors
+    /// What `unknown` makes, mostly NOT_FOUND.
+    pub fn knows(
+        &self,
+        division: &DivisionCode,
+        unknown: impl FnOnce() -> Status,
+    ) -> Result<(), Status> {
+        if self.reaches(division) {
+            Ok(())
+        } else {
+            Err(unknown())
+        }
     }
 
     /// Whether the caller may do what this method does in `division`; for picking from a list.

@@ -5,7 +5,7 @@
 //! (`ELDERCARE_GRPC__TLS__KEY`). There,
 //! `[…]` and `{…}` are a list and a table in TOML. An unknown key is an error that names it.
 //! `--print-config` prints what is in force, with secrets masked. The keys are listed in
-//! [`crate::settings`].
+//! [`crate::settings`]. `--migrate` brings the service's database up to date and ends.
 
 use std::{
     env,
@@ -79,6 +79,18 @@ pub struct Arguments {
     /// Print the settings in force, secrets masked, and exit
     #[arg(long)]
     pub print_config: bool,
+    /// Bring the service's database up to date, and exit
+    #[arg(long, conflicts_with = "print_config")]
+    pub migrate: bool,
+}
+
+/// What a service's process is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// To serve until it is asked to go down.
+    Serve,
+    /// To bring the database up to date, before others serve.
+    Migrate,
 }
 
 #[derive(Parser)]
@@ -89,21 +101,26 @@ struct CommandLine {
 }
 
 impl<S: Section> Config<S> {
-    /// The settings in force for this process.
+    /// The settings in force for this process, and what it is started for.
     ///
     /// `None` if it was only asked to print them, which is then done.
     ///
     /// # Errors
     /// An unknown key, a value of the wrong kind, or a file that can't be read; wrong arguments end
     /// the process with a usage text.
-    pub fn from_command_line() -> Result<Option<Self>, ConfigError> {
+    pub fn from_command_line() -> Result<Option<(Self, Errand)>, ConfigError> {
         let arguments = CommandLine::parse().arguments;
         let config = Loader::from_process(arguments.config.as_deref())?.load::<S>()?;
         if arguments.print_config {
             print!("{}", config.to_toml()?);
             return Ok(None);
         }
-        Ok(Some(config))
+        let errand = if arguments.migrate {
+            Errand::Migrate
+        } else {
+            Errand::Serve
+        };
+        Ok(Some((config, errand)))
     }
 
     /// The settings as a TOML file, secrets masked.

@@ -1,80 +1,194 @@
-//! A client's connection, which does not live for ever: it is closed at an age, so that load spreads over new instances.
+//! A client's connection, which does not live for ever. It is closed at an age, so that load spreads over new instances; and
+//! before that where its client does not begin to speak, or does not take what it has asked for.
 
 use std::{
     future::Future as _,
     io,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use http::Extensions;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep},
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
 
-/// A connection that fails at its end. tonic tells the client to go elsewhere at the maximal age, and lets what
-/// runs finish; this is the end of the grace that follows.
-pub(crate) struct Connection {
-    stream: TcpStream,
-    end: Pin<Box<Sleep>>,
+use crate::unread::Unread;
+
+/// How many bytes a client of HTTP/2 says first, whatever comes then.
+const PREFACE: usize = 24;
+
+/// How long a connection may live, and how long it bears with its client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// From its beginning to its end. tonic tells the client to go elsewhere at the maximal age, and lets what runs finish;
+    /// this is the end of the grace that follows.
+    pub(crate) lifetime: Duration,
+    /// Until the client has begun to speak.
+    pub(crate) greeting: Duration,
+    /// Until the client takes what it has asked for.
+    pub(crate) unread: Duration,
 }
 
-impl Connection {
-    pub(crate) fn new(stream: TcpStream, lifetime: Duration) -> Self {
-        let now = Instant::now();
-        let end = now
-            .checked_add(lifetime)
-            .unwrap_or(now + Duration::from_secs(86_400 * 365));
+/// A connection that fails at its end.
+pub(crate) struct Connection<S> {
+    stream: S,
+    bounds: Bounds,
+    began: Instant,
+    /// How much of the preface is still to come.
+    unsaid: usize,
+    /// Since when the client has taken nothing of what is being written.
+    blocked: Option<Instant>,
+    unread: Arc<Unread>,
+    /// When it is looked at again whether this is the end.
+    look: Pin<Box<Sleep>>,
+}
+
+impl<S> Connection<S> {
+    pub(crate) fn new(stream: S, bounds: Bounds) -> Self {
+        let began = Instant::now();
+        let first = after(began, bounds.greeting.min(bounds.lifetime));
         Self {
             stream,
-            end: Box::pin(tokio::time::sleep_until(end)),
+            bounds,
+            began,
+            unsaid: PREFACE,
+            blocked: None,
+            unread: Arc::default(),
+            look: Box::pin(tokio::time::sleep_until(first)),
+        }
+    }
+
+    /// Asked for where the client neither says nor takes anything: fails at the connection's end.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            ready!(self.look.as_mut().poll(cx));
+            let now = Instant::now();
+            if self.is_over(now) {
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            let next = self.next_look(now);
+            self.look.as_mut().reset(next);
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        let Bounds {
+            lifetime,
+            greeting,
+            unread,
+        } = self.bounds;
+        let for_long = |since: Instant, span| now.saturating_duration_since(since) >= span;
+        for_long(self.began, lifetime)
+            || self.unsaid > 0 && for_long(self.began, greeting)
+            || self.blocked.is_some_and(|since| for_long(since, unread))
+            || self
+                .unread
+                .oldest()
+                .is_some_and(|since| for_long(since, unread))
+    }
+
+    fn next_look(&self, now: Instant) -> Instant {
+        // Nobody says when something begins to wait: it is noticed half as much too late at the most.
+        let often = (self.bounds.unread / 2).max(Duration::from_millis(1));
+        let next = after(now, often).min(after(self.began, self.bounds.lifetime));
+        if self.unsaid > 0 {
+            next.min(after(self.began, self.bounds.greeting))
+        } else {
+            next
+        }
+    }
+
+    /// What comes of a write: the client has room for it, or is waited for.
+    fn written<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.blocked = None;
+            return written;
+        }
+        self.blocked.get_or_insert_with(Instant::now);
+        self.poll_end(cx).map(Err)
+    }
+}
+
+fn after(instant: Instant, span: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(86_400 * 365);
+    instant.checked_add(span).unwrap_or_else(|| instant + YEAR)
+}
+
+/// What is known of a connection, with what waits on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known<I> {
+    info: I,
+    unread: Arc<Unread>,
+}
+
+impl<S: Connected> Connected for Connection<S> {
+    type ConnectInfo = Known<S::ConnectInfo>;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        Known {
+            info: self.stream.connect_info(),
+            unread: Arc::clone(&self.unread),
         }
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+/// What waits on the connection of a call; none where it is no connection of ours. What else is known of the connection is
+/// put where tonic looks for it.
+pub(crate) fn unread_of(call: &mut Extensions) -> Option<Arc<Unread>> {
+    if let Some(Known { info, unread }) = call.remove::<Known<TcpConnectInfo>>() {
+        call.insert(info);
+        return Some(unread);
     }
+    let Known { info, unread } = call.remove::<Known<TlsConnectInfo<TcpConnectInfo>>>()?;
+    call.insert(info);
+    Some(unread)
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            Poll::Ready(read) => Poll::Ready(read),
-            Poll::Pending => self
-                .end
-                .as_mut()
-                .poll(cx)
-                .map(|()| Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(read) => {
+                let said = buffer.filled().len() - before;
+                self.unsaid = self.unsaid.saturating_sub(said);
+                Poll::Ready(read)
+            }
+            Poll::Pending => self.poll_end(cx).map(Err),
         }
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(written, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.written(flushed, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.written(shut, cx)
     }
 
     fn poll_write_vectored(
@@ -82,7 +196,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -6,13 +6,14 @@ use async_nats::ConnectOptions;
 use eventlog::{EventLog, Gather, JetStreamLog, OpenError, StreamSettings};
 use sqlx::{
     Connection as _, PgPool,
-    migrate::{MigrateError, Migrator},
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::{
-    access::{self, Access},
+    access::Access,
     clock::Clock,
+    pool,
     settings::{self, Settings},
 };
 
@@ -46,9 +47,6 @@ pub enum ConnectError {
     /// A stream is missing or could lose data.
     #[error(transparent)]
     Log(#[from] OpenError),
-    /// The stream of looks is missing or could lose some.
-    #[error(transparent)]
-    Access(#[from] access::StreamError),
     /// Another service's stream is not there yet.
     #[error("the stream of {0} is not there: start that service first")]
     OwnerAbsent(String),
@@ -79,6 +77,7 @@ impl Connections {
             nats(context, &settings.nats),
             postgres(context, &settings.postgres)
         )?;
+        pool::watch(context, &database);
         Ok(Self {
             nats,
             database,
@@ -192,7 +191,8 @@ pub async fn nats(
     Ok(client)
 }
 
-async fn postgres(
+/// Connects to a service's own database under its name.
+pub(crate) async fn postgres(
     context: &'static str,
     settings: &settings::Postgres,
 ) -> Result<PgPool, ConnectError> {
@@ -230,19 +230,27 @@ pub fn pool_options(settings: &settings::Postgres) -> PgPoolOptions {
         })
 }
 
-/// Makes the tables that a service keeps beside its projections, by its own migrations (`sqlx::migrate!()`).
+/// Brings a service's database up to date: what `readmodel` keeps there, and by the service's own migrations
+/// ([`Application::migrations`](crate::Application::migrations)) the tables that it keeps beside its projections.
 ///
-/// On a connection of its own: many processes may start at once, and closing it frees the migrator's lock.
+/// Many processes may do so at once. A program that is older than the tables gets on with them: one that fails is started
+/// anew while others of a later version run already.
 ///
 /// # Errors
 /// Where the database does not answer, or a migration fails.
-pub async fn migrate(database: &PgPool, migrations: Migrator) -> Result<(), MigrateError> {
+pub async fn migrate(database: &PgPool, migrations: Option<Migrator>) -> anyhow::Result<()> {
+    readmodel::migrate(database).await?;
+    let Some(mut migrations) = migrations else {
+        return Ok(());
+    };
+    migrations.set_ignore_missing(true);
+    // On a connection of its own: closing it frees the migrator's lock.
     let alone = PgPoolOptions::new()
         .max_connections(1)
         .connect_lazy_with(database.connect_options().as_ref().clone());
     let outcome = migrations.run(&alone).await;
     alone.close().await;
-    outcome
+    Ok(outcome?)
 }
 
 /// The last sequence of a log; it is waited for while the log is away.

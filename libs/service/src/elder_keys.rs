@@ -1,4 +1,5 @@
 //! The keys of elders for services that do not own them: asked of the registry, remembered for a while, dropped when the elder is erased.
+//! Single keys that are needed at the same time are asked for together.
 //!
 //! ```no_run
 //! # async fn connect(settings: &service::Settings, connections: service::Connections) -> anyhow::Result<()> {
@@ -14,12 +15,17 @@
 //! It needs `peers.registry` and `auth.service_token` of a system that may `unseal`. What is remembered is bounded in
 //! number (`vault.remembered_keys`) and in time (ten minutes), so that a process that misses an erasure forgets too.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    slice,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use civic::ElderId;
 use eventlog::{Delivery, EventLog};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future::join_all};
 use prost::Name as _;
 use proto::eldercare::{
     registry::v1::{
@@ -34,12 +40,17 @@ use vault::{Algorithm, DataKey, KeySource, PersonId, Unavailable, Vault, VaultOp
 
 use crate::{
     connections::last_sequence,
+    errors,
+    gathering::Gathering,
     peer::{self, PeerChannel, PeerError},
     settings::Settings,
 };
 
 /// How long the registry may take to hand out keys.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many single keys are asked for together.
+const TOGETHER: usize = 500;
 
 /// Before the log is asked again after it failed.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -57,33 +68,77 @@ pub fn of_registry(settings: &Settings) -> Result<Vault, PeerError> {
         ..VaultOptions::default()
     };
     let client = VaultServiceClient::new(peer::channel(settings, "registry")?);
-    Ok(Vault::read_only(Arc::new(RegistryKeys { client }), options))
+    Ok(Vault::read_only(
+        Arc::new(RegistryKeys::new(client)),
+        options,
+    ))
 }
+
+type Client = VaultServiceClient<PeerChannel>;
 
 /// The registry's `VaultService`.
 struct RegistryKeys {
-    client: VaultServiceClient<PeerChannel>,
+    client: Client,
+    /// Where those come together who need one key each.
+    single: Gathering<PersonId, Result<Arc<[HandedOut]>, Status>>,
+}
+
+impl RegistryKeys {
+    fn new(client: Client) -> Self {
+        let asked = client.clone();
+        let single = move |persons| hand_out_each(asked.clone(), persons);
+        Self {
+            client,
+            single: Gathering::new(TOGETHER, single),
+        }
+    }
 }
 
 #[async_trait]
 impl KeySource for RegistryKeys {
     async fn fetch(&self, persons: &[PersonId]) -> Result<Vec<(PersonId, DataKey)>, Unavailable> {
-        let mut request = Request::new(GetKeysRequest {
-            elder_ids: persons.iter().map(ToString::to_string).collect(),
-        });
-        request.set_timeout(PATIENCE);
-        let answer = self.client.clone().get_keys(request).await;
-        let keys = answer.map_err(not_handed_out)?.into_inner().keys;
+        let keys = match persons {
+            [person] => {
+                let handed_out = self.single.ask(*person).await;
+                handed_out.unwrap_or_else(|| Err(errors::unavailable("the registry")))
+            }
+            _ => handed_out(&self.client, persons).await,
+        };
+        let keys = keys.map_err(not_handed_out)?;
         let asked: HashSet<_> = persons.iter().copied().collect();
-        keys.iter()
-            .map(|key| read(key).ok_or_else(|| Unavailable::Source(MALFORMED.into())))
-            // A key that nobody asked for is none of ours.
-            .filter(|read| {
-                read.as_ref()
-                    .map_or(true, |(person, _)| asked.contains(person))
-            })
+        // A key that is not asked for here is none of ours. Of one whose owner can't be read nobody knows.
+        let ours = keys.iter().filter(|key| {
+            let owner = key.elder_id.parse::<ElderId>();
+            owner.map_or(true, |owner| asked.contains(&owner.as_uuid()))
+        });
+        ours.map(|key| read(key).ok_or_else(|| Unavailable::Source(MALFORMED.into())))
             .collect()
     }
+}
+
+/// What is handed out to each who needs the key of one of these persons: what there is of all of them.
+async fn hand_out_each(
+    client: Client,
+    persons: Vec<PersonId>,
+) -> Vec<Result<Arc<[HandedOut]>, Status>> {
+    match handed_out(&client, &persons).await {
+        Err(_) if persons.len() > 1 => {
+            // One of them may be to blame, and the registry does not say which.
+            let alone = persons.iter().map(slice::from_ref);
+            join_all(alone.map(|person| handed_out(&client, person))).await
+        }
+        answer => vec![answer; persons.len()],
+    }
+}
+
+async fn handed_out(client: &Client, persons: &[PersonId]) -> Result<Arc<[HandedOut]>, Status> {
+    let persons: BTreeSet<&PersonId> = persons.iter().collect();
+    let mut request = Request::new(GetKeysRequest {
+        elder_ids: persons.iter().map(ToString::to_string).collect(),
+    });
+    request.set_timeout(PATIENCE);
+    let answer = client.clone().get_keys(request).await?;
+    Ok(answer.into_inner().keys.into())
 }
 
 const MALFORMED: &str = "the registry handed out a key that is none";

@@ -304,6 +304,18 @@ pub fn deadline_exceeded() -> Status {
     .into()
 }
 
+/// UNAVAILABLE: the service has just been started and does not know yet all that the log says. Nothing was done.
+pub fn starting() -> Status {
+    Refusal::new(
+        Code::Unavailable,
+        "STARTING",
+        "the service is starting and still reading the log: try again",
+        "服务正在启动，请稍后重试",
+    )
+    .retry_after(soon())
+    .into()
+}
+
 /// UNAVAILABLE: the service is going down, and the call was cut off.
 pub fn shutting_down() -> Status {
     Refusal::new(

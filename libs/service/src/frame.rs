@@ -32,12 +32,25 @@ use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    access::Access, action::Method, admission::Admission, deadline::Deadline, errors,
-    errors::Refusal, gate::Gate, settings, telemetry, wire_fault,
+    access::Access,
+    action::Method,
+    admission::Admission,
+    connection,
+    deadline::Deadline,
+    errors,
+    errors::Refusal,
+    gate::Gate,
+    settings, telemetry,
+    unread::{self, Unread, Waits},
+    wire_fault,
 };
 
 /// The largest headers of a call, by HTTP/2's way of counting: names, values, and 32 bytes for each.
 pub(crate) const LARGEST_HEADERS: usize = 16 << 10;
+
+/// Pieces of an answer from so many bytes on are known to wait until they have left the process, and hold the place of
+/// their call. What is smaller waits until the transport takes it, which costs less to find out.
+const LARGE: usize = 16 << 10;
 
 /// What all calls of a server share.
 #[derive(Debug)]
@@ -47,6 +60,8 @@ pub(crate) struct Surroundings {
     pub(crate) accesses: HashMap<&'static str, Access>,
     pub(crate) admission: Admission,
     pub(crate) settings: settings::Grpc,
+    /// Cancelled once the service has been ready for the first time: what it says before then may be what was true long ago.
+    pub(crate) begun: CancellationToken,
     /// Once cancelled, streams of health and reflection end.
     pub(crate) draining: CancellationToken,
     /// Once cancelled, whatever still runs is cut off.
@@ -67,20 +82,22 @@ impl Figures {
         let meter = opentelemetry::global::meter("eldercare.grpc");
         Self {
             duration: meter
-                .f64_histogram("rpc.server.duration")
+                .f64_histogram("rpc.server.call.duration")
                 .with_unit("s")
                 .with_description("Calls by method and code, from arrival to the end of the answer")
                 .with_boundaries(vec![
-                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-                    30.0, 60.0,
+                    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5,
+                    5.0, 7.5, 10.0, 30.0, 60.0,
                 ])
                 .build(),
             shed: meter
-                .u64_counter("rpc.server.shed")
+                .u64_counter("eldercare.rpc.shed")
+                .with_unit("{call}")
                 .with_description("Calls turned away because too many were at work")
                 .build(),
             at_work: meter
-                .i64_up_down_counter("rpc.server.at_work")
+                .i64_up_down_counter("eldercare.rpc.at_work")
+                .with_unit("{call}")
                 .with_description("Calls at work, streams included")
                 .build(),
         }
@@ -136,12 +153,16 @@ where
             "rpc",
             otel.name = %method.name,
             otel.kind = "server",
-            rpc.system = "grpc",
-            rpc.grpc.status_code = tracing::field::Empty,
-            caller.department = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+            rpc.system.name = "grpc",
+            rpc.method = %method.name,
+            rpc.response.status_code = tracing::field::Empty,
+            "error.type" = tracing::field::Empty,
+            eldercare.caller.department = tracing::field::Empty,
         );
         telemetry::follow_headers(&span, request.headers());
         let mut ending = Ending::new(Arc::clone(&around), method.number, span.clone());
+        ending.unread = connection::unread_of(request.extensions_mut());
 
         if weight(request.headers()) > LARGEST_HEADERS {
             return Box::pin(std::future::ready(Ok(ending.refuse(&headers_too_large()))));
@@ -153,11 +174,24 @@ where
             );
         }
         let deadline = Deadline::of_call(request.headers(), method.streaming, &around.settings);
-        match prepare(&around, method, &mut request, deadline, &span) {
-            Ok(place) => ending.place = Some(place),
+        let waits = match prepare(&around, method, &mut request, deadline, &span) {
+            Ok(Admitted { place, waits }) => {
+                ending.place = Some(place);
+                waits
+            }
             Err(status) => return Box::pin(std::future::ready(Ok(ending.refuse(&status)))),
+        };
+        let cut = around.cut.clone();
+        if waits {
+            let work = async move {
+                match begun(&around, deadline).await {
+                    Ok(()) => answer(inner, request, deadline, cut, ending).await,
+                    Err(status) => Ok(ending.refuse(&status)),
+                }
+            };
+            return Box::pin(work.instrument(span));
         }
-        let work = answer(inner, request, deadline, around.cut.clone(), ending);
+        let work = answer(inner, request, deadline, cut, ending);
         Box::pin(work.instrument(span))
     }
 }
@@ -179,6 +213,28 @@ fn headers_too_large() -> Status {
     .into()
 }
 
+/// A call that was let in.
+struct Admitted {
+    place: OwnedSemaphorePermit,
+    /// Until the service has begun. Services of the platform don't wait for each other: each of them waits for its own read
+    /// models, which may take another's answers to be filled.
+    waits: bool,
+}
+
+/// How long a call waits at most until the service has begun, where its deadline leaves it the time.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits until the service has been ready for the first time.
+async fn begun(around: &Surroundings, deadline: Deadline) -> Result<(), Status> {
+    tokio::select! {
+        biased;
+        () = around.begun.cancelled() => Ok(()),
+        () = around.cut.cancelled() => Err(errors::shutting_down()),
+        () = until(deadline.instant()) => Err(errors::starting()),
+        () = tokio::time::sleep(BEGINS_WITHIN) => Err(errors::starting()),
+    }
+}
+
 /// Everything that can turn a call away before its handler sees it.
 fn prepare(
     around: &Surroundings,
@@ -186,10 +242,10 @@ fn prepare(
     request: &mut Request<Body>,
     deadline: Deadline,
     span: &Span,
-) -> Result<OwnedSemaphorePermit, Status> {
+) -> Result<Admitted, Status> {
     let place = around
         .admission
-        .admit(method.streaming)
+        .admit(method)
         .inspect_err(|_| around.figures.shed.add(1, &method.labels))?;
     request.extensions_mut().insert(deadline);
     let mut caller = around
@@ -198,9 +254,10 @@ fn prepare(
     caller.address = address_of(request.extensions());
     let service = method.name.split('/').next().unwrap_or_default();
     caller.access = around.accesses.get(service).cloned();
-    span.record("caller.department", caller.department.as_str());
+    span.record("eldercare.caller.department", caller.department.as_str());
+    let waits = !around.begun.is_cancelled() && !caller.is_of_the_platform();
     request.extensions_mut().insert(caller);
-    Ok(place)
+    Ok(Admitted { place, waits })
 }
 
 /// The address of the peer, as the connection has it.
@@ -254,6 +311,8 @@ struct Ending {
     span: Span,
     code: Option<Code>,
     place: Option<OwnedSemaphorePermit>,
+    /// What waits on the call's connection.
+    unread: Option<Arc<Unread>>,
 }
 
 impl Ending {
@@ -265,6 +324,7 @@ impl Ending {
             span,
             code: None,
             place: None,
+            unread: None,
         };
         ending
             .around
@@ -307,8 +367,30 @@ impl Ending {
                 inner,
                 ending: Some(self),
                 limits,
+                waits: None,
             })
         })
+    }
+
+    /// Hands a piece of the answer on. Its connection knows that it waits until the client has taken it.
+    fn hand_on(&mut self, piece: Frame<Bytes>) -> (Frame<Bytes>, Option<Waits>) {
+        let Some(waits) = self.unread.as_ref().map(Unread::waits) else {
+            return (piece, None);
+        };
+        match piece.into_data() {
+            Ok(bytes) if bytes.len() >= LARGE => {
+                // A stream keeps its place to its end; the answer of a unary call is all that there is of it.
+                let place = if self.method().streaming {
+                    None
+                } else {
+                    self.place.take()
+                };
+                let bytes = unread::until_it_leaves(bytes, waits, place);
+                (Frame::data(bytes), None)
+            }
+            Ok(bytes) => (Frame::data(bytes), Some(waits)),
+            Err(piece) => (piece, Some(waits)),
+        }
     }
 
     fn note(&mut self, headers: &HeaderMap) {
@@ -322,13 +404,15 @@ impl Drop for Ending {
     fn drop(&mut self) {
         // No status was sent: the caller went away.
         let code = self.code.unwrap_or(Code::Cancelled);
-        self.span.record("rpc.grpc.status_code", code as i32);
-        let [service, method] = self.method().labels.clone();
-        let labels = [
-            service,
-            method,
-            KeyValue::new("rpc.grpc.status_code", i64::from(code as i32)),
-        ];
+        let name = name_of(code);
+        self.span.record("rpc.response.status_code", name);
+        let mut labels = self.method().labels.to_vec();
+        labels.push(KeyValue::new("rpc.response.status_code", name));
+        if is_failure(code) {
+            self.span.record("error.type", name);
+            self.span.record("otel.status_code", "error");
+            labels.push(KeyValue::new("error.type", name));
+        }
         let seconds = self
             .began
             .elapsed()
@@ -342,6 +426,42 @@ impl Drop for Ending {
             tracing::debug!(parent: &self.span, ?code, seconds, "call");
         }
     }
+}
+
+/// A code as contracts and telemetry name it.
+const fn name_of(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// Whether it was the server that failed, and not the caller who asked for what can't be.
+const fn is_failure(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 /// What ends a stream that does not end by itself.
@@ -377,6 +497,8 @@ pin_project! {
         inner: Body,
         ending: Option<Ending>,
         limits: Option<Limits>,
+        // The piece that was handed on last, until the next one is asked for.
+        waits: Option<Waits>,
     }
 }
 
@@ -394,6 +516,7 @@ impl http_body::Body for Accompanied {
         };
         let span = ending.span.clone();
         let _entered = span.enter();
+        *this.waits = None;
         let polled = this.inner.poll_frame(cx);
         match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
@@ -401,8 +524,11 @@ impl http_body::Body for Accompanied {
                     wire_fault::type_trailers(trailers);
                     ending.note(trailers);
                     *this.ending = None;
+                    return Poll::Ready(Some(Ok(frame)));
                 }
-                Poll::Ready(Some(Ok(frame)))
+                let (piece, waits) = ending.hand_on(frame);
+                *this.waits = waits;
+                Poll::Ready(Some(Ok(piece)))
             }
             Poll::Ready(Some(Err(status))) => {
                 ending.code = Some(status.code());

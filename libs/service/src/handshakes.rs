@@ -3,17 +3,14 @@
 use std::{io, sync::Arc, time::Duration};
 
 use futures::Stream;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinSet};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
-use crate::{certificates::FromFiles, connection::Connection};
+use crate::certificates::FromFiles;
 
 /// Handshakes under way at a time; further connections wait to be accepted.
 const MOST: usize = 256;
-
-/// How long a handshake may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connections made and not served yet.
 const WAITING: usize = 64;
@@ -21,21 +18,23 @@ const WAITING: usize = 64;
 /// Before the next connection is accepted after one could not be, as for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The connections of `incoming` once their handshake is done. Ends with it; nothing is accepted any more once the
-/// stream is dropped.
+/// The connections of `incoming` once their handshake is done, for which each has so long. Ends with it; nothing is accepted
+/// any more once the stream is dropped.
 pub(crate) fn secured(
-    incoming: impl Stream<Item = io::Result<Connection>> + Send + Unpin + 'static,
+    incoming: impl Stream<Item = io::Result<TcpStream>> + Send + Unpin + 'static,
     certificates: Arc<FromFiles<Arc<ServerConfig>>>,
-) -> impl Stream<Item = io::Result<TlsStream<Connection>>> {
+    patience: Duration,
+) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> {
     let (sender, secured) = mpsc::channel(WAITING);
-    tokio::spawn(accept(incoming, certificates, sender));
+    tokio::spawn(accept(incoming, certificates, patience, sender));
     ReceiverStream::new(secured)
 }
 
 async fn accept(
-    mut incoming: impl Stream<Item = io::Result<Connection>> + Unpin,
+    mut incoming: impl Stream<Item = io::Result<TcpStream>> + Unpin,
     certificates: Arc<FromFiles<Arc<ServerConfig>>>,
-    sender: mpsc::Sender<io::Result<TlsStream<Connection>>>,
+    patience: Duration,
+    sender: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
 ) {
     let mut handshakes = JoinSet::new();
     loop {
@@ -46,7 +45,7 @@ async fn accept(
                 match accepted {
                     Some(Ok(connection)) => {
                         let acceptor = TlsAcceptor::from(certificates.current());
-                        handshakes.spawn(tokio::time::timeout(PATIENCE, acceptor.accept(connection)));
+                        handshakes.spawn(tokio::time::timeout(patience, acceptor.accept(connection)));
                     }
                     Some(Err(error)) => {
                         tracing::warn!(%error, "a connection could not be accepted");

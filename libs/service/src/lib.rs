@@ -12,6 +12,7 @@
 //! # struct App { background: Background }
 //! # impl Application for App {
 //! #     type Own = VisitsSettings;
+//! #     fn migrations() -> Option<sqlx::migrate::Migrator> { None }
 //! #     async fn connect(settings: &Settings, _: &VisitsSettings, _: Clock) -> anyhow::Result<Self> {
 //! #         let connections = Connections::open("visits", settings).await?;
 //! #         let (_own, _registry) = (connections.own_log().await?, connections.log_of("registry").await?);
@@ -47,12 +48,16 @@ pub mod elder_keys;
 pub mod errors;
 mod frame;
 pub mod gate;
+mod gathering;
 mod handshakes;
 pub mod input;
+pub mod lateness;
 pub mod paging;
 pub mod peer;
 pub mod permit;
 pub mod person_keys;
+mod pool;
+mod retries;
 mod secret;
 pub mod server;
 pub mod settings;
@@ -60,6 +65,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod testing;
 mod token_issuer;
+mod unread;
 mod wire_fault;
 
 pub use action::{Action, Actions};
@@ -72,7 +78,9 @@ pub use config::{Config, Section};
 pub use connections::Connections;
 pub use deadline::Deadline;
 pub use errors::{Refusal, Violation};
+pub use gathering::Gathering;
 pub use input::{Checks, etag};
+pub use lateness::Lateness;
 pub use paging::{AnswerRoom, List, Page, PageBounds, Paged};
 pub use peer::PeerChannel;
 pub use server::{ServeError, Server};

@@ -226,6 +226,10 @@ impl Permits {
                 RestrictedExpression::new_string(caller.kind.name().to_owned()),
             ),
             (
+                "provider".to_owned(),
+                RestrictedExpression::new_string(caller.provider.clone().unwrap_or_default()),
+            ),
+            (
                 "divisions".to_owned(),
                 RestrictedExpression::new_set(
                     own.into_iter().map(RestrictedExpression::new_entity_uid),
@@ -419,6 +423,43 @@ mod tests {
                     !may(&operator, action, "370303"),
                     "{action} by {department}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_providers_system_does_what_providers_do_whatever_roles_it_has() {
+        let all = [
+            "provider",
+            "service",
+            "supervisor",
+            "administrator",
+            "privacy_officer",
+            "operator",
+        ];
+        let system = all.into_iter().fold(
+            Claims::system("s-1", "civil_affairs").division("370303"),
+            Claims::role,
+        );
+        let identity = |claims: &Claims| Identity::of_claims(claims, [0; 16]).unwrap();
+        let bound = identity(&system.clone().provider("P01"));
+        for action in Action::ALL {
+            let theirs = [Action::ReadReference, Action::ReadOrders, Action::Submit];
+            let expected = theirs.contains(&action);
+            assert_eq!(may(&bound, action, "370303105"), expected, "{action}");
+        }
+        assert!(!may(&bound, Action::Submit, "370304"));
+        // The role is worth nothing without a provider, nor to an officer.
+        let nobodys = Claims::system("s-1", "provider")
+            .division("370303")
+            .role("provider");
+        let officer = Claims {
+            kind: crate::caller::Kind::Officer,
+            ..nobodys.clone().provider("P01")
+        };
+        for claims in [nobodys.clone(), nobodys.provider(""), officer] {
+            for action in [Action::Submit, Action::ReadOrders] {
+                assert!(!may(&identity(&claims), action, "370303105"), "{claims:?}");
             }
         }
     }

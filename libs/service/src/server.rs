@@ -23,7 +23,7 @@ use crate::{
     action::Actions,
     admission::Admission,
     certificates::{self, CertificateError, FromFiles},
-    connection::Connection,
+    connection::{Bounds, Connection},
     frame::{Figures, FrameLayer, Surroundings},
     gate::{Gate, GateError},
     handshakes::secured,
@@ -37,6 +37,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The headers that are read at all, in bytes, so that those that are too large get an answer
 /// that says so; beyond this HTTP/2 answers with a bare 431.
 const LARGEST_HEADERS_READ: u32 = 64 << 10;
+
+/// How many streams of a connection may go wrong by what its client sends, before the connection is given up. tonic has no
+/// limit of its own for streams that clients make the server reset.
+const FAULTY_STREAMS: usize = 1_024;
 
 /// What a caller may send on one stream before its handler reads it, in bytes.
 const UNREAD_BY_STREAM: u32 = 256 << 10;
@@ -151,7 +155,8 @@ impl Server {
         self
     }
 
-    /// Is ready only once `condition` holds, as that its read models have caught up; without one, as soon as it serves.
+    /// Is ready only once `condition` holds, as that its read models have caught up; without one, as soon as it serves. Until
+    /// then calls wait, some seconds at most: no caller is told what was true before the service was last stopped.
     #[must_use]
     pub fn ready_when(mut self, condition: impl Future<Output = ()> + Send + 'static) -> Self {
         self.ready_when = Some(Box::pin(condition));
@@ -312,7 +317,7 @@ impl Bound {
             ready_when,
         } = self;
         let grpc = &settings.grpc;
-        let cut = CancellationToken::new();
+        let (cut, begun) = (CancellationToken::new(), CancellationToken::new());
         // Whoever drops this future, abandons what runs: connections have tasks of their own.
         let _cut = cut.clone().drop_guard();
         let around = Surroundings {
@@ -320,6 +325,7 @@ impl Bound {
             accesses,
             admission: Admission::new(grpc),
             settings: grpc.clone(),
+            begun: begun.clone(),
             draining: shutdown.draining(),
             cut: cut.clone(),
             figures: Figures::new(),
@@ -335,10 +341,13 @@ impl Bound {
             .initial_connection_window_size(unread_by_connection(grpc.max_streams_per_connection))
             .max_concurrent_streams(grpc.max_streams_per_connection)
             .http2_max_header_list_size(LARGEST_HEADERS_READ)
+            .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS))
             .max_connection_age(age);
-        let lifetime = age.saturating_add(grpc.max_connection_age_grace);
-        let incoming =
-            incoming.map(move |stream| stream.map(|stream| Connection::new(stream, lifetime)));
+        let bounds = Bounds {
+            lifetime: age.saturating_add(grpc.max_connection_age_grace),
+            greeting: grpc.handshake_timeout,
+            unread: grpc.max_unread,
+        };
 
         let drain = async {
             shutdown.requested().cancelled().await;
@@ -352,10 +361,16 @@ impl Bound {
         let serving: Pin<
             Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send + '_>,
         > = match tls {
-            None => Box::pin(router.serve_with_incoming_shutdown(incoming, drain)),
-            Some(certificates) => Box::pin(
-                router.serve_with_incoming_shutdown(secured(incoming, certificates), drain),
-            ),
+            None => {
+                let incoming = incoming
+                    .map(move |stream| stream.map(|stream| Connection::new(stream, bounds)));
+                Box::pin(router.serve_with_incoming_shutdown(incoming, drain))
+            }
+            Some(certificates) => {
+                let incoming = secured(incoming, certificates, bounds.greeting)
+                    .map(move |stream| stream.map(|stream| Connection::new(stream, bounds)));
+                Box::pin(router.serve_with_incoming_shutdown(incoming, drain))
+            }
         };
         let become_ready = async {
             if let Some(condition) = ready_when {
@@ -365,6 +380,7 @@ impl Bound {
                 }
             }
             if !shutdown.requested().is_cancelled() {
+                begun.cancel();
                 readiness.set(true).await;
                 tracing::info!(%address, "serving");
             }

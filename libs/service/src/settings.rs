@@ -6,6 +6,8 @@
 //! | `grpc.max_message_bytes` | `4194304` | the largest message taken or given |
 //! | `grpc.max_calls` | `512` | unary calls at work at once; more are shed with RESOURCE_EXHAUSTED |
 //! | `grpc.max_streams` | `1024` | streaming calls open at once; more are shed |
+//! | `grpc.max_urgent_calls` | `256` | places beside `max_calls` that only urgent calls take (alerts, and the keys that telling of them needs); these take others too, once their own are taken |
+//! | `grpc.max_urgent_streams` | `1024` | the same beside `max_streams` (gateways of devices) |
 //! | `grpc.default_deadline` | `10s` | for unary calls that come without a deadline |
 //! | `grpc.max_deadline` | `60s` | the most that a unary call may ask for |
 //! | `grpc.max_connection_age` | `30m` | connections are told to go elsewhere after this |
@@ -13,6 +15,8 @@
 //! | `grpc.max_streams_per_connection` | `256` | concurrent HTTP/2 streams of one connection |
 //! | `grpc.keepalive_interval` | `60s` | a silent connection is pinged this often |
 //! | `grpc.keepalive_timeout` | `20s` | and dropped without an answer in this time |
+//! | `grpc.handshake_timeout` | `10s` | for a client's TLS handshake, and after it for the first words of HTTP/2 |
+//! | `grpc.max_unread` | `2m` | a connection is closed on which a piece of an answer waits so long for its client to take it |
 //! | `grpc.reflection` | `true` | serve gRPC reflection |
 //! | `grpc.tls.certificate`, `.key` | none | PEM files; without them the port is plain |
 //! | `grpc.tls.client_ca` | none | PEM file of the authority that signs client certificates (mTLS) |
@@ -116,6 +120,10 @@ pub struct Grpc {
     pub max_calls: usize,
     /// Streaming calls open at once.
     pub max_streams: usize,
+    /// Unary calls at work at once beside these, which are urgent.
+    pub max_urgent_calls: usize,
+    /// Streaming calls open at once beside these, which are urgent.
+    pub max_urgent_streams: usize,
     /// For unary calls without a deadline of their own.
     #[serde(with = "duration")]
     pub default_deadline: Duration,
@@ -136,6 +144,12 @@ pub struct Grpc {
     /// How long the answer to a ping may take.
     #[serde(with = "duration")]
     pub keepalive_timeout: Duration,
+    /// For a client's TLS handshake, and for its first words.
+    #[serde(with = "duration")]
+    pub handshake_timeout: Duration,
+    /// After this a client that does not take what it has asked for is shown out.
+    #[serde(with = "duration")]
+    pub max_unread: Duration,
     /// Whether reflection is served.
     pub reflection: bool,
     /// TLS, and mTLS with a client authority.
@@ -150,6 +164,8 @@ impl Default for Grpc {
             max_message_bytes: 4 * 1024 * 1024,
             max_calls: 512,
             max_streams: 1024,
+            max_urgent_calls: 256,
+            max_urgent_streams: 1024,
             default_deadline: Duration::from_secs(10),
             max_deadline: Duration::from_secs(60),
             max_connection_age: Duration::from_secs(30 * 60),
@@ -157,6 +173,8 @@ impl Default for Grpc {
             max_streams_per_connection: 256,
             keepalive_interval: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            max_unread: Duration::from_secs(2 * 60),
             reflection: true,
             tls: None,
         }

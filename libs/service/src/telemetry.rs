@@ -4,28 +4,13 @@
 //! OpenTelemetry collector. A collector that is absent costs nothing but the figures.
 //! No personal data belongs in any of them.
 //!
-//! A caller's `traceparent` goes on through its call, the append, and each projection and reactor that the record passes.
+//! A caller's `traceparent` goes on through its call, the append, and each projection and reactor that the record passes. Lines of JSON
+//! name the trace in which they were written.
 //!
-//! | metric | of | meaning |
-//! | --- | --- | --- |
-//! | `rpc.server.duration` | method, code | calls, from arrival to the end of the answer, in seconds |
-//! | `rpc.server.at_work` | method | calls at work, streams included |
-//! | `rpc.server.shed` | method | calls turned away because too many were at work |
-//! | `eventlog.appended` | stream | records that the log acknowledged |
-//! | `eventlog.append.duration` | stream | from an append's beginning to its acknowledgement, in seconds |
-//! | `eventlog.batch.size` | stream | records written together in one atomic batch |
-//! | `eventlog.conflicts` | stream | appends refused since the aggregate had moved on |
-//! | `eventlog.unreadable` | stream | messages of the log that are no records |
-//! | `readmodel.lag.events` | projection | events in the log that the read model does not hold yet |
-//! | `readmodel.lag.time` | projection | for how long it has been behind, in seconds |
-//! | `readmodel.batch.size` | projection | records a transaction |
-//! | `readmodel.apply.duration` | projection | time a transaction takes, in seconds |
-//! | `readmodel.parked` | projection | events passed by |
-//! | `readmodel.failures` | projection | times that the runner had to start over |
-//! | `eldercare.tiering.elders_judged` | occasion | elders judged anew |
-//! | `eldercare.tiering.tiers_written` | | records written about tiers |
-//! | `eldercare.tiering.evaluator_failures` | | times that the evaluator had to start over |
-//! | `eldercare.tiering.days_behind` | | days that have begun and are not judged yet |
+//! Which metrics, spans and attributes there are, and what they mean, stands in one place: `deploy/observability/telemetry.yaml`. A test of
+//! `integration-tests` compares it with what a running system sends.
+
+mod lines;
 
 use std::{io::IsTerminal as _, os::unix::fs::OpenOptionsExt as _, time::Duration};
 
@@ -52,11 +37,14 @@ use tracing_subscriber::{
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
+use uuid::Uuid;
 
 use crate::{
     access,
     settings::{self, AccessLog, LogFormat},
 };
+
+use self::lines::{Traced, WithTrace};
 
 /// How long export may take at the end.
 const LAST_EXPORT: Duration = Duration::from_secs(5);
@@ -123,7 +111,12 @@ impl Telemetry {
                 .unwrap_or_else(|| service.to_owned());
             let resource = Resource::builder()
                 .with_service_name(name)
-                .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+                .with_attributes([
+                    KeyValue::new("service.namespace", "eldercare"),
+                    KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+                    // Replicas tell their figures apart by it.
+                    KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
+                ])
                 .build();
             telemetry.traces = Some(traces(endpoint, settings.sample_ratio, resource.clone())?);
             telemetry.metrics = Some(metrics(endpoint, settings.metrics_interval, resource)?);
@@ -134,6 +127,7 @@ impl Telemetry {
                 .with_location(false)
                 .with_threads(false)
                 .with_tracked_inactivity(false)
+                .with_target(false)
                 .with_filter(EnvFilter::new(format!("info,{NOT_TRACED}")))
         });
         let filter = settings.log_filter.as_deref().unwrap_or(DEFAULT_FILTER);
@@ -150,10 +144,17 @@ impl Telemetry {
             .with_span_list(false)
             .with_writer(access_log(settings)?)
             .with_filter(Targets::new().with_target(access::TARGET, tracing::Level::INFO));
+        let traced = Traced::default();
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let lines = match settings.log_format {
             LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+            LogFormat::Json => {
+                let traced = traced.clone();
+                let lines = lines.json().flatten_event(true);
+                lines
+                    .map_event_format(|line| WithTrace { line, traced })
+                    .boxed()
+            }
         };
         tracing_subscriber::registry()
             .with(spans)
@@ -161,6 +162,7 @@ impl Telemetry {
             .with(lines.with_filter(filter))
             .try_init()
             .map_err(|_| TelemetryError::Twice)?;
+        tracing::dispatcher::get_default(|subscriber| traced.by(subscriber));
         if let Some(metrics) = &telemetry.metrics {
             opentelemetry::global::set_meter_provider(metrics.clone());
         }
@@ -244,7 +246,13 @@ pub fn follow(span: &Span, traceparent: &str) {
 /// A span for work on a record, in the trace of the request that wrote it:
 /// `async { … }.instrument(telemetry::span_of("on_visit_missed", record.metadata.traceparent.as_deref()))`.
 pub fn span_of(what: &str, traceparent: Option<&str>) -> Span {
-    let span = tracing::info_span!("work", otel.name = what, what);
+    let span = tracing::info_span!(
+        "work",
+        otel.name = what,
+        otel.kind = "consumer",
+        messaging.system = "nats",
+        "messaging.operation.type" = "process",
+    );
     if let Some(traceparent) = traceparent {
         follow(&span, traceparent);
     }

@@ -1,5 +1,7 @@
-//! For tests of services: a server or a whole service of their own on a free port, callers with tokens, and records that
-//! other services might have written.
+//! For tests of services: a server or a whole service of their own on a free port, callers with tokens, records that
+//! other services might have written, and a collector of telemetry.
+
+pub mod collector;
 
 use std::{future::Future, net::SocketAddr};
 
@@ -30,6 +32,10 @@ use crate::{
     shutdown::Shutdown,
     token_issuer::TokenIssuer,
 };
+
+mod asked_for;
+
+pub use asked_for::{AskedFor, every_method_is_asked};
 
 /// Settings that trust `issuer`, listen on a free port of this machine, and go down at once. Local mode.
 pub fn settings(issuer: &TokenIssuer) -> Settings {

@@ -167,6 +167,9 @@ impl Policy {
                 format!("政策超过 {LONGEST} 字节"),
             )]);
         }
+        if let Some(fault) = not_kept(yaml) {
+            return Err(vec![fault]);
+        }
         let options = serde_saphyr::options! {
             // A policy is a plain document; copies of its parts would multiply its size.
             budget: serde_saphyr::budget! {
@@ -234,6 +237,19 @@ impl Policy {
         }
         mentions
     }
+}
+
+/// What is wrong with a text that databases don't keep: one with a NUL in it. It would be in the log, and in no read model.
+#[must_use]
+pub fn not_kept(text: &str) -> Option<Fault> {
+    let (before, _) = text.split_once('\0')?;
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    Some(Fault::new(
+        u32::try_from(line).unwrap_or(u32::MAX),
+        "CONTROL_CHARACTERS",
+        "the text has a NUL character",
+        "文本含有空字符",
+    ))
 }
 
 fn unparsable(error: &serde_saphyr::Error) -> Fault {

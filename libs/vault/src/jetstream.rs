@@ -5,23 +5,23 @@ use std::{collections::HashSet, time::Duration};
 use async_nats::{
     Message, header,
     jetstream::{
-        self, ErrorCode,
-        context::GetStreamErrorKind,
-        stream::{
-            Compression, Config, DeleteMessageErrorKind, DirectGetErrorKind,
-            LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream,
-        },
+        self,
+        stream::{DeleteMessageErrorKind, DirectGetErrorKind, LastRawMessageErrorKind, Stream},
     },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+pub use nats_streams::OpenError as OpenStoreError;
 use serde_json::json;
 
 use crate::{
     Entry, KeyStore, PersonId, PutError, StoreError, StoredKey,
     gatherer::{Gatherer, put_single},
 };
+
+/// What the stream of keys is called where it is declared how it is kept.
+const DECLARED: &str = "VAULT";
 
 /// Subjects in one bulk read; the server takes 1,024.
 const AT_ONCE: usize = 1_000;
@@ -70,32 +70,13 @@ pub struct KeyStream {
 impl Default for KeyStream {
     fn default() -> Self {
         Self {
-            name: "VAULT".to_owned(),
+            name: DECLARED.to_owned(),
             subjects: "eldercare.vault.key".to_owned(),
             replicas: 1,
             gather: Gather::Never,
             create: true,
         }
     }
-}
-
-/// Why the stream of the keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenStoreError {
-    /// The server refused or did not answer.
-    #[error(transparent)]
-    Unavailable(#[from] StoreError),
-    /// It is not there, and is not to be made.
-    #[error("there is no stream {0}")]
-    Absent(String),
-    /// The stream exists with settings under which keys could be lost, or not be destroyed.
-    #[error("the stream {stream} has unsuitable settings: {setting}")]
-    Unsuitable {
-        /// The stream.
-        stream: String,
-        /// What must be changed.
-        setting: &'static str,
-    },
 }
 
 /// Wrapped keys in a JetStream stream.
@@ -112,113 +93,21 @@ pub struct JetStreamKeyStore {
     gatherer: Option<Gatherer>,
 }
 
-fn configuration(settings: &KeyStream) -> Config {
-    Config {
-        name: settings.name.clone(),
-        description: Some(
-            "Data keys of persons, wrapped. Messages are destroyed on erasure.".to_owned(),
-        ),
-        subjects: vec![format!("{}.*", settings.subjects)],
-        storage: StorageType::File,
-        num_replicas: settings.replicas,
-        allow_direct: true,
-        allow_atomic_publish: true,
-        ..Config::default()
-    }
-}
-
-/// What must be changed before keys can be kept in a stream, if anything.
-fn objection(found: &Config, settings: &KeyStream) -> Option<&'static str> {
-    let compressed = |how: &Compression| *how != Compression::None;
-    let demands = [
-        (found.deny_delete, "deny_delete must be off"),
-        (found.deny_purge, "deny_purge must be off"),
-        (!found.allow_direct, "allow_direct must be on"),
-        (
-            !found.allow_atomic_publish,
-            "allow_atomic_publish must be on",
-        ),
-        (found.storage != StorageType::File, "storage must be file"),
-        (
-            found.retention != RetentionPolicy::Limits,
-            "retention must be limits",
-        ),
-        (!found.max_age.is_zero(), "max_age must be unlimited"),
-        (found.max_bytes > 0, "max_bytes must be unlimited"),
-        (found.max_messages > 0, "max_msgs must be unlimited"),
-        (
-            found.max_messages_per_subject > 0,
-            "max_msgs_per_subject must be unlimited",
-        ),
-        (
-            found.compression.as_ref().is_some_and(compressed),
-            "compression must be off",
-        ),
-        (found.allow_rollup, "allow_rollup_hdrs must be off"),
-        (found.allow_message_ttl, "allow_msg_ttl must be off"),
-        (found.no_ack, "no_ack must be off"),
-        (found.sealed, "it must not be sealed"),
-        (
-            found.mirror.is_some() || found.sources.is_some() || found.subject_transform.is_some(),
-            "mirror, sources and subject_transform must be unset",
-        ),
-        (
-            found.republish.is_some(),
-            "republish must be unset: keys go nowhere else",
-        ),
-        (
-            found.subjects != [format!("{}.*", settings.subjects)],
-            "its subjects must be those of the keys and no others",
-        ),
-    ];
-    demands
-        .into_iter()
-        .find_map(|(violated, setting)| violated.then_some(setting))
-}
-
 impl JetStreamKeyStore {
     /// Opens the stream; makes it where it is missing, if the settings say so.
     ///
     /// # Errors
-    /// Where the server does not answer, the stream is missing, or the existing one is unsuitable.
+    /// Where the server does not answer, or the stream is missing, or kept so that keys could be lost or not be destroyed.
     pub async fn open(
         context: jetstream::Context,
         settings: KeyStream,
     ) -> Result<Self, OpenStoreError> {
-        let opening =
-            |error: async_nats::Error| StoreError::new("opening the stream of the keys", error);
-        // Looked up first: who may not create streams would otherwise wait for an answer that never comes.
-        let found = match context.get_stream(&settings.name).await {
-            Ok(stream) => stream.cached_info().config.clone(),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(refusal)
-                    if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    if !settings.create {
-                        return Err(OpenStoreError::Absent(settings.name));
-                    }
-                    let made = context.create_stream(configuration(&settings)).await;
-                    made.map_err(|error| opening(error.into()))?
-                        .cached_info()
-                        .config
-                        .clone()
-                }
-                GetStreamErrorKind::JetStream(_)
-                | GetStreamErrorKind::EmptyName
-                | GetStreamErrorKind::InvalidStreamName
-                | GetStreamErrorKind::Request => return Err(opening(error.into()).into()),
-            },
-        };
-        if let Some(setting) = objection(&found, &settings) {
-            return Err(OpenStoreError::Unsuitable {
-                stream: settings.name,
-                setting,
-            });
-        }
-        let stream = context
-            .get_stream_no_info(&settings.name)
-            .await
-            .map_err(|error| StoreError::new("opening the stream of the keys", error))?;
+        let subjects = vec![format!("{}.*", settings.subjects)];
+        let keys = nats_streams::stream(DECLARED).called(settings.name.as_str(), subjects);
+        keys.open(&context, settings.replicas, settings.create)
+            .await?;
+        let stream = context.get_stream_no_info(&settings.name).await;
+        let stream = stream.map_err(|error| OpenStoreError::Unavailable(error.to_string()))?;
         let gatherer = match settings.gather {
             Gather::Never => None,
             Gather::Always => Some(Gatherer::start(context.clone())),

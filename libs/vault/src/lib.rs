@@ -23,6 +23,7 @@ mod gatherer;
 mod jetstream;
 mod key_ring;
 mod key_store;
+mod measures;
 mod memory;
 mod rotation;
 mod sealed;

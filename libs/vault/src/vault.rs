@@ -16,6 +16,7 @@ use moka::sync::Cache;
 
 use crate::{
     Algorithm, DataKey, KeyRing, KeyStore, PersonId, PutError, StoreError, UnwrapError,
+    measures::{Found, Measures},
     rotation::{self, RotationError, RotationProgress},
 };
 
@@ -113,6 +114,7 @@ pub struct Vault {
     erased: Cache<PersonId, ()>,
     /// How often something was forgotten; see [`Vault::remember`].
     forgotten: Arc<AtomicU64>,
+    measures: Measures,
 }
 
 /// What only the owner of the keys has.
@@ -155,6 +157,7 @@ impl Vault {
                 .time_to_live(options.remember_for.max(ERASED_FOR))
                 .build(),
             forgotten: Arc::default(),
+            measures: Measures::new(),
         }
     }
 
@@ -228,11 +231,13 @@ impl Vault {
     /// [`KeyError::Erased`] where there is none, [`KeyError::Unavailable`] where that cannot be told.
     pub async fn key(&self, person: PersonId) -> Result<Arc<DataKey>, KeyError> {
         if let Some(key) = self.cache.get(&person) {
+            self.measures.found(Found::Remembered, 1);
             return Ok(key);
         }
         if self.erased.contains_key(&person) {
             return Err(KeyError::Erased);
         }
+        self.measures.found(Found::Fetched, 1);
         let seen = self.forgotten.load(Ordering::SeqCst);
         let fetched = self.source.fetch(&[person]).await?;
         let (_, key) = fetched
@@ -286,6 +291,8 @@ impl Vault {
                 }
             }
         }
+        self.measures.found(Found::Remembered, keys.len());
+        self.measures.found(Found::Fetched, unknown.len());
         let unknown: Vec<_> = unknown.into_iter().collect();
         let portions: Vec<_> = unknown.chunks(AT_ONCE).map(<[_]>::to_vec).collect();
         let mut fetched = stream::iter(portions)

@@ -257,19 +257,21 @@ async fn a_stream_that_could_lose_records_is_refused() {
     );
 }
 
-/// What a service may do on its own stream, and no more: the list that its NATS user gets.
+/// What the declared NATS user of a service may do on its own stream, and no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_gets_by_with_few_permissions() {
-    let permissions = [
-        "eldercare.testing.>",
-        "$JS.API.STREAM.INFO.TESTING",
-        "$JS.API.STREAM.MSG.GET.TESTING",
-        "$JS.API.DIRECT.GET.TESTING",
-        "$JS.API.CONSUMER.CREATE.TESTING.>",
-        "$JS.API.CONSUMER.MSG.NEXT.TESTING.>",
-    ]
-    .map(|subject| format!("\"{subject}\""))
-    .join(", ");
+    let claims = nats_streams::declared().user("claims").unwrap();
+    let own = claims.publish.iter().filter(|subject| {
+        subject.starts_with("eldercare.claims.")
+            || subject.split('.').any(|token| token == "CLAIMS")
+    });
+    let permissions: Vec<_> = own
+        .map(|subject| {
+            let testing = subject.replace("CLAIMS", "TESTING");
+            format!("\"{}\"", testing.replace("claims", "testing"))
+        })
+        .collect();
+    let permissions = permissions.join(", ");
     let server = testing::own_nats_with(|options| {
         options.configuration = format!(
             "authorization {{ users: [

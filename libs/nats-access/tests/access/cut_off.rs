@@ -48,3 +48,30 @@ async fn a_retired_device_is_gone_at_once_and_stays_out() {
         .unwrap();
     assert_eq!(place.connections.cut_off("nobody").await, 0);
 }
+
+#[tokio::test]
+async fn who_comes_in_after_the_cut_stays() {
+    let place = Place::new().await;
+    let _open = place.open().await;
+    place.register.add("renewed");
+    let (told, mut events) = mpsc::unbounded_channel();
+    let client = ConnectOptions::with_user_and_password("renewed".into(), PASSWORD.into())
+        .event_callback(move |event| {
+            told.send(event).unwrap_or_default();
+            async {}
+        })
+        .connect(place.nats.url())
+        .await
+        .unwrap();
+    let back = async {
+        for _ in 0..2 {
+            while !matches!(events.recv().await.unwrap(), Event::Connected) {}
+        }
+    };
+    let (cut, ()) = tokio::join!(place.connections.cut_off("renewed"), back);
+    assert_eq!(cut, 1);
+    client.flush().await.unwrap();
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Disconnected));
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eventlog::{MemoryLog, Position, Subject};
-use readmodel::{Runner, Settings, parked, rebuild, verify};
+use readmodel::{Parked, Runner, Settings, migrate, parked, rebuild, verify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -147,4 +147,25 @@ async fn what_was_parked_by_an_older_program_stays_on_the_list() {
     let after = include_str!("../../migrations/0002_place_of_parked_events.sql");
     sqlx::raw_sql(after).execute(&pool).await.unwrap();
     assert_eq!(parked::count(&pool, Some("ledger")).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_a_reader_passes_by_is_parked_once() {
+    let pool = database().await;
+    migrate(&pool).await.unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    let rows = ["visit 1", "visit 2"].map(|row| Parked::row(row.to_owned(), "whose".to_owned()));
+    for (some, new) in [(&rows[..1], 1), (&rows[..], 1), (&rows[..], 0)] {
+        let parking = parked::park(&mut conn, "a_reader", "VISITS", some);
+        assert_eq!(parking.await.unwrap(), new);
+    }
+    let list = parked::list(&pool, Some("a_reader"), 0, 10).await.unwrap();
+    let found: Vec<_> = list
+        .iter()
+        .map(|one| (one.event_type.as_str(), one.subject.as_str()))
+        .collect();
+    assert_eq!(found, [("visit 1", "whose"), ("visit 2", "whose")]);
+    assert!(parked::discard(&pool, list[0].id).await.unwrap());
+    let left = parked::count(&pool, Some("a_reader")).await.unwrap();
+    assert_eq!(left, 1);
 }

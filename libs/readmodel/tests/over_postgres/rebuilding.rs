@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use eventlog::MemoryLog;
-use readmodel::{Error, Runner, rebuild, verify};
+use readmodel::{Error, Runner, WaitError, rebuild, verify};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -144,6 +145,80 @@ async fn a_new_version_takes_over_from_a_running_old_one() {
             .await
             .unwrap();
     assert_eq!(wrong, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_the_tables_of_the_version_before() {
+    let url = backing_services::testing::fresh_database().await;
+    let pool = pool(&url).await;
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let old = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
+    let old_follower = old.follower();
+    let _old = AbortOnDropHandle::new(tokio::spawn(old.run(CancellationToken::new())));
+    let written = writer.add_many(30, 5).await;
+    old_follower.wait_for(&written, soon()).await.unwrap();
+
+    // Whoever serves by the new tables has nothing to serve by yet, though the old ones hold all that there is.
+    let new = Runner::new(
+        pool.clone(),
+        Arc::clone(&writer.log),
+        Ledger::second_version,
+    );
+    let new_follower = new.follower();
+    let a_moment = tokio::time::Instant::now() + Duration::from_millis(100);
+    assert_eq!(
+        new_follower.wait_for(&written, a_moment).await,
+        Err(WaitError::TimedOut)
+    );
+    let _new = AbortOnDropHandle::new(tokio::spawn(new.run(CancellationToken::new())));
+    new_follower.wait_for(&written, soon()).await.unwrap();
+    let doubled: i64 = sqlx::query_scalar("SELECT sum(doubled)::bigint FROM ledger.account")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(doubled, 60);
+    // The old program is told how far the new tables are.
+    let written = writer.add(1).await;
+    old_follower.wait_for(&written, soon()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_started_anew_leaves_later_tables_alone() {
+    let url = backing_services::testing::fresh_database().await;
+    let pool = pool(&url).await;
+    let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
+    let new = Runner::new(
+        pool.clone(),
+        Arc::clone(&writer.log),
+        Ledger::second_version,
+    );
+    let new_follower = new.follower();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(new.run(stop.clone()));
+    let written = writer.add_many(30, 5).await;
+    new_follower.wait_for(&written, soon()).await.unwrap();
+    stop.cancel();
+    running.await.unwrap();
+
+    // Nobody leads now; the older program does not either, and what is written later waits for the newer one.
+    let old = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
+    let old_follower = old.follower();
+    let _old = AbortOnDropHandle::new(tokio::spawn(old.run(CancellationToken::new())));
+    let later = writer.add(1).await;
+    let a_moment = tokio::time::Instant::now() + Duration::from_millis(300);
+    assert_eq!(
+        old_follower.wait_for(&later, a_moment).await,
+        Err(WaitError::TimedOut)
+    );
+    assert!(!old_follower.leading());
+    let new = Runner::new(
+        pool.clone(),
+        Arc::clone(&writer.log),
+        Ledger::second_version,
+    );
+    let _new = AbortOnDropHandle::new(tokio::spawn(new.run(CancellationToken::new())));
+    old_follower.wait_for(&later, soon()).await.unwrap();
+    writer.assert_told(&pool).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,14 +27,19 @@ impl Authority {
         self.0.pem()
     }
 
-    fn issue(&self, name: SanType) -> Issued {
+    /// A certificate with whatever stands in it.
+    pub(crate) fn issue_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![name];
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         (
             params.signed_by(&key, &self.0).unwrap().pem(),
             key.serialize_pem(),
         )
+    }
+
+    fn issue(&self, name: SanType) -> Issued {
+        self.issue_with(|params| params.subject_alt_names = vec![name])
     }
 
     /// For a server on this machine.

@@ -44,6 +44,7 @@ fn the_environment_prevails_over_the_file_and_the_file_over_defaults() {
         [grpc]
         listen = "0.0.0.0:8000"
         max_calls = 64
+        max_urgent_streams = 32
         [telemetry]
         log_format = "json"
         [registry]
@@ -68,6 +69,8 @@ fn the_environment_prevails_over_the_file_and_the_file_over_defaults() {
     let config = load(file, &environment).unwrap();
     assert_eq!(config.grpc.listen.to_string(), "127.0.0.1:9000");
     assert_eq!(config.grpc.max_calls, 64);
+    assert_eq!(config.grpc.max_urgent_streams, 32);
+    assert_eq!(config.grpc.max_urgent_calls, 256, "the default");
     assert_eq!(config.grpc.default_deadline, Duration::from_millis(1500));
     assert_eq!(
         config.grpc.tls.as_ref().unwrap().key.to_str(),

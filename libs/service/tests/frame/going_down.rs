@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Desk, WAIT, call, reason, text, watch};
+use crate::support::{Desk, REMAINING, WAIT, call, reason, text, watch};
 use service::{
     Claims, TokenIssuer,
     testing::{Running, settings},
@@ -128,6 +128,36 @@ async fn a_service_is_ready_only_when_its_condition_holds() {
         ServingStatus::Serving
     );
     drop(readiness);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_wait_until_the_service_has_begun_but_not_those_of_the_platform() {
+    let issuer = TokenIssuer::generate();
+    let mut settings = settings(&issuer);
+    settings.grpc.default_deadline = Duration::from_millis(300);
+    let (caught_up, condition) = tokio::sync::oneshot::channel::<()>();
+    let server = Desk::new().server(&settings).ready_when(async move {
+        let _ = condition.await;
+    });
+    let running = Running::start(server, &settings).await.unwrap();
+    let clerk = || running.channel_of(&token(&issuer));
+
+    let platform = Claims::system("visits", "platform")
+        .division("*")
+        .role("service");
+    let platform = running.channel_of(&issuer.issue(&platform));
+    call(platform, REMAINING, text("")).await.unwrap();
+
+    let status = call(clerk(), REMAINING, text("")).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unavailable, "STARTING")
+    );
+
+    let patient = call(clerk(), REMAINING, text(""));
+    let (answer, ()) = tokio::join!(patient, async { caught_up.send(()).unwrap() });
+    answer.unwrap();
     running.stop().await.unwrap();
 }
 

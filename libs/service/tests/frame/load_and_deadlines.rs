@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Desk, MUCH, PANIC, REMAINING, WAIT, call, reason, text, watch};
+use crate::support::{
+    ALARM, Desk, LISTEN, MUCH, PANIC, REMAINING, WAIT, call, reason, stream, text, watch,
+};
 use service::{
     Claims, TokenIssuer,
     testing::{Running, settings},
@@ -78,6 +80,68 @@ async fn calls_beyond_the_limit_are_shed_with_advice_to_come_again() {
         "done",
         "the place is free again"
     );
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn urgent_calls_have_places_that_nobody_else_takes() {
+    let issuer = TokenIssuer::generate();
+    let mut settings = settings(&issuer);
+    settings.grpc.max_calls = 1;
+    settings.grpc.max_urgent_calls = 1;
+    let desk = Desk::new();
+    let running = Running::start(desk.server(&settings), &settings)
+        .await
+        .unwrap();
+    let channel = running.channel_of(&token(&issuer));
+    let waiting = |method: &'static str| tokio::spawn(call(channel.clone(), method, text("")));
+    let shed = async |method: &'static str| {
+        let status = call(channel.clone(), method, text("")).await.unwrap_err();
+        (status.code(), reason(&status)) == (Code::ResourceExhausted, "OVERLOADED".to_owned())
+    };
+
+    let ordinary = waiting(WAIT);
+    desk.somebody_waits().await;
+    assert!(shed(WAIT).await);
+    let urgent = waiting(ALARM);
+    desk.somebody_waits().await;
+    assert!(shed(ALARM).await, "these places have an end too");
+    desk.released.add_permits(2);
+    for call in [ordinary, urgent] {
+        assert_eq!(call.await.unwrap().unwrap(), "done");
+    }
+
+    // Once theirs are taken they take those of all.
+    let urgent = [waiting(ALARM), waiting(ALARM)];
+    for _ in &urgent {
+        desk.somebody_waits().await;
+    }
+    assert!(shed(WAIT).await);
+    desk.released.add_permits(2);
+    for call in urgent {
+        assert_eq!(call.await.unwrap().unwrap(), "done");
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn urgent_streams_have_places_that_nobody_else_takes() {
+    let issuer = TokenIssuer::generate();
+    let mut settings = settings(&issuer);
+    settings.grpc.max_streams = 1;
+    settings.grpc.max_urgent_streams = 1;
+    let running = Running::start(Desk::new().server(&settings), &settings)
+        .await
+        .unwrap();
+    let channel = running.channel_of(&token(&issuer));
+
+    let mut ordinary = watch(channel.clone(), text("")).await.unwrap();
+    assert_eq!(ordinary.message().await.unwrap().unwrap(), "first");
+    let refused = watch(channel.clone(), text("")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let mut urgent = stream(channel, LISTEN, text("")).await.unwrap();
+    assert_eq!(urgent.message().await.unwrap().unwrap(), "first");
+    drop((ordinary, urgent));
     running.stop().await.unwrap();
 }
 

@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -25,6 +28,15 @@ pub(crate) const UNDECLARED: &str = "/test.v1.Desk/Undeclared";
 pub(crate) const REMAINING: &str = "/test.v1.Desk/Remaining";
 pub(crate) const FAR: &str = "/test.v1.Desk/Far";
 pub(crate) const MUCH: &str = "/test.v1.Desk/Much";
+/// Waits as `Wait` does, and is urgent.
+pub(crate) const ALARM: &str = "/test.v1.Desk/Alarm";
+/// Streams as `Watch` does, and is urgent.
+pub(crate) const LISTEN: &str = "/test.v1.Desk/Listen";
+/// Streams without end, as fast as it is read.
+pub(crate) const POUR: &str = "/test.v1.Desk/Pour";
+
+/// How large the messages of `Pour` are.
+pub(crate) const POURED_BYTES: usize = 4_096;
 
 /// The most bytes of an answer.
 const MOST_BYTES: usize = 8_192;
@@ -34,6 +46,8 @@ const MOST_BYTES: usize = 8_192;
 pub(crate) struct Desk {
     pub(crate) entered: Arc<Semaphore>,
     pub(crate) released: Arc<Semaphore>,
+    /// How many messages `Pour` has made.
+    pub(crate) poured: Arc<AtomicUsize>,
 }
 
 impl Desk {
@@ -41,6 +55,7 @@ impl Desk {
         Self {
             entered: Arc::new(Semaphore::new(0)),
             released: Arc::new(Semaphore::new(0)),
+            poured: Arc::default(),
         }
     }
 
@@ -55,8 +70,12 @@ impl Desk {
                 ("Remaining", Action::ReadReference),
                 ("Far", Action::ReadPersonal),
                 ("Much", Action::ReadReference),
+                ("Alarm", Action::ReadReference),
+                ("Listen", Action::ReadReference),
+                ("Pour", Action::ReadReference),
             ],
         );
+        let actions = actions.urgent(Self::NAME, &["Alarm", "Listen"]);
         Server::new(settings)
             .with_descriptors(descriptors())
             .service(self.clone(), actions)
@@ -103,6 +122,16 @@ impl Desk {
         let endless = ReceiverStream::new(receiver).chain(tokio_stream::pending());
         Ok(Response::new(Box::pin(endless)))
     }
+
+    async fn pour(
+        self,
+    ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<String, Status>> + Send>>>, Status> {
+        let messages = std::iter::repeat_with(move || {
+            self.poured.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Status>("x".repeat(POURED_BYTES))
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(messages))))
+    }
 }
 
 impl NamedService for Desk {
@@ -125,9 +154,13 @@ impl tower::Service<http::Request<Body>> for Desk {
             let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default())
                 .max_encoding_message_size(MOST_BYTES);
             Ok(match path.as_str() {
-                WATCH => {
+                WATCH | LISTEN => {
                     let watch = tower::service_fn(move |_: Request<String>| desk.clone().watch());
                     grpc.server_streaming(watch, request).await
+                }
+                POUR => {
+                    let pour = tower::service_fn(move |_: Request<String>| desk.clone().pour());
+                    grpc.server_streaming(pour, request).await
                 }
                 _ => {
                     let unary = tower::service_fn(move |request: Request<String>| {
@@ -135,7 +168,7 @@ impl tower::Service<http::Request<Body>> for Desk {
                         async move {
                             match path.as_str() {
                                 READ => Self::read(request).await,
-                                WAIT => desk.wait().await,
+                                WAIT | ALARM => desk.wait().await,
                                 FAR => Self::far(&request),
                                 MUCH => Ok(Response::new("much ".repeat(2_000))),
                                 PANIC => panic!("a handler's fault, on purpose"),
@@ -188,9 +221,25 @@ where
         Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     C::Error: std::fmt::Debug,
 {
+    stream(channel, WATCH, request).await
+}
+
+/// Calls a method that streams.
+pub(crate) async fn stream<C>(
+    channel: C,
+    method: &'static str,
+    request: Request<String>,
+) -> Result<tonic::Streaming<String>, Status>
+where
+    C: GrpcService<Body>,
+    C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    <C::ResponseBody as http_body::Body>::Error:
+        Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    C::Error: std::fmt::Debug,
+{
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
-    let path = http::uri::PathAndQuery::from_static(WATCH);
+    let path = http::uri::PathAndQuery::from_static(method);
     let response = grpc
         .server_streaming(request, path, ProstCodec::<String, String>::default())
         .await?;
@@ -213,7 +262,7 @@ fn descriptors() -> &'static [u8] {
         name: Some(name.to_owned()),
         input_type: Some(".test.v1.Text".to_owned()),
         output_type: Some(".test.v1.Text".to_owned()),
-        server_streaming: Some(name == "Watch"),
+        server_streaming: Some(["Watch", "Listen", "Pour"].contains(&name)),
         ..Default::default()
     };
     let set = FileDescriptorSet {
@@ -235,6 +284,9 @@ fn descriptors() -> &'static [u8] {
                     "Remaining",
                     "Far",
                     "Much",
+                    "Alarm",
+                    "Listen",
+                    "Pour",
                 ]
                 .map(method)
                 .to_vec(),
