@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use civic::{ElderId, VillageCode};
+use civic::{DivisionCode, ElderId, VillageCode};
 use eventlog::{EventLog, Position, Repository};
 use readmodel::{Follower, ReaderFollower};
 use service::person_keys::Keys;
-use service::{Clock, Deadline, RequestDigests, connections, errors};
+use service::{Caller, Clock, Deadline, RequestDigests, connections, errors};
 use sqlx::PgPool;
 use tonic::Status;
 
@@ -84,9 +84,10 @@ impl Alerts {
         deadline.bounds(waiting).await
     }
 
-    /// Where an elder of the registry lives today.
+    /// Where an elder lives today, if that is within the caller's divisions. Of others nobody learns whether there are such.
     pub(crate) async fn village_of(
         &self,
+        caller: &Caller,
         elder: ElderId,
         deadline: Deadline,
     ) -> Result<VillageCode, Status> {
@@ -95,12 +96,30 @@ impl Alerts {
             self.facts.reaches(last).await;
         };
         deadline.bounds(registered).await?;
+        let village = self.known_village_of(elder).await?;
+        village
+            .filter(|village| caller.reaches(&village.division()))
+            .ok_or_else(|| refusals::no_elder(elder))
+    }
+
+    /// Where an elder lives today by what has come from the registry so far.
+    pub(crate) async fn known_village_of(
+        &self,
+        elder: ElderId,
+    ) -> Result<Option<VillageCode>, Status> {
         let known = FACTS
             .of(&self.pool, &[elder])
             .await
             .map_err(errors::of_database)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
-        let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
-        Ok(*facts.on(self.clock.today()).village())
+        Ok(facts.map(|facts| *facts.on(self.clock.today()).village()))
+    }
+}
+
+/// Whether a caller reaches what stands there. What stands in no division that we know is there for those who work everywhere.
+pub(crate) fn reaches(caller: &Caller, division: Option<&DivisionCode>) -> bool {
+    match division {
+        Some(division) => caller.reaches(division),
+        None => caller.may_everywhere().is_ok(),
     }
 }

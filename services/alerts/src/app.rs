@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use civic::AlertKind;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use notices::Channels;
 use proto::eldercare::alerts::v1::alert_service_server::AlertServiceServer;
-use readmodel::{Follower, ReactorRunner, ReaderFollower, Runner};
+use readmodel::{Follower, ReactorRunner, ReaderFollower, ReaderLag, Runner};
 use service::access::Access;
 use service::elder_keys::Erasures;
+use service::lateness::watch_overdue;
 use service::person_keys::Keys;
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
     connections,
 };
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
@@ -26,6 +29,7 @@ use crate::codec::CONTEXT;
 use crate::credentials::Credentials;
 use crate::doors::Doors;
 use crate::elders_tables::{CARDS, FACTS};
+use crate::figures;
 use crate::grpc::{self, AlertsFace};
 use crate::measures::Measures;
 use crate::on_elder_erased::{self, OnElderErased};
@@ -35,6 +39,7 @@ use crate::settings::AlertsSettings;
 use crate::signal::DeviceId;
 use crate::signals::{SignalSettings, Signals};
 use crate::telling::Teller;
+use crate::untold::Untold;
 use crate::watching::Watchman;
 use crate::whom::Finder;
 
@@ -68,6 +73,10 @@ pub struct Ground {
 
 impl Application for App {
     type Own = AlertsSettings;
+
+    fn migrations() -> Option<Migrator> {
+        Some(sqlx::migrate!())
+    }
 
     async fn connect(
         settings: &Settings,
@@ -209,8 +218,7 @@ impl App {
     /// # Errors
     /// Where the database can't be brought up to date.
     pub async fn over(ground: Ground, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
-        readmodel::migrate(&pool).await?;
-        connections::migrate(&pool, sqlx::migrate!()).await?;
+        connections::migrate(&pool, Self::migrations()).await?;
         let Ground {
             registry,
             own,
@@ -269,6 +277,7 @@ impl App {
                 .with("alerts_doors", |stopped| doors.show_out(receiver, stopped));
         }
         let (watchman, teller) = (watchman(&alerts, retired), teller(&alerts, channels));
+        let (watching, telling) = lags(&alerts);
         Ok(Self {
             background: background
                 .with("alerts_elders", |stopped| facts.run(stopped))
@@ -277,6 +286,8 @@ impl App {
                 .with("alerts_watching", |stopped| watchman.run(stopped))
                 .with("alerts_telling", |stopped| teller.run(stopped))
                 .with(on_elder_erased::NAME, |stopped| forgetting.run(stopped))
+                .with("alerts_watching_lag", |stopped| watching.run(stopped))
+                .with("alerts_telling_lag", |stopped| telling.run(stopped))
                 .with("alerts_erasures", |stopped| erasures.run(stopped)),
             access: Access::in_memory(alerts.clock.clone()),
             alerts,
@@ -317,6 +328,14 @@ impl App {
         self.alerts.signals.clone()
     }
 
+    /// How many alerts of each kind are open, for operators.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open_alerts(&self) -> Result<Vec<(AlertKind, u64)>, sqlx::Error> {
+        figures::open(&self.alerts.pool).await
+    }
+
     /// Alerts' database.
     #[must_use]
     pub fn pool(&self) -> PgPool {
@@ -331,7 +350,20 @@ impl App {
     }
 }
 
+/// How far both readers are behind.
+fn lags(alerts: &Alerts) -> (ReaderLag<Watched>, ReaderLag<Told>) {
+    let watching = ReaderLag::of("alerts watching", alerts.pool.clone())
+        .in_log(&alerts.own, |watched: &Watched| watched.own)
+        .in_log(&alerts.registry, |watched: &Watched| watched.facts);
+    let telling = ReaderLag::of("alerts telling", alerts.pool.clone())
+        .in_log(&alerts.own, |told: &Told| told.live);
+    (watching, telling)
+}
+
 fn watchman(alerts: &Alerts, retired: Option<mpsc::UnboundedSender<DeviceId>>) -> Watchman {
+    let watched = alerts.watched.clone();
+    let next = move || watched.active_here()?.next_due;
+    watch_overdue("alerts watching", alerts.clock.clone(), next);
     Watchman {
         pool: alerts.pool.clone(),
         signals: alerts.signals.clone(),
@@ -367,5 +399,6 @@ fn teller(alerts: &Alerts, channels: Channels) -> Teller {
         board: alerts.board.clone(),
         progress: alerts.told.clone(),
         measures: Measures::new(),
+        untold: Untold::watched(alerts.clock.clone()),
     }
 }

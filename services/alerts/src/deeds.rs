@@ -14,6 +14,7 @@ use eventlog::{
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use readmodel::ReaderFailed;
+use service::telemetry;
 use uuid::Uuid;
 
 /// From how many deeds on they are written in batches.
@@ -71,7 +72,7 @@ impl<A: Decider> Deed<A> {
             correlation_id: self.request,
             causation_id: None,
             division: self.village.map(|village| village.to_string()),
-            traceparent: None,
+            traceparent: telemetry::traceparent(),
             answers: self.answers.clone(),
         }
     }

@@ -14,7 +14,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::absence;
-use crate::alerts::Alerts;
+use crate::alerts::{Alerts, reaches};
 use crate::board_table::{self, word};
 use crate::device::{Command, Device, Registered};
 use crate::refusals;
@@ -54,23 +54,19 @@ impl Alerts {
         (kind, elder, maintainer): (DeviceKind, ElderId, Option<Uuid>),
         deadline: Deadline,
     ) -> Result<(String, Position), Status> {
-        let loaded = self.devices.load(device.as_str()).await;
-        let loaded = loaded.map_err(service::not_loaded)?;
-        // A retry is answered as before, wherever the elder lives by now, and whether the file is still there.
-        let village = match (&loaded.state, loaded.request(asked.request_id)) {
-            (Device::Registered(known), Some(_)) => known.village,
-            (Device::Retired | Device::Unknown, Some(_)) => None,
-            (Device::Registered(_) | Device::Retired | Device::Unknown, None) => {
-                Some(self.village_of(elder, deadline).await?)
-            }
-        };
-        if let Some(village) = village {
-            caller.may_here(&village.division())?;
-        }
-        if let Some(maintainer) = maintainer {
-            self.recipient_is_there(maintainer).await?;
-        }
         let registration = asked.request_id;
+        // A retry is answered as before, wherever the elder lives by now, and whether the file is still there.
+        let repeated = caller.was_answered(&self.devices, device.as_str(), registration);
+        let village = if repeated.await? {
+            None
+        } else {
+            let village = self.village_of(caller, elder, deadline).await?;
+            if let Some(maintainer) = maintainer {
+                self.recipient_is_known(caller, maintainer, Some(&village.division()))
+                    .await?;
+            }
+            Some(village)
+        };
         let command = Command::Register(Registered {
             kind,
             elder,
@@ -106,21 +102,19 @@ impl Alerts {
         let (division, repeated) = self.may_change(caller, &device, &asked).await?;
         let village = match change.elder.filter(|_| !repeated) {
             None => None,
-            Some(elder) => {
-                let village = self.village_of(elder, deadline).await?;
-                caller.may_here(&village.division())?;
-                Some(Some(village))
-            }
+            Some(elder) => Some(self.village_of(caller, elder, deadline).await?),
         };
         if let Some(Some(maintainer)) = change.maintainer
             && !repeated
         {
-            self.recipient_is_there(maintainer).await?;
+            let home = village.map(|village| village.division()).or(division);
+            self.recipient_is_known(caller, maintainer, home.as_ref())
+                .await?;
         }
         let command = Command::Update {
             elder: change.elder,
             maintainer: change.maintainer,
-            village,
+            village: village.map(Some),
         };
         let context = asked.by(caller, self.clock.now(), division);
         let committed = self
@@ -158,7 +152,7 @@ impl Alerts {
         Ok(committed.position)
     }
 
-    /// Where a device stands that the caller may change, and whether the request was carried out before.
+    /// Where a device stands that the caller reaches, and whether the request was carried out before.
     async fn may_change(
         &self,
         caller: &Caller,
@@ -173,38 +167,25 @@ impl Alerts {
         .fetch_optional(&self.pool)
         .await
         .map_err(errors::of_database)?;
-        let loaded = self.devices.load(device.as_str()).await;
-        let repeated = (loaded.map_err(service::not_loaded)?)
-            .request(asked.request_id)
-            .is_some();
-        let village = match row {
-            Some(village) => village.parse::<DivisionCode>().ok(),
+        let (is_there, division) = match row {
+            Some(village) => (true, village.parse::<DivisionCode>().ok()),
             // It may have been registered a moment ago.
             None => {
                 let loaded = self.devices.load_newest(device.as_str()).await;
                 match &loaded.map_err(service::not_loaded)?.state {
-                    Device::Registered(known) => known.village.map(|village| village.division()),
-                    Device::Retired if repeated => None,
-                    Device::Unknown | Device::Retired => {
-                        return Err(refusals::no_device(device));
+                    Device::Registered(known) => {
+                        (true, known.village.map(|village| village.division()))
                     }
+                    Device::Unknown | Device::Retired => (false, None),
                 }
             }
         };
-        match &village {
-            Some(division) => caller.may_here(division)?,
-            None if repeated => {}
-            None => caller.may_everywhere()?,
-        }
-        Ok((village, repeated))
-    }
-
-    async fn recipient_is_there(&self, recipient: Uuid) -> Result<(), Status> {
-        let loaded = self.recipients.load_newest(&recipient.to_string()).await;
-        let loaded = loaded.map_err(service::not_loaded)?;
-        match loaded.state.said {
-            Some(_) => Ok(()),
-            None => Err(refusals::no_recipient(recipient)),
+        let repeated = caller.was_answered(&self.devices, device.as_str(), asked.request_id);
+        let repeated = repeated.await?;
+        if repeated || is_there && reaches(caller, division.as_ref()) {
+            Ok((division, repeated))
+        } else {
+            Err(refusals::no_device(device))
         }
     }
 
@@ -305,20 +286,19 @@ impl Alerts {
         command: absence::Command,
         deadline: Deadline,
     ) -> Result<Position, Status> {
-        let loaded = self.absences.load(&elder.to_string()).await;
-        let loaded = loaded.map_err(service::not_loaded)?;
+        let id = elder.to_string();
         // A retry is answered as before, whether the elder's file is still there or not.
-        let division = match loaded.request(asked.request_id) {
-            Some(_) => None,
-            None => Some(self.village_of(elder, deadline).await?.division()),
+        let repeated = caller.was_answered(&self.absences, &id, asked.request_id);
+        let division = if repeated.await? {
+            None
+        } else {
+            let village = self.village_of(caller, elder, deadline).await?;
+            Some(village.division())
         };
-        if let Some(division) = &division {
-            caller.may_here(division)?;
-        }
         let context = asked.by(caller, self.clock.now(), division);
         let committed = self
             .absences
-            .execute(&elder.to_string(), &context, &command)
+            .execute(&id, &context, &command)
             .await
             .map_err(|error| service::not_executed(error, refusals::of_absence))?;
         Ok(committed.position)

@@ -8,7 +8,7 @@ use elders::terms::WireTerm as _;
 use proto::eldercare::alerts::v1 as pb;
 use service::{Caller, errors};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use tonic::Status;
 
 use crate::alerts::Alerts;
@@ -117,6 +117,22 @@ impl Alerts {
             })
             .collect()
     }
+}
+
+/// How many alerts of each kind are open, everywhere: for who keeps the platform running, not for callers.
+pub(crate) async fn open(pool: &PgPool) -> Result<Vec<(AlertKind, u64)>, sqlx::Error> {
+    let statement = format!(
+        "SELECT kind, count(*) FROM {}.alert WHERE open GROUP BY kind ORDER BY kind",
+        board_table::NAME
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .fetch_all(pool)
+        .await?;
+    let of_kind = |row: &PgRow| -> Result<(AlertKind, u64), sqlx::Error> {
+        let open: i64 = row.try_get(1)?;
+        Ok((word(row.try_get(0)?)?, open.unsigned_abs()))
+    };
+    rows.iter().map(of_kind).collect()
 }
 
 fn delay(row: &PgRow, column: usize) -> Result<pb::DelayFigures, sqlx::Error> {

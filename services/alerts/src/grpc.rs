@@ -80,9 +80,20 @@ impl AlertsFace {
     }
 }
 
-/// What each method does, as the policies of permission speak of it.
+/// What somebody's help depends on: that a call is heard, and that those who come can say so.
+const URGENT: &[&str] = &[
+    "IngestSignals",
+    "RaiseAlert",
+    "AcknowledgeAlert",
+    "AssignAlert",
+    "DispatchAlert",
+    "RecordArrival",
+    "ResolveAlert",
+];
+
+/// What each method does, as the policies of permission speak of it, and which are urgent.
 pub fn actions() -> Actions {
-    Actions::new().declare(
+    let declared = Actions::new().declare(
         SERVICE_NAME,
         &[
             ("RegisterDevice", Action::Write),
@@ -107,7 +118,8 @@ pub fn actions() -> Actions {
             ("RegisterRecipient", Action::Write),
             ("ListRecipients", Action::ReadPersonal),
         ],
-    )
+    );
+    declared.urgent(SERVICE_NAME, URGENT)
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -222,10 +234,13 @@ impl AlertService for AlertsFace {
         &self,
         request: Request<pb::RaiseAlertRequest>,
     ) -> Answer<pb::RaiseAlertResponse> {
-        let (caller, _) = call(&request)?;
+        let (caller, deadline) = call(&request)?;
         let now = self.alerts.clock.now();
         let (asked, wanted) = self.parse.raise_alert(request.into_inner(), now)?;
-        let (alert, position) = self.alerts.raise_alert(&caller, asked, wanted).await?;
+        let (alert, position) = self
+            .alerts
+            .raise_alert(&caller, asked, wanted, deadline)
+            .await?;
         Ok(Response::new(pb::RaiseAlertResponse {
             alert_id: alert.to_string(),
             position: position.to_string(),

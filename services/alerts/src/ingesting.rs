@@ -88,7 +88,7 @@ impl Alerts {
             .map_err(errors::of_database)?;
         let reached = rows.into_iter().filter(|(_, village)| {
             let village = village.parse::<DivisionCode>();
-            village.is_ok_and(|village| caller.may_here(&village).is_ok())
+            village.is_ok_and(|village| caller.reaches(&village))
         });
         Ok(Some(reached.map(|(device, _)| device).collect()))
     }

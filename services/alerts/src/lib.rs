@@ -43,6 +43,7 @@ mod on_elder_erased;
 pub mod progress;
 pub mod rules;
 pub mod telling;
+mod untold;
 pub mod watching;
 mod whom;
 mod wording;

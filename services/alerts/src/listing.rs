@@ -13,7 +13,7 @@ use tokio::sync::mpsc::Sender;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::alerts::Alerts;
+use crate::alerts::{Alerts, reaches};
 use crate::board_table::{self, place};
 use crate::refusals;
 
@@ -141,9 +141,9 @@ impl Alerts {
             .map_err(errors::of_database)?;
         let row = row.ok_or_else(|| refusals::no_alert(id))?;
         let alert = self.alert(&row).map_err(errors::of_database)?;
-        match alert.division_code.parse::<DivisionCode>() {
-            Ok(division) => caller.may_here(&division)?,
-            Err(_) => caller.may_everywhere()?,
+        let division = alert.division_code.parse::<DivisionCode>().ok();
+        if !reaches(caller, division.as_ref()) {
+            return Err(refusals::no_alert(id));
         }
         let statement = format!(
             "SELECT recorded_at, actor, event_type, event FROM {}.course WHERE alert_id = $1 ORDER BY sequence, place",

@@ -61,7 +61,7 @@ impl Alerts {
                 let loaded = loaded.map_err(service::not_loaded)?;
                 let said = loaded.state.said.as_ref();
                 let said = said.ok_or_else(|| refusals::no_recipient(id))?;
-                caller.may_here(&said.division)?;
+                caller.knows(&said.division, || refusals::no_recipient(id))?;
                 let key = self.keys.key(id).await?;
                 (id, key.ok_or_else(|| refusals::no_recipient(id))?)
             }
@@ -96,6 +96,27 @@ impl Alerts {
                 service::not_executed(error, |refusal| refusals::of_recipient(id, refusal))
             })?;
         Ok((id, committed.position))
+    }
+
+    /// Refuses somebody in whose charge what stands there can't be given by this caller: whoever is registered neither in the
+    /// caller's divisions nor around that place.
+    pub(crate) async fn recipient_is_known(
+        &self,
+        caller: &Caller,
+        recipient: Uuid,
+        place: Option<&DivisionCode>,
+    ) -> Result<(), Status> {
+        let loaded = self.recipients.load_newest(&recipient.to_string()).await;
+        let loaded = loaded.map_err(service::not_loaded)?;
+        let known = loaded.state.said.as_ref().is_some_and(|said| {
+            caller.reaches(&said.division)
+                || place.is_some_and(|place| said.division.contains(place))
+        });
+        if known {
+            Ok(())
+        } else {
+            Err(refusals::no_recipient(recipient))
+        }
     }
 
     /// A page of recipients, and the cursor of the next one.

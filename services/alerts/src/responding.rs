@@ -10,10 +10,9 @@ use uuid::Uuid;
 
 use crate::alert_line::{Cause, Command, LineId, Raised};
 use crate::alert_request::Requested;
-use crate::alerts::Alerts;
+use crate::alerts::{Alerts, reaches};
 use crate::board_table;
 use crate::deeds::alert_of;
-use crate::elders_tables::FACTS;
 use crate::refusals;
 
 /// An alert that somebody asks for.
@@ -49,6 +48,7 @@ impl Alerts {
         caller: &Caller,
         asked: Asked,
         wanted: Wanted,
+        deadline: Deadline,
     ) -> Result<(Uuid, Position), Status> {
         let Wanted {
             kind,
@@ -58,14 +58,7 @@ impl Alerts {
             cause,
         } = wanted;
         caller.may_here(&village.division())?;
-        // Whoever names an elder of elsewhere would have that home's people told, and its alerts joined.
-        let known = FACTS
-            .of(&self.pool, &[elder])
-            .await
-            .map_err(errors::of_database)?;
-        if let Some(facts) = known.get(&elder).and_then(|kept| kept.facts.as_ref()) {
-            caller.may_here(&facts.on(self.clock.today()).village().division())?;
-        }
+        self.may_call_for(caller, &asked, elder, deadline).await?;
         let rules = self.rules.now().await.map_err(errors::of_database)?;
         let raised = Raised {
             alert: alert_of(asked.request_id),
@@ -100,6 +93,34 @@ impl Alerts {
         Ok((alert, committed.position))
     }
 
+    /// Refuses a caller who names an elder of elsewhere: that home's people would be told, and its alerts joined. To who works
+    /// everywhere an elder of whom we have not heard yet is no reason to refuse help; to anybody else neither is known, or it
+    /// could be told which of the two it is.
+    async fn may_call_for(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        elder: ElderId,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let village = self.known_village_of(elder).await?;
+        if village.is_some_and(|village| caller.reaches(&village.division()))
+            || caller.may_everywhere().is_ok()
+        {
+            return Ok(());
+        }
+        // It may have been recorded a moment ago.
+        let Err(unknown) = self.village_of(caller, elder, deadline).await else {
+            return Ok(());
+        };
+        // A retry is answered as before, whether the elder's file is still there or not.
+        let (id, request) = (asked.request_id.to_string(), asked.request_id);
+        if caller.was_answered(&self.requests, &id, request).await? {
+            return Ok(());
+        }
+        Err(unknown)
+    }
+
     /// Puts on record what somebody did about an alert.
     pub(crate) async fn respond(
         &self,
@@ -109,16 +130,14 @@ impl Alerts {
         done: Done,
         deadline: Deadline,
     ) -> Result<Position, Status> {
-        let found = self.find_alert(alert, deadline).await?;
-        match &found.division {
-            Some(division) => caller.may_here(division)?,
-            None => caller.may_everywhere()?,
-        }
-        if let Done::Assigned(recipient) = done {
-            let loaded = self.recipients.load_newest(&recipient.to_string()).await;
-            if loaded.map_err(service::not_loaded)?.state.said.is_none() {
-                return Err(refusals::no_recipient(recipient));
-            }
+        let found = self.find_alert(caller, alert, deadline).await?;
+        if let Done::Assigned(recipient) = done
+            && !caller
+                .was_answered(&self.lines, &found.line, asked.request_id)
+                .await?
+        {
+            self.recipient_is_known(caller, recipient, found.division.as_ref())
+                .await?;
         }
         let at = self.clock.now();
         let command = match done {
@@ -143,17 +162,22 @@ impl Alerts {
         Ok(committed.position)
     }
 
-    /// On which line an alert stands; one that was raised a moment ago is waited for.
-    async fn find_alert(&self, alert: Uuid, deadline: Deadline) -> Result<Found, Status> {
-        if let Some(found) = self.line_of(alert).await? {
+    /// On which line an alert stands that the caller reaches; one that was raised a moment ago is waited for.
+    async fn find_alert(
+        &self,
+        caller: &Caller,
+        alert: Uuid,
+        deadline: Deadline,
+    ) -> Result<Found, Status> {
+        if let Some(found) = self.line_of(caller, alert).await? {
             return Ok(found);
         }
         self.catch_up(deadline).await?;
-        let found = self.line_of(alert).await?;
+        let found = self.line_of(caller, alert).await?;
         found.ok_or_else(|| refusals::no_alert(alert))
     }
 
-    async fn line_of(&self, alert: Uuid) -> Result<Option<Found>, Status> {
+    async fn line_of(&self, caller: &Caller, alert: Uuid) -> Result<Option<Found>, Status> {
         let statement = format!(
             "SELECT line, division FROM {}.alert WHERE alert_id = $1",
             board_table::NAME
@@ -163,13 +187,13 @@ impl Alerts {
             .fetch_optional(&self.pool)
             .await
             .map_err(errors::of_database)?;
-        row.map(|row| {
+        let found = row.map(|row| {
             Ok(Found {
                 line: row.try_get(0)?,
                 division: row.try_get::<&str, _>(1)?.parse().ok(),
             })
-        })
-        .transpose()
-        .map_err(errors::of_database)
+        });
+        let found: Option<Found> = found.transpose().map_err(errors::of_database)?;
+        Ok(found.filter(|found| reaches(caller, found.division.as_ref())))
     }
 }

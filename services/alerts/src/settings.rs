@@ -2,7 +2,7 @@
 //!
 //! | key | default | meaning |
 //! | --- | --- | --- |
-//! | `alerts.signals_kept_for` | `30d` | for how long the stream of signals keeps them, when the service makes it |
+//! | `alerts.signals_kept_for` | `30d` | for how long the stream of signals keeps them, where the service itself makes it; `eldercare streams apply` and the launcher make it as `deploy/streams.yaml` says |
 //! | `alerts.devices.issuer_seed` | none | seed of the key by which the NATS server knows our answers (`auth_callout.issuer` is its public half); without the section `alerts.devices` devices can't connect themselves, and signals come by gRPC alone |
 //! | `alerts.devices.sealing_seed` | none | seed of the key that the server seals its questions for (`auth_callout.xkey`) |
 //! | `alerts.devices.system_user`, `alerts.devices.system_password` | none | a user of the server's system account, who may close connections |

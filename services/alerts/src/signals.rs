@@ -12,17 +12,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishAckFuture};
-use async_nats::jetstream::{self, Context, ErrorCode, stream};
+use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::{self, Context, stream};
 use chrono::{DateTime, FixedOffset, Utc};
 use civic::SignalKind;
 use futures::StreamExt as _;
+use nats_streams::OpenError;
 use readmodel::ReaderFailed;
 use serde::{Deserialize, Serialize};
 use service::Clock;
 
 pub use self::configuration::SignalSettings;
-use self::configuration::{configuration, objection};
 pub use self::following::Arrived;
 use crate::signal::DeviceId;
 
@@ -92,12 +92,9 @@ pub struct Sent {
 /// The stream can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SignalsError {
-    /// It is not there, and is not to be made.
-    #[error("there is no stream {STREAM}")]
-    Absent,
-    /// It is not what it must be.
-    #[error("the stream {STREAM} is unfit: {0}")]
-    Unfit(&'static str),
+    /// It is not there, or not kept as it must be.
+    #[error(transparent)]
+    Unfit(#[from] OpenError),
     /// The server does not answer, or refuses.
     #[error("the stream {STREAM} is away: {0}")]
     Unavailable(String),
@@ -137,33 +134,16 @@ impl Signals {
     ) -> Result<Self, SignalsError> {
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(PATIENCE);
-        let config = match jetstream.get_stream(STREAM).await {
-            Ok(stream) => stream.cached_info().config.clone(),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(refusal)
-                    if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    if !settings.create {
-                        return Err(SignalsError::Absent);
-                    }
-                    let made = jetstream.create_stream(configuration(settings)).await;
-                    made.map_err(away)?.cached_info().config.clone()
-                }
-                GetStreamErrorKind::JetStream(_)
-                | GetStreamErrorKind::EmptyName
-                | GetStreamErrorKind::InvalidStreamName
-                | GetStreamErrorKind::Request => return Err(away(error)),
-            },
-        };
-        match objection(&config) {
-            Some(objection) => Err(SignalsError::Unfit(objection)),
-            None => Ok(Self {
-                client,
-                jetstream,
-                clock,
-                stored: Arc::default(),
-            }),
-        }
+        let stream = settings.stream();
+        stream
+            .open(&jetstream, settings.replicas, settings.create)
+            .await?;
+        Ok(Self {
+            client,
+            jetstream,
+            clock,
+            stored: Arc::default(),
+        })
     }
 
     /// Stores signals of devices that arrived now, in their order; the sequence of the last one.

@@ -7,6 +7,7 @@
 //! Rule: section 4, "Life".
 
 mod groups;
+mod steps;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use eventlog::{Aggregate as _, Delivery, EventLog, LoadError, Loaded, Record, Re
 use futures::StreamExt as _;
 use notices::{Address, Channels, Failure, Notice};
 use readmodel::{ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, run_reader};
-use service::Clock;
+use service::{Clock, telemetry};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::groups::{Group, GroupKey};
@@ -34,6 +36,7 @@ use crate::measures::Measures;
 use crate::progress::Told;
 use crate::rules::Rules;
 use crate::signals::Signals;
+use crate::untold::Untold;
 use crate::whom::{Finder, Whom};
 use crate::wording;
 
@@ -86,6 +89,7 @@ pub struct Teller {
     /// How far it has got.
     pub progress: ReaderFollower<Told>,
     pub(crate) measures: Measures,
+    pub(crate) untold: Untold,
 }
 
 /// What is to be told of one level of one alert.
@@ -97,6 +101,8 @@ struct Task {
     raised: Raised,
     level: u8,
     roles: Set<RecipientRole>,
+    /// The trace of what led to it.
+    traceparent: Option<String>,
 }
 
 /// A task that has ended: for which records, and what it wrote last.
@@ -109,16 +115,10 @@ impl Teller {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let teller = Arc::new(self);
-        run_reader(
-            &teller.pool,
-            "alerts telling",
-            &shutdown,
-            || {},
-            |conn| {
-                let teller = Arc::clone(&teller);
-                async move { teller.lead(conn).await }
-            },
-        )
+        run_reader(&teller.pool, "alerts telling", &shutdown, |conn| {
+            let teller = Arc::clone(&teller);
+            async move { teller.lead(conn).await }
+        })
         .await;
     }
 
@@ -129,6 +129,7 @@ impl Teller {
         self.board.catches_up(self.own.as_ref()).await?;
         let told = Told::read(&mut conn).await?.unwrap_or_default();
         let mut deliveries = self.own.subscribe(told.own).await?;
+        self.untold.forget();
         let mut telling = Telling {
             active: self.progress.active(Some(told)),
             teller: Arc::clone(&self),
@@ -173,6 +174,7 @@ impl Teller {
     async fn tell_level(self: Arc<Self>, task: Task) -> Result<u64, ReaderFailed> {
         // After a restart: what is over long since is nobody's business any more.
         if self.is_over(&task.line, task.raised.alert).await {
+            self.untold.settled(task.raised.alert, task.level);
             return Ok(0);
         }
         self.patiently(|| self.has_read_of(task.raised.elder)).await;
@@ -206,9 +208,17 @@ impl Teller {
             self.deliver(key, whom, task.level, alerts, text, data)
         });
         let written = futures::future::join_all(telling).await;
-        written
-            .into_iter()
-            .try_fold(0, |last, written| Ok(last.max(written?)))
+        let last = written.into_iter().try_fold(0, |last, written| {
+            Ok::<u64, ReaderFailed>(last.max(written?))
+        })?;
+        if self.untold.is_waiting(task.raised.alert, task.level) {
+            if self.is_over(&task.line, task.raised.alert).await {
+                self.untold.settled(task.raised.alert, task.level);
+            } else {
+                self.untold.given_up(task.raised.alert, task.level);
+            }
+        }
+        Ok(last)
     }
 
     /// Waits for the card of an elder whose file may have been opened only a moment ago: that nobody can be told is never said
@@ -304,10 +314,12 @@ impl Teller {
         let Some(known) = self.what_was_told(line).await else {
             return Ok(0);
         };
+        if known.state.has_told(first.alert, level, whom.recipient) {
+            self.untold.settled(first.alert, level);
+            return Ok(0);
+        }
         let before = known.state.of(key);
-        if before.is_some_and(|told| told.over)
-            || known.state.has_told(first.alert, level, whom.recipient)
-        {
+        if before.is_some_and(|told| told.over) {
             return Ok(0);
         }
         let mut number = before.map_or(0, |told| told.attempts);
@@ -328,13 +340,14 @@ impl Teller {
                 attempt: number,
                 text: text.clone(),
                 data: data.clone(),
-                traceparent: None,
+                traceparent: telemetry::traceparent(),
             };
             let outcome = match self.channels.send(&notice).await {
                 Ok(delivered) => {
                     let due = first.levels.iter().find(|due| due.level == level);
                     let due = due.map_or(first.at, |due| due.at);
                     self.measures.noticed(whom.role, due, self.clock.now());
+                    self.untold.settled(first.alert, level);
                     Outcome::Sent {
                         reference: delivered.reference,
                     }
@@ -523,6 +536,7 @@ impl Telling {
             .iter()
             .filter_map(|raw| AlertLine::decode(raw).ok())
         {
+            self.teller.measure(&line, record, &event).await;
             match event {
                 Event::Raised(raised) if raised.severity() == Severity::Low => {
                     let task = Task {
@@ -531,12 +545,13 @@ impl Telling {
                         raised,
                         level: 0,
                         roles: RecipientRole::Maintainer.into(),
+                        traceparent: record.metadata.traceparent.clone(),
                     };
                     self.gather(task).await;
                 }
                 Event::Raised(raised) => {
                     if let Some(level) = raised.level_at_once() {
-                        self.tell(&line, raised, level, record.sequence).await;
+                        self.tell(&line, raised, level, record).await;
                     }
                 }
                 Event::Escalated { alert, level, .. } => {
@@ -555,7 +570,7 @@ impl Telling {
                     // A later one on the line says that this one is over.
                     if let Some(newest) = newest.filter(|newest| newest.raised.alert == alert) {
                         let raised = newest.raised.clone();
-                        self.tell(&line, raised, level, record.sequence).await;
+                        self.tell(&line, raised, level, record).await;
                     }
                 }
                 Event::WentOffline { .. }
@@ -572,30 +587,36 @@ impl Telling {
         Ok(())
     }
 
-    async fn tell(&mut self, line: &str, raised: Raised, level: u8, record: u64) {
+    async fn tell(&mut self, line: &str, raised: Raised, level: u8, record: &Record) {
         let due = raised.levels.iter().find(|due| due.level == level);
         let roles = due.map(|due| due.roles).unwrap_or_default();
+        let since = due.map_or(raised.at, |due| due.at);
         let gathered = raised.severity() == Severity::Notice;
         let task = Task {
-            record,
+            record: record.sequence,
             line: line.to_owned(),
             raised,
             level,
             roles,
+            traceparent: record.metadata.traceparent.clone(),
         };
         if gathered {
             self.gather(task).await;
             return;
         }
+        let (record, alert, kind) = (task.record, task.raised.alert, task.raised.kind);
+        self.teller.untold.waits(alert, level, kind, since);
         *self.open.entry(record).or_default() += 1;
         let teller = Arc::clone(&self.teller);
-        self.tasks.spawn(async move {
+        let span = telemetry::span_of("react alerts telling", task.traceparent.as_deref());
+        let telling = async move {
             let written = teller.tell_level(task).await?;
-            Ok(Finished {
+            Ok::<_, ReaderFailed>(Finished {
                 records: vec![record],
                 written,
             })
-        });
+        };
+        self.tasks.spawn(telling.instrument(span));
     }
 }
 

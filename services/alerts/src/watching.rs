@@ -82,16 +82,10 @@ impl Watchman {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let watchman = Arc::new(self);
-        run_reader(
-            &watchman.pool,
-            "alerts watching",
-            &shutdown,
-            || {},
-            |conn| {
-                let watchman = Arc::clone(&watchman);
-                async move { watchman.lead(conn).await }
-            },
-        )
+        run_reader(&watchman.pool, "alerts watching", &shutdown, |conn| {
+            let watchman = Arc::clone(&watchman);
+            async move { watchman.lead(conn).await }
+        })
         .await;
     }
 

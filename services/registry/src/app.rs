@@ -12,7 +12,7 @@ use service::{
     Application, Background, Clock, Connections, Server, Settings, Shutdown, access::Access,
     connections,
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, migrate::Migrator};
 use tokio::time::Duration;
 use tokio_util::sync::CancellationToken;
 use vault::{BlindIndex, Vault};
@@ -39,6 +39,10 @@ pub struct App {
 impl Application for App {
     type Own = RegistrySettings;
 
+    fn migrations() -> Option<Migrator> {
+        None
+    }
+
     async fn connect(
         settings: &Settings,
         own: &RegistrySettings,
@@ -51,7 +55,7 @@ impl Application for App {
         let vault = keys::vault(connections.nats, settings).await?;
         let pool = connections.database;
         lookup_keys::settle(&log, &index, clock.now()).await?;
-        readmodel::migrate(&pool).await?;
+        connections::migrate(&pool, Self::migrations()).await?;
         erased_table::destroy_what_came_back(&pool, &vault).await?;
 
         let projection = Runner::new(pool.clone(), Arc::clone(&log), {

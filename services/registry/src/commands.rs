@@ -87,7 +87,7 @@ impl Registry {
                 async move {
                     // Decided again on a newer state: the elder may have moved away from the caller.
                     if file.sequence != judged {
-                        self.may_change(call, &file, addressed.request_id)?;
+                        self.may_change(call, &file)?;
                     }
                     check_etag(&file, addressed.etag)?;
                     let open = OpenFile::of(&file)?;
@@ -277,7 +277,7 @@ impl Registry {
                 &context,
                 |unit, file: Held<File>| async move {
                     if file.sequence != judged {
-                        self.may_change(call, &file, command.request_id)
+                        self.may_change(call, &file)
                             .map_err(ExecuteError::Refused)?;
                     }
                     check_etag(&file, command.etag).map_err(ExecuteError::Refused)?;
@@ -371,7 +371,7 @@ impl Registry {
                 let erased = &erased;
                 async move {
                     if file.sequence != judged {
-                        self.may_change(call, &file, command.request_id)
+                        self.may_change(call, &file)
                             .map_err(ExecuteError::Refused)?;
                     }
                     check_etag(&file, command.etag).map_err(ExecuteError::Refused)?;

@@ -166,7 +166,8 @@ impl Registry {
         let file = self.files.get(elder).await.map_err(refusals::of_database)?;
         let file = file.ok_or_else(refusals::elder_not_found)?;
         let facts = file.elder.facts.on(call.today());
-        call.caller.may_here(&facts.residence.village.division())?;
+        let village = facts.residence.village.division();
+        call.caller.knows(&village, refusals::elder_not_found)?;
         let key = self.key(file.elder.id).await?;
         let personal = Personal::of(&file, call.today(), &key)?;
         let told = [file.elder.id];

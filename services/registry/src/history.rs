@@ -11,7 +11,6 @@ use prost::Message;
 use proto::eldercare::registry::v1 as pb;
 use service::AnswerRoom;
 use tonic::Status;
-use uuid::Uuid;
 use vault::{DataKey, Sealed};
 
 use crate::{
@@ -31,7 +30,7 @@ impl Registry {
         history: &History,
     ) -> Result<pb::GetElderHistoryResponse, Status> {
         let file = self.standing_records(history.elder).await?;
-        self.may_change(call, &file.file(None), Uuid::nil())?;
+        self.may_change(call, &file.file(None))?;
         let elder = file.elder;
         let key = match self.vault.key(elder.as_uuid()).await {
             Ok(key) => Some(key),

@@ -46,8 +46,8 @@ impl Registry {
                 let file = self.files.get(get.elder).await;
                 let file = file.map_err(refusals::of_database)?;
                 let file = file.ok_or_else(refusals::elder_not_found)?;
-                call.caller
-                    .may_here(&residence(&file.elder, call.today()))?;
+                let village = residence(&file.elder, call.today());
+                call.caller.knows(&village, refusals::elder_not_found)?;
                 (file, call.moment())
             }
             Some(instant) => {
@@ -55,7 +55,8 @@ impl Registry {
                 let stands = self.standing_records(get.elder).await?.file(None);
                 let stands = stands.state.0.open();
                 let stands = stands.ok_or_else(refusals::elder_not_found)?;
-                call.caller.may_here(&residence(stands, call.today()))?;
+                let village = residence(stands, call.today());
+                call.caller.knows(&village, refusals::elder_not_found)?;
                 let file = self.as_known_at(get.elder, instant).await?;
                 let file = file.ok_or_else(refusals::elder_not_found)?;
                 (file, Moment::at(instant))
@@ -371,7 +372,7 @@ impl ShownFiles {
 }
 
 /// Where an elder lives on a day.
-fn residence(elder: &Elder, day: LocalDay) -> civic::DivisionCode {
+pub(crate) fn residence(elder: &Elder, day: LocalDay) -> civic::DivisionCode {
     elder.facts.on(day).residence.village.division()
 }
 

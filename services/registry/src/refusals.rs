@@ -21,13 +21,13 @@ pub(crate) fn of_elder(refusal: &elder::Refusal) -> Status {
             "the elder's personal data have been erased: the file can't change any more",
             "该老年人的个人信息已删除，档案不能再变更",
         ),
-        Refusal::MergedInto(surviving) => service::Refusal::new(
+        // Which one is not named: it may lie where the caller has no business.
+        Refusal::MergedInto(_) => service::Refusal::new(
             Code::FailedPrecondition,
             "ELDER_MERGED",
             "the file has been merged into another one",
             "该档案已合并到另一份档案",
         )
-        .with("surviving_elder_id", surviving.to_string())
         .into(),
         Refusal::InFuture(field) => {
             Violation::new(*field, "IN_FUTURE", "lies in the future", "不能晚于今天").into()

@@ -177,33 +177,31 @@ impl Registry {
             .map_err(refusals::of_loading)
     }
 
-    /// Lets a command on a file go on if its caller may work where the elder lives; tells the elder's division.
+    /// Lets a command on a file go on if its caller may work where the elder lives; tells the elder's division. To all others
+    /// there is no such file, whoever it is about.
     pub(crate) fn may_change(
         &self,
         call: &Call,
         file: &Loaded<elder::File>,
-        request: Uuid,
     ) -> Result<Option<String>, Status> {
+        let unknown = refusals::elder_not_found;
         match &file.state.0 {
             elders::File::Open(elder) => {
                 let village = elder.facts.on(call.today()).residence.village;
-                call.caller.may_here(&village.division())?;
+                call.caller.knows(&village.division(), unknown)?;
                 Ok(Some(village.to_string()))
             }
-            elders::File::Absent => Err(refusals::elder_not_found()),
-            // An erased file lies nowhere. A request that it has answered gets that answer again.
-            elders::File::Erased if file.request(request).is_some() => Ok(None),
+            elders::File::Absent => Err(unknown()),
+            // An erased file lies nowhere: only who works everywhere may know that it was there.
             elders::File::Erased => {
-                call.caller
-                    .may_everywhere()
-                    .map_err(|_| refusals::of_elder(&elder::Refusal::Erased))?;
-                Ok(None)
+                let everywhere = call.caller.may_everywhere();
+                everywhere.map(|()| None).map_err(|_| unknown())
             }
         }
     }
 
     /// As [`Registry::may_change`], and asks once more of what the log holds where the caller may not: nobody is refused on
-    /// what may be stale.
+    /// what may be stale. A request that an erased file has answered gets that answer again.
     pub(crate) async fn permit_change(
         &self,
         call: &Call,
@@ -211,11 +209,35 @@ impl Registry {
         known: &Loaded<elder::File>,
         request: Uuid,
     ) -> Result<Option<String>, Status> {
-        if let Ok(division) = self.may_change(call, known, request) {
+        if let Ok(division) = self.may_change(call, known) {
             return Ok(division);
         }
         let newest = self.elders.load_newest(&elder.to_string()).await;
-        self.may_change(call, &*newest.map_err(refusals::of_loading)?, request)
+        let newest = newest.map_err(refusals::of_loading)?;
+        if newest.request(request).is_some() && matches!(newest.state.0, elders::File::Erased) {
+            self.worked_where_it_lay(call, elder).await?;
+            return Ok(None);
+        }
+        self.may_change(call, &newest)
+    }
+
+    /// Lets a call go on if its caller may work where an elder lived when the file was erased, as the log has it beside the
+    /// record.
+    pub(crate) async fn worked_where_it_lay(
+        &self,
+        call: &Call,
+        elder: ElderId,
+    ) -> Result<(), Status> {
+        let unknown = refusals::elder_not_found;
+        let file = self.records_of(elder).await?;
+        let last = file.records.iter().rev().find_map(|record| {
+            let division = record.metadata.division.as_deref()?;
+            division.parse::<DivisionCode>().ok()
+        });
+        match last {
+            Some(last) => call.caller.knows(&last, unknown),
+            None => call.caller.may_everywhere().map_err(|_| unknown()),
+        }
     }
 
     /// The names of the claim to an ID number: the one to be used first, then those under former keys of the index.

@@ -152,17 +152,15 @@ impl Registry {
         })
     }
 
-    /// Both files must be there, and the caller be in charge of where each lies. A request that the pair has answered
-    /// before gets its answer, whatever has become of the files.
+    /// The caller must be in charge of where each of the files lies: one of elsewhere is none. A request that the pair has
+    /// answered before gets its answer, also where a file has been erased since.
     async fn may_review<T>(&self, call: &Call, command: &Paired<T>) -> Result<(), Status> {
         let pair = self
             .duplicates
             .load(&command.pair.id().to_string())
             .await
             .map_err(refusals::of_loading)?;
-        if pair.request(command.request_id).is_some() {
-            return Ok(());
-        }
+        let answered = pair.request(command.request_id).is_some();
         for elder in [command.pair.elder, command.pair.other] {
             let file = self
                 .elders
@@ -170,11 +168,15 @@ impl Registry {
                 .await
                 .map_err(refusals::of_loading)?;
             match file.state.0 {
-                elders::File::Erased => return Err(refusals::of_elder(&elder::Refusal::Erased)),
-                elders::File::Absent | elders::File::Open(_) => {
-                    self.may_change(call, &file, command.request_id)?
+                elders::File::Erased if answered => self.worked_where_it_lay(call, elder).await?,
+                elders::File::Erased => {
+                    self.may_change(call, &file)?;
+                    return Err(refusals::of_elder(&elder::Refusal::Erased));
                 }
-            };
+                elders::File::Absent | elders::File::Open(_) => {
+                    self.may_change(call, &file)?;
+                }
+            }
         }
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use proto::eldercare::registry::v1::{self as pb, vault_service_server::VaultService};
+use proto::eldercare::registry::v1::{
+    self as pb,
+    vault_service_server::{SERVICE_NAME, VaultService},
+};
 use service::{Action, Actions};
 use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,16 +35,18 @@ impl VaultFace {
     }
 }
 
-/// What its methods do.
+/// What its methods do, and which is urgent.
 pub(crate) fn actions() -> Actions {
-    Actions::new().declare(
-        "eldercare.registry.v1.VaultService",
+    let declared = Actions::new().declare(
+        SERVICE_NAME,
         &[
             ("GetKeys", Action::Unseal),
             ("CreateKeys", Action::Unseal),
             ("RotateKeys", Action::Operate),
         ],
-    )
+    );
+    // Without keys alerts tell nobody that help is needed.
+    declared.urgent(SERVICE_NAME, &["GetKeys"])
 }
 
 #[tonic::async_trait]

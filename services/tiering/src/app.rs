@@ -5,13 +5,14 @@ use std::sync::Arc;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::tiering::v1::tiering_service_server::TieringServiceServer;
-use readmodel::{DatabaseError, Follower, ReaderFollower, Runner};
+use readmodel::{DatabaseError, Follower, ReaderFollower, ReaderLag, Runner};
 use service::access::Access;
 use service::{
     Application, Background, Clock, Connections, RequestDigests, Server, Settings, Shutdown,
     connections,
 };
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,10 @@ pub struct App {
 
 impl Application for App {
     type Own = TieringSettings;
+
+    fn migrations() -> Option<Migrator> {
+        Some(sqlx::migrate!())
+    }
 
     async fn connect(
         settings: &Settings,
@@ -72,11 +77,13 @@ impl Application for App {
     /// Waits until every fact in the registry's log, every day up to today and every policy is judged, and the outcome
     /// can be read.
     fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
-        let tiering = self.tiering.clone();
+        let (tiering, facts) = (self.tiering.clone(), self.facts.clone());
         Box::pin(async move {
             let settling = async {
                 let registry = connections::last_sequence(tiering.registry.as_ref()).await;
                 let own = connections::last_sequence(tiering.tiering.as_ref()).await;
+                // A replica of the version before may have judged by tables of its own.
+                facts.reaches(registry).await;
                 let today = tiering.clock.today();
                 let enough = |progress: &Progress| {
                     progress.day >= today
@@ -102,11 +109,13 @@ impl App {
         pool: PgPool,
         clock: Clock,
     ) -> anyhow::Result<Self> {
-        readmodel::migrate(&pool).await?;
-        connections::migrate(&pool, sqlx::migrate!()).await?;
+        connections::migrate(&pool, Self::migrations()).await?;
         let facts = Runner::new(pool.clone(), Arc::clone(&registry), FactsTable::default);
         let tiers = Runner::new(pool.clone(), Arc::clone(&own), TiersTable::default);
         let progress = ReaderFollower::new(pool.clone());
+        let evaluating = ReaderLag::of("tiering evaluator", pool.clone())
+            .in_log(&registry, |done: &Progress| done.registry)
+            .in_log(&own, |done: &Progress| done.tiering);
         let policies = Arc::new(Policies::default());
         let evaluator = Evaluator {
             pool: pool.clone(),
@@ -138,7 +147,8 @@ impl App {
             background: Background::new()
                 .with("tiering_facts", |stopped| facts.run(stopped))
                 .with("tiering_tiers", |stopped| tiers.run(stopped))
-                .with("on_elder_facts", |stopped| evaluator.run(stopped)),
+                .with("on_elder_facts", |stopped| evaluator.run(stopped))
+                .with("on_elder_facts_lag", |stopped| evaluating.run(stopped)),
             access,
         })
     }

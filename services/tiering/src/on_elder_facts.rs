@@ -82,13 +82,9 @@ impl Evaluator {
     /// Runs until `shutdown`. Whatever fails in between is tried again.
     pub async fn run(self, shutdown: CancellationToken) {
         let measures = Measures::new();
-        run_reader(
-            &self.pool,
-            "tiering evaluator",
-            &shutdown,
-            || measures.failed(),
-            |conn| self.lead(conn, &measures),
-        )
+        run_reader(&self.pool, "tiering evaluator", &shutdown, |conn| {
+            self.lead(conn, &measures)
+        })
         .await;
     }
 

@@ -18,7 +18,6 @@ use crate::policies_in_force::Policies;
 use crate::policy_book::PolicyBook;
 use crate::progress::Progress;
 use crate::tiers_queries::{self, Counts, Filter, Found};
-use crate::today_table;
 
 /// What is told of an elder with a tier.
 pub(crate) const TIER: &[&str] = &[
@@ -73,27 +72,21 @@ pub struct Tiering {
 }
 
 impl Tiering {
-    /// The tier of one elder.
+    /// The tier of one elder. Whoever may not read where the elder lives learns nothing about who is there.
     pub async fn tier(&self, caller: &Caller, elder: ElderId) -> Result<Found, Status> {
-        let (standing, found) = self.found(&[elder]).await?.pop().unwrap_or((elder, None));
-        if let Some(found) = found {
-            caller.may_here(&found.village.division())?;
-            caller.told("GetTier", [found.row.elder], TIER).await?;
-            return Ok(found);
-        }
-        // Whoever may not read there learns nothing about who is there.
-        let place = today_table::villages(&self.pool, &[standing])
-            .await
-            .map_err(errors::of_database)?;
-        for (_, village) in place {
-            caller.may_here(&village.division())?;
-        }
-        Err(errors::not_found(
-            "tier",
-            elder.to_string(),
-            "the elder has no tier",
-            "该老年人没有分级",
-        ))
+        let without = || {
+            errors::not_found(
+                "tier",
+                elder.to_string(),
+                "the elder has no tier",
+                "该老年人没有分级",
+            )
+        };
+        let found = self.found(&[elder]).await?.pop().flatten();
+        let found = found.ok_or_else(without)?;
+        caller.knows(&found.village.division(), without)?;
+        caller.told("GetTier", [found.row.elder], TIER).await?;
+        Ok(found)
     }
 
     /// The tier of each of these elders, in the order asked; those whom the caller may not see count as without one.
@@ -105,15 +98,15 @@ impl Tiering {
         let found = self.found(elders).await?;
         let seen: Vec<Option<Found>> = found
             .into_iter()
-            .map(|(_, found)| found.filter(|found| caller.reaches(&found.village.division())))
+            .map(|found| found.filter(|found| caller.reaches(&found.village.division())))
             .collect();
         let read = seen.iter().flatten().map(|found| found.row.elder);
         caller.told("BatchGetTiers", read, TIER).await?;
         Ok(seen)
     }
 
-    /// Of each of these elders the file that stands for it (for a merged one the surviving one), and its tier.
-    async fn found(&self, elders: &[ElderId]) -> Result<Vec<(ElderId, Option<Found>)>, Status> {
+    /// The tier of each of these elders; of a merged file that of the surviving one.
+    async fn found(&self, elders: &[ElderId]) -> Result<Vec<Option<Found>>, Status> {
         let mut tiers = tiers_queries::of_elders(&self.pool, elders)
             .await
             .map_err(errors::of_database)?;
@@ -139,9 +132,7 @@ impl Tiering {
         let standing = elders
             .iter()
             .map(|elder| *standing.get(elder).unwrap_or(elder));
-        Ok(standing
-            .map(|elder| (elder, tiers.get(&elder).cloned()))
-            .collect())
+        Ok(standing.map(|elder| tiers.get(&elder).cloned()).collect())
     }
 
     /// A page of a subtree's tiers, and the token of the next one.
@@ -242,15 +233,16 @@ impl Tiering {
                 let Known::Facts(facts, _) = explain::known(elder, &records, today, None) else {
                     return Err(unknown());
                 };
-                caller.may_here(&facts.on(today).village().division())?;
+                caller.knows(&facts.on(today).village().division(), unknown)?;
                 caller.told("ExplainTier", [elder], STATUS).await?;
                 return Ok(not_registered());
             }
             Known::Facts(facts, origins) => (facts, origins),
         };
-        if let Known::Facts(latest, _) = explain::known(elder, &records, today, None) {
-            caller.may_here(&latest.on(today).village().division())?;
-        }
+        let Known::Facts(latest, _) = explain::known(elder, &records, today, None) else {
+            return Err(unknown());
+        };
+        caller.knows(&latest.on(today).village().division(), unknown)?;
         let in_force = self
             .policies
             .on(&self.pool, day)

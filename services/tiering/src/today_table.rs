@@ -4,7 +4,7 @@
 use chrono::NaiveDate;
 use civic::{DivisionCode, ElderId, LocalDay, VillageCode};
 use elders::Facts;
-use sqlx::{PgConnection, PgExecutor, Row as _};
+use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::facts_key::FactsKey;
@@ -200,24 +200,6 @@ pub async fn drop_rows(db: &mut PgConnection, elders: &[ElderId]) -> Result<(), 
         .execute(db)
         .await?;
     Ok(())
-}
-
-/// Where elders live today; those who are not known are left out.
-///
-/// # Errors
-/// The database's.
-pub async fn villages(
-    db: impl PgExecutor<'_>,
-    elders: &[ElderId],
-) -> Result<Vec<(ElderId, VillageCode)>, sqlx::Error> {
-    let ids: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
-    let rows =
-        sqlx::query("SELECT elder_id, village FROM tiering_today.elder WHERE elder_id = ANY($1)")
-            .bind(&ids);
-    let rows = rows.fetch_all(db).await?;
-    rows.iter()
-        .map(|row| Ok((ElderId(row.try_get(0)?), village(row.try_get(1)?)?)))
-        .collect()
 }
 
 /// A village's code as a row keeps it.

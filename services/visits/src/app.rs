@@ -6,7 +6,7 @@ use std::time::Duration;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::visits::v1::visit_service_server::VisitServiceServer;
-use readmodel::{Follower, ReactorRunner, ReaderFollower, Runner};
+use readmodel::{Follower, ReactorRunner, ReaderFollower, ReaderLag, Runner};
 use service::access::Access;
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
@@ -15,6 +15,7 @@ use service::{
     connections, peer,
 };
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
@@ -27,6 +28,7 @@ use crate::grpc::{self, VisitsFace};
 use crate::on_visit_missed::{self, Alerts, OnVisitMissed};
 use crate::on_visit_recorded::Examiner;
 use crate::policies_table::PoliciesTable;
+use crate::progress::{Examined, LaidOut};
 use crate::settings::VisitsSettings;
 use crate::standing::Standings;
 use crate::standings_kept::Keeper;
@@ -56,6 +58,10 @@ pub struct Logs {
 
 impl Application for App {
     type Own = VisitsSettings;
+
+    fn migrations() -> Option<Migrator> {
+        Some(sqlx::migrate!())
+    }
 
     async fn connect(
         settings: &Settings,
@@ -88,6 +94,9 @@ impl Application for App {
             let settling = async {
                 let registry = connections::last_sequence(visits.registry.as_ref()).await;
                 let tiering = connections::last_sequence(visits.tiering.as_ref()).await;
+                // A replica of the version before may have laid out by tables of its own.
+                visits.facts.reaches(registry).await;
+                visits.policies.reaches(tiering).await;
                 visits
                     .standings
                     .wait_until(|laid_out| {
@@ -173,8 +182,7 @@ impl App {
         digests: RequestDigests,
         alerts: Option<Alerts>,
     ) -> anyhow::Result<Self> {
-        readmodel::migrate(&pool).await?;
-        connections::migrate(&pool, sqlx::migrate!()).await?;
+        connections::migrate(&pool, Self::migrations()).await?;
         let Logs {
             registry,
             tiering,
@@ -210,6 +218,7 @@ impl App {
             digests,
         };
         let (keeper, examiner, closer) = (keeper(&visits), examiner(&visits), closer(&visits));
+        let (keeping, examining) = lags(&visits);
         let notices = alerts.map(|alerts| {
             let own = Arc::clone(&visits.own);
             let stream = own.stream().to_owned();
@@ -232,6 +241,8 @@ impl App {
                 .with("visits_standings", |stopped| keeper.run(stopped))
                 .with("on_visit_recorded", |stopped| examiner.run(stopped))
                 .with("visits_closing", |stopped| closer.run(stopped))
+                .with("visits_standings_lag", |stopped| keeping.run(stopped))
+                .with("on_visit_recorded_lag", |stopped| examining.run(stopped))
                 .with("visits_erasures", |stopped| erasures.run(stopped)),
         })
     }
@@ -272,6 +283,17 @@ impl App {
         let visits = &self.visits;
         [&visits.facts, &visits.cards, &visits.policies, &visits.book].map(Clone::clone)
     }
+}
+
+/// How far the readers of logs are behind.
+fn lags(visits: &Visits) -> (ReaderLag<LaidOut>, ReaderLag<Examined>) {
+    let keeping = ReaderLag::of("visits standings", visits.pool.clone())
+        .in_log(&visits.registry, |done: &LaidOut| done.facts)
+        .in_log(&visits.tiering, |done: &LaidOut| done.policies)
+        .in_log(&visits.own, |done: &LaidOut| done.book);
+    let examining = ReaderLag::of("visits on_visit_recorded", visits.pool.clone())
+        .in_log(&visits.own, |done: &Examined| done.judged);
+    (keeping, examining)
 }
 
 fn keeper(visits: &Visits) -> Keeper {

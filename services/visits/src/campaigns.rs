@@ -102,7 +102,7 @@ impl Visits {
         let Campaign::Started(started) = &loaded.state else {
             return Err(refusals::no_campaign(campaign));
         };
-        caller.may_here(&started.division)?;
+        caller.knows(&started.division, || refusals::no_campaign(campaign))?;
         let context = asked.by(caller, self.clock.now(), Some(started.division));
         let command = Command::End {
             campaign,

@@ -19,7 +19,7 @@ use readmodel::{
     Follower, HEARTBEAT, ReaderFailed, ReaderFollower, reaction_request_id, run_reader,
     table_is_there,
 };
-use service::Clock;
+use service::{Clock, Lateness};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tier_policy::policy::Interval;
 use tokio::time::Instant;
@@ -111,16 +111,10 @@ impl Closer {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let closer = Arc::new(self);
-        run_reader(
-            &closer.pool,
-            "visits closing",
-            &shutdown,
-            || {},
-            |conn| {
-                let closer = Arc::clone(&closer);
-                async move { closer.lead(conn).await }
-            },
-        )
+        run_reader(&closer.pool, "visits closing", &shutdown, |conn| {
+            let closer = Arc::clone(&closer);
+            async move { closer.lead(conn).await }
+        })
         .await;
     }
 
@@ -134,13 +128,16 @@ impl Closer {
         }
         // What a former closer wrote is seen.
         self.book.catches_up(self.own.as_ref()).await?;
+        let lateness = Lateness::of("visits closing");
         loop {
             let known = self.book.known();
             let visitings = visiting_rows::all(&mut conn).await?;
             let campaigns = campaign_rows::open(&mut conn).await?;
             match next(&visitings, campaigns) {
                 Some(closing) if closing.period().end() <= self.clock.now() => {
+                    let due = closing.period().end();
                     self.close(&mut conn, &visitings, closing).await?;
+                    lateness.done(due, self.clock.now());
                 }
                 next => {
                     let end = next.map(|closing| closing.period().end());

@@ -71,7 +71,7 @@ impl Visits {
             .place_of(statement, record)
             .await?
             .ok_or_else(|| refusals::no_record(record))?;
-        caller.may_here(&division)?;
+        caller.knows(&division, || refusals::no_record(record))?;
         let command = if confirm {
             Command::Confirm { record }
         } else {
@@ -97,7 +97,7 @@ impl Visits {
             .place_of(statement, referral)
             .await?
             .ok_or_else(|| refusals::no_referral(referral))?;
-        caller.may_here(&division)?;
+        caller.knows(&division, || refusals::no_referral(referral))?;
         let command = match what {
             OfReferral::Answer(text) => {
                 // What was answered before stands, also when there is no key to seal it with any more.

@@ -221,17 +221,17 @@ fn judge(
     now: DateTime<Utc>,
 ) -> Result<Accepted, NotAccepted> {
     let on = arrived.visit.day();
-    let another = |other: &(ElderId, i32)| *other != (arrived.elder, on.year());
-    // A record's id may not be used again for another elder or year: its year would not notice.
-    if known.taken.get(&arrived.record).is_some_and(another) {
-        return Err(refusals::record_id_reused().into());
-    }
     let facts = known.elders.get(&arrived.elder);
     let facts = facts.and_then(|kept| kept.facts.as_ref());
     let facts = facts.ok_or_else(|| refusals::no_elder(arrived.elder))?;
     let then = facts.on(on);
     let village = *then.village();
-    caller.may_here(&village.division())?;
+    caller.knows(&village.division(), || refusals::no_elder(arrived.elder))?;
+    let another = |other: &(ElderId, i32)| *other != (arrived.elder, on.year());
+    // A record's id may not be used again for another elder or year: its year would not notice.
+    if known.taken.get(&arrived.record).is_some_and(another) {
+        return Err(refusals::record_id_reused().into());
+    }
     let home = known
         .keys
         .get(&arrived.elder.as_uuid())

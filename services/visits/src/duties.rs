@@ -56,7 +56,10 @@ impl Visits {
                 let campaign = campaign_rows::of(&self.pool, id)
                     .await
                     .map_err(errors::of_database)?;
-                let campaign = campaign.ok_or_else(|| refusals::no_campaign(id))?;
+                // One that has nothing to do with the division is as unknown there as none.
+                let campaign = campaign
+                    .filter(|campaign| meet(&campaign.announced.division, &filter.division))
+                    .ok_or_else(|| refusals::no_campaign(id))?;
                 Period::Campaign(campaign.announced.days())
             }
         };
@@ -182,11 +185,14 @@ async fn closed(
     let visitings = visiting_rows::all(db).await?;
     let mut owing = visitings
         .iter()
-        .filter(|(code, started)| {
-            started.owes_in(period) && (code.contains(division) || division.contains(code))
-        })
+        .filter(|(code, started)| started.owes_in(period) && meet(code, division))
         .peekable();
     Ok(owing.peek().is_some() && owing.all(|(_, started)| started.next(interval) > period))
+}
+
+/// Whether one of two divisions lies within the other.
+fn meet(one: &DivisionCode, other: &DivisionCode) -> bool {
+    one.contains(other) || other.contains(one)
 }
 
 fn duty(row: &sqlx::postgres::PgRow) -> Result<pb::Duty, sqlx::Error> {

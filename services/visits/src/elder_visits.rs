@@ -51,7 +51,8 @@ impl Visits {
             .map_err(errors::of_database)?;
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
-        caller.may_here(&facts.on(self.today()).village().division())?;
+        let village = *facts.on(self.today()).village();
+        caller.knows(&village.division(), || refusals::no_elder(elder))?;
         let key = self.keys.key(elder.as_uuid()).await?;
         let statement = format!(
             "SELECT record_id, visitor_id, mode, result, start_at, end_at, services, signed, check_in, remarks, arrived_at, \

@@ -73,7 +73,7 @@ impl Visits {
                 let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
                 let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
                 let village = *facts.on(self.today()).village();
-                caller.may_here(&village.division())?;
+                caller.knows(&village.division(), || refusals::no_elder(elder))?;
                 // Where there are no records, the form has no lines.
                 let of_village: BTreeMap<ElderId, Vec<Kept>> = [(elder, Vec::new())].into();
                 ([(village.to_string(), of_village)].into(), Some(elder))

@@ -189,16 +189,19 @@ impl Visits {
         let accepted = match verdict {
             Ok(accepted) => accepted,
             Err(not_accepted) => {
-                // A retry of what was kept before is answered as then.
-                let year = self
-                    .years
-                    .load_newest(&id)
-                    .await
-                    .map_err(service::not_loaded)?;
-                return match (year.request(arrived.record), not_accepted) {
-                    (Some(request), _) => repeated(arrived, request, &year.state),
-                    (None, NotAccepted::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
-                    (None, NotAccepted::Invalid(status)) => Err(*status),
+                // A retry of what was kept before is answered as then, to those who work where it was kept.
+                if caller
+                    .was_answered(&self.years, &id, arrived.record)
+                    .await?
+                {
+                    let year = self.years.load(&id).await.map_err(service::not_loaded)?;
+                    if let Some(request) = year.request(arrived.record) {
+                        return repeated(arrived, request, &year.state);
+                    }
+                }
+                return match not_accepted {
+                    NotAccepted::Refused(refusal) => Ok(Outcome::Refused(refusal)),
+                    NotAccepted::Invalid(status) => Err(*status),
                 };
             }
         };

@@ -17,8 +17,10 @@ use proto::eldercare::alerts::v1::raise_alert_request::Cause;
 use proto::eldercare::alerts::v1::{AlertKind, MissedVisit, RaiseAlertRequest};
 use readmodel::{ApplyError, Parked, Reactor, reaction_request_id};
 use service::peer::PeerChannel;
+use service::telemetry;
 use sqlx::PgConnection;
 use tonic::Code;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::elder_year::{ElderYear, Event, Missed};
@@ -141,7 +143,9 @@ impl OnVisitMissed {
             let mut telling = Vec::with_capacity(open.len());
             for notice in open {
                 telling.push(async {
-                    let answer = tell(alerts, notice.request()).await;
+                    let trace = notice.record.metadata.traceparent.as_deref();
+                    let span = telemetry::span_of("tell alerts", trace);
+                    let answer = tell(alerts, notice.request()).instrument(span).await;
                     (notice, answer)
                 });
             }

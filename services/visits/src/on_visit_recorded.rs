@@ -19,8 +19,8 @@ use eventlog::{Aggregate as _, CommandContext, Delivery, EventLog, Position, Rec
 use futures::{StreamExt as _, TryStreamExt as _};
 use proto::eldercare::visits::v1 as pb;
 use readmodel::{
-    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, reaction_request_id,
-    run_reader, table_is_there,
+    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, Traces, Work,
+    reaction_request_id, run_reader, table_is_there,
 };
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool, Row as _};
@@ -85,7 +85,6 @@ impl Examiner {
             &examiner.pool,
             "visits on_visit_recorded",
             &shutdown,
-            || {},
             |conn| {
                 let examiner = Arc::clone(&examiner);
                 async move { examiner.lead(conn).await }
@@ -205,14 +204,18 @@ impl Active<'_> {
         let Some(last) = chunk.last().map(Delivery::sequence) else {
             return Ok(());
         };
-        let (mut items, mut confirmed) = (Vec::new(), Vec::new());
+        let (mut items, mut confirmed, mut records) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in chunk {
             match delivery {
-                Delivery::Record(record) => gather(record, &mut items, &mut confirmed),
+                Delivery::Record(record) => {
+                    records.push(record);
+                    gather(record, &mut items, &mut confirmed);
+                }
                 // The read model parks it; here it is nothing.
                 Delivery::Unreadable { .. } => {}
             }
         }
+        let traces = Traces::of(records);
         self.locate(&mut items).await?;
         let verdicts = self.judge(&items).await?;
         let mut appended = self.append(&items, &verdicts).await?;
@@ -222,6 +225,7 @@ impl Active<'_> {
         self.progress.appended = self.progress.appended.max(appended);
         self.commit(&items, &verdicts).await?;
         self.active.tell(self.progress);
+        traces.passed(Work::React, "visits on_visit_recorded");
         Ok(())
     }
 

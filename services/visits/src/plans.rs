@@ -111,7 +111,8 @@ impl Visits {
         what: ToAdjust,
     ) -> Result<pb::AdjustPlanResponse, Status> {
         let elder = what.elder;
-        if let Some(id) = self.plan_adjusted_by(asked.request_id, &what).await? {
+        let request = asked.request_id;
+        if let Some(id) = self.plan_adjusted_by(caller, request, &what).await? {
             return self.adjusted_before(caller, asked, id, elder).await;
         }
         let today = self.today();
@@ -122,7 +123,7 @@ impl Visits {
         let facts = known.get(&elder).and_then(|kept| kept.facts.as_ref());
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         let village = facts.on(today.max(what.week.first_day())).residence.village;
-        caller.may_here(&village.division())?;
+        caller.knows(&village.division(), || refusals::no_elder(elder))?;
         let id = PlanId {
             county: village.county(),
             week: what.week,
@@ -181,10 +182,11 @@ impl Visits {
         adjusted(caller, committed, elder).await
     }
 
-    /// The plan of the week that this request has changed already, whatever has become of elder and visitor since: one of a
-    /// county in which the registry has known the elder.
+    /// The plan of the week that this request has changed already, where the caller works, whatever has become of elder and
+    /// visitor since: one of a county in which the registry has known the elder.
     async fn plan_adjusted_by(
         &self,
+        caller: &Caller,
         request: Uuid,
         what: &ToAdjust,
     ) -> Result<Option<PlanId>, Status> {
@@ -205,8 +207,10 @@ impl Visits {
                 county,
                 week: what.week,
             };
-            let plan = self.plan_as_it_stands(id).await?;
-            if plan.request(request).is_some() {
+            if caller
+                .was_answered(&self.plans, &id.token(), request)
+                .await?
+            {
                 return Ok(Some(id));
             }
         }
@@ -220,7 +224,6 @@ impl Visits {
         id: PlanId,
         elder: ElderId,
     ) -> Result<pb::AdjustPlanResponse, Status> {
-        caller.may_here(&id.county)?;
         let (now, division) = (self.clock.now(), Some(id.county));
         let context = asked.by(caller, now, division);
         let committed = self

@@ -57,16 +57,10 @@ impl Keeper {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let keeper = Arc::new(self);
-        run_reader(
-            &keeper.pool,
-            "visits standings",
-            &shutdown,
-            || {},
-            |conn| {
-                let keeper = Arc::clone(&keeper);
-                async move { keeper.lead(conn).await }
-            },
-        )
+        run_reader(&keeper.pool, "visits standings", &shutdown, |conn| {
+            let keeper = Arc::clone(&keeper);
+            async move { keeper.lead(conn).await }
+        })
         .await;
     }
 

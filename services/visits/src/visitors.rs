@@ -158,7 +158,7 @@ impl Visits {
             Visitor::Unknown => Err(refusals::no_visitor(visitor)),
             Visitor::Registered(state) => {
                 let division = state.profile.home;
-                caller.may_here(&division)?;
+                caller.knows(&division, || refusals::no_visitor(visitor))?;
                 Ok(division)
             }
         }
@@ -194,7 +194,7 @@ impl Visits {
             let facts = known.get(elder).and_then(|kept| kept.facts.as_ref());
             let facts = facts.ok_or_else(|| refusals::no_elder(*elder))?;
             let village = *facts.on(today).village();
-            caller.may_here(&village.division())?;
+            caller.knows(&village.division(), || refusals::no_elder(*elder))?;
             if home.at(DivisionLevel::County) != Some(village.county()) {
                 return Err(refusals::elder_of_another_county(*elder));
             }

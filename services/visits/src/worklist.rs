@@ -54,7 +54,8 @@ impl Visits {
         let Visitor::Registered(registered) = &loaded.state else {
             return Err(refusals::no_visitor(visitor));
         };
-        caller.may_here(&registered.profile.home)?;
+        let home = registered.profile.home;
+        caller.knows(&home, || refusals::no_visitor(visitor))?;
         let county = registered.profile.county();
         let county = county.ok_or_else(|| errors::internal(&"a visitor without a county"))?;
         let week = IsoWeek::of(day);

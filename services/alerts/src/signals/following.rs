@@ -38,6 +38,20 @@ pub enum Arrived {
 }
 
 impl Arrived {
+    /// Reads a message by its subject, when the server stored it, when it arrived as we have said of it, and its body: the
+    /// last are a stranger's.
+    #[must_use]
+    pub fn read(
+        sequence: u64,
+        subject: &str,
+        stored_at: Option<DateTime<Utc>>,
+        said: Option<&str>,
+        body: &[u8],
+    ) -> Self {
+        let signal = signal(sequence, subject, stored_at, said, body);
+        signal.map_or(Self::Unreadable { sequence }, Self::Signal)
+    }
+
     /// Where it stands in the stream.
     #[must_use]
     pub fn sequence(&self) -> u64 {
@@ -175,53 +189,55 @@ impl Signals {
     ) -> Result<(u64, u64, Arrived), String> {
         let info = message.info().map_err(|error| error.to_string())?;
         let sequence = info.stream_sequence;
-        let stored_at =
-            DateTime::from_timestamp(info.published.unix_timestamp(), info.published.nanosecond());
+        // A clock that is set by hand shows another time than the server's: then it is when we see it.
+        let stored_at = if self.clock.is_settable() {
+            Some(self.clock.now())
+        } else {
+            let published = info.published;
+            DateTime::from_timestamp(published.unix_timestamp(), published.nanosecond())
+        };
         let headers = message.headers.as_ref();
         let arrived_at = headers.and_then(|headers| headers.get(ARRIVED_AT));
-        let signal = self.signal(
+        let arrived = Arrived::read(
             sequence,
             &message.subject,
             stored_at,
             arrived_at.map(async_nats::HeaderValue::as_str),
             &message.payload,
         );
-        let arrived = signal.map_or(Arrived::Unreadable { sequence }, Arrived::Signal);
         Ok((info.consumer_sequence, sequence, arrived))
     }
+}
 
-    fn signal(
-        &self,
-        sequence: u64,
-        subject: &str,
-        stored_at: Option<DateTime<Utc>>,
-        said: Option<&str>,
-        body: &[u8],
-    ) -> Option<Signal> {
-        let device = subject.strip_prefix(PREFIX)?;
-        let (device, arrived_at) = match device.strip_suffix(STAMPED) {
-            Some(device) => (device, DateTime::parse_from_rfc3339(said?).ok()?.to_utc()),
-            // A clock that is set by hand shows another time than the server's: then it is when we see it.
-            None if self.clock.is_settable() => (device, self.clock.now()),
-            None => (device, stored_at?),
-        };
-        let sent: Sent = serde_json::from_slice(body).ok()?;
-        let named = (1..=LONGEST_ID).contains(&sent.signal_id.chars().count());
-        if !named {
-            return None;
-        }
-        Some(Signal {
-            id: sent.signal_id,
-            device: device.parse().ok()?,
-            kind: sent.kind,
-            device_time: sent
-                .device_time
-                .map_or(arrived_at, |at| believable(at, arrived_at)),
-            arrived_at,
-            litres: sent.litres,
-            sequence,
-        })
+/// The signal in a message, if there is one.
+fn signal(
+    sequence: u64,
+    subject: &str,
+    stored_at: Option<DateTime<Utc>>,
+    said: Option<&str>,
+    body: &[u8],
+) -> Option<Signal> {
+    let device = subject.strip_prefix(PREFIX)?;
+    let (device, arrived_at) = match device.strip_suffix(STAMPED) {
+        Some(device) => (device, DateTime::parse_from_rfc3339(said?).ok()?.to_utc()),
+        None => (device, stored_at?),
+    };
+    let sent: Sent = serde_json::from_slice(body).ok()?;
+    let named = (1..=LONGEST_ID).contains(&sent.signal_id.chars().count());
+    if !named {
+        return None;
     }
+    Some(Signal {
+        id: sent.signal_id,
+        device: device.parse().ok()?,
+        kind: sent.kind,
+        device_time: sent
+            .device_time
+            .map_or(arrived_at, |at| believable(at, arrived_at)),
+        arrived_at,
+        litres: sent.litres,
+        sequence,
+    })
 }
 
 /// A clock that was never set says nothing.

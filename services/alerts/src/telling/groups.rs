@@ -7,6 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use civic::{AlertKind, RecipientRole, Set, VillageCode};
 use futures::StreamExt as _;
 use readmodel::ReaderFailed;
+use service::telemetry;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{AT_MOST, Finished, Task, Teller, Telling, notice_of};
@@ -76,10 +78,13 @@ impl Telling {
                 *self.open.entry(*record).or_default() += 1;
             }
             let teller = Arc::clone(&self.teller);
-            self.tasks.spawn(async move {
+            // Of several requests, so in a trace of its own.
+            let span = telemetry::span_of("react alerts telling", None);
+            let telling = async move {
                 let written = teller.tell_group(key, group).await?;
-                Ok(Finished { records, written })
-            });
+                Ok::<_, ReaderFailed>(Finished { records, written })
+            };
+            self.tasks.spawn(telling.instrument(span));
         }
     }
 }

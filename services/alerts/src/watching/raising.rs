@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use civic::{AlertKind, Severity};
 use eventlog::{Position, Repository};
 use readmodel::ReaderFailed;
+use service::telemetry;
 use sqlx::{AssertSqlSafe, PgPool};
+use tracing::Instrument as _;
 
 use super::Watch;
 use crate::alert_line::{AlertLine, Cause, Command, LineId, Raised};
@@ -124,7 +126,10 @@ impl Watch<'_> {
         self.ours.extend(now_done.iter().map(|deed| deed.request));
         let man = self.man;
         assume_new(&man.lines, &man.pool, &now_done).await?;
-        let written = carry_out(&man.lines, now_done, man.clock.now()).await?;
+        // What is heard comes by no request: what follows from it at this moment is a trace.
+        let span = telemetry::span_of("react alerts watching", None);
+        let written = carry_out(&man.lines, now_done, man.clock.now());
+        let written = written.instrument(span).await?;
         self.written = self.written.max(written);
         Ok(())
     }

@@ -5,7 +5,7 @@ use service::Claims;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{COUNTY, Ground, VILLAGE, id, recipient, registration, signal};
+use crate::support::{COUNTY, Ground, VILLAGE, id, reason, recipient, registration, signal};
 
 fn fields(status: &Status) -> Vec<String> {
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
@@ -161,16 +161,22 @@ async fn nobody_sees_or_changes_what_lies_beyond_their_divisions() {
         request_id: id(),
         alert_id: alert.clone(),
     };
-    let refused = client.acknowledge_alert(acknowledge).await.unwrap_err();
-    assert_eq!(refused.code(), Code::PermissionDenied);
+    let unknown = client.acknowledge_alert(acknowledge).await.unwrap_err();
+    assert_eq!(reason(&unknown), "ALERT_NOT_FOUND");
     let get = pb::GetAlertRequest {
         alert_id: alert,
         ..Default::default()
     };
-    let refused = client.get_alert(get).await.unwrap_err();
-    assert_eq!(refused.code(), Code::PermissionDenied);
+    let unknown = client.get_alert(get).await.unwrap_err();
+    assert_eq!(reason(&unknown), "ALERT_NOT_FOUND");
     let device = registration("SB0002", pb::DeviceKind::SosButton, elder);
-    let refused = client.register_device(device).await.unwrap_err();
+    let unknown = client.register_device(device).await.unwrap_err();
+    assert_eq!(reason(&unknown), "ELDER_NOT_FOUND");
+    let list = pb::ListAlertsRequest {
+        division_code: VILLAGE.to_owned(),
+        ..Default::default()
+    };
+    let refused = client.list_alerts(list).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     // An officer is no gateway.
     let batch = pb::IngestSignalsRequest::default();

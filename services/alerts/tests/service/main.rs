@@ -10,3 +10,4 @@ mod restarts;
 mod rules;
 mod support;
 mod watched;
+mod who_works_elsewhere;

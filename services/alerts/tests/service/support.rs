@@ -244,6 +244,11 @@ impl Ground {
 
     /// Somebody who lives in the village, with contacts under these telephone numbers.
     pub(crate) async fn elder(&self, phones: &[&str]) -> ElderId {
+        self.elder_in(VILLAGE, phones).await
+    }
+
+    /// The same in a village.
+    pub(crate) async fn elder_in(&self, village: &str, phones: &[&str]) -> ElderId {
         let elder = ElderId(Uuid::now_v7());
         let key = self.vault.create(elder.as_uuid()).await.unwrap();
         let person = elder.as_uuid();
@@ -277,7 +282,7 @@ impl Ground {
             birth_date: birth,
             sex: Sex::Female,
             residence: Residence {
-                village: VILLAGE.parse().unwrap(),
+                village: village.parse().unwrap(),
                 home: Some(key.seal(purpose::HOME, person, &home)),
             },
             categories: Category::LivingAlone.into(),

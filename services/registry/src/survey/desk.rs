@@ -6,7 +6,10 @@ use std::{
 };
 
 use civic::{ElderId, IdNumber, LocalDay, PersonName};
-use elders::event::{Capability, Consent, Source, Spoken};
+use elders::{
+    Elder,
+    event::{Capability, Consent, Source, Spoken},
+};
 use eventlog::{Position, RequestDigest};
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
 use tonic::{Code, Status};
@@ -23,6 +26,7 @@ use crate::{
     derived_ids,
     elder_files::FoundFile,
     parse::{commands::Registration, queries::ImportOptions},
+    queries::residence,
     refusals,
     registry::{Registry, open_identity},
 };
@@ -156,13 +160,17 @@ impl Desk<'_> {
                 return Ok(accepted(candidate, Some(elder), Some(known.sequence)));
             }
         }
-        let Some(registered_as) = self.name_of(elder, looked_up).await? else {
-            // Erased in this moment; the number is free again from the next try on.
-            return Err(service::errors::aborted(
-                "CONTENDED",
-                "an elder was erased meanwhile",
-                "有老年人档案刚被删除，请重试",
-            ));
+        let registered_as = match self.holder(elder, looked_up).await? {
+            Holder::Named(name) => name,
+            Holder::Elsewhere => return Ok(duplicate(candidate, None)),
+            // The number is free again from the next try on.
+            Holder::Erased => {
+                return Err(service::errors::aborted(
+                    "CONTENDED",
+                    "an elder was erased meanwhile",
+                    "有老年人档案刚被删除，请重试",
+                ));
+            }
         };
         match candidate.identity(Some(&registered_as)) {
             // Of several rows about one elder the first has the say: were each to update the file, every import would
@@ -182,11 +190,12 @@ impl Desk<'_> {
         listed.contains(&elder)
     }
 
-    async fn name_of(
+    /// Who holds a number. A name is opened only for those in whose charge it is.
+    async fn holder(
         &self,
         elder: ElderId,
         looked_up: Option<&FoundFile>,
-    ) -> Result<Option<PersonName>, Status> {
+    ) -> Result<Holder, Status> {
         let loaded;
         let file = match looked_up {
             Some(found) => &*found.elder,
@@ -198,22 +207,37 @@ impl Desk<'_> {
                     .await
                     .map_err(refusals::of_loading)?;
                 let Some(open) = loaded.state.0.open() else {
-                    return Ok(None);
+                    return Ok(Holder::Erased);
                 };
                 open
             }
         };
+        if !self.is_theirs(file).await? {
+            return Ok(Holder::Elsewhere);
+        }
         let key = match self.registry.vault.key(elder.as_uuid()).await {
             Ok(key) => key,
-            Err(vault::KeyError::Erased) => return Ok(None),
+            Err(vault::KeyError::Erased) => return Ok(Holder::Erased),
             Err(vault::KeyError::Unavailable(away)) => return Err(refusals::of_keys(away)),
         };
         let identity = open_identity(&key, file)?;
-        identity
-            .name
-            .parse()
-            .map(Some)
+        let name = identity.name.parse::<PersonName>();
+        name.map(Holder::Named)
             .map_err(|error| service::errors::internal(&error))
+    }
+
+    /// Whether an elder lives where the caller may import; of a merged file the one that stands for it.
+    async fn is_theirs(&self, file: &Elder) -> Result<bool, Status> {
+        let loaded;
+        let standing = match file.merged_into {
+            None => Some(file),
+            Some(surviving) => {
+                loaded = self.registry.file_for(surviving, Uuid::nil()).await?.1;
+                loaded.state.0.open()
+            }
+        };
+        let village = standing.map(|elder| residence(elder, self.call.today()));
+        Ok(village.is_some_and(|village| self.call.caller.reaches(&village)))
     }
 
     async fn resurvey(
@@ -234,9 +258,9 @@ impl Desk<'_> {
             .take_over(candidate, elder)
             .await
             .map_err(|status| self.of_another_workbook(status))?;
-        // Of an elder in somebody else's charge the caller learns what any other import tells: the number is known.
+        // Moved away in this moment.
         let Some(taken) = taken else {
-            return Ok(duplicate(candidate, Some(elder)));
+            return Ok(duplicate(candidate, None));
         };
         let outcome = if taken.fields.is_empty() {
             pb::SurveyOutcome::Unchanged
@@ -268,6 +292,16 @@ impl Desk<'_> {
         }
         status
     }
+}
+
+/// Who holds the number of a row.
+enum Holder {
+    /// Somebody of this name.
+    Named(PersonName),
+    /// Somebody in the charge of others: the caller learns that the number is registered, and no more.
+    Elsewhere,
+    /// Nobody any more: the elder was erased in this moment.
+    Erased,
 }
 
 /// What a row asks to be registered. A survey's facts have no day of their own: they hold since ever.

@@ -37,6 +37,7 @@ use crate::{
     call::Call,
     elder_files::{FoundFile, ListedFiles},
     parse::queries::ImportOptions,
+    queries::residence,
     refusals,
     registry::Registry,
 };
@@ -70,7 +71,7 @@ struct Tally {
     /// How many rows have been told.
     done: usize,
     last_position: u64,
-    /// Claims to the numbers of rows that were rejected: these elders are listed all the same.
+    /// Claims to the numbers of rows whose outcome names no elder: these are listed all the same.
     listed_claims: Vec<String>,
 }
 
@@ -395,6 +396,7 @@ impl Import<'_> {
         };
         let persons: Vec<Uuid> = holders
             .values()
+            .filter(|file| call.caller.reaches(&residence(&file.elder, call.today())))
             .map(|file| file.elder.id.as_uuid())
             .collect();
         // Kept by the vault for the moment in which they are needed.

@@ -28,7 +28,7 @@ pub(super) fn accepted(
     }
 }
 
-/// `elder` is absent in a dry run whose own rows would have registered it.
+/// `elder` is absent where it is in the charge of others, and in a dry run whose own rows would have registered it.
 pub(super) fn duplicate(candidate: &Candidate, elder: Option<ElderId>) -> Outcome {
     let row = pb::RowOutcome {
         row: number(candidate.row),

@@ -167,13 +167,27 @@ async fn who_works_elsewhere_neither_registers_nor_reads() {
     let status = elsewhere.get_elder(get.clone()).await.unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_str()),
+        (Code::NotFound, "ELDER_NOT_FOUND")
+    );
+    let status = elsewhere.register_elder(another(5)).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
         (Code::PermissionDenied, "DIVISION_OUT_OF_REACH")
     );
-    // Where the elder lives is not told by the refusal.
-    assert!(metadata(&status).is_empty());
-    let status = elsewhere.register_elder(another(5)).await.unwrap_err();
-    assert_eq!(status.code(), Code::PermissionDenied);
     assert_eq!(metadata(&status)["division"], VILLAGE);
+    // That a number is registered has to be told; whose it is, and where, is not.
+    let taken = pb::RegisterElderRequest {
+        division_code: OTHER_VILLAGE.to_owned(),
+        ..wang_xiuying()
+    };
+    let status = elsewhere.register_elder(taken).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::AlreadyExists, "ID_NUMBER_REGISTERED")
+    );
+    assert!(metadata(&status).is_empty());
+    let told = String::from_utf8_lossy(status.details());
+    assert!(!told.contains(&get.elder_id) && !told.contains(VILLAGE));
     let search = pb::SearchEldersRequest {
         id_number: id_number("1950-03-12", 2),
         ..Default::default()
@@ -227,7 +241,7 @@ async fn the_past_is_read_by_who_is_in_charge_now() {
         .get_elder(then.clone())
         .await
         .unwrap_err();
-    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(status.code(), Code::NotFound);
     let elder = clerk("350524101")
         .get_elder(then)
         .await

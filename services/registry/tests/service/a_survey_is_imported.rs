@@ -459,8 +459,12 @@ async fn a_newer_survey_takes_no_elder_out_of_a_town_that_its_clerk_has_no_say_i
         };
         let updated = import(&mut clerk, options, &file).await.unwrap();
         let row = updated.rows.iter().find(|row| row.row == moved.row);
-        let told = row.map(|row| (row.outcome(), row.changed_fields.len()));
-        assert_eq!(told, Some((pb::SurveyOutcome::Duplicate, 0)));
+        let told = row.map(|row| {
+            let fields = row.changed_fields.len();
+            (row.outcome(), row.elder_id.as_str(), fields)
+        });
+        // That the number is registered, and not as whose.
+        assert_eq!(told, Some((pb::SurveyOutcome::Duplicate, "", 0)));
         let position = updated.summary.position;
         let still = get(&mut client, &moved.elder_id, &position).await;
         assert_eq!(still, there, "nothing happened to the file");

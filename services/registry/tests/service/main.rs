@@ -17,3 +17,4 @@ mod lookup_keys_are_changed;
 mod support;
 mod survey_of_the_sample_county;
 mod the_read_model_follows_the_log;
+mod who_works_elsewhere;

@@ -21,6 +21,8 @@ impl Active<'_> {
             self.measures.judged(due.len(), "day");
             self.judge_facts(due, day, |_| event.clone()).await?;
             if last {
+                self.measures
+                    .day_done(day.start(), self.evaluator.clock.now());
                 return Ok(());
             }
         }

@@ -2,6 +2,7 @@
 
 use civic::LocalDay;
 use eventlog::Position;
+use readmodel::{Traces, Work};
 
 use super::{Active, CHUNK, Evaluator, Judged, ReaderFailed};
 use crate::holds_from::assign;
@@ -60,6 +61,8 @@ impl Active<'_> {
         day: LocalDay,
         event: impl Fn(&Due) -> Position,
     ) -> Result<(), ReaderFailed> {
+        let requests = due.iter().filter_map(|due| due.traceparent.as_deref());
+        let traces = Traces::from_here_on(requests);
         let (mut rows, mut erased, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         for due in due {
             let cause = Cause {
@@ -100,6 +103,8 @@ impl Active<'_> {
             });
         }
         self.append(judged).await?;
-        self.commit(&rows, &erased).await
+        self.commit(&rows, &erased).await?;
+        traces.passed(Work::React, "tiering evaluator");
+        Ok(())
     }
 }

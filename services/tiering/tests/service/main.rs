@@ -7,6 +7,8 @@ mod days;
 mod explanations;
 mod facts;
 mod failures;
+mod migrating;
 mod policies;
 mod requests;
 mod watching;
+mod who_works_elsewhere;

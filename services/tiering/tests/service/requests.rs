@@ -196,6 +196,11 @@ async fn an_officer_sees_the_tiers_of_his_own_division_and_publishes_nothing() {
         min_position: String::new(),
     };
     assert!(client.get_tier(tier(his)).await.is_ok());
+    let unknown = client.get_tier(tier(other)).await.unwrap_err();
+    assert_eq!(
+        (unknown.code(), reason(&unknown).as_str()),
+        (Code::NotFound, "TIER_NOT_FOUND")
+    );
     let denied = |status: Status| {
         assert_eq!(
             status.code(),
@@ -204,7 +209,6 @@ async fn an_officer_sees_the_tiers_of_his_own_division_and_publishes_nothing() {
             status.message()
         )
     };
-    denied(client.get_tier(tier(other)).await.unwrap_err());
     let elder_ids = vec![his.to_string(), other.to_string()];
     let batch = pb::BatchGetTiersRequest {
         elder_ids,
@@ -231,14 +235,14 @@ async fn an_officer_sees_the_tiers_of_his_own_division_and_publishes_nothing() {
             .await
             .unwrap_err(),
     );
-    denied(
-        client
-            .explain_tier(pb::ExplainTierRequest {
-                elder_id: other.to_string(),
-                ..Default::default()
-            })
-            .await
-            .unwrap_err(),
+    let explain = pb::ExplainTierRequest {
+        elder_id: other.to_string(),
+        ..Default::default()
+    };
+    let unknown = client.explain_tier(explain).await.unwrap_err();
+    assert_eq!(
+        (unknown.code(), reason(&unknown).as_str()),
+        (Code::NotFound, "ELDER_NOT_FOUND")
     );
     let publish = pb::PublishPolicyRequest {
         request_id: uuid::Uuid::now_v7().to_string(),

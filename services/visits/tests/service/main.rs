@@ -15,4 +15,5 @@ mod planned;
 mod plans;
 mod records;
 mod support;
+mod who_works_elsewhere;
 mod worklists;

@@ -379,8 +379,8 @@ async fn nobody_sees_beyond_the_own_divisions() {
         adjustment: Some(mark(pb::PlanMark::Pinned)),
         ..Default::default()
     };
-    let denied = client.adjust_plan(request).await.unwrap_err();
-    assert_eq!(denied.code(), Code::PermissionDenied);
+    let unknown = client.adjust_plan(request).await.unwrap_err();
+    assert_eq!(reason(&unknown), "ELDER_NOT_FOUND");
 }
 
 #[tokio::test]
