@@ -134,6 +134,32 @@ pub struct Days {
     pub last: Option<LocalDay>,
 }
 
+/// What the registers say: who is enrolled in what, who is contracted for what, and who is on whose list.
+#[derive(Clone, Debug, Default)]
+pub struct Registers {
+    /// Enrolments, by programme and elder.
+    pub enrolments: HashMap<(String, ElderId), Vec<Spell>>,
+    /// Contracts, by provider and programme.
+    pub contracts: HashMap<(String, String), BTreeMap<Uuid, Days>>,
+    /// Caregivers, with their provider.
+    pub caregivers: HashMap<Uuid, (String, Days)>,
+}
+
+/// Who served whom, for which programme and on which day, as an order has it: what registers are asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The programme.
+    pub programme: String,
+    /// The provider.
+    pub provider: String,
+    /// The elder.
+    pub elder: ElderId,
+    /// The caregiver.
+    pub caregiver: Uuid,
+    /// The service day.
+    pub day: LocalDay,
+}
+
 impl Days {
     fn contain(&self, day: LocalDay) -> bool {
         self.first <= day && self.last.is_none_or(|last| day <= last)
@@ -169,12 +195,8 @@ pub struct Earlier {
     pub by_caregiver: HashMap<Uuid, Vec<Entry>>,
     /// The same by elder.
     pub by_elder: HashMap<ElderId, Vec<Entry>>,
-    /// Enrolments, by programme and elder.
-    pub enrolments: HashMap<(String, ElderId), Vec<Spell>>,
-    /// Contracts, by provider and programme.
-    pub contracts: HashMap<(String, String), BTreeMap<Uuid, Days>>,
-    /// Caregivers, with their provider.
-    pub caregivers: HashMap<Uuid, (String, Days)>,
+    /// What the registers say.
+    pub registers: Registers,
     /// What approved orders have taken so far.
     pub used: HashMap<Year, i64>,
 }
@@ -218,16 +240,10 @@ impl Earlier {
     /// Judges an order, and takes it in as an earlier one.
     pub fn judge(&mut self, submitted: &Submitted, run: &mut Run) {
         let key = submitted.key();
-        let mut codes = submitted.codes;
+        let registers = self.registers.against(&submitted.served());
+        let mut codes = submitted.codes.union(registers);
         let mut conflicts = Vec::new();
         let day = submitted.day();
-        let mut found = |code, applies: bool| {
-            if applies {
-                codes.insert(code);
-            }
-        };
-        found(OrderCode::NotEnrolled, !self.enrolled(submitted, day));
-        found(OrderCode::ProviderInvalid, !self.listed(submitted, day));
         let entry = Entry {
             order: key,
             elder: submitted.elder,
@@ -239,7 +255,9 @@ impl Earlier {
             // One would do as an explanation; a handful helps whoever looks into it.
             let before = conflicts.len();
             conflicts.extend(orders.take(5).map(|order| (code, order)));
-            found(code, conflicts.len() > before);
+            if conflicts.len() > before {
+                codes.insert(code);
+            }
         };
         let mut reused: Vec<Uuid> = submitted
             .evidence
@@ -360,24 +378,37 @@ impl Earlier {
         });
         run.events.push(Event::Consumed { order, year, units });
     }
+}
 
-    fn enrolled(&self, submitted: &Submitted, day: LocalDay) -> bool {
-        let whose = (submitted.programme.clone(), submitted.elder);
+impl Registers {
+    /// The codes by which they stand against a service.
+    #[must_use]
+    pub fn against(&self, served: &Served) -> Set<OrderCode> {
+        let codes = [
+            (!self.enrolled(served), OrderCode::NotEnrolled),
+            (!self.listed(served), OrderCode::ProviderInvalid),
+        ];
+        let applying = codes.into_iter().filter(|(applies, _)| *applies);
+        applying.map(|(_, code)| code).collect()
+    }
+
+    fn enrolled(&self, served: &Served) -> bool {
+        let whose = (served.programme.clone(), served.elder);
         let spells = self.enrolments.get(&whose);
         spells
             .into_iter()
             .flatten()
-            .any(|spell| spell.first <= day && day <= spell.last)
+            .any(|spell| spell.first <= served.day && served.day <= spell.last)
     }
 
-    fn listed(&self, submitted: &Submitted, day: LocalDay) -> bool {
-        let contract = (submitted.provider.clone(), submitted.programme.clone());
+    fn listed(&self, served: &Served) -> bool {
+        let contract = (served.provider.clone(), served.programme.clone());
         let contracts = self.contracts.get(&contract);
         let mut contracts = contracts.into_iter().flat_map(BTreeMap::values);
-        let caregiver = self.caregivers.get(&submitted.caregiver);
-        contracts.any(|days| days.contain(day))
+        let caregiver = self.caregivers.get(&served.caregiver);
+        contracts.any(|days| days.contain(served.day))
             && caregiver.is_some_and(|(provider, days)| {
-                *provider == submitted.provider && days.contain(day)
+                *provider == served.provider && days.contain(served.day)
             })
     }
 }

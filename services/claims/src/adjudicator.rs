@@ -23,8 +23,8 @@ use eventlog::{
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use readmodel::{
-    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, reaction_request_id,
-    run_reader, table_is_there,
+    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, Traces, Work,
+    reaction_request_id, run_reader, table_is_there,
 };
 use service::Clock;
 use sqlx::{Connection as _, PgConnection, PgPool};
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::adjudication::{Appealed, Earlier, Run, Runs};
+use crate::adjudication::{Appealed, Days, Earlier, Registers, Run, Runs};
 use crate::book_table;
 use crate::caregiver::{self, Caregiver};
 use crate::enrolment::{self, Enrolments};
@@ -74,16 +74,10 @@ impl Adjudicator {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let adjudicator = Arc::new(self);
-        run_reader(
-            &adjudicator.pool,
-            "claims adjudicator",
-            &shutdown,
-            || {},
-            |conn| {
-                let adjudicator = Arc::clone(&adjudicator);
-                async move { adjudicator.lead(conn).await }
-            },
-        )
+        run_reader(&adjudicator.pool, "claims adjudicator", &shutdown, |conn| {
+            let adjudicator = Arc::clone(&adjudicator);
+            async move { adjudicator.lead(conn).await }
+        })
         .await;
     }
 
@@ -248,8 +242,10 @@ impl Active<'_> {
             // All that runs have said stands in the read model.
             let before = self.progress.read.max(self.progress.written);
             self.adjudicator.book.reaches(before).await;
+            let traces = Traces::of([&latest]);
             let run = self.judge(chunk).await?;
             self.progress.written = self.append(run, last, &latest).await?;
+            traces.passed(Work::React, "claims adjudicator");
         }
         self.progress.read = last;
         self.progress.write(&mut self.conn).await?;
@@ -285,10 +281,10 @@ impl Active<'_> {
                     if let enrolment::Event::Charged { whose, amount, .. } = &event {
                         run.charge(&whose.programme, *amount);
                     }
-                    earlier.enrol(event);
+                    earlier.registers.enrol(event);
                 }
-                Item::Provider(event) => earlier.contract(event),
-                Item::Caregiver(caregiver, event) => earlier.list(caregiver, event),
+                Item::Provider(event) => earlier.registers.contract(event),
+                Item::Caregiver(caregiver, event) => earlier.registers.list(caregiver, event),
             }
         }
         Ok(run)
@@ -479,7 +475,7 @@ fn read(record: &Record, items: &mut Vec<Item>) {
     }
 }
 
-impl Earlier {
+impl Registers {
     /// Takes in what happened to enrolments.
     fn enrol(&mut self, event: enrolment::Event) {
         match event {
@@ -506,7 +502,7 @@ impl Earlier {
     fn contract(&mut self, event: provider::Event) {
         match event {
             provider::Event::Contracted(contract) => {
-                let days = crate::adjudication::Days {
+                let days = Days {
                     first: contract.first,
                     last: contract.last,
                 };
@@ -534,7 +530,7 @@ impl Earlier {
     fn list(&mut self, caregiver: Uuid, event: caregiver::Event) {
         match event {
             caregiver::Event::Registered(listed) => {
-                let days = crate::adjudication::Days {
+                let days = Days {
                     first: listed.first,
                     last: listed.last,
                 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::claims::v1::claims_service_server::ClaimsServiceServer;
-use readmodel::{Follower, ReaderFollower, Runner};
+use readmodel::{Follower, ReaderFollower, ReaderLag, Runner};
 use service::access::Access;
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
@@ -15,6 +15,7 @@ use service::{
     connections,
 };
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
 use workbooks::Exports;
@@ -28,8 +29,11 @@ use crate::entitlements::Entitlements;
 use crate::facts_table;
 use crate::grpc::{self, ClaimsFace};
 use crate::on_elder_facts::{self, Rechecker};
-use crate::progress::Rechecked;
+use crate::progress::{Adjudicated, Rechecked};
 use crate::settings::ClaimsSettings;
+
+/// Before it is looked again whether a time for an appeal is closed.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Claims, connected to their servers. They answer once they are added to a server and their background runs.
 pub struct App {
@@ -41,6 +45,10 @@ pub struct App {
 
 impl Application for App {
     type Own = ClaimsSettings;
+
+    fn migrations() -> Option<Migrator> {
+        Some(sqlx::migrate!())
+    }
 
     async fn connect(
         settings: &Settings,
@@ -74,27 +82,53 @@ impl Application for App {
             given_up.run_until_cancelled(settling).await;
         })
     }
+
+    /// Waits for what was there when this was called: while orders come in all the time the log is never at rest.
+    fn ready(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
+        let (claims, rechecked) = (self.claims.clone(), self.rechecked.clone());
+        Box::pin(async move {
+            let reading = async {
+                let registry = connections::last_sequence(claims.registry.as_ref()).await;
+                claims.facts.reaches(registry).await;
+                while settle_once(&claims, &rechecked, registry).await.is_none() {
+                    tokio::time::sleep(AGAIN).await;
+                }
+            };
+            given_up.run_until_cancelled(reading).await;
+        })
+    }
 }
 
 async fn settle(claims: &Claims, rechecked: &ReaderFollower<Rechecked>) {
     let registry = connections::last_sequence(claims.registry.as_ref()).await;
     claims.facts.reaches(registry).await;
     loop {
-        let last = connections::last_sequence(claims.own.as_ref()).await;
-        claims.adjudicated_up_to(last).await;
-        let enough = |done: &Rechecked| done.registry >= registry && done.own >= last;
-        rechecked.wait_until(enough).await;
-        // A database that is away is waited for.
-        let next = appeals_closing::next(&claims.pool).await;
-        let closed = matches!(next, Ok(day) if day.is_none_or(|day| day > claims.clock.today()));
+        let Some(last) = settle_once(claims, rechecked, registry).await else {
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        };
         // Whatever was written meanwhile has effects of its own.
-        if closed && connections::last_sequence(claims.own.as_ref()).await <= last {
+        if connections::last_sequence(claims.own.as_ref()).await <= last {
             return;
         }
-        if !closed {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
     }
+}
+
+/// Waits until what is in our own log now has its verdicts, and what was recorded since is judged: the last sequence of that; none
+/// while a time for an appeal that is over is still to be closed.
+async fn settle_once(
+    claims: &Claims,
+    rechecked: &ReaderFollower<Rechecked>,
+    registry: u64,
+) -> Option<u64> {
+    let last = connections::last_sequence(claims.own.as_ref()).await;
+    claims.adjudicated_up_to(last).await;
+    let enough = |done: &Rechecked| done.registry >= registry && done.own >= last;
+    rechecked.wait_until(enough).await;
+    // A database that is away is waited for.
+    let next = appeals_closing::next(&claims.pool).await;
+    let closed = matches!(next, Ok(day) if day.is_none_or(|day| day > claims.clock.today()));
+    closed.then_some(last)
 }
 
 impl App {
@@ -133,8 +167,7 @@ impl App {
         keys: Keys,
         digests: RequestDigests,
     ) -> anyhow::Result<Self> {
-        readmodel::migrate(&pool).await?;
-        connections::migrate(&pool, sqlx::migrate!()).await?;
+        connections::migrate(&pool, Self::migrations()).await?;
         let facts = Runner::new(pool.clone(), Arc::clone(&registry), || facts_table::TABLE);
         let book = Runner::new(pool.clone(), Arc::clone(&own), BookTable::default);
         let erasures = Erasures::from_now(keys.vault.clone(), Arc::clone(&registry)).await;
@@ -166,6 +199,7 @@ impl App {
             claims: claims.clone(),
             progress: rechecked.clone(),
         };
+        let (adjudicating, rechecking) = lags(&claims);
         Ok(Self {
             access: Access::in_memory(claims.clock.clone()),
             claims,
@@ -176,6 +210,12 @@ impl App {
                 .with("claims_adjudicator", |stopped| adjudicator.run(stopped))
                 .with("claims_appeals_closing", |stopped| closer.run(stopped))
                 .with(on_elder_facts::NAME, |stopped| rechecker.run(stopped))
+                .with("claims_adjudicator_lag", |stopped| {
+                    adjudicating.run(stopped)
+                })
+                .with("claims_on_elder_facts_lag", |stopped| {
+                    rechecking.run(stopped)
+                })
                 .with("claims_erasures", |stopped| erasures.run(stopped)),
         })
     }
@@ -209,6 +249,16 @@ impl App {
     pub fn followers(&self) -> [Follower; 2] {
         [&self.claims.facts, &self.claims.book].map(Clone::clone)
     }
+}
+
+/// How far both readers are behind.
+fn lags(claims: &Claims) -> (ReaderLag<Adjudicated>, ReaderLag<Rechecked>) {
+    let adjudicating = ReaderLag::of("claims adjudicator", claims.pool.clone())
+        .in_log(&claims.own, |done: &Adjudicated| done.read);
+    let rechecking = ReaderLag::of("claims on_elder_facts", claims.pool.clone())
+        .in_log(&claims.registry, |done: &Rechecked| done.registry)
+        .in_log(&claims.own, |done: &Rechecked| done.own);
+    (adjudicating, rechecking)
 }
 
 fn adjudicator(claims: &Claims) -> Adjudicator {

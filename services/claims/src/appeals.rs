@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
+use crate::by_provider::{self, Named};
 use crate::claims::Claims;
 use crate::codec::purpose;
 use crate::judging::Evidence;
@@ -42,13 +43,17 @@ impl Claims {
         &self,
         caller: &Caller,
         asked: Asked,
-        key: Uuid,
+        named: Named,
         statement: String,
         evidence: Vec<Evidence>,
         deadline: Deadline,
     ) -> Result<Position, Status> {
+        let Named { provider, key } = named;
+        if !by_provider::are_there(caller, &provider) {
+            return Err(refusals::no_order());
+        }
         let (brief, sequence) = self.brief(key).await?;
-        caller.may_here(&brief.village.division())?;
+        caller.knows(&brief.village.division(), refusals::no_order)?;
         let loaded = self.orders.load(&key.to_string()).await;
         let loaded = loaded.map_err(service::not_loaded)?;
         if let Some(request) = loaded.request(asked.request_id) {
@@ -94,7 +99,7 @@ impl Claims {
         deadline: Deadline,
     ) -> Result<(pb::OrderStanding, Position), Status> {
         let (brief, _) = self.brief(key).await?;
-        caller.may_here(&brief.village.division())?;
+        caller.knows(&brief.village.division(), refusals::no_order)?;
         let command = Command::Decide {
             accept,
             by: caller.actor(),

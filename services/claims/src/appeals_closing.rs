@@ -54,16 +54,10 @@ impl AppealsCloser {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let closer = Arc::new(self);
-        run_reader(
-            &closer.pool,
-            "claims appeals_closing",
-            &shutdown,
-            || {},
-            |conn| {
-                let closer = Arc::clone(&closer);
-                async move { closer.lead(conn).await }
-            },
-        )
+        run_reader(&closer.pool, "claims appeals_closing", &shutdown, |conn| {
+            let closer = Arc::clone(&closer);
+            async move { closer.lead(conn).await }
+        })
         .await;
     }
 

@@ -35,7 +35,7 @@ impl Projection for BookTable {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn ddl(&self) -> &'static str {
@@ -145,6 +145,12 @@ impl Projection for BookTable {
             number integer NOT NULL
         );
         CREATE INDEX settled_settlement ON settled (programme, provider_id, number);
+        CREATE TABLE adjustment (
+            adjustment_id uuid PRIMARY KEY,
+            order_key uuid NOT NULL,
+            amount bigint NOT NULL
+        );
+        CREATE INDEX adjustment_order ON adjustment (order_key);
         CREATE TABLE hold (
             order_key uuid PRIMARY KEY,
             state integer NOT NULL,
@@ -217,6 +223,8 @@ impl Projection for BookTable {
                 let events = read_events(record, Fund::decode, &mut parked);
                 fund_rows::write(db, record, &events).await?;
             } else if aggregate == Settlements::NAME {
+                // What becomes of a settlement rests on the rows of its orders.
+                std::mem::take(&mut orders).write(db).await?;
                 for event in read_events(record, Settlements::decode, &mut parked) {
                     settlement_rows::write(db, record, &event).await?;
                 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use tier_policy::condition::Condition;
 use tier_policy::facts_key::{FactsKey, Variable};
-use tier_policy::policy::Fault;
+use tier_policy::policy::{Fault, not_kept};
 
 /// The longest definition, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -124,6 +124,9 @@ impl Definition {
                 format!("the definition is longer than {LONGEST} bytes"),
                 format!("项目定义超过 {LONGEST} 字节"),
             )]);
+        }
+        if let Some(fault) = not_kept(yaml) {
+            return Err(vec![fault]);
         }
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {

@@ -19,6 +19,7 @@ use tonic::Status;
 use uuid::Uuid;
 use vault::DataKey;
 
+use crate::by_provider;
 use crate::claims::{Claims, Known, facts, home};
 use crate::codec::purpose;
 use crate::judging::{self, Service};
@@ -87,6 +88,10 @@ impl Claims {
         let mut seen = HashSet::new();
         for (place, arrived) in arrived.into_iter().enumerate() {
             outcomes.push(None);
+            if !by_provider::are_there(caller, &arrived.provider) {
+                outcomes[place] = Some(Err(refusals::another_provider()));
+                continue;
+            }
             let (key, digest) = (arrived.key(), arrived.digest.clone());
             match judge(&then, caller, arrived) {
                 Ok(judged) if seen.insert(key) => fresh.push((place, judged)),
@@ -118,6 +123,7 @@ impl Claims {
     /// Waits for the verdicts on orders; where each stands.
     pub(crate) async fn verdicts(
         &self,
+        caller: &Caller,
         kept: &[Kept],
         deadline: Deadline,
     ) -> Result<HashMap<Uuid, pb::OrderStanding>, Status> {
@@ -126,7 +132,9 @@ impl Claims {
         };
         deadline.bounds(self.adjudicated_up_to(last)).await?;
         let keys: Vec<Uuid> = kept.iter().map(|kept| kept.key).collect();
-        self.standings(&keys).await
+        let standings = self.standings(&keys).await?.into_iter();
+        let told = standings.map(|(key, one)| (key, by_provider::standing(caller, one)));
+        Ok(told.collect())
     }
 
     async fn then(&self, arrived: &[Arrived]) -> Result<Then, Status> {
@@ -165,8 +173,11 @@ impl Claims {
             return Err(refused);
         };
         match loaded.requests().first() {
-            Some(request) if request.id == key && digest.is(&request.digest) => {
-                caller.may_here(&brief.village.division())?;
+            Some(request)
+                if request.id == key
+                    && digest.is(&request.digest)
+                    && caller.reaches(&brief.village.division()) =>
+            {
                 Ok(Kept {
                     key,
                     sequence: request.sequence,
@@ -304,7 +315,7 @@ fn judge(then: &Then, caller: &Caller, arrived: Arrived) -> Result<Judged, Statu
     let known = facts(then.elders.get(&elder).cloned());
     let (facts, registry_sequence) = known.ok_or_else(|| refusals::no_elder(elder))?;
     let village = *facts.on(day).village();
-    caller.may_here(&village.division())?;
+    caller.knows(&village.division(), || refusals::no_elder(elder))?;
     let data_key = then.keys.get(&elder.as_uuid());
     let data_key = data_key.ok_or_else(|| refusals::no_elder(elder))?;
     let home = home(&facts, day, elder, data_key);

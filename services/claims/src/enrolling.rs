@@ -1,10 +1,10 @@
 //! Who is enrolled in a programme, and what an elder may have of it: what callers ask.
 
-use civic::{DivisionCode, ElderId, Fen, LocalDay, OrderCode};
+use civic::{ElderId, Fen, LocalDay, OrderCode};
 use elders::Facts;
 use elders::codec::write_day;
 use elders::terms::WireTerm as _;
-use eventlog::{ExecuteError, Position, Repository};
+use eventlog::{ExecuteError, Position};
 use proto::eldercare::claims::v1 as pb;
 use service::{Asked, Caller, errors};
 use tonic::Status;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::claims::{Claims, Known};
 use crate::codec::write_facts;
-use crate::enrolment::{Command, Enrolments, Spell, Whose};
+use crate::enrolment::{self, Command, Enrolments, Spell, Whose};
 use crate::judging;
 use crate::refusals;
 
@@ -59,9 +59,12 @@ impl Claims {
         let enrolment = wanted.asked.request_id;
         let loaded = self.enrolments.load(&id).await;
         let loaded = loaded.map_err(service::not_loaded)?;
-        if let Some(request) = loaded.request(enrolment) {
-            self.may_repeat(caller, &id, request.sequence).await?;
-            // A retry is answered as before, whatever the facts have become since.
+        if let Some(request) = loaded.request(enrolment)
+            && caller
+                .was_answered(&self.enrolments, &id, enrolment)
+                .await?
+        {
+            // A retry is answered as before, whatever has become of the elder since.
             if !wanted.asked.digest.is(&request.digest) {
                 return Err(errors::request_id_reused());
             }
@@ -74,7 +77,7 @@ impl Claims {
         let (facts, _) = self.elder(wanted.elder).await?;
         let then = facts.on(wanted.first);
         let village = then.village().division();
-        caller.may_here(&village)?;
+        caller.knows(&village, || refusals::no_elder(wanted.elder))?;
         if !programme.division.contains(&village) {
             return Err(outside());
         }
@@ -107,21 +110,6 @@ impl Claims {
         ))
     }
 
-    /// Whoever may enrol where an enrolment was recorded may be told of it again, also when the elder's file is gone.
-    async fn may_repeat(&self, caller: &Caller, id: &str, sequence: u64) -> Result<(), Status> {
-        let subject = Repository::<Enrolments>::subject(id);
-        let subject = subject.map_err(|error| errors::internal(&error))?;
-        let records = self.own.read(&subject, sequence.saturating_sub(1)).await;
-        let records = records.map_err(|error| service::not_loaded(error.into()))?;
-        let record = records.iter().find(|record| record.sequence == sequence);
-        let division = record.and_then(|record| record.metadata.division.as_deref());
-        let division = division.and_then(|division| division.parse::<DivisionCode>().ok());
-        match division {
-            Some(division) => caller.may_here(&division),
-            None => caller.may_everywhere(),
-        }
-    }
-
     /// Gives an enrolment an earlier last day.
     pub(crate) async fn end_enrolment(
         &self,
@@ -134,7 +122,8 @@ impl Claims {
         let id = id(&whose.programme, whose.elder);
         let programme = self.programme(&whose.programme).await?;
         // Whoever keeps the programme may end an enrolment of somebody whose file is gone.
-        caller.may_here(&programme.division)?;
+        let unknown = || refusals::of_enrolment(enrolment::Refusal::Unknown);
+        caller.knows(&programme.division, unknown)?;
         let context = asked.by(caller, self.clock.now(), Some(programme.division));
         let command = Command::End {
             whose,
@@ -166,10 +155,8 @@ impl Claims {
         let known = known.ok_or_else(|| refusals::no_elder(elder))?;
         let facts = known.kept.facts.as_ref();
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
-        // Whoever does not work where the elder lives is not even told that there is one.
-        if !caller.reaches(&facts.on(on).village().division()) {
-            return Err(refusals::no_elder(elder));
-        }
+        let village = facts.on(on).village().division();
+        caller.knows(&village, || refusals::no_elder(elder))?;
         caller.told("GetEntitlement", [elder], ENTITLEMENT).await?;
         Ok(answer(
             (code, elder, on),

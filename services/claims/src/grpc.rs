@@ -62,11 +62,11 @@ pub fn actions() -> Actions {
             ("EndContract", Action::Write),
             ("RegisterCaregiver", Action::Write),
             ("RetireCaregiver", Action::Write),
-            ("SubmitOrder", Action::Write),
-            ("SubmitOrders", Action::Write),
-            ("GetOrder", Action::ReadPersonal),
-            ("ListOrders", Action::ReadPersonal),
-            ("AppealOrder", Action::Write),
+            ("SubmitOrder", Action::Submit),
+            ("SubmitOrders", Action::Submit),
+            ("GetOrder", Action::ReadOrders),
+            ("ListOrders", Action::ReadOrders),
+            ("AppealOrder", Action::Submit),
             ("DecideAppeal", Action::Review),
             ("ListAppeals", Action::ReadPersonal),
             ("ListHeldOrders", Action::ReadPersonal),
@@ -257,7 +257,7 @@ impl ClaimsService for ClaimsFace {
         let kept = self.claims.keep_orders(&caller, vec![arrived]).await?;
         let missing = || Err(service::errors::internal(&"an order without an outcome"));
         let kept: Kept = kept.into_iter().next().unwrap_or_else(missing)?;
-        let mut standings = self.claims.verdicts(&[kept], deadline).await?;
+        let mut standings = self.claims.verdicts(&caller, &[kept], deadline).await?;
         Ok(Response::new(pb::SubmitOrderResponse {
             standing: standings.remove(&kept.key),
             repeated_order: kept.repeated,
@@ -285,9 +285,10 @@ impl ClaimsService for ClaimsFace {
         request: Request<pb::GetOrderRequest>,
     ) -> Answer<pb::GetOrderResponse> {
         let (caller, deadline) = call(&request)?;
-        let (key, position) = self.parse.get_order(request.get_ref())?;
+        let (named, position) = self.parse.get_order(request.get_ref())?;
         self.claims.wait(position, deadline).await?;
-        Ok(Response::new(self.claims.get_order(&caller, key).await?))
+        let order = self.claims.get_order(&caller, &named);
+        Ok(Response::new(order.await?))
     }
 
     async fn list_orders(
@@ -314,10 +315,10 @@ impl ClaimsService for ClaimsFace {
         request: Request<pb::AppealOrderRequest>,
     ) -> Answer<pb::AppealOrderResponse> {
         let (caller, deadline) = call(&request)?;
-        let (asked, key, statement, evidence) = self.parse.appeal(request.into_inner())?;
+        let (asked, named, statement, evidence) = self.parse.appeal(request.into_inner())?;
         let position = self
             .claims
-            .appeal_order(&caller, asked, key, statement, evidence, deadline)
+            .appeal_order(&caller, asked, named, statement, evidence, deadline)
             .await?;
         Ok(Response::new(pb::AppealOrderResponse {
             position: position.to_string(),

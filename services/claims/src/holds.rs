@@ -91,7 +91,7 @@ impl Claims {
         deadline: Deadline,
     ) -> Result<(pb::OrderStanding, Position), Status> {
         let (brief, _) = self.brief(key).await?;
-        caller.may_here(&brief.village.division())?;
+        caller.knows(&brief.village.division(), refusals::no_order)?;
         if brief.submitted_by == caller.actor() {
             return Err(refusals::of_order(order::Refusal::SamePerson));
         }

@@ -122,6 +122,12 @@ pub fn gone_before(facts: &Facts, day: LocalDay) -> bool {
     !active(day) && !active(day.prev())
 }
 
+/// Whether a check-in so many metres from home is a mismatch: just at the limit it is none.
+#[must_use]
+pub fn is_too_far(metres: f64) -> bool {
+    metres > FARTHEST_METRES
+}
+
 /// Judges an order by the version of the programme that holds on its service day; none holds: nobody is entitled.
 #[must_use]
 pub fn judge(
@@ -150,10 +156,7 @@ pub fn judge(
     };
     found(OrderCode::NotEntitled, judged.entitled_by.is_empty());
     found(OrderCode::NotAliveOrPresent, gone_before(facts, day));
-    found(
-        OrderCode::LocationMismatch,
-        metres.is_some_and(|metres| metres > FARTHEST_METRES),
-    );
+    found(OrderCode::LocationMismatch, metres.is_some_and(is_too_far));
     let submitted_on = LocalDay::of(submitted_at);
     let mut appeal_until = submitted_on;
     let (mut units, mut units_a_year, mut amount) = (0, 0, Fen::ZERO);

@@ -6,9 +6,10 @@
 //!   [`codec`]: their bytes.
 //! - [`facts_table`], [`book_table`]: the read models of the registry's log and of our own.
 //! - [`adjudicator`]: reads our log in its order and appends verdicts in runs; [`appeals_closing`]: the end of time limits.
-//!   [`on_elder_facts`]: facts that are recorded after an approval. The first and the last tell their [`progress`].
+//!   [`on_elder_facts`]: facts that are recorded after an approval. The first and the last tell their [`progress`], and both
+//!   ask what is `registered`.
 //! - `registers`, `enrolling`, `entitlements`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`, `suspicions`: what callers ask; `explaining`: why a code
-//!   applies; `sheet`: a settlement on paper; `parse`, `grpc`: the face; [`app`]: the whole.
+//!   applies; `by_provider`: what a provider's own system may see; `sheet`: a settlement on paper; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -39,6 +40,7 @@ pub mod on_elder_facts;
 pub mod progress;
 
 mod appeals;
+mod by_provider;
 mod claims;
 mod desk;
 mod enrolling;
@@ -48,6 +50,7 @@ mod figures;
 mod holds;
 mod orders;
 mod refusals;
+mod registered;
 mod registers;
 mod settling;
 mod sheet;

@@ -1,30 +1,34 @@
-//! Facts that are recorded after an order was approved, such as a death that was told late: whatever would have changed an
-//! approval puts the order on hold while it is not paid, and lists it for recovery once it is.
+//! Facts that are recorded after an order was approved, such as a death that was told late, or a contract that ended earlier
+//! than was known: whatever would have changed an approval puts the order on hold while it is not paid, and lists it for
+//! recovery once it is.
 //!
-//! Two logs lead here: a record about an elder has all of the elder's approved orders looked at again, and an approval has
-//! itself looked at again where facts have moved since the order was judged. What follows from a fact is decided by the
-//! provider's settlements, once, however often it is found.
+//! Two logs lead here. A record about an elder has all of the elder's approved orders looked at again; the end of an enrolment,
+//! a contract or a listing those of the days after it; and an approval has itself looked at again where any of these came since
+//! the order was judged. Each order is asked all, by what is recorded now: so what stands against it is said whole, and said
+//! again only where it has grown. What follows is decided by the provider's settlements, once, however often it is found.
 //!
 //! How far it has got is told by [`Rechecked`].
 
+mod affected;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use civic::{ElderId, OrderCode, Set};
-use elder_tables::columns::set;
 use elders::Facts;
 use eventlog::{
-    Aggregate as _, CommandContext, Deliveries, Delivery, ExecuteError, Position, Record,
-    Repository,
+    Aggregate as _, CommandContext, Deliveries, Delivery, ExecuteError, Record, Repository,
 };
 use futures::StreamExt as _;
 use readmodel::{
     ActiveReader, HEARTBEAT, ReaderFailed, ReaderFollower, run_reader, table_is_there,
 };
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use service::connections;
+use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::adjudication::{self, Runs};
+use self::affected::{Affected, Cause, Told};
 use crate::book_table;
 use crate::claims::{Claims, home};
 use crate::codec::purpose;
@@ -32,6 +36,7 @@ use crate::facts_table;
 use crate::judging::{self, Service};
 use crate::order::{Event, Order, Submitted};
 use crate::progress::Rechecked;
+use crate::registered::{self, Whom};
 use crate::settlement_rows;
 use crate::settlements::Command;
 
@@ -39,7 +44,7 @@ use crate::settlements::Command;
 pub const NAME: &str = "on_elder_facts";
 /// How many records are taken in at once.
 const CHUNK: usize = 500;
-/// The codes that follow from facts.
+/// The codes that follow from facts about the elder. Beside them count those by which registers stand against an order.
 const OF_FACTS: [OrderCode; 3] = [
     OrderCode::NotEntitled,
     OrderCode::NotAliveOrPresent,
@@ -61,7 +66,6 @@ impl Rechecker {
             &rechecker.claims.pool,
             "claims on_elder_facts",
             &shutdown,
-            || {},
             |conn| {
                 let rechecker = Arc::clone(&rechecker);
                 async move { rechecker.lead(conn).await }
@@ -74,6 +78,12 @@ impl Rechecker {
         for (schema, table) in [(book_table::NAME, "hold"), (facts_table::NAME, "elder")] {
             table_is_there(&mut conn, &format!("{schema}.{table}")).await?;
         }
+        let claims = &self.claims;
+        // Whoever begins anew knows no less than those who looked before: so nothing is found that was none to them.
+        let registry = connections::last_sequence(claims.registry.as_ref()).await;
+        claims.facts.reaches(registry).await;
+        let own = connections::last_sequence(claims.own.as_ref()).await;
+        claims.book.reaches(own).await;
         let progress = Rechecked::known(&mut conn).await?.unwrap_or_default();
         let mut registry = self.claims.registry.subscribe(progress.registry).await?;
         let mut own = self.claims.own.subscribe(progress.own).await?;
@@ -81,6 +91,7 @@ impl Rechecker {
             rechecker: self,
             conn,
             progress,
+            ended: progress.own,
             active: self.progress.active(Some(progress)),
         };
         loop {
@@ -92,7 +103,7 @@ impl Rechecker {
                 }
                 batch = next(&mut own) => {
                     for chunk in batch?.chunks(CHUNK) {
-                        active.approved(chunk).await?;
+                        active.own_recorded(chunk).await?;
                     }
                 }
                 () = tokio::time::sleep(HEARTBEAT) => active.conn.ping().await?,
@@ -111,16 +122,10 @@ struct Active<'a> {
     rechecker: &'a Rechecker,
     conn: PgConnection,
     progress: Rechecked,
+    /// Up to this sequence of our own log something may have ended: orders from before it were judged without it.
+    ended: u64,
     /// Tells of it.
     active: ActiveReader<Rechecked>,
-}
-
-/// An approved order whose elder's facts have moved since it was judged.
-struct Moved {
-    key: Uuid,
-    elder: ElderId,
-    /// What it was approved in spite of, on appeal.
-    codes: Set<OrderCode>,
 }
 
 impl Active<'_> {
@@ -129,42 +134,48 @@ impl Active<'_> {
         let Some(last) = chunk.last().map(Delivery::sequence) else {
             return Ok(());
         };
-        let elders: Vec<Uuid> = records(chunk)
+        let registry = self.rechecker.claims.registry.stream();
+        let elders = records(chunk)
             .filter(|record| record.subject.aggregate() == "elder")
-            .filter_map(|record| record.subject.id().parse().ok())
-            .collect();
+            .filter_map(|record| {
+                let elder: Uuid = record.subject.id().parse().ok()?;
+                Some((elder, Cause::of(registry, record)))
+            });
+        // The last one about each.
+        let elders: HashMap<Uuid, Cause> = elders.collect();
         if !elders.is_empty() {
             self.rechecker.claims.facts.reaches(last).await;
-            let moved = self.moved("o.elder_id", &elders).await?;
-            self.recheck(moved).await?;
+            let affected = affected::of_elders(&mut self.conn, &elders).await?;
+            self.recheck(affected).await?;
         }
         self.progress.registry = last;
         self.step().await
     }
 
     /// Records of our own log.
-    async fn approved(&mut self, chunk: &[Delivery]) -> Result<(), ReaderFailed> {
+    async fn own_recorded(&mut self, chunk: &[Delivery]) -> Result<(), ReaderFailed> {
         let Some(last) = chunk.last().map(Delivery::sequence) else {
             return Ok(());
         };
-        let verdicts = records(chunk)
-            .filter(|record| record.subject.aggregate() == Runs::NAME)
-            .flat_map(|record| &record.events)
-            .filter_map(|raw| Runs::decode(raw).ok());
-        let approved: Vec<Uuid> = verdicts
-            .filter_map(|verdict| match verdict {
-                adjudication::Event::Approved { order, .. } => Some(order),
-                adjudication::Event::Held { .. }
-                | adjudication::Event::Consumed { .. }
-                | adjudication::Event::Released { .. }
-                | adjudication::Event::PremiumsBooked { .. }
-                | adjudication::Event::NotSettled { .. } => None,
-            })
-            .collect();
-        if !approved.is_empty() {
+        let own = self.rechecker.claims.own.stream();
+        let mut told = Told::default();
+        for record in records(chunk) {
+            told.read(own, record);
+        }
+        if !told.is_empty() {
             self.rechecker.claims.book.reaches(last).await;
-            let moved = self.moved("o.order_key", &approved).await?;
-            self.recheck(moved).await?;
+            let mut affected = BTreeMap::new();
+            for (end, cause) in &told.ends {
+                let orders = affected::after(&mut self.conn, end, cause).await?;
+                affected.extend(orders.into_iter().map(|order| (order.key, order)));
+                self.ended = self.ended.max(cause.position.sequence);
+            }
+            if !told.approved.is_empty() {
+                let orders =
+                    affected::of_approvals(&mut self.conn, &told.approved, self.ended).await?;
+                affected.extend(orders.into_iter().map(|order| (order.key, order)));
+            }
+            self.recheck(affected.into_values().collect()).await?;
         }
         self.progress.own = last;
         self.step().await
@@ -176,57 +187,34 @@ impl Active<'_> {
         Ok(())
     }
 
-    /// The approved orders among these whose elders' facts have moved since.
-    async fn moved(&mut self, column: &str, ids: &[Uuid]) -> Result<Vec<Moved>, ReaderFailed> {
-        let statement = format!(
-            "SELECT o.order_key, o.elder_id, o.codes FROM {book}.service_order o \
-             JOIN {facts}.elder e ON e.elder_id = o.elder_id \
-             WHERE {column} = ANY($1) AND o.state = 1 AND e.sequence > o.registry_sequence AND e.facts IS NOT NULL \
-             ORDER BY o.sequence",
-            book = book_table::NAME,
-            facts = facts_table::NAME,
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(ids)
-            .fetch_all(&mut self.conn)
-            .await?;
-        let moved = rows.iter().map(|row| {
-            Ok(Moved {
-                key: row.try_get(0)?,
-                elder: ElderId(row.try_get(1)?),
-                codes: set(row.try_get(2)?),
-            })
-        });
-        Ok(moved.collect::<Result<_, sqlx::Error>>()?)
-    }
-
-    async fn recheck(&mut self, moved: Vec<Moved>) -> Result<(), ReaderFailed> {
-        if moved.is_empty() {
+    async fn recheck(&mut self, orders: Vec<Affected>) -> Result<(), ReaderFailed> {
+        if orders.is_empty() {
             return Ok(());
         }
         let claims = &self.rechecker.claims;
-        let elders: Vec<ElderId> = moved.iter().map(|one| one.elder).collect();
+        let whom = Whom::of(orders.iter().map(|one| &one.served));
+        let registers = registered::registers(&mut self.conn, &whom, registered::NOW).await?;
+        let moved = orders.iter().filter(|one| one.moved);
+        let elders: Vec<ElderId> = moved.map(|one| one.served.elder).collect();
         let facts = facts_table::TABLE.of(&mut self.conn, &elders).await?;
         let persons: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
         let keys = claims.vault_keys(&persons).await?;
-        for one in moved {
-            let kept = facts.get(&one.elder);
-            let Some((facts, sequence)) =
+        for one in orders {
+            let mut codes = registers.against(&one.served);
+            let mut known = one.registry_sequence;
+            let kept = facts.get(&one.served.elder).filter(|_| one.moved);
+            if let Some((facts, sequence)) =
                 kept.and_then(|kept| Some((kept.facts.as_ref()?, kept.sequence)))
-            else {
-                continue;
-            };
-            let Some((order, record)) = self.order(one.key).await? else {
-                continue;
-            };
-            let key = keys.get(&one.elder.as_uuid()).map(|key| &**key);
-            let codes = self.codes(&order, &record, facts, sequence, key).await?;
-            let codes: Set<OrderCode> = OF_FACTS
-                .into_iter()
-                .filter(|code| codes.contains(*code) && !one.codes.contains(*code))
-                .collect();
+                && let Some((order, record)) = self.order(one.key).await?
+            {
+                let key = keys.get(&one.served.elder.as_uuid()).map(|key| &**key);
+                let judged = self.codes(&order, &record, facts, sequence, key).await?;
+                codes = codes.union(judged.intersection(Set::from(OF_FACTS)));
+                known = sequence;
+            }
+            let codes = codes.difference(one.codes);
             if !codes.is_empty() {
-                self.doubt(&order, &record, codes, sequence).await?;
+                self.doubt(&one, codes, known).await?;
             }
         }
         Ok(())
@@ -301,14 +289,14 @@ impl Active<'_> {
 
     async fn doubt(
         &self,
-        order: &Submitted,
-        record: &Record,
+        order: &Affected,
         codes: Set<OrderCode>,
         registry_sequence: u64,
     ) -> Result<(), ReaderFailed> {
         let claims = &self.rechecker.claims;
-        let key = order.key();
-        let request_id = Uuid::new_v5(&key, format!("facts of {registry_sequence}").as_bytes());
+        let key = order.key;
+        let position = order.cause.position.clone();
+        let request_id = Uuid::new_v5(&key, format!("looked at again by {position}").as_bytes());
         let context = CommandContext {
             request_id,
             // The order and the record say all of the request.
@@ -316,17 +304,18 @@ impl Active<'_> {
             actor: "system:claims".to_owned(),
             now: claims.clock.now(),
             correlation_id: request_id,
-            causation_id: Some(record.metadata.id),
-            division: Some(order.village.to_string()),
+            causation_id: Some(order.cause.id),
+            division: Some(order.village.clone()),
             traceparent: None,
-            answers: Some(Position::new(claims.registry.stream(), registry_sequence)),
+            answers: Some(position),
         };
         let command = Command::Doubt {
             order: key,
             codes,
             registry_sequence,
         };
-        let id = settlement_rows::id(&order.programme, &order.provider);
+        let served = &order.served;
+        let id = settlement_rows::id(&served.programme, &served.provider);
         match claims.settlements.execute(&id, &context, &command).await {
             Ok(_) | Err(ExecuteError::Refused(_)) => Ok(()),
             Err(ExecuteError::Unreadable {

@@ -7,6 +7,7 @@ use proto::eldercare::claims::v1 as pb;
 use uuid::Uuid;
 use vault::Sealed;
 
+use crate::adjudication::Served;
 use crate::judging::{Evidence, JudgedFacts};
 
 /// The namespace of orders' keys; it never changes.
@@ -115,6 +116,18 @@ impl Submitted {
     #[must_use]
     pub fn day(&self) -> LocalDay {
         LocalDay::of(self.check_in_at)
+    }
+
+    /// What registers are asked about.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        Served {
+            programme: self.programme.clone(),
+            provider: self.provider.clone(),
+            elder: self.elder,
+            caregiver: self.caregiver,
+            day: self.day(),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::book_table::NAME;
+use crate::by_provider::{self, Named};
 use crate::claims::Claims;
 use crate::codec::{purpose, write_evidence, write_facts};
 use crate::explaining::explain;
@@ -134,6 +135,18 @@ const ORDER: &[&str] = &[
     "elder.capability",
     "appeal.statement",
 ];
+/// The same to the system of the provider whose order it is.
+const OWN_ORDER: &[&str] = &[
+    "order.provider_id",
+    "order.order_id",
+    "order.programme_code",
+    "order.service_day",
+    "order.state",
+    "order.codes",
+    "order.amount",
+    "order.check_in_position",
+    "appeal.statement",
+];
 
 impl Claims {
     /// Where orders stand, by their keys.
@@ -161,15 +174,19 @@ impl Claims {
     pub(crate) async fn get_order(
         &self,
         caller: &Caller,
-        key: Uuid,
+        named: &Named,
     ) -> Result<pb::GetOrderResponse, Status> {
+        let key = named.key;
+        if !by_provider::are_there(caller, &named.provider) {
+            return Err(refusals::no_order());
+        }
         let subject = Repository::<Order>::subject(&key.to_string());
         let subject = subject.map_err(|error| errors::internal(&error))?;
         let records = self.own.read(&subject, 0).await;
         let records = records.map_err(|error| service::not_loaded(error.into()))?;
         let found = records.first().and_then(submitted);
         let order = found.ok_or_else(refusals::no_order)?;
-        caller.may_here(&order.village.division())?;
+        caller.knows(&order.village.division(), refusals::no_order)?;
         let mut standings = self.standings(&[key]).await?;
         let standing = standings.remove(&key).ok_or_else(refusals::no_order)?;
         let persons = [order.elder.as_uuid()];
@@ -202,8 +219,12 @@ impl Claims {
             let text = data_key?.open(purpose::STATEMENT, person, sealed);
             Some(text.ok()?.text)
         });
-        caller.told("GetOrder", [order.elder], ORDER).await?;
-        Ok(pb::GetOrderResponse {
+        let told = match caller.provider {
+            Some(_) => OWN_ORDER,
+            None => ORDER,
+        };
+        caller.told("GetOrder", [order.elder], told).await?;
+        let answer = pb::GetOrderResponse {
             standing: Some(standing),
             facts: Some(write_facts(&order.facts)),
             explanations,
@@ -222,7 +243,8 @@ impl Claims {
                 items: order.items,
                 evidence: order.evidence.iter().map(write_evidence).collect(),
             }),
-        })
+        };
+        Ok(by_provider::order(caller, answer))
     }
 
     /// The earlier orders that stand against an order, by the place of their code.
@@ -260,6 +282,9 @@ impl Claims {
         size: u32,
     ) -> Result<(Vec<pb::OrderStanding>, Option<u64>), Status> {
         caller.may_where_asked(&filter.division)?;
+        let Some(filter) = by_provider::narrowed(caller, filter) else {
+            return Ok((vec![], None));
+        };
         let mut query =
             QueryBuilder::new(format!("SELECT {STANDING} FROM {} WHERE", from_orders()));
         filter.add_to(&mut query);
@@ -277,7 +302,9 @@ impl Claims {
         let orders = rows.iter().map(of).collect::<Result<Vec<_>, sqlx::Error>>();
         let mut orders = orders.map_err(errors::of_database)?;
         let next = paging::cut(&mut orders, size).map(|(sequence, _)| sequence.cast_unsigned());
-        let orders: Vec<pb::OrderStanding> = orders.into_iter().map(|(_, one)| one).collect();
+        let orders = orders.into_iter();
+        let orders = orders.map(|(_, one)| by_provider::standing(caller, one));
+        let orders: Vec<pb::OrderStanding> = orders.collect();
         let told = orders.iter().map(|one| &one.elder_id);
         caller.told("ListOrders", told, STANDINGS).await?;
         Ok((orders, next))

@@ -340,9 +340,14 @@ impl Parse {
             "不能为 0",
         );
         let reason = checks.string("reason", &request.reason, 1..=LONGEST_REASON);
-        let order = (!request.order_id.is_empty())
-            .then(|| order::key(&request.provider_id, &request.order_id));
-        let wrong = amount.zip(reason).map(|(amount, reason)| Wrong {
+        let order = if request.order_id.is_empty() {
+            Some(None)
+        } else {
+            let number = orders::order_id(&mut checks, &request.order_id);
+            number.map(|number| Some(order::key(&request.provider_id, &number)))
+        };
+        let wrong = amount.zip(reason).zip(order);
+        let wrong = wrong.map(|((amount, reason), order)| Wrong {
             amount: Fen(amount),
             order,
             reason,

@@ -32,7 +32,12 @@ pub struct Contract {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Contract it.
-    Contract(Contract),
+    Contract {
+        /// The contract.
+        contract: Contract,
+        /// Whether all its contracts are of divisions that have nothing to do with that of the programme.
+        elsewhere: bool,
+    },
     /// Give a contract a last day.
     End {
         /// Whose.
@@ -63,6 +68,8 @@ pub enum Event {
 /// Why the rules refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The id stands for a provider of another division.
+    AnotherDivision,
     /// Contracted for the programme on one of these days already.
     AlreadyContracted,
     /// There is no such contract.
@@ -85,7 +92,13 @@ impl Decider for Provider {
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Contract(contract) => {
+            Command::Contract {
+                contract,
+                elsewhere,
+            } => {
+                if *elsewhere {
+                    return Err(Refusal::AnotherDivision);
+                }
                 let overlaps = |other: &Contract| {
                     other.programme == contract.programme
                         && other.first <= last(contract.last)
@@ -150,15 +163,34 @@ mod tests {
         }
     }
 
+    /// By a division that the others have to do with.
+    fn conclude(contract: &Contract) -> Command {
+        Command::Contract {
+            contract: contract.clone(),
+            elsewhere: false,
+        }
+    }
+
+    #[test]
+    fn an_id_stands_for_no_provider_of_another_division() {
+        let open = contract(1, "2023-07-01", None);
+        given::<Provider>([Event::Contracted(open)])
+            .when(Command::Contract {
+                contract: contract(2, "2025-07-01", None),
+                elsewhere: true,
+            })
+            .then_refused(Refusal::AnotherDivision);
+    }
+
     #[test]
     fn a_provider_has_one_contract_for_a_programme_on_a_day() {
         let open = contract(1, "2023-07-01", None);
         given_nothing::<Provider>()
-            .when(Command::Contract(open.clone()))
+            .when(conclude(&open))
             .then([Event::Contracted(open.clone())]);
         let other = contract(2, "2025-07-01", Some("2026-06-30"));
         given::<Provider>([Event::Contracted(open.clone())])
-            .when(Command::Contract(other.clone()))
+            .when(conclude(&other))
             .then_refused(Refusal::AlreadyContracted);
         let ended = Event::Ended {
             provider: "P01".to_owned(),
@@ -166,7 +198,7 @@ mod tests {
             last: "2025-06-30".parse().unwrap(),
         };
         given::<Provider>([Event::Contracted(open), ended])
-            .when(Command::Contract(other.clone()))
+            .when(conclude(&other))
             .then([Event::Contracted(other)]);
     }
 

@@ -64,6 +64,15 @@ pub(crate) fn no_order() -> Status {
     errors::not_found("order", "", "there is no such order", "没有该工单")
 }
 
+/// The order is another provider's than the one whose system calls. Nobody learns by it whether there is such an order.
+pub(crate) fn another_provider() -> Status {
+    errors::permission_denied(
+        "PROVIDER_OUT_OF_REACH",
+        "the caller is the system of another provider",
+        "调用方是其他服务机构的系统",
+    )
+}
+
 /// There is no such settlement.
 pub(crate) fn no_settlement() -> Status {
     errors::not_found(
@@ -179,6 +188,11 @@ pub(crate) fn of_provider(refusal: provider::Refusal) -> Status {
         provider::Refusal::Unknown => {
             return errors::not_found("contract", "", "there is no such contract", "没有该合同");
         }
+        provider::Refusal::AnotherDivision => (
+            "ANOTHER_DIVISION",
+            "the id stands for a provider of another division: take another id",
+            "该编号是其他地区服务机构的编号，请换用新的编号",
+        ),
         provider::Refusal::NotEarlier => not_earlier(),
         provider::Refusal::BeforeFirst => before_first(),
     };

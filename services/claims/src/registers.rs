@@ -1,6 +1,7 @@
 //! Programmes, providers and their caregivers: what callers ask of them.
 
 use civic::{DivisionCode, LocalDay};
+use decider::Decider as _;
 use elder_tables::columns::day;
 use elders::codec::write_day;
 use elders::terms::WireTerm as _;
@@ -17,7 +18,7 @@ use crate::claims::Claims;
 use crate::codec::purpose;
 use crate::definition::Definition;
 use crate::programme::{Define, Defined, Programme};
-use crate::provider::Contract;
+use crate::provider::{Contract, Provider};
 use crate::{caregiver, provider, refusals};
 
 /// Days of a contract or a listing, as they are asked for.
@@ -131,14 +132,40 @@ impl Claims {
             asked.request_id,
             &format!("contract of {}", contract.provider),
         );
-        let id = contract.contract;
-        let provider = contract.provider.clone();
-        let command = provider::Command::Contract(contract);
+        let (id, provider) = (contract.contract, &contract.provider);
         let context = asked.by(caller, self.clock.now(), Some(programme.division));
-        let committed = self.providers.execute(&provider, &context, &command).await;
+        let committed = self.providers.execute_with(provider, &context, |held| {
+            let (claims, contract, own) = (self, &contract, programme.division);
+            async move {
+                let divisions = claims.divisions_of(&held.state).await?;
+                let near = |other: &DivisionCode| other.contains(&own) || own.contains(other);
+                let command = provider::Command::Contract {
+                    contract: contract.clone(),
+                    elsewhere: !divisions.is_empty() && !divisions.iter().any(near),
+                };
+                let decided = held.state.decide(&command);
+                decided.map_err(refusals::of_provider)
+            }
+        });
+        let committed = committed.await;
         let committed =
-            committed.map_err(|error| service::not_executed(error, refusals::of_provider))?;
+            committed.map_err(|error| service::not_executed(error, std::convert::identity))?;
         Ok((id, committed.position))
+    }
+
+    /// The divisions for whose programmes a provider was contracted, in the order of its contracts.
+    async fn divisions_of(&self, provider: &Provider) -> Result<Vec<DivisionCode>, Status> {
+        let mut codes: Vec<&String> = Vec::new();
+        for contract in &provider.contracts {
+            if !codes.contains(&&contract.programme) {
+                codes.push(&contract.programme);
+            }
+        }
+        let mut divisions = Vec::with_capacity(codes.len());
+        for code in codes {
+            divisions.push(self.programme(code).await?.division);
+        }
+        Ok(divisions)
     }
 
     /// Gives a contract a last day.
@@ -154,9 +181,10 @@ impl Claims {
         let loaded = loaded.map_err(service::not_loaded)?;
         let mut contracts = loaded.state.contracts.iter();
         let known = contracts.find(|known| known.contract == contract);
-        let known = known.ok_or_else(|| refusals::of_provider(provider::Refusal::Unknown))?;
+        let unknown = || refusals::of_provider(provider::Refusal::Unknown);
+        let known = known.ok_or_else(unknown)?;
         let division = self.programme(&known.programme).await?.division;
-        caller.may_here(&division)?;
+        caller.knows(&division, unknown)?;
         let context = asked.by(caller, self.clock.now(), Some(division));
         let command = provider::Command::End {
             provider: provider.clone(),
@@ -169,13 +197,17 @@ impl Claims {
         Ok(committed.position)
     }
 
-    /// The division for whose programme a provider was contracted first.
-    pub(crate) async fn division_of(&self, provider: &str) -> Result<DivisionCode, Status> {
+    /// The first division for whose programme a provider was contracted, of those where the caller may do this; none: to
+    /// the caller there is no such provider.
+    async fn contracted_for(
+        &self,
+        caller: &Caller,
+        provider: &str,
+    ) -> Result<Option<DivisionCode>, Status> {
         let loaded = self.providers.load_newest(provider).await;
         let loaded = loaded.map_err(service::not_loaded)?;
-        let first = loaded.state.contracts.first();
-        let first = first.ok_or_else(|| refusals::no_provider(provider))?;
-        Ok(self.programme(&first.programme).await?.division)
+        let mut divisions = self.divisions_of(&loaded.state).await?.into_iter();
+        Ok(divisions.find(|division| caller.reaches(division)))
     }
 
     /// Puts somebody on a provider's list; who it is, and where it stands.
@@ -187,8 +219,8 @@ impl Claims {
         name: String,
         (first, last): Days,
     ) -> Result<(Uuid, Position), Status> {
-        let division = self.division_of(&provider).await?;
-        caller.may_here(&division)?;
+        let division = self.contracted_for(caller, &provider).await?;
+        let division = division.ok_or_else(|| refusals::no_provider(&provider))?;
         let id = id_of(asked.request_id, "caregiver");
         let key = self.keys.create(id).await?;
         let listed = caregiver::Listed {
@@ -220,8 +252,8 @@ impl Claims {
         let loaded = loaded.map_err(service::not_loaded)?;
         let listed = loaded.state.listed.as_ref();
         let listed = listed.ok_or_else(|| refusals::no_caregiver(caregiver))?;
-        let division = self.division_of(&listed.provider).await?;
-        caller.may_here(&division)?;
+        let division = self.contracted_for(caller, &listed.provider).await?;
+        let division = division.ok_or_else(|| refusals::no_caregiver(caregiver))?;
         let context = asked.by(caller, self.clock.now(), Some(division));
         let command = caregiver::Command::Retire(last);
         let committed = self.caregivers.execute(&id, &context, &command).await;

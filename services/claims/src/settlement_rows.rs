@@ -1,6 +1,6 @@
 //! The rows of settlements, and which order is in which.
 
-use civic::{HoldState, OrderCode, Set, SettlementStage};
+use civic::{Fen, HoldState, OrderCode, Set, SettlementStage};
 use elder_tables::columns::{bits, place};
 use eventlog::Record;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -92,8 +92,14 @@ pub(crate) async fn write(
             .execute(db)
             .await?;
         }
-        // Adjustments are answered from the aggregate itself.
-        Event::Adjusted { .. } => {}
+        // Adjustments are answered from the aggregate itself; what is kept says which orders' money is back.
+        Event::Adjusted {
+            adjustment,
+            amount,
+            order: Some(order),
+            ..
+        } => adjusted(db, *adjustment, *order, *amount).await?,
+        Event::Adjusted { order: None, .. } => {}
         Event::PutOnHold {
             order, codes, left, ..
         } => {
@@ -103,7 +109,8 @@ pub(crate) async fn write(
             hold(db, record, *order, HoldState::OnHold, *codes).await?;
         }
         Event::RecoveryListed { order, codes, .. } => {
-            hold(db, record, *order, HoldState::ForRecovery, *codes).await?;
+            hold(&mut *db, record, *order, HoldState::ForRecovery, *codes).await?;
+            follow_recovery(db, *order).await?;
         }
         Event::HoldEnded {
             order, withdrawn, ..
@@ -163,6 +170,39 @@ async fn leave(
         .bind(order)
         .execute(db)
         .await?;
+    Ok(())
+}
+
+/// An adjustment names an order.
+async fn adjusted(
+    db: &mut PgConnection,
+    adjustment: Uuid,
+    order: Uuid,
+    amount: Fen,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO adjustment (adjustment_id, order_key, amount) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    )
+    .bind(adjustment)
+    .bind(order)
+    .bind(amount.0)
+    .execute(&mut *db)
+    .await?;
+    follow_recovery(db, order).await
+}
+
+/// An order that is to be recovered is so until adjustments have taken back all that was paid for it.
+async fn follow_recovery(db: &mut PgConnection, order: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE hold SET state = CASE WHEN o.amount + (SELECT coalesce(sum(amount), 0) FROM adjustment WHERE order_key = $1) <= 0 \
+             THEN $3 ELSE $2 END \
+         FROM service_order o WHERE hold.order_key = $1 AND o.order_key = $1 AND hold.state IN ($2, $3)",
+    )
+    .bind(order)
+    .bind(place(HoldState::ForRecovery))
+    .bind(place(HoldState::Recovered))
+    .execute(db)
+    .await?;
     Ok(())
 }
 

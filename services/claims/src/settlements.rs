@@ -82,7 +82,8 @@ pub enum Command {
     Draft {
         /// The month.
         month: CalendarMonth,
-        /// All orders that were approved in it.
+        /// Orders that were approved in it, those first that come first; none that such a settlement can't take need be
+        /// among them.
         approved: Vec<Line>,
         /// The most that one settlement takes: the rest goes into the next one of the month.
         most: usize,
@@ -260,7 +261,7 @@ impl Settlements {
     fn may_settle(&self, order: &Uuid) -> bool {
         self.holds.get(order).is_none_or(|hold| match hold.state {
             HoldState::OnHold | HoldState::Withdrawn => false,
-            HoldState::Kept | HoldState::ForRecovery => true,
+            HoldState::Kept | HoldState::ForRecovery | HoldState::Recovered => true,
         })
     }
 
@@ -282,7 +283,10 @@ impl Settlements {
         if let Some(hold) = self.holds.get(&order) {
             let settled = match hold.state {
                 // Somebody is to look at it already, or has seen all of this.
-                HoldState::OnHold | HoldState::Withdrawn | HoldState::ForRecovery => true,
+                HoldState::OnHold
+                | HoldState::Withdrawn
+                | HoldState::ForRecovery
+                | HoldState::Recovered => true,
                 HoldState::Kept => codes.iter().all(|code| hold.codes.contains(code)),
             };
             if settled {
@@ -311,6 +315,30 @@ impl Settlements {
 
     fn hold(&mut self, order: Uuid, state: HoldState, codes: Set<OrderCode>) {
         self.holds.insert(order, Hold { state, codes });
+    }
+
+    /// Whether adjustments that name an order have taken back all that was paid for it.
+    fn taken_back(&self, order: &Uuid) -> bool {
+        let paid = self.settlement_of(order).map(|(.., amount)| amount.0);
+        let adjustments = self.adjustments.values();
+        let about = adjustments.filter(|one| one.order.as_ref() == Some(order));
+        let adjusted: i128 = about.map(|one| i128::from(one.amount.0)).sum();
+        paid.is_some_and(|paid| i128::from(paid) + adjusted <= 0)
+    }
+
+    /// An order leaves the list of those to be recovered once its money is back, and returns to it where that is undone.
+    fn follow_recovery(&mut self, order: &Uuid) {
+        let state = if self.taken_back(order) {
+            HoldState::Recovered
+        } else {
+            HoldState::ForRecovery
+        };
+        let listed = |hold: &&mut Hold| {
+            hold.state == HoldState::ForRecovery || hold.state == HoldState::Recovered
+        };
+        if let Some(hold) = self.holds.get_mut(order).filter(listed) {
+            hold.state = state;
+        }
     }
 
     fn draft(
@@ -527,6 +555,9 @@ impl Decider for Settlements {
                     borne_by: None,
                 };
                 self.adjustments.insert(*adjustment, adjusted);
+                if let Some(order) = order {
+                    self.follow_recovery(order);
+                }
             }
             Event::PutOnHold {
                 order, codes, left, ..
@@ -553,6 +584,7 @@ impl Decider for Settlements {
             }
             Event::RecoveryListed { order, codes, .. } => {
                 self.hold(*order, HoldState::ForRecovery, *codes);
+                self.follow_recovery(order);
             }
         }
         self

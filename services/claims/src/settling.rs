@@ -1,7 +1,9 @@
 //! Settlements and funds: what callers ask.
 
 use chrono::NaiveDate;
-use civic::{CalendarMonth, DepositKind, Fen, FundAccount, LocalDay, OrderState, SettlementStage};
+use civic::{
+    CalendarMonth, DepositKind, Fen, FundAccount, HoldState, LocalDay, OrderState, SettlementStage,
+};
 use elder_tables::columns::{day, place, word};
 use elders::codec::{read_day, write_day};
 use elders::terms::WireTerm as _;
@@ -81,27 +83,7 @@ impl Claims {
         caller.may_here(&known.division)?;
         // All that was approved by now is in it.
         self.catch_up(deadline).await?;
-        let statement = format!(
-            "SELECT order_key, amount FROM {NAME}.service_order WHERE programme = $1 AND provider_id = $2 \
-             AND approved_at >= $3 AND approved_at < $4 AND state = $6 ORDER BY day, sequence LIMIT $5"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(&programme)
-            .bind(&provider)
-            .bind(month.first_day().start())
-            .bind(month.last_day().end())
-            .bind(i64::try_from(10 * MOST_ORDERS).unwrap_or(i64::MAX))
-            .bind(place(OrderState::Approved))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(errors::of_database)?;
-        let line = |row: &PgRow| {
-            Ok(Line {
-                order: row.try_get(0)?,
-                amount: Fen(row.try_get(1)?),
-            })
-        };
-        let approved = rows.iter().map(line).collect::<Result<_, sqlx::Error>>();
+        let approved = self.unsettled(&programme, &provider, month).await;
         let command = Command::Draft {
             month,
             approved: approved.map_err(errors::of_database)?,
@@ -129,6 +111,43 @@ impl Claims {
         };
         let settlement = self.named(told(&which, &committed.state)?).await?;
         Ok((settlement, committed.position))
+    }
+
+    /// The first orders approved in a month that a draft may take: as many as one takes. Those that wait for a reviewer or
+    /// stand in a settlement that is confirmed are passed by, so that draft after draft comes to all others.
+    async fn unsettled(
+        &self,
+        programme: &str,
+        provider: &str,
+        month: CalendarMonth,
+    ) -> Result<Vec<Line>, sqlx::Error> {
+        let statement = format!(
+            "SELECT o.order_key, o.amount FROM {NAME}.service_order o \
+             LEFT JOIN {NAME}.hold h ON h.order_key = o.order_key \
+             LEFT JOIN {NAME}.settled s ON s.order_key = o.order_key \
+             LEFT JOIN {NAME}.settlement t \
+                 ON t.programme = s.programme AND t.provider_id = s.provider_id AND t.number = s.number \
+             WHERE o.programme = $1 AND o.provider_id = $2 AND o.approved_at >= $3 AND o.approved_at < $4 AND o.state = $5 \
+             AND h.state IS DISTINCT FROM $6 AND (t.stage IS NULL OR t.stage = $7) ORDER BY o.day, o.sequence LIMIT $8"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(programme)
+            .bind(provider)
+            .bind(month.first_day().start())
+            .bind(month.last_day().end())
+            .bind(place(OrderState::Approved))
+            .bind(place(HoldState::OnHold))
+            .bind(place(SettlementStage::Draft))
+            .bind(i64::try_from(MOST_ORDERS).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await?;
+        let line = |row: &PgRow| {
+            Ok(Line {
+                order: row.try_get(0)?,
+                amount: Fen(row.try_get(1)?),
+            })
+        };
+        rows.iter().map(line).collect()
     }
 
     /// The number of the settlement that a record drafted.
@@ -159,7 +178,7 @@ impl Claims {
         total: Fen,
     ) -> Result<(pb::Settlement, Position), Status> {
         let known = self.programme(&which.programme).await?;
-        caller.may_here(&known.division)?;
+        caller.knows(&known.division, refusals::no_settlement)?;
         let fund = self.funds.load_newest(&which.programme).await;
         let fund = fund.map_err(service::not_loaded)?;
         let command = Command::Confirm {
@@ -196,7 +215,7 @@ impl Claims {
         payment: Payment,
     ) -> Result<(pb::Settlement, Position), Status> {
         let known = self.programme(&which.programme).await?;
-        caller.may_here(&known.division)?;
+        caller.knows(&known.division, refusals::no_settlement)?;
         let context = asked.by(caller, self.clock.now(), Some(known.division));
         let id = id(&which.programme, &which.provider);
         let paid = self
@@ -245,7 +264,7 @@ impl Claims {
         wrong: Wrong,
     ) -> Result<(Uuid, Position), Status> {
         let known = self.programme(&which.programme).await?;
-        caller.may_here(&known.division)?;
+        caller.knows(&known.division, refusals::no_settlement)?;
         let adjustment = registers::id_of(asked.request_id, "adjustment");
         let command = Command::Adjust {
             adjustment,
@@ -286,7 +305,7 @@ impl Claims {
         which: &Which,
     ) -> Result<pb::GetSettlementResponse, Status> {
         let known = self.programme(&which.programme).await?;
-        caller.may_here(&known.division)?;
+        caller.knows(&known.division, refusals::no_settlement)?;
         let id = id(&which.programme, &which.provider);
         let loaded = self.settlements.load_newest(&id).await;
         let loaded = loaded.map_err(service::not_loaded)?;

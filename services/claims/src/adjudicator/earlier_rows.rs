@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use civic::{ElderId, Fen};
 use elder_tables::columns::day;
 use sqlx::postgres::PgRow;
@@ -11,18 +11,17 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::Item;
-use crate::adjudication::{Appealed, Days, Earlier, Entry, Year};
+use crate::adjudication::{Appealed, Earlier, Entry, Year};
 use crate::book_table::NAME;
-use crate::enrolment::{Event as EnrolmentEvent, Spell};
+use crate::enrolment::Event as EnrolmentEvent;
 use crate::provider::Event as ProviderEvent;
+use crate::registered::{self, Whom};
 
 /// What a chunk asks about.
 #[derive(Default)]
 struct Asked {
     hashes: Vec<Vec<u8>>,
-    elders: Vec<Uuid>,
-    caregivers: Vec<Uuid>,
-    providers: Vec<String>,
+    whom: Whom,
     starts: Vec<DateTime<Utc>>,
     ends: Vec<DateTime<Utc>>,
     /// Of each start and end.
@@ -42,33 +41,28 @@ pub(super) async fn of(
             Item::Submitted(submitted) => {
                 let hashes = submitted.evidence.iter().map(|file| file.hash.clone());
                 asked.hashes.extend(hashes);
-                asked.elders.push(submitted.elder.as_uuid());
-                asked.caregivers.push(submitted.caregiver);
-                asked.providers.push(submitted.provider.clone());
+                asked.whom.elders.push(submitted.elder.as_uuid());
+                asked.whom.caregivers.push(submitted.caregiver);
+                asked.whom.providers.push(submitted.provider.clone());
                 asked.starts.push(submitted.check_in_at);
                 asked.ends.push(submitted.check_out_at);
                 asked.served.push(submitted.elder.as_uuid());
                 asked.serving.push(submitted.caregiver);
             }
             Item::Enrolment(EnrolmentEvent::Ended { whose, .. }) => {
-                asked.elders.push(whose.elder.as_uuid());
+                asked.whom.elders.push(whose.elder.as_uuid());
             }
             Item::Provider(ProviderEvent::Ended { provider, .. }) => {
-                asked.providers.push(provider.clone());
+                asked.whom.providers.push(provider.clone());
             }
-            Item::Caregiver(caregiver, _) => asked.caregivers.push(*caregiver),
+            Item::Caregiver(caregiver, _) => asked.whom.caregivers.push(*caregiver),
             Item::Enrolment(EnrolmentEvent::Enrolled { .. } | EnrolmentEvent::Charged { .. })
             | Item::Provider(ProviderEvent::Contracted(_))
             | Item::Accepted(_)
             | Item::Withdrawn(_) => {}
         }
     }
-    for ids in [&mut asked.elders, &mut asked.caregivers] {
-        ids.sort_unstable();
-        ids.dedup();
-    }
-    asked.providers.sort_unstable();
-    asked.providers.dedup();
+    asked.whom = asked.whom.each_once();
     let before = before.cast_signed();
     Ok(Earlier {
         evidence: evidence(db, &asked, before).await?,
@@ -78,9 +72,7 @@ pub(super) async fn of(
             let entries = entries.into_iter();
             entries.map(|(elder, all)| (ElderId(elder), all)).collect()
         },
-        enrolments: enrolments(db, &asked, before).await?,
-        contracts: contracts(db, &asked, before).await?,
-        caregivers: caregivers(db, &asked, before).await?,
+        registers: registered::registers(db, &asked.whom, before).await?,
         used: HashMap::new(),
     })
 }
@@ -201,87 +193,6 @@ async fn by(
     Ok(entries)
 }
 
-async fn enrolments(
-    db: &mut PgConnection,
-    asked: &Asked,
-    before: i64,
-) -> Result<HashMap<(String, ElderId), Vec<Spell>>, sqlx::Error> {
-    let mut enrolments: HashMap<(String, ElderId), Vec<Spell>> = HashMap::new();
-    if asked.elders.is_empty() {
-        return Ok(enrolments);
-    }
-    let statement = format!(
-        "SELECT DISTINCT ON (elder_id, programme, enrolment_id) programme, elder_id, enrolment_id, first_day, last_day \
-         FROM {NAME}.enrolment WHERE elder_id = ANY($1) AND sequence <= $2 \
-         ORDER BY elder_id, programme, enrolment_id, sequence DESC"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(&asked.elders)
-        .bind(before)
-        .fetch_all(db)
-        .await?;
-    for row in rows {
-        let spell = Spell {
-            enrolment: row.try_get(2)?,
-            first: day(row.try_get(3)?)?,
-            last: day(row.try_get(4)?)?,
-        };
-        let whose = (row.try_get(0)?, ElderId(row.try_get(1)?));
-        enrolments.entry(whose).or_default().push(spell);
-    }
-    Ok(enrolments)
-}
-
-async fn contracts(
-    db: &mut PgConnection,
-    asked: &Asked,
-    before: i64,
-) -> Result<HashMap<(String, String), std::collections::BTreeMap<Uuid, Days>>, sqlx::Error> {
-    let mut contracts = HashMap::new();
-    if asked.providers.is_empty() {
-        return Ok(contracts);
-    }
-    let statement = format!(
-        "SELECT DISTINCT ON (provider_id, contract_id) provider_id, programme, contract_id, first_day, last_day \
-         FROM {NAME}.contract WHERE provider_id = ANY($1) AND sequence <= $2 \
-         ORDER BY provider_id, contract_id, sequence DESC"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(&asked.providers)
-        .bind(before)
-        .fetch_all(db)
-        .await?;
-    for row in rows {
-        let whose: (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let days = days(&row, 3)?;
-        let of_provider: &mut std::collections::BTreeMap<Uuid, Days> =
-            contracts.entry(whose).or_default();
-        of_provider.insert(row.try_get(2)?, days);
-    }
-    Ok(contracts)
-}
-
-async fn caregivers(
-    db: &mut PgConnection,
-    asked: &Asked,
-    before: i64,
-) -> Result<HashMap<Uuid, (String, Days)>, sqlx::Error> {
-    if asked.caregivers.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let statement = format!(
-        "SELECT DISTINCT ON (caregiver_id) caregiver_id, provider_id, first_day, last_day FROM {NAME}.caregiver \
-         WHERE caregiver_id = ANY($1) AND sequence <= $2 ORDER BY caregiver_id, sequence DESC"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(&asked.caregivers)
-        .bind(before)
-        .fetch_all(db)
-        .await?;
-    let caregiver = |row: &PgRow| Ok((row.try_get(0)?, (row.try_get(1)?, days(row, 2)?)));
-    rows.iter().map(caregiver).collect()
-}
-
 /// What is used of the years of the elders of a chunk: all runs are ours, and the read model has all of them.
 pub(super) async fn used(
     db: &mut PgConnection,
@@ -321,12 +232,4 @@ pub(super) async fn used(
         Ok((year, row.try_get(3)?))
     };
     rows.iter().map(used).collect()
-}
-
-fn days(row: &PgRow, column: usize) -> Result<Days, sqlx::Error> {
-    let last: Option<NaiveDate> = row.try_get(column + 1)?;
-    Ok(Days {
-        first: day(row.try_get(column)?)?,
-        last: last.map(day).transpose()?,
-    })
 }

@@ -136,7 +136,7 @@ impl ClaimsFace {
                     Some(batch) => {
                         let batch = self.keep(&caller, batch, deadline).await;
                         ended = batch.end.is_some();
-                        waiting.push_back(self.answer(batch, deadline));
+                        waiting.push_back(self.answer(&caller, batch, deadline));
                     }
                     None => ended = true,
                 },
@@ -200,6 +200,7 @@ impl ClaimsFace {
 
     async fn answer(
         &self,
+        caller: &Caller,
         batch: Batch,
         deadline: Deadline,
     ) -> (Vec<pb::SubmitOrdersResponse>, Option<Status>) {
@@ -208,7 +209,7 @@ impl ClaimsFace {
             .filter_map(|(_, outcome)| outcome.as_ref().ok().copied())
             .collect();
         let standings: HashMap<Uuid, pb::OrderStanding> =
-            match self.claims.verdicts(&kept, deadline).await {
+            match self.claims.verdicts(caller, &kept, deadline).await {
                 Ok(standings) => standings,
                 Err(status) => return (vec![], Some(status)),
             };

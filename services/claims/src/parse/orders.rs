@@ -14,6 +14,7 @@ use super::{
     LISTS, Parse, Parsed, count, maybe_day, maybe_provider, maybe_term, page_of, past,
     programme_code, provider_id, term,
 };
+use crate::by_provider::Named;
 use crate::desk::Arrived;
 use crate::figures::Group;
 use crate::judging::{Evidence, Service};
@@ -53,7 +54,7 @@ impl Parse {
     ) -> Option<Arrived> {
         let digest = self.digests.of(&order);
         let provider = provider_id(checks, &order.provider_id);
-        let number = checks.string("order_id", &order.order_id, 1..=LONGEST_ORDER);
+        let number = order_id(checks, &order.order_id);
         let programme = programme_code(checks, &order.programme_code);
         let version = count(checks, "programme_version", order.programme_version);
         let elder = checks.id("elder_id", &order.elder_id).map(ElderId);
@@ -96,11 +97,11 @@ impl Parse {
     pub(crate) fn get_order(
         &self,
         request: &pb::GetOrderRequest,
-    ) -> Parsed<(Uuid, Option<Position>)> {
+    ) -> Parsed<(Named, Option<Position>)> {
         let mut checks = Checks::new();
-        let key = key(&mut checks, &request.provider_id, &request.order_id);
+        let named = named(&mut checks, &request.provider_id, &request.order_id);
         let position = self.position(&mut checks, &request.min_position);
-        checks.all((key, position))
+        checks.all((named, position))
     }
 
     pub(crate) fn list_orders(
@@ -185,14 +186,14 @@ impl Parse {
     pub(crate) fn appeal(
         &self,
         mut request: pb::AppealOrderRequest,
-    ) -> Parsed<(Asked, Uuid, String, Vec<Evidence>)> {
+    ) -> Parsed<(Asked, Named, String, Vec<Evidence>)> {
         let mut checks = Checks::new();
         let id = std::mem::take(&mut request.request_id);
         let asked = self.asked(&mut checks, &id, &request);
-        let key = key(&mut checks, &request.provider_id, &request.order_id);
+        let named = named(&mut checks, &request.provider_id, &request.order_id);
         let statement = checks.string("statement", &request.statement, 1..=LONGEST_STATEMENT);
         let evidence = evidence(&mut checks, request.evidence);
-        checks.all((asked, key, statement, evidence))
+        checks.all((asked, named, statement, evidence))
     }
 
     pub(crate) fn decision(
@@ -260,10 +261,32 @@ impl Parse {
     }
 }
 
-fn key(checks: &mut Checks, provider: &str, order: &str) -> Option<Uuid> {
+/// A provider's own number of an order: it is named in lists and files, each time in one line.
+pub(super) fn order_id(checks: &mut Checks, id: &str) -> Option<String> {
+    let id = checks.string("order_id", id, 1..=LONGEST_ORDER)?;
+    let one_line = !id.chars().any(char::is_control);
+    checks.that(
+        one_line,
+        "order_id",
+        "CONTROL_CHARACTERS",
+        "has control characters",
+        "含有控制字符",
+    );
+    one_line.then_some(id)
+}
+
+fn named(checks: &mut Checks, provider: &str, order: &str) -> Option<Named> {
     let provider = provider_id(checks, provider);
-    let number = checks.string("order_id", order, 1..=LONGEST_ORDER);
-    Some(order::key(&provider?, &number?))
+    let number = order_id(checks, order);
+    let (provider, number) = (provider?, number?);
+    Some(Named {
+        key: order::key(&provider, &number),
+        provider,
+    })
+}
+
+fn key(checks: &mut Checks, provider: &str, order: &str) -> Option<Uuid> {
+    named(checks, provider, order).map(|named| named.key)
 }
 
 fn position(checks: &mut Checks, position: Option<types::GeoPosition>) -> Option<GeoPosition> {

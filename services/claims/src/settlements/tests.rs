@@ -210,6 +210,101 @@ fn what_was_paid_already_is_listed_for_recovery_once() {
 }
 
 #[test]
+fn an_order_is_for_recovery_until_what_was_paid_for_it_is_back() {
+    let order = Uuid::from_u128(1);
+    let listed = Event::RecoveryListed {
+        order,
+        codes: Set::from([OrderCode::NotAliveOrPresent]),
+        number: 1,
+        amount: Fen(20_000),
+        registry_sequence: 9,
+    };
+    let adjusted = |id, amount, order| Event::Adjusted {
+        adjustment: Uuid::from_u128(id),
+        number: 1,
+        amount: Fen(amount),
+        order,
+        reason: "x".to_owned(),
+    };
+    let paid = vec![
+        drafted(1, "2024-01", &[1, 2]),
+        Event::Confirmed { number: 1 },
+        paid(1, 40_000),
+    ];
+    let state = |events: &[Event]| {
+        let settlements = Settlements::default().evolve_all(&paid).evolve_all(events);
+        settlements.holds[&order].state
+    };
+    let about = Some(order);
+    for (events, expected) in [
+        (vec![listed.clone()], HoldState::ForRecovery),
+        (
+            vec![listed.clone(), adjusted(71, -19_999, about)],
+            HoldState::ForRecovery,
+        ),
+        // In two parts.
+        (
+            vec![
+                listed.clone(),
+                adjusted(71, -19_999, about),
+                adjusted(72, -1, about),
+            ],
+            HoldState::Recovered,
+        ),
+        // What is about another order, or about none, takes nothing of this one back.
+        (
+            vec![
+                listed.clone(),
+                adjusted(71, -20_000, Some(Uuid::from_u128(2))),
+                adjusted(72, -20_000, None),
+            ],
+            HoldState::ForRecovery,
+        ),
+        // Undone.
+        (
+            vec![
+                listed.clone(),
+                adjusted(71, -20_000, about),
+                adjusted(72, 1, about),
+            ],
+            HoldState::ForRecovery,
+        ),
+        // Taken back before anybody knew of the fact.
+        (
+            vec![adjusted(71, -20_000, about), listed.clone()],
+            HoldState::Recovered,
+        ),
+    ] {
+        assert_eq!(state(&events), expected, "{events:?}");
+    }
+    // Nothing more follows from further facts.
+    given::<Settlements>([paid, vec![listed, adjusted(71, -20_000, about)]].concat())
+        .when(doubt(1))
+        .then([]);
+}
+
+#[test]
+fn a_settlement_takes_so_many_orders_and_the_next_one_the_rest() {
+    let some = |approved: &[u128]| Command::Draft {
+        month: month("2024-01"),
+        approved: approved.iter().copied().map(line).collect(),
+        most: 2,
+    };
+    given_nothing::<Settlements>()
+        .when(some(&[1, 2, 3, 4, 5]))
+        .then([drafted(1, "2024-01", &[1, 2])]);
+    // Whether those of the first one are among them or not.
+    for approved in [&[1, 2, 3, 4, 5][..], &[3, 4, 5]] {
+        given::<Settlements>([
+            drafted(1, "2024-01", &[1, 2]),
+            Event::Confirmed { number: 1 },
+        ])
+        .when(some(approved))
+        .then([drafted(2, "2024-01", &[3, 4])]);
+    }
+}
+
+#[test]
 fn no_more_comes_back_than_was_paid_for_the_orders() {
     let history = [
         drafted(1, "2024-01", &[1]),

@@ -89,7 +89,7 @@ fn an_elder_is_enrolled_from_the_first_day_to_the_last() {
         spell("2024-03-01", "2024-06-30"),
         spell("2024-09-01", "2024-12-31"),
     ];
-    earlier.enrolments = [(("LTCI".to_owned(), elder(1)), spells)].into();
+    earlier.registers.enrolments = [(("LTCI".to_owned(), elder(1)), spells)].into();
     for (on, enrolled) in [
         ("2024-02-29", false),
         ("2024-03-01", true),
@@ -115,7 +115,7 @@ fn an_elder_is_enrolled_from_the_first_day_to_the_last() {
 fn an_enrolment_that_never_began_holds_on_no_day() {
     let mut earlier = in_order();
     let spells = vec![spell("2024-03-01", "2024-02-29")];
-    earlier.enrolments = [(("LTCI".to_owned(), elder(1)), spells)].into();
+    earlier.registers.enrolments = [(("LTCI".to_owned(), elder(1)), spells)].into();
     for on in ["2024-02-29", "2024-03-01"] {
         let codes = alone(&earlier, &order("A", &format!("{on} 09:00")));
         assert_eq!(codes, [Code::NotEnrolled], "{on}");
@@ -134,10 +134,10 @@ fn contracts_and_lists_of_caregivers_hold_from_the_first_day_to_the_last() {
     let mut contracted = in_order();
     let contract = [(Uuid::from_u128(1), some)];
     let of = ("P01".to_owned(), "LTCI".to_owned());
-    contracted.contracts = [(of, contract.into())].into();
+    contracted.registers.contracts = [(of, contract.into())].into();
     let mut listed = in_order();
     let list = ("P01".to_owned(), some);
-    listed.caregivers = [(caregiver(1), list)].into();
+    listed.registers.caregivers = [(caregiver(1), list)].into();
     for earlier in [contracted, listed] {
         for (on, valid) in around {
             let codes = alone(&earlier, &order("A", &format!("{on} 09:00")));
@@ -155,7 +155,7 @@ fn the_later_of_two_contracts_counts_too() {
         (Uuid::from_u128(2), days("2024-05-01", None)),
     ];
     let of = ("P01".to_owned(), "LTCI".to_owned());
-    earlier.contracts = [(of, contracts.into())].into();
+    earlier.registers.contracts = [(of, contracts.into())].into();
     assert_eq!(alone(&earlier, &order("A", "2023-12-31 09:00")), []);
     assert_eq!(
         alone(&earlier, &order("A", "2024-04-30 09:00")),
@@ -169,7 +169,7 @@ fn a_caregiver_serves_for_the_provider_on_whose_list_they_are() {
     let mut earlier = in_order();
     let contract = [(Uuid::from_u128(2), days("2023-01-01", None))];
     let other = ("P02".to_owned(), "LTCI".to_owned());
-    earlier.contracts.insert(other, contract.into());
+    earlier.registers.contracts.insert(other, contract.into());
     let of_p02 = order_with("A", "2024-05-10 09:00", |order| {
         order.provider = "P02".to_owned()
     });
@@ -181,9 +181,13 @@ fn a_caregiver_serves_for_the_provider_on_whose_list_they_are() {
     // A contract for another programme is none for this one.
     let of_other = ("P01".to_owned(), "HOMECARE".to_owned());
     let contracts = earlier
+        .registers
         .contracts
         .remove(&("P01".to_owned(), "LTCI".to_owned()));
-    earlier.contracts.insert(of_other, contracts.unwrap());
+    earlier
+        .registers
+        .contracts
+        .insert(of_other, contracts.unwrap());
     assert_eq!(
         alone(&earlier, &order("A", "2024-05-10 09:00")),
         [Code::ProviderInvalid]
@@ -417,11 +421,12 @@ fn entitlements_of_elders_and_programmes_are_apart() {
     assert_eq!(alone(&earlier, &other_elder), []);
     let of = ("HOMECARE".to_owned(), elder(1));
     earlier
+        .registers
         .enrolments
         .insert(of, vec![spell("2024-01-01", "2024-12-31")]);
     let contract = [(Uuid::from_u128(2), days("2023-01-01", None))];
     let of = ("P01".to_owned(), "HOMECARE".to_owned());
-    earlier.contracts.insert(of, contract.into());
+    earlier.registers.contracts.insert(of, contract.into());
     let other_programme = order_with("A", "2024-05-10 09:00", |order| {
         order.programme = "HOMECARE".to_owned();
     });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::TimeDelta;
 use civic::{ElderId, Fen, NotSettledReason, OrderCode as Code, Set};
-use claims::adjudication::{Appealed, Days, Earlier, Entry, Event, Run, Year};
+use claims::adjudication::{Appealed, Days, Earlier, Entry, Event, Registers, Run, Year};
 use claims::enrolment::Spell;
 use claims::order::Submitted;
 use proptest::prelude::*;
@@ -191,9 +191,11 @@ impl Past {
     /// What is known of it when a chunk is judged: only what the chunk asks for, as the read model answers.
     fn known_for(&self, chunk: &[Item]) -> Earlier {
         let mut earlier = Earlier {
-            enrolments: enrolments(),
-            contracts: contracts(),
-            caregivers: caregivers(),
+            registers: Registers {
+                enrolments: enrolments(),
+                contracts: contracts(),
+                caregivers: caregivers(),
+            },
             used: self.used(),
             ..Earlier::default()
         };

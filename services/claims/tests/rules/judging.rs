@@ -26,6 +26,25 @@ fn home() -> GeoPosition {
     GeoPosition::new(25.0, 117.0).unwrap()
 }
 
+/// A home on the equator, from where a step in latitude is finer than a hair.
+fn on_the_equator() -> GeoPosition {
+    GeoPosition::new(0.0, 117.0).unwrap()
+}
+
+/// The last places north or south of the equator that are so many metres from it at most, and the very next ones.
+fn around(metres: f64, side: f64) -> (GeoPosition, GeoPosition) {
+    let home = on_the_equator();
+    let at = |latitude: f64| GeoPosition::new(side * latitude, 117.0).unwrap();
+    let mut latitude = (metres / 6_371_000_f64).to_degrees();
+    while at(latitude).metres_to(&home) <= metres {
+        latitude = latitude.next_up();
+    }
+    while at(latitude).metres_to(&home) > metres {
+        latitude = latitude.next_down();
+    }
+    (at(latitude), at(latitude.next_up()))
+}
+
 /// A place so many metres north of home, and not a hair more.
 fn north_of_home(metres: f64) -> GeoPosition {
     let mut latitude = 25.0 + (metres / 6_371_000_f64).to_degrees();
@@ -157,6 +176,36 @@ fn five_hundred_metres_from_home_pass_and_ten_centimetres_more_do_not() {
     assert_eq!(judged.codes, Code::LocationMismatch.into());
     // Rounded up, so that what is told is never within the limit.
     assert_eq!(judged.facts.metres_from_home, Some(501));
+}
+
+#[test]
+fn five_hundred_metres_are_not_too_far_and_the_next_number_is() {
+    assert!(!judging::is_too_far(500.0));
+    assert!(!judging::is_too_far(500_f64.next_down()));
+    assert!(judging::is_too_far(500_f64.next_up()));
+}
+
+#[test]
+fn the_last_place_within_five_hundred_metres_passes_and_the_very_next_one_does_not() {
+    for side in [1.0, -1.0] {
+        let (within, beyond) = around(500.0, side);
+        let metres = |place: &GeoPosition| place.metres_to(&on_the_equator());
+        // They are as near to the limit as numbers can be.
+        assert!(500.0 - metres(&within) < 1e-9 && metres(&beyond) - 500.0 < 1e-9);
+        let told = |place: GeoPosition| {
+            Case::with(|case| {
+                case.home = Some(on_the_equator());
+                case.service.place = place;
+            })
+            .judged()
+        };
+        let judged = told(within);
+        assert!(judged.codes.is_empty(), "{side}");
+        assert_eq!(judged.facts.metres_from_home, Some(500));
+        let judged = told(beyond);
+        assert_eq!(judged.codes, Code::LocationMismatch.into(), "{side}");
+        assert_eq!(judged.facts.metres_from_home, Some(501));
+    }
 }
 
 #[test]

@@ -101,13 +101,16 @@ pub(crate) fn in_order() -> Earlier {
     for number in 1..=2 {
         let spells = vec![spell("2023-01-01", "2025-12-31")];
         let whose = ("LTCI".to_owned(), elder(number));
-        earlier.enrolments.insert(whose, spells);
+        earlier.registers.enrolments.insert(whose, spells);
         let listed = ("P01".to_owned(), days("2023-01-01", None));
-        earlier.caregivers.insert(caregiver(number), listed);
+        earlier
+            .registers
+            .caregivers
+            .insert(caregiver(number), listed);
     }
     let contract = [(Uuid::from_u128(1), days("2023-01-01", None))];
     let of = ("P01".to_owned(), "LTCI".to_owned());
-    earlier.contracts.insert(of, contract.into());
+    earlier.registers.contracts.insert(of, contract.into());
     earlier
 }
 

@@ -40,6 +40,21 @@ async fn orders_that_are_none_are_refused_by_their_fields() {
             |o| o.provider_id = "P".repeat(33),
             "order.provider_id PROVIDER_ID_INVALID",
         ),
+        // One line, so that no list and no file is torn by it.
+        (
+            |o| o.order_id = "A\nB".to_owned(),
+            "order.order_id CONTROL_CHARACTERS",
+        ),
+        (
+            |o| o.order_id = "A\tB".to_owned(),
+            "order.order_id CONTROL_CHARACTERS",
+        ),
+        (
+            |o| o.order_id = "A\u{85}".to_owned(),
+            "order.order_id CONTROL_CHARACTERS",
+        ),
+        (|o| o.order_id = "\n".to_owned(), "order.order_id REQUIRED"),
+        (|o| o.order_id = "单".repeat(65), "order.order_id TOO_LONG"),
         (
             |o| o.programme_code = "ltci".to_owned(),
             "order.programme_code PROGRAMME_CODE_INVALID",
@@ -295,8 +310,30 @@ async fn appeals_money_and_lists_that_are_none_are_refused() {
         order_id: String::new(),
         reason: "x".repeat(201),
     };
-    let refused = client.adjust_settlement(nothing).await.unwrap_err();
+    let refused = client.adjust_settlement(nothing.clone()).await.unwrap_err();
     assert_eq!(faults(&refused).len(), 2, "{refused:?}");
+    let torn = "A\nB".to_owned();
+    let of_torn = pb::AdjustSettlementRequest {
+        amount_fen: -1,
+        order_id: torn.clone(),
+        reason: "x".to_owned(),
+        ..nothing
+    };
+    let get = pb::GetOrderRequest {
+        provider_id: "P01".to_owned(),
+        order_id: torn.clone(),
+        min_position: String::new(),
+    };
+    for refused in [
+        client.adjust_settlement(of_torn).await.unwrap_err(),
+        client.get_order(get).await.unwrap_err(),
+        client
+            .appeal_order(appeal_request(&torn))
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(faults(&refused), ["order_id CONTROL_CHARACTERS"]);
+    }
     let three = [
         pb::FigureGroup::Provider,
         pb::FigureGroup::Code,

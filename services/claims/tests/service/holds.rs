@@ -24,7 +24,7 @@ async fn approved(ground: &Ground) -> (Running, ElderId, String) {
 }
 
 /// Orders against which later facts stand: number, state and codes.
-async fn held(running: &Running) -> Vec<String> {
+pub(crate) async fn held(running: &Running) -> Vec<String> {
     running.settled().await;
     let request = pb::ListHeldOrdersRequest {
         division_code: COUNTY.to_owned(),
@@ -45,7 +45,8 @@ async fn held(running: &Running) -> Vec<String> {
         .collect()
 }
 
-async fn decide(
+/// A reviewer decides; where the order stands then, or why it is refused.
+pub(crate) async fn decide(
     running: &Running,
     by: &str,
     number: &str,
@@ -182,22 +183,69 @@ async fn what_is_paid_already_is_listed_for_recovery_and_comes_back_by_an_adjust
     );
     let decided = decide(&running, "reviewer", "B", true).await;
     assert_eq!(decided, Err("NOT_ON_HOLD".to_owned()));
+    adjusted(&running, -20_000, "B").await;
+    let next = running.draft("P01", "2024-03-01").await.unwrap();
+    assert_eq!(next.total_fen, -20_000);
+    running.stop().await;
+}
+
+/// Puts right what was paid for an order by the first settlement.
+async fn adjusted(running: &Running, fen: i64, order: &str) {
     let adjustment = pb::AdjustSettlementRequest {
         request_id: id(),
         programme_code: "LTCI".to_owned(),
         provider_id: "P01".to_owned(),
         number: 1,
-        amount_fen: -20_000,
-        order_id: "B".to_owned(),
+        amount_fen: fen,
+        order_id: order.to_owned(),
         reason: "死亡后服务".to_owned(),
     };
-    running
-        .client()
-        .adjust_settlement(adjustment)
-        .await
-        .unwrap();
-    let next = running.draft("P01", "2024-03-01").await.unwrap();
-    assert_eq!(next.total_fen, -20_000);
+    let adjusted = running.client().adjust_settlement(adjustment).await;
+    adjusted.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_is_to_be_recovered_until_adjustments_have_taken_all_of_it_back() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    let draft = running.draft("P01", "2024-03-01").await.unwrap();
+    let confirmed = running.confirm(&draft).await.unwrap();
+    running.pay(&confirmed).await.unwrap();
+    ground.dies(elder, "2024-02-05").await;
+    let both = [
+        "A FOR_RECOVERY NOT_ALIVE_OR_PRESENT",
+        "B FOR_RECOVERY NOT_ALIVE_OR_PRESENT",
+    ];
+    let listed = async || {
+        let mut listed = held(&running).await;
+        listed.sort();
+        listed
+    };
+    assert_eq!(listed().await, both);
+    adjusted(&running, -19_999, "B").await;
+    assert_eq!(listed().await, both);
+    // What is about no order takes back that of none.
+    adjusted(&running, -1, "").await;
+    assert_eq!(listed().await, both);
+    adjusted(&running, -1, "B").await;
+    assert_eq!(listed().await, both[..1]);
+    let standing = running.order("B").await.standing.unwrap();
+    assert_eq!(standing.hold(), pb::HoldState::Recovered);
+    // A mistake that is undone brings it back onto the list.
+    adjusted(&running, 1, "B").await;
+    assert_eq!(listed().await, both);
+    adjusted(&running, -1, "B").await;
+    assert_eq!(listed().await, both[..1]);
+    // A further fact has nothing to take back any more; nor has the same one, told after the loss of the database.
+    ground.dies(elder, "2024-02-04").await;
+    assert_eq!(listed().await, both[..1]);
+    let end = ground.end().await;
+    let (ground, _) = running.stop().await;
+    let running = ground.start().await;
+    assert_eq!(held(&running).await, both[..1]);
+    let standing = running.order("B").await.standing.unwrap();
+    assert_eq!(standing.hold(), pb::HoldState::Recovered);
+    assert_eq!(ground.end().await, end);
     running.stop().await;
 }
 

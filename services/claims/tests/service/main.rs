@@ -3,6 +3,7 @@
 
 mod appeals;
 mod bad_input;
+mod ended_early;
 mod figures;
 mod holds;
 mod judging;
@@ -10,7 +11,9 @@ mod listing;
 mod money;
 mod orders;
 mod permissions;
+mod providers;
 mod registers;
 mod replicas;
 mod restarts;
 mod support;
+mod who_works_elsewhere;

@@ -6,8 +6,8 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::support::{
-    COUNTY, Ground, LTCI, OTHER_COUNTY, Person, Running, at, date, enrolment, id, officer, order,
-    reason,
+    COUNTY, Ground, LTCI, OTHER_COUNTY, Person, Running, a_caregiver, at, date, enrolment, id,
+    officer, order, reason,
 };
 
 fn definition(code: &str, definition: &str) -> pb::DefineProgrammeRequest {
@@ -458,15 +458,7 @@ async fn what_is_not_there_is_not_found() {
     let mut client = running.client();
     let unknown = running.contract("P01", "LTCI").await.unwrap_err();
     assert_eq!(reason(&unknown), "PROGRAMME_NOT_FOUND");
-    let caregiver = pb::RegisterCaregiverRequest {
-        request_id: id(),
-        caregiver: Some(pb::Caregiver {
-            provider_id: "P01".to_owned(),
-            name: "陈护理".to_owned(),
-            first_day: date("2024-01-01"),
-            last_day: None,
-        }),
-    };
+    let caregiver = a_caregiver("P01");
     let unknown = client.register_caregiver(caregiver).await.unwrap_err();
     assert_eq!(reason(&unknown), "PROVIDER_NOT_FOUND");
     running.insurance().await;
@@ -501,29 +493,71 @@ async fn what_is_not_there_is_not_found() {
     running.stop().await;
 }
 
-#[tokio::test]
-async fn a_contract_is_ended_by_the_county_whose_programme_it_is_for() {
-    // Given a provider with contracts for programmes of two counties.
-    let running = Ground::at("2024-03-01 09:00").start().await;
-    running.insurance().await;
+/// Another division's programme.
+async fn programme_of(running: &Running, code: &str, division: &str) {
     let theirs = pb::DefineProgrammeRequest {
-        division_code: OTHER_COUNTY.to_owned(),
-        ..definition("THEIRS", LTCI)
+        division_code: division.to_owned(),
+        ..definition(code, LTCI)
     };
     running.client().define_programme(theirs).await.unwrap();
-    let contract = running.contract("P01", "THEIRS").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_contract_is_ended_by_the_division_whose_programme_it_is_for() {
+    // Given a provider with contracts for programmes of the county and of its city.
+    let running = Ground::at("2024-03-01 09:00").start().await;
+    running.insurance().await;
+    programme_of(&running, "CITY", "3505").await;
+    let contract = running.contract("P01", "CITY").await.unwrap();
     let end = || pb::EndContractRequest {
         request_id: id(),
         provider_id: "P01".to_owned(),
         contract_id: contract.clone(),
         last_day: date("2024-02-10"),
     };
-    // Then the one county can't end the contract with the other.
-    let mut ours = running.client_of(&officer("clerk", COUNTY));
-    let refused = ours.end_contract(end()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::PermissionDenied);
-    let mut theirs = running.client_of(&officer("clerk", OTHER_COUNTY));
-    theirs.end_contract(end()).await.unwrap();
+    // Then the county can't end the contract with the city.
+    let mut county = running.client_of(&officer("clerk", COUNTY));
+    let refused = county.end_contract(end()).await.unwrap_err();
+    assert_eq!(reason(&refused), "CONTRACT_NOT_FOUND");
+    let mut city = running.client_of(&officer("clerk", "3505"));
+    city.end_contract(end()).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_providers_id_stands_for_no_provider_of_another_county() {
+    let running = Ground::at("2024-03-01 09:00").start().await;
+    running.insurance().await;
+    programme_of(&running, "THEIRS", OTHER_COUNTY).await;
+    let refused = running.contract("P01", "THEIRS").await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::FailedPrecondition, "ANOTHER_DIVISION")
+    );
+    running.contract("P02", "THEIRS").await.unwrap();
+    let refused = running.contract("P02", "LTCI").await.unwrap_err();
+    assert_eq!(reason(&refused), "ANOTHER_DIVISION");
+    // A county may contract whom its city has contracted, and keeps a list of its own of whom they send.
+    programme_of(&running, "CITY", "3505").await;
+    running.contract("P03", "CITY").await.unwrap();
+    running.contract("P03", "LTCI").await.unwrap();
+    running.contract("P03", "THEIRS").await.unwrap();
+    for (division, provider, known) in [
+        (COUNTY, "P03", true),
+        (OTHER_COUNTY, "P03", true),
+        (OTHER_COUNTY, "P02", true),
+        (COUNTY, "P02", false),
+    ] {
+        let mut client = running.client_of(&officer("clerk", division));
+        let request = a_caregiver(provider);
+        match client.register_caregiver(request).await {
+            Ok(_) => assert!(known, "{provider} in {division}"),
+            Err(refused) => {
+                assert!(!known, "{provider} in {division}: {refused}");
+                assert_eq!(reason(&refused), "PROVIDER_NOT_FOUND");
+            }
+        }
+    }
     running.stop().await;
 }
 
@@ -546,15 +580,7 @@ async fn a_contract_or_listing_that_was_asked_for_twice_stands_once() {
     let first = client.contract_provider(contract.clone()).await.unwrap();
     let again = client.contract_provider(contract).await.unwrap();
     assert_eq!(again.into_inner(), first.into_inner());
-    let caregiver = pb::RegisterCaregiverRequest {
-        request_id: id(),
-        caregiver: Some(pb::Caregiver {
-            provider_id: "P01".to_owned(),
-            name: "陈护理".to_owned(),
-            first_day: date("2024-01-01"),
-            last_day: None,
-        }),
-    };
+    let caregiver = a_caregiver("P01");
     let first = client.register_caregiver(caregiver.clone()).await.unwrap();
     let again = client.register_caregiver(caregiver).await.unwrap();
     assert_eq!(again.into_inner(), first.into_inner());

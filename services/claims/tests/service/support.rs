@@ -1,5 +1,6 @@
 //! Claims under test, and the registry's log in the hands of the test.
 
+mod calls;
 mod money;
 mod orders;
 mod registers;
@@ -25,13 +26,16 @@ use service::testing::{Authorised, Served};
 use service::{Application as _, Claims, Clock, RequestDigests, TokenIssuer};
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 
+pub(crate) use self::calls::{BY_ID, Named, every_call};
 pub(crate) use self::orders::{
     all_in, appeal_request, decision_request, file, in_words, order, outcome_in_words, short_order,
 };
-pub(crate) use self::registers::enrolment;
+pub(crate) use self::registers::{a_caregiver, enrolment};
 pub(crate) use self::told::{Person, place};
 
 pub(crate) const VILLAGE: &str = "350524100001";
@@ -85,6 +89,12 @@ pub(crate) fn date(text: &str) -> Option<types::Date> {
 
 pub(crate) fn timestamp(at: DateTime<Utc>) -> Option<prost_types::Timestamp> {
     Some(elders::wire::write_time(at))
+}
+
+/// All that a refusal says.
+pub(crate) fn word_for_word(refused: &Status) -> String {
+    let (code, details) = (refused.code(), refused.get_error_details_vec());
+    format!("{code:?} {} {details:?}", refused.message())
 }
 
 /// An officer who may do all in a division.

@@ -16,6 +16,19 @@ pub(crate) fn enrolment(programme: &str, elder: ElderId, first: &str) -> pb::Enr
     }
 }
 
+/// Somebody to be put on a provider's list from the beginning of the year on.
+pub(crate) fn a_caregiver(provider: &str) -> pb::RegisterCaregiverRequest {
+    pb::RegisterCaregiverRequest {
+        request_id: id(),
+        caregiver: Some(pb::Caregiver {
+            provider_id: provider.to_owned(),
+            name: "陈护理".to_owned(),
+            first_day: date("2024-01-01"),
+            last_day: None,
+        }),
+    }
+}
+
 impl Running {
     pub(crate) async fn define(&self, code: &str, definition: &str) -> Result<i32, Status> {
         let request = pb::DefineProgrammeRequest {
@@ -46,15 +59,7 @@ impl Running {
 
     /// Somebody on a provider's list since the beginning of the year.
     pub(crate) async fn caregiver(&self, provider: &str) -> String {
-        let request = pb::RegisterCaregiverRequest {
-            request_id: id(),
-            caregiver: Some(pb::Caregiver {
-                provider_id: provider.to_owned(),
-                name: "陈护理".to_owned(),
-                first_day: date("2024-01-01"),
-                last_day: None,
-            }),
-        };
+        let request = a_caregiver(provider);
         let registered = self.client().register_caregiver(request).await.unwrap();
         registered.into_inner().caregiver_id
     }
