@@ -65,16 +65,10 @@ impl Mover {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mover = Arc::new(self);
-        run_reader(
-            &mover.pool,
-            NAME,
-            &shutdown,
-            || {},
-            |conn| {
-                let mover = Arc::clone(&mover);
-                async move { mover.lead(conn).await }
-            },
-        )
+        run_reader(&mover.pool, NAME, &shutdown, |conn| {
+            let mover = Arc::clone(&mover);
+            async move { mover.lead(conn).await }
+        })
         .await;
     }
 

@@ -1,12 +1,13 @@
 //! The rows of agreements: one for each, as it stands.
 
-use civic::DivisionCode;
+use civic::{DivisionCode, LocalDay};
 use eventlog::Record;
 use prost::Message as _;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::agreement::{Event, Stage};
+use crate::book_table::NAME;
 use crate::codec;
 
 /// It waits for approval.
@@ -27,6 +28,24 @@ pub(crate) fn stage(word: &str, suspended_by: String) -> Option<Stage> {
         ENDED => Some(Stage::Ended),
         _ => None,
     }
+}
+
+/// The ids of the agreements that are in force on a day, the first proposed first. Terms never change: the ids tell all.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn ids_in_force(
+    db: impl PgExecutor<'_>,
+    on: LocalDay,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let statement = format!(
+        "SELECT agreement_id FROM {NAME}.agreement WHERE stage = $1 AND last_day >= $2 ORDER BY sequence"
+    );
+    sqlx::query_scalar(AssertSqlSafe(statement))
+        .bind(APPROVED)
+        .bind(on.date())
+        .fetch_all(db)
+        .await
 }
 
 /// Writes what happened to an agreement. There are few, so each event is written by itself.

@@ -212,31 +212,6 @@ impl Sharing {
         Ok((agreements.collect(), next))
     }
 
-    /// The agreements with a department that are in force today, of elders who live in a division, the first proposed first.
-    pub(crate) async fn agreements_in_force(
-        &self,
-        department: &str,
-        division: &DivisionCode,
-    ) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
-        let today = self.clock.today();
-        let around: Vec<String> = division.upwards().map(|one| one.to_string()).collect();
-        let statement = format!(
-            "SELECT agreement_id, terms FROM {NAME}.agreement \
-             WHERE department = $1 AND stage = $2 AND last_day >= $3 AND divisions && $4::text[] ORDER BY sequence"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(department)
-            .bind(APPROVED)
-            .bind(today.date())
-            .bind(around)
-            .fetch_all(&self.pool)
-            .await?;
-        let mut agreements = in_force(&rows, today)?;
-        // The statement finds them; the rule decides.
-        agreements.retain(|(_, terms)| terms.covers(division));
-        Ok(agreements)
-    }
-
     /// All agreements with a department that are in force today, the first proposed first.
     pub(crate) async fn agreements_of(
         &self,
@@ -257,8 +232,8 @@ impl Sharing {
     }
 }
 
-/// The agreements of rows that are approved, as far as they are in force on a day.
-fn in_force(rows: &[PgRow], today: LocalDay) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
+/// The agreements of rows (`agreement_id, terms`) that are approved, as far as they are in force on a day.
+pub(crate) fn in_force(rows: &[PgRow], today: LocalDay) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
     let agreement = |row: &PgRow| -> Result<Option<(Uuid, Terms)>, sqlx::Error> {
         let agreement: Uuid = row.try_get(0)?;
         let Ok(terms) = read_terms(terms(row.try_get(1)?)?) else {

@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub(crate) use self::figures::{Delay, OpenAlerts, ResponseTimes, open, response_times};
-pub(crate) use self::standing::{AlertRow, by_key, of, of_all, whose};
+pub(crate) use self::standing::{AlertRow, by_key, of_all, of_asked, whose};
 
 use crate::feeds::changes::{self, Which, of_events};
 use crate::products::ProductName;

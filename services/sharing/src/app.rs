@@ -1,12 +1,13 @@
 //! Sharing put together, by its own process, by the launcher that runs all services in one, and by the tests alike.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use proto::eldercare::sharing::v1::sharing_service_server::SharingServiceServer;
-use readmodel::{Follower, Projection, ReaderFollower, Runner};
+use readmodel::{Follower, LookUp, Projection, ReaderFollower, Runner};
 use service::elder_keys::Erasures;
 use service::person_keys::Keys;
 use service::{
@@ -14,6 +15,7 @@ use service::{
     connections, settings,
 };
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
@@ -25,18 +27,24 @@ use crate::book_table::{self, BookTable};
 use crate::cards_table;
 use crate::claims_table::ClaimsTable;
 use crate::codec::CONTEXT;
-use crate::elders_table::EldersTable;
+use crate::dossier::DossierRows;
+use crate::elders_table::{self, EldersTable};
 use crate::feeds::access::{FeedDoors, FeedPasswords};
 use crate::feeds::index::Published;
 use crate::feeds::publisher::{self, Publisher};
 use crate::feeds::stream::FeedStream;
 use crate::glass_notices::{self, GlassNotices};
 use crate::grpc::{self, SharingFace};
+use crate::in_force::InForce;
+use crate::measures;
 use crate::recorder;
 use crate::settings::SharingSettings;
 use crate::sharing::{Logs, Sharing};
 use crate::tiers_table::TiersTable;
 use crate::visits_table::VisitsTable;
+
+/// While records stream in, read models take what has come at most this often: feeds wait for them.
+const PACE: Duration = Duration::from_millis(5);
 
 /// What nobody else may know: keys of persons, and those under which requests and passwords stand.
 pub struct Secrets {
@@ -100,6 +108,10 @@ pub struct App {
 
 impl Application for App {
     type Own = SharingSettings;
+
+    fn migrations() -> Option<Migrator> {
+        Some(sqlx::migrate!())
+    }
 
     async fn connect(
         settings: &Settings,
@@ -186,7 +198,12 @@ impl ReadModels {
     where
         P: Projection + Sync + 'static,
     {
+        let settings = readmodel::Settings {
+            live_pace: PACE,
+            ..readmodel::Settings::default()
+        };
         let runner = Runner::new(self.pool.clone(), Arc::clone(log), make);
+        let runner = runner.with_settings(settings);
         self.followers.push(runner.follower());
         self.background = self.background.with(name, |stopped| runner.run(stopped));
         self
@@ -247,8 +264,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let audit = AuditKeys::from_settings(own)?;
         let channels = own.notices.open()?;
-        readmodel::migrate(&pool).await?;
-        connections::migrate(&pool, sqlx::migrate!()).await?;
+        connections::migrate(&pool, Self::migrations()).await?;
         let models = ReadModels::of(&pool, &logs);
         let erasures = Erasures::from_now(secrets.keys.vault.clone(), Arc::clone(&logs.registry));
         let erasures = erasures.await;
@@ -261,6 +277,9 @@ impl App {
             credentials: Repository::new(Arc::clone(&logs.own)),
             erasures: Repository::new(Arc::clone(&logs.own)),
             followers: models.followers.into(),
+            facts: LookUp::new(pool.clone(), elders_table::FACTS),
+            dossier_rows: DossierRows::new(pool.clone()),
+            in_force: InForce::new(pool.clone(), clock.clone()),
             pool,
             logs,
             clock,
@@ -289,9 +308,15 @@ impl App {
             channels,
             recipients: own.notices.broken_glass.clone(),
         };
+        let chain = measures::of_the_chain(&sharing);
+        let (pool, time) = (sharing.pool.clone(), sharing.clock.clone());
         let background = models
             .background
             .with(auditing::NAME, |stopped| auditor.run(stopped))
+            .with("sharing_audit_lag", |stopped| chain.run(stopped))
+            .with("sharing_audit_heads", |stopped| {
+                measures::watch_unsigned(pool, time, stopped)
+            })
             .with(glass_notices::NAME, |stopped| glass_notices.run(stopped))
             .with("sharing_looks", |stopped| writer.run(stopped))
             .with("sharing_erasures", |stopped| erasures.run(stopped));
@@ -314,6 +339,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let sharing = &self.sharing;
         let follower = ReaderFollower::new(sharing.pool.clone());
+        let feeds = measures::of_feeds(sharing);
         let publisher = Publisher {
             sharing: sharing.clone(),
             stream: side.feeds,
@@ -321,9 +347,11 @@ impl App {
         };
         self.background = self
             .background
-            .with(publisher::NAME, |stopped| publisher.run(stopped));
+            .with(publisher::NAME, |stopped| publisher.run(stopped))
+            .with("sharing_feeds_lag", |stopped| feeds.run(stopped));
         self.published = Some(follower);
         if let Some((nats, settings)) = side.accesses {
+            let looked_at = nats.clone();
             let mover = Mover {
                 pool: sharing.pool.clone(),
                 nats,
@@ -333,7 +361,10 @@ impl App {
             };
             self.background = self
                 .background
-                .with(access_mover::NAME, |stopped| mover.run(stopped));
+                .with(access_mover::NAME, |stopped| mover.run(stopped))
+                .with("sharing_access_left", |stopped| {
+                    measures::watch_accesses(looked_at, stopped)
+                });
         }
         if let Some(doors) = side.doors {
             let passwords = sharing.feed_passwords.clone();

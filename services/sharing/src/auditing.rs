@@ -20,7 +20,7 @@ use futures::{Stream, stream};
 use prost::Message as _;
 use proto::eldercare::sharing::v1 as pb;
 use readmodel::{Follower, HEARTBEAT, ReaderFailed, run_reader};
-use service::{Clock, Settings, errors};
+use service::{Clock, Lateness, Settings, errors};
 use sm3::{Digest as _, Sm3};
 use sqlx::{Connection as _, PgConnection, PgExecutor, PgPool, Row as _};
 use tokio::time::Instant;
@@ -267,16 +267,10 @@ impl Auditor {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let auditor = Arc::new(self);
-        run_reader(
-            &auditor.pool,
-            NAME,
-            &shutdown,
-            || {},
-            |conn| {
-                let auditor = Arc::clone(&auditor);
-                async move { auditor.lead(conn).await }
-            },
-        )
+        run_reader(&auditor.pool, NAME, &shutdown, |conn| {
+            let auditor = Arc::clone(&auditor);
+            async move { auditor.lead(conn).await }
+        })
         .await;
     }
 
@@ -292,12 +286,15 @@ impl Auditor {
             );
             chain = Chain::NEW;
         }
+        let lateness = Lateness::of(NAME);
         loop {
             if self.advance(&mut chain, &mut conn).await? {
                 continue;
             }
-            if chain.is_due(self.clock.now()) {
+            let now = self.clock.now();
+            if let Some(due) = chain.due().filter(|due| *due <= now) {
                 self.sign(&chain).await?;
+                lateness.done(due, now);
             } else {
                 self.idle(&mut conn, &chain).await?;
             }

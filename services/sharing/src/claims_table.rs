@@ -12,11 +12,11 @@ use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
 
 pub(crate) use self::enrolments::{
-    EnrolmentRow, enrolments_by_key, enrolments_of, enrolments_of_all, whose_enrolments,
+    EnrolmentRow, enrolments_by_key, enrolments_of_all, enrolments_of_asked, whose_enrolments,
 };
 pub(crate) use self::funds::{FundSums, funds};
 pub(crate) use self::orders::{
-    OrderCount, OrderRow, order_counts, orders_by_key, orders_of, orders_of_all, whose_orders,
+    OrderCount, OrderRow, order_counts, orders_by_key, orders_of_all, orders_of_asked, whose_orders,
 };
 
 use self::enrolments::Enrolments;

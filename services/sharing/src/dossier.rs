@@ -1,4 +1,8 @@
 //! One elder across all services (一人一档), cut to what the caller may see, and on record before it is told.
+//!
+//! [`rows`]: what the read models hold of those who are asked for at the same time.
+
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +13,18 @@ use serde_json::Value;
 use service::{Action, Asked, Caller, errors};
 use tonic::{Code, Status};
 use uuid::Uuid;
-use vault::DataKey;
 
+pub(crate) use self::rows::{DossierRows, Finding};
+
+use self::rows::Wanted;
 use crate::cut::{CutDocument, Grants, cut};
 use crate::document::Document;
+use crate::in_force::Agreements;
 use crate::look::{GlassBroken, Look};
 use crate::products::ProductName;
 use crate::right::{Right, fields_of, look_by, recorded};
 use crate::sharing::Sharing;
-use crate::{
-    alerts_table, cards_table, claims_table, codec, elders_table, refusals, tiers_table,
-    visits_table,
-};
+use crate::{codec, refusals};
 
 /// What is asked of a dossier.
 #[derive(Clone, Debug)]
@@ -118,63 +122,19 @@ impl Sharing {
         caller: &Caller,
         asked: &DossierAsked,
     ) -> Result<(FactsOnDay, Right), Status> {
-        let facts = match self.facts_of(asked.elder).await {
+        // Both are asked for in any case, so that each answer takes as long.
+        let (facts, agreements) = tokio::join!(self.facts_of(asked.elder), self.in_force.now());
+        let facts = match facts {
             Ok(facts) => Some(facts),
             Err(status) if status.code() == Code::NotFound => None,
             Err(status) => return Err(status),
         };
+        let agreements = agreements.map_err(errors::of_look_up)?;
         let division = facts.as_ref().map(|facts| facts.village().division());
         let looked_at = division.or_else(|| caller.divisions.first().copied());
-        let right = match &looked_at {
-            Some(division) => self.right(caller, asked, division).await?,
-            None => None,
-        };
+        let right = looked_at.and_then(|division| right(caller, asked, &division, &agreements));
         let both = facts.zip(right);
         both.ok_or_else(|| refusals::no_elder(asked.elder))
-    }
-
-    /// What a caller may see of elders of a division; none where that is nothing.
-    async fn right(
-        &self,
-        caller: &Caller,
-        asked: &DossierAsked,
-        division: &DivisionCode,
-    ) -> Result<Option<Right>, Status> {
-        if !caller.reaches(division) {
-            // Asked for all the same, so that the answer takes as long.
-            let nobodys = self.agreements_in_force(&caller.department, division);
-            nobodys.await.map_err(errors::of_database)?;
-            return Ok(None);
-        }
-        let mut right = Right {
-            grants: Grants::default(),
-            agreements: None,
-        };
-        if asked.agreement.is_none() && caller.may(Action::ReadPersonal, division).is_ok() {
-            right.grants = Grants::all_plain();
-        } else {
-            let agreements = self.agreements_in_force(&caller.department, division);
-            let agreements = agreements.await.map_err(errors::of_database)?;
-            let mut ids = Vec::new();
-            for (id, terms) in agreements {
-                if asked.agreement.is_some_and(|only| only != id) {
-                    continue;
-                }
-                let mut granted = terms.products;
-                if !asked.products.is_empty() {
-                    granted.keep(&asked.products);
-                }
-                if !granted.is_empty() {
-                    right.grants.merge(&granted);
-                    ids.push(id);
-                }
-            }
-            right.agreements = Some(ids);
-        }
-        if !asked.products.is_empty() {
-            right.grants.keep(&asked.products);
-        }
-        Ok((!right.grants.is_empty()).then_some(right))
     }
 
     /// All documents of an elder of which something is granted, in the order of the catalogue.
@@ -185,53 +145,23 @@ impl Sharing {
         grants: &Grants,
         newest: i64,
     ) -> Result<Vec<Document>, Status> {
-        let (pool, elders) = (&self.pool, [elder]);
-        let has = |product| grants.has(product);
-        let sealed = has(ProductName::Elder) || has(ProductName::Visit);
-        let key = if_granted(sealed, self.keys.key(elder.as_uuid()));
-        let rows = async {
-            tokio::try_join!(
-                if_granted(
-                    has(ProductName::Elder),
-                    cards_table::TABLE.of(pool, &elders)
-                ),
-                if_granted(
-                    has(ProductName::Tier),
-                    tiers_table::at(pool, elder, facts.day)
-                ),
-                if_granted(
-                    has(ProductName::Visit),
-                    visits_table::of(pool, elder, newest)
-                ),
-                if_granted(
-                    has(ProductName::Alert),
-                    alerts_table::of(pool, elder, newest)
-                ),
-                if_granted(
-                    has(ProductName::Order),
-                    claims_table::orders_of(pool, elder, newest)
-                ),
-                if_granted(
-                    has(ProductName::Enrolment),
-                    claims_table::enrolments_of(pool, elder, newest)
-                ),
-            )
+        let wanted = Wanted {
+            elder,
+            products: grants.products().collect(),
+            newest,
+            on: facts.day,
         };
-        let (key, rows) = tokio::join!(key, rows);
-        let (key, rows) = (key?, rows.map_err(errors::of_database)?);
-        let key: Option<&DataKey> = key.as_deref();
-        let (cards, tier, visits, alerts, orders, enrolments) = rows;
-        let mut documents = Vec::new();
-        if has(ProductName::Elder) {
-            let card = cards.get(&elder);
-            documents.push(elders_table::document(elder, facts, card, key));
-        }
-        documents.extend(tier.iter().map(tiers_table::TierRow::document));
-        documents.extend(visits.iter().map(|visit| visit.document(key)));
-        documents.extend(alerts.iter().map(alerts_table::AlertRow::document));
-        documents.extend(orders.iter().map(claims_table::OrderRow::document));
-        documents.extend(enrolments.iter().map(claims_table::EnrolmentRow::document));
-        Ok(documents)
+        let sealed = grants.has(ProductName::Elder) || grants.has(ProductName::Visit);
+        let key = async {
+            match sealed {
+                true => self.keys.key(elder.as_uuid()).await,
+                false => Ok(None),
+            }
+        };
+        let (key, rows) = tokio::join!(key, self.dossier_rows.of(wanted));
+        let (key, rows) = (key?, rows.map_err(errors::of_look_up)?);
+        let documents = rows.documents(elder, facts, key.as_deref());
+        documents.map_err(errors::of_database)
     }
 
     /// The look that is about to be told.
@@ -251,24 +181,49 @@ impl Sharing {
     }
 }
 
+/// What a caller may see of elders of a division, by these agreements; none where that is nothing.
+fn right(
+    caller: &Caller,
+    asked: &DossierAsked,
+    division: &DivisionCode,
+    agreements: &Agreements,
+) -> Option<Right> {
+    if !caller.reaches(division) {
+        return None;
+    }
+    let mut right = Right {
+        grants: Grants::default(),
+        agreements: None,
+    };
+    if asked.agreement.is_none() && caller.may(Action::ReadPersonal, division).is_ok() {
+        right.grants = Grants::all_plain();
+    } else {
+        let mut ids = Vec::new();
+        for (id, terms) in agreements.with(&caller.department) {
+            let meant = asked.agreement.is_none_or(|only| only == *id);
+            if !meant || !terms.covers(division) {
+                continue;
+            }
+            let mut granted = terms.products.products();
+            if granted.any(|one| asked.products.is_empty() || asked.products.contains(&one)) {
+                right.grants.merge(&terms.products);
+                ids.push(*id);
+            }
+        }
+        right.agreements = Some(ids);
+    }
+    if !asked.products.is_empty() {
+        right.grants.keep(&asked.products);
+    }
+    (!right.grants.is_empty()).then_some(right)
+}
+
 /// What is left of documents by what is granted.
 fn left_of(documents: &[Document], grants: &Grants) -> Vec<CutDocument> {
     let left = documents
         .iter()
         .filter_map(|document| cut(document, grants));
     left.collect()
-}
-
-/// What is found; nothing, unasked, where nothing of it is granted.
-async fn if_granted<T: Default, E>(
-    granted: bool,
-    looking: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    if granted {
-        looking.await
-    } else {
-        Ok(T::default())
-    }
 }
 
 fn told(elder: ElderId, documents: Vec<CutDocument>, agreement_ids: Vec<String>) -> pb::Dossier {

@@ -25,6 +25,10 @@ use crate::products::ProductName;
 /// The projection's name and schema.
 pub const NAME: &str = "sharing_elders";
 
+/// Finds the facts of elders by their ids; of whom there are none any more there is a row without.
+pub(crate) const FACTS: &str =
+    "SELECT elder_id, facts FROM sharing_elders.elder WHERE elder_id = ANY($1)";
+
 /// The aggregate whose records tell of elders.
 const ELDER: &str = "elder";
 
@@ -306,14 +310,8 @@ pub(crate) async fn facts_of_all(
     db: impl PgExecutor<'_>,
     elders: &[ElderId],
 ) -> Result<BTreeMap<ElderId, Facts>, sqlx::Error> {
-    let statement = format!("SELECT elder_id, facts FROM {NAME}.elder WHERE elder_id = ANY($1)");
     let ids: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
-    // Planned each time: it may be one that is asked for, or thousands.
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
-        .bind(ids)
-        .fetch_all(db)
-        .await?;
+    let rows = sqlx::query(FACTS).bind(ids).fetch_all(db).await?;
     let mut all = BTreeMap::new();
     for row in &rows {
         if let (elder, Some(facts)) = read_facts(row)? {

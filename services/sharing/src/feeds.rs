@@ -2,10 +2,12 @@
 //! about elders who live there, cut to what is granted.
 //!
 //! - [`standing`]: which feeds there are, by the agreements in force.
-//! - [`changes`], [`documents`]: which documents a record of a log changed, and how they stand now; [`shown`]: who hears of it.
+//! - [`changes`], [`documents`]: which documents a record of a log changed, and how they stand now; [`shown`]: who hears of it;
+//!   [`unreadable`]: rows that can't be read, and stop nothing.
 //! - [`message`]: what a feed bears, as CloudEvents; [`stream`]: where it is kept, `FEEDS`.
 //! - [`index`]: what the feeds bore so far, so that elders can leave them, or be erased from them.
-//! - [`publisher`]: reads all logs and writes the feeds; each event comes out once, whenever it dies.
+//! - [`publisher`]: reads all logs and writes the feeds; each event comes out once, whenever it dies; [`positions`]: how far it
+//!   has come.
 //! - [`query`]: the same for callers by gRPC; [`access`], [`credentials`]: for departments by NATS.
 
 pub(crate) mod access;
@@ -14,10 +16,12 @@ mod credentials;
 mod documents;
 pub(crate) mod index;
 mod message;
+mod positions;
 pub(crate) mod publisher;
 mod query;
 mod shown;
 mod standing;
 pub mod stream;
+mod unreadable;
 
 pub(crate) use query::{FeedAsked, Start};

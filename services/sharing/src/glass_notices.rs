@@ -77,16 +77,10 @@ impl GlassNotices {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let notices = Arc::new(self);
-        run_reader(
-            &notices.pool,
-            NAME,
-            &shutdown,
-            || {},
-            |conn| {
-                let notices = Arc::clone(&notices);
-                async move { notices.lead(conn).await }
-            },
-        )
+        run_reader(&notices.pool, NAME, &shutdown, |conn| {
+            let notices = Arc::clone(&notices);
+            async move { notices.lead(conn).await }
+        })
         .await;
     }
 

@@ -62,7 +62,7 @@ pub fn actions() -> Actions {
             ("IssueFeedCredential", Action::Administer),
             ("RevokeFeedCredential", Action::Administer),
             ("ListErasures", Action::ReadReference),
-            ("ConfirmErasure", Action::ReadShared),
+            ("ConfirmErasure", Action::ConfirmErasure),
             ("GetAccessHistory", Action::ReadShared),
             ("GetAuditHead", Action::ReadReference),
             ("ExportAudit", Action::Operate),

@@ -4,11 +4,13 @@
 //! - [`agreement`], [`look`]: the aggregates; [`codec`]: their bytes.
 //! - [`elders_table`], [`cards_table`], [`tiers_table`], [`visits_table`], [`alerts_table`], [`claims_table`],
 //!   [`book_table`]: the read models of all logs, our own as the last one.
-//! - `right`: by what right somebody is told; `recorder`: puts on record what goes out, before it does; `access_mover`: what
-//!   other services told; `glass_notices`: tells supervisors of dossiers opened beyond all agreements.
+//! - `right`: by what right somebody is told; `in_force`: by which agreements at this moment; `recorder`: puts on record what goes
+//!   out, before it does; `access_mover`: what other services told; `glass_notices`: tells supervisors of dossiers opened beyond
+//!   all agreements.
 //! - [`feeds`]: durable streams of events for departments, cut to their agreements; [`credential`]: what a department shows to
 //!   read its own; [`erasure`]: which departments were asked to erase what they hold, and have.
-//! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour.
+//! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour; `measures`: what
+//!   operators see.
 //! - `agreements`, `dossier`, `find`, `situation`, `watch`, `history`, `erasures`: what callers ask; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -49,6 +51,8 @@ mod erasures;
 mod find;
 mod glass_notices;
 mod history;
+mod in_force;
+mod measures;
 mod recorder;
 mod refusals;
 mod right;

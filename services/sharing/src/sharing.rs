@@ -5,7 +5,7 @@ use std::sync::Arc;
 use civic::{DivisionCode, ElderId};
 use elders::FactsOnDay;
 use eventlog::{EventLog, Position, Repository};
-use readmodel::{Follower, ReaderFollower};
+use readmodel::{Follower, LookUp, ReaderFollower};
 use service::person_keys::Keys;
 use service::{Clock, Deadline, RequestDigests, connections, errors};
 use sqlx::PgPool;
@@ -15,11 +15,13 @@ use tonic::Status;
 use crate::agreement::Agreement;
 use crate::auditing::AuditKeys;
 use crate::credential::Credential;
+use crate::dossier::DossierRows;
 use crate::elders_table;
 use crate::erasure::Erasure;
 use crate::feeds::access::FeedPasswords;
 use crate::feeds::index::Published;
 use crate::feeds::stream::FeedStream;
+use crate::in_force::InForce;
 use crate::look::BrokenGlass;
 use crate::recorder::Recorder;
 use crate::refusals;
@@ -42,6 +44,9 @@ pub struct Logs {
 }
 
 impl Logs {
+    /// The place of our own among all of them.
+    pub(crate) const OWN: usize = 5;
+
     /// All of them.
     pub(crate) fn all(&self) -> [&Arc<dyn EventLog>; 6] {
         [
@@ -59,6 +64,12 @@ impl Logs {
 #[derive(Clone)]
 pub(crate) struct Sharing {
     pub(crate) pool: PgPool,
+    /// The facts of single elders.
+    pub(crate) facts: LookUp,
+    /// What dossiers are made of.
+    pub(crate) dossier_rows: DossierRows,
+    /// By what somebody is granted something now.
+    pub(crate) in_force: InForce,
     pub(crate) logs: Logs,
     pub(crate) clock: Clock,
     pub(crate) keys: Keys,
@@ -102,6 +113,12 @@ impl Sharing {
         }
     }
 
+    /// The last sequence of a stream that all its read models are known to hold.
+    pub(crate) fn held(&self, stream: &str) -> u64 {
+        let of_stream = self.followers.iter().filter(|one| one.stream() == stream);
+        of_stream.map(Follower::known).min().unwrap_or(u64::MAX)
+    }
+
     /// Returns once the read models hold all that is in the logs now.
     pub(crate) async fn catch_up(&self) {
         for log in self.logs.all() {
@@ -126,8 +143,11 @@ impl Sharing {
 
     /// The facts of an elder today; NOT_FOUND where there is none, or none any more.
     pub(crate) async fn facts_of(&self, elder: ElderId) -> Result<FactsOnDay, Status> {
-        let facts = elders_table::facts(&self.pool, elder).await;
+        let row = self.facts.row(elder.as_uuid()).await;
+        let row = row.map_err(errors::of_look_up)?;
+        let facts = row.as_deref().map(elders_table::read_facts).transpose();
         let facts = facts.map_err(errors::of_database)?;
+        let facts = facts.and_then(|(_elder, facts)| facts);
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         Ok(facts.on(self.clock.today()))
     }

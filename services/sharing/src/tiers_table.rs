@@ -18,6 +18,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
 use crate::document::Document;
+use crate::dossier::Finding;
 use crate::elders_table;
 use crate::feeds::changes::{self, Which, of_events};
 use crate::products::ProductName;
@@ -285,25 +286,15 @@ pub(crate) struct TierRow {
     village: String,
 }
 
-/// The tier that an elder has on a day; none out of scope.
-///
-/// # Errors
-/// The database's.
-pub(crate) async fn at(
-    db: impl PgExecutor<'_>,
-    elder: ElderId,
-    on: LocalDay,
-) -> Result<Option<TierRow>, sqlx::Error> {
-    let statement = format!(
-        "SELECT elder_id, from_day, tier, reasons, visit_interval, modes, village FROM {NAME}.spell \
-         WHERE elder_id = $1 AND from_day <= $2 AND (to_day IS NULL OR to_day > $2)"
-    );
-    let row = sqlx::query(AssertSqlSafe(statement))
-        .bind(elder.as_uuid())
-        .bind(on.date())
-        .fetch_optional(db)
-        .await?;
-    row.as_ref().map(TierRow::of).transpose()
+/// Finds the tier that an elder has on the day for which a dossier is asked; none out of scope.
+pub(crate) fn of_asked() -> Finding {
+    Finding {
+        select: format!(
+            "SELECT elder_id, from_day, tier, reasons, visit_interval, modes, village FROM {NAME}.spell \
+             WHERE elder_id = asked.elder AND from_day <= asked.on_day AND (to_day IS NULL OR to_day > asked.on_day)"
+        ),
+        order: "from_day",
+    }
 }
 
 /// The tiers that elders have, each on a day of their own; out of scope there is none. Each elder is asked for once.
@@ -364,7 +355,7 @@ pub(crate) async fn counts(
 }
 
 impl TierRow {
-    fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+    pub(crate) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             elder: ElderId(row.try_get(0)?),
             since: day(row.try_get(1)?)?,

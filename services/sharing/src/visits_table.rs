@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
 pub(crate) use self::misses::missed;
-pub(crate) use self::records::{by_key, of, of_all, visited, whose};
+pub(crate) use self::records::{VisitRow, by_key, of_all, of_asked, visited, whose};
 
 use self::misses::{Duty, Miss, MissedRows, read_duty};
 use self::records::{CONFIRMED, REJECTED, Recorded, VisitRows, recorded};

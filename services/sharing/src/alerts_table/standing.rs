@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::NAME;
 use crate::document::{Document, instant};
+use crate::dossier::Finding;
 use crate::products::ProductName;
 
 /// An alert as it stands.
@@ -42,46 +43,15 @@ pub(crate) struct AlertRow {
     pub(crate) outcome: Option<AlertOutcome>,
 }
 
-fn alert_row(row: &PgRow) -> Result<AlertRow, sqlx::Error> {
-    let outcome: Option<i32> = row.try_get(12)?;
-    Ok(AlertRow {
-        alert: row.try_get(0)?,
-        elder: ElderId(row.try_get(1)?),
-        village: row.try_get(2)?,
-        kind: word(row.try_get(3)?)?,
-        severity: word(row.try_get(4)?)?,
-        raised_at: row.try_get(5)?,
-        level: row.try_get(6)?,
-        state: word(row.try_get(7)?)?,
-        acknowledged_at: row.try_get(8)?,
-        dispatched_at: row.try_get(9)?,
-        arrived_at: row.try_get(10)?,
-        resolved_at: row.try_get(11)?,
-        outcome: outcome.map(word).transpose()?,
-    })
-}
-
 const COLUMNS: &str = "alert_id, elder_id, village, kind, severity, raised_at, level, state, acknowledged_at, \
     dispatched_at, arrived_at, resolved_at, outcome";
 
-/// The newest alerts about an elder, the newest first.
-///
-/// # Errors
-/// The database's; a row of another version of the program.
-pub(crate) async fn of(
-    db: impl PgExecutor<'_>,
-    elder: ElderId,
-    newest: i64,
-) -> Result<Vec<AlertRow>, sqlx::Error> {
-    let statement = format!(
-        "SELECT {COLUMNS} FROM {NAME}.alert WHERE elder_id = $1 ORDER BY raised_at DESC, alert_id DESC LIMIT $2"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(elder.as_uuid())
-        .bind(newest)
-        .fetch_all(db)
-        .await?;
-    rows.iter().map(alert_row).collect()
+/// Finds the alerts about an elder whose dossier is asked for, the newest first.
+pub(crate) fn of_asked() -> Finding {
+    Finding {
+        select: format!("SELECT {COLUMNS} FROM {NAME}.alert WHERE elder_id = asked.elder"),
+        order: "raised_at DESC, alert_id DESC",
+    }
 }
 
 /// Alerts by their ids; one that is not there is missing.
@@ -113,13 +83,11 @@ async fn many(
     ids: Vec<Uuid>,
 ) -> Result<Vec<AlertRow>, sqlx::Error> {
     let statement = format!("SELECT {COLUMNS} FROM {NAME}.alert WHERE {which}");
-    // Planned each time: it may be one that is asked for, or thousands.
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
         .bind(ids)
         .fetch_all(db)
         .await?;
-    rows.iter().map(alert_row).collect()
+    rows.iter().map(AlertRow::of).collect()
 }
 
 /// Whom alerts are about; one that is not there is missing.
@@ -132,7 +100,6 @@ pub(crate) async fn whose(
 ) -> Result<Vec<(Uuid, ElderId)>, sqlx::Error> {
     let statement = format!("SELECT alert_id, elder_id FROM {NAME}.alert WHERE alert_id = ANY($1)");
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
         .bind(alerts)
         .fetch_all(db)
         .await?;
@@ -142,6 +109,25 @@ pub(crate) async fn whose(
 }
 
 impl AlertRow {
+    pub(crate) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let outcome: Option<i32> = row.try_get(12)?;
+        Ok(Self {
+            alert: row.try_get(0)?,
+            elder: ElderId(row.try_get(1)?),
+            village: row.try_get(2)?,
+            kind: word(row.try_get(3)?)?,
+            severity: word(row.try_get(4)?)?,
+            raised_at: row.try_get(5)?,
+            level: row.try_get(6)?,
+            state: word(row.try_get(7)?)?,
+            acknowledged_at: row.try_get(8)?,
+            dispatched_at: row.try_get(9)?,
+            arrived_at: row.try_get(10)?,
+            resolved_at: row.try_get(11)?,
+            outcome: outcome.map(word).transpose()?,
+        })
+    }
+
     /// The document of an alert.
     pub(crate) fn document(&self) -> Document {
         let village = (!self.village.is_empty()).then_some(self.village.as_str());

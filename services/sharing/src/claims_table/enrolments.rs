@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{NAME, short_name};
 use crate::document::Document;
+use crate::dossier::Finding;
 use crate::feeds::changes::Which;
 use crate::products::ProductName;
 
@@ -184,45 +185,22 @@ pub(crate) struct EnrolmentRow {
     pub(crate) units_used: i64,
 }
 
-fn enrolment_row(row: &PgRow) -> Result<EnrolmentRow, sqlx::Error> {
-    Ok(EnrolmentRow {
-        enrolment: row.try_get(0)?,
-        programme: row.try_get(1)?,
-        elder: ElderId(row.try_get(2)?),
-        first: day(row.try_get(3)?)?,
-        last: day(row.try_get(4)?)?,
-        units_used: row.try_get(5)?,
-    })
-}
-
 /// Enrolments, with what is used of the entitlement of the first day's calendar year.
 fn select(which: &str) -> String {
     format!(
-        "SELECT e.enrolment_id, e.programme, e.elder_id, e.first_day, e.last_day, coalesce(u.units, 0) \
+        "SELECT e.enrolment_id, e.programme, e.elder_id, e.first_day, e.last_day, coalesce(u.units, 0), e.sequence \
          FROM {NAME}.enrolment e LEFT JOIN {NAME}.used u ON u.elder_id = e.elder_id AND u.programme = e.programme \
              AND u.year = extract(year FROM e.first_day)::integer \
          WHERE {which}"
     )
 }
 
-/// The newest enrolments of an elder by their first days, the newest first.
-///
-/// # Errors
-/// The database's; a row of another version of the program.
-pub(crate) async fn enrolments_of(
-    db: impl PgExecutor<'_>,
-    elder: ElderId,
-    newest: i64,
-) -> Result<Vec<EnrolmentRow>, sqlx::Error> {
-    let statement = select(
-        "e.elder_id = $1 ORDER BY e.first_day DESC, e.sequence DESC, e.enrolment_id LIMIT $2",
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(elder.as_uuid())
-        .bind(newest)
-        .fetch_all(db)
-        .await?;
-    rows.iter().map(enrolment_row).collect()
+/// Finds the enrolments of an elder whose dossier is asked for by their first days, the newest first.
+pub(crate) fn enrolments_of_asked() -> Finding {
+    Finding {
+        select: select("e.elder_id = asked.elder"),
+        order: "first_day DESC, sequence DESC, enrolment_id",
+    }
 }
 
 /// Enrolments by their ids; one that is not there is missing.
@@ -254,13 +232,11 @@ async fn many(
     which: &str,
     ids: Vec<Uuid>,
 ) -> Result<Vec<EnrolmentRow>, sqlx::Error> {
-    // Planned each time: it may be one that is asked for, or thousands.
     let rows = sqlx::query(AssertSqlSafe(select(which)))
-        .persistent(false)
         .bind(ids)
         .fetch_all(db)
         .await?;
-    rows.iter().map(enrolment_row).collect()
+    rows.iter().map(EnrolmentRow::of).collect()
 }
 
 /// The enrolments that changes name, one by one or by what is used of a year, each by what names it and with its elder. One
@@ -299,7 +275,6 @@ pub(crate) async fn whose_enrolments(
              AND extract(year FROM e.first_day)::integer = account.year"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
         .bind(keys)
         .bind(elders)
         .bind(programmes)
@@ -325,6 +300,17 @@ pub(crate) async fn whose_enrolments(
 }
 
 impl EnrolmentRow {
+    pub(crate) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            enrolment: row.try_get(0)?,
+            programme: row.try_get(1)?,
+            elder: ElderId(row.try_get(2)?),
+            first: day(row.try_get(3)?)?,
+            last: day(row.try_get(4)?)?,
+            units_used: row.try_get(5)?,
+        })
+    }
+
     /// The document of an enrolment.
     pub(crate) fn document(&self) -> Document {
         Document::new(ProductName::Enrolment, self.enrolment, self.elder)

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{NAME, short_name};
 use crate::document::Document;
+use crate::dossier::Finding;
 use crate::feeds::changes::Which;
 use crate::products::ProductName;
 
@@ -319,44 +320,17 @@ pub(crate) struct OrderRow {
     pub(crate) paid_on: Option<LocalDay>,
 }
 
-fn order_row(row: &PgRow) -> Result<OrderRow, sqlx::Error> {
-    let paid_on: Option<NaiveDate> = row.try_get(10)?;
-    Ok(OrderRow {
-        key: row.try_get(0)?,
-        provider: row.try_get(1)?,
-        number: row.try_get(2)?,
-        programme: row.try_get(3)?,
-        elder: ElderId(row.try_get(4)?),
-        village: row.try_get(5)?,
-        day: day(row.try_get(6)?)?,
-        stage: word(row.try_get(7)?)?,
-        codes: set(row.try_get(8)?),
-        amount: Fen(row.try_get(9)?),
-        paid_on: paid_on.map(day).transpose()?,
-    })
-}
-
 const COLUMNS: &str = "order_key, provider_id, order_id, programme, elder_id, village, day, stage, codes, \
     amount, paid_on";
 
-/// The newest orders of an elder by their service days, the newest first.
-///
-/// # Errors
-/// The database's; a row of another version of the program.
-pub(crate) async fn orders_of(
-    db: impl PgExecutor<'_>,
-    elder: ElderId,
-    newest: i64,
-) -> Result<Vec<OrderRow>, sqlx::Error> {
-    let statement = format!(
-        "SELECT {COLUMNS} FROM {NAME}.service_order WHERE elder_id = $1 ORDER BY day DESC, sequence DESC LIMIT $2"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(elder.as_uuid())
-        .bind(newest)
-        .fetch_all(db)
-        .await?;
-    rows.iter().map(order_row).collect()
+/// Finds the orders of an elder whose dossier is asked for by their service days, the newest first.
+pub(crate) fn orders_of_asked() -> Finding {
+    Finding {
+        select: format!(
+            "SELECT {COLUMNS}, sequence FROM {NAME}.service_order WHERE elder_id = asked.elder"
+        ),
+        order: "day DESC, sequence DESC",
+    }
 }
 
 /// Orders by their keys; one that is not there is missing.
@@ -388,13 +362,11 @@ async fn many(
     ids: Vec<Uuid>,
 ) -> Result<Vec<OrderRow>, sqlx::Error> {
     let statement = format!("SELECT {COLUMNS} FROM {NAME}.service_order WHERE {which}");
-    // Planned each time: it may be one that is asked for, or thousands.
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
         .bind(ids)
         .fetch_all(db)
         .await?;
-    rows.iter().map(order_row).collect()
+    rows.iter().map(OrderRow::of).collect()
 }
 
 /// The orders that changes name, one by one or by their settlement, each by what names it and with its elder. One that is
@@ -431,7 +403,6 @@ pub(crate) async fn whose_orders(
          JOIN {NAME}.service_order o ON o.order_key = s.order_key"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
         .bind(keys)
         .bind(bearing)
         .bind(numbers)
@@ -455,6 +426,23 @@ pub(crate) async fn whose_orders(
 }
 
 impl OrderRow {
+    pub(crate) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let paid_on: Option<NaiveDate> = row.try_get(10)?;
+        Ok(Self {
+            key: row.try_get(0)?,
+            provider: row.try_get(1)?,
+            number: row.try_get(2)?,
+            programme: row.try_get(3)?,
+            elder: ElderId(row.try_get(4)?),
+            village: row.try_get(5)?,
+            day: day(row.try_get(6)?)?,
+            stage: word(row.try_get(7)?)?,
+            codes: set(row.try_get(8)?),
+            amount: Fen(row.try_get(9)?),
+            paid_on: paid_on.map(day).transpose()?,
+        })
+    }
+
     /// The document of an order.
     pub(crate) fn document(&self) -> Document {
         // Of an order that waits nobody has said anything yet.

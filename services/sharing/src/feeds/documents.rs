@@ -1,14 +1,16 @@
-//! Documents as they stand, many at a time: those that changes name, by key, or all of some elders.
+//! Documents as they stand, many at a time: those that changes name, by key, or all of some elders. It may be one that is asked for,
+//! or thousands: the publisher's connection plans each statement anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use civic::ElderId;
 use elders::FactsOnDay;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 use vault::DataKey;
 
+use super::unreadable::{Unreadable, readable};
 use crate::document::Document;
 use crate::feeds::changes::{Change, Which};
 use crate::products::ProductName;
@@ -46,7 +48,7 @@ pub(crate) struct Known {
 /// # Errors
 /// The database's.
 pub(crate) async fn resolve(
-    pool: &PgPool,
+    db: &mut PgConnection,
     changes: &[Change],
 ) -> Result<Vec<Resolved>, sqlx::Error> {
     let mut named: BTreeMap<ProductName, BTreeSet<&Which>> = BTreeMap::new();
@@ -58,7 +60,7 @@ pub(crate) async fn resolve(
     }
     let mut found: BTreeMap<ProductName, Found> = BTreeMap::new();
     for (product, which) in &named {
-        found.insert(*product, find(pool, *product, which).await?);
+        found.insert(*product, find(db, *product, which).await?);
     }
     let mut resolved = Vec::with_capacity(changes.len());
     for (index, change) in changes.iter().enumerate() {
@@ -84,7 +86,7 @@ pub(crate) async fn resolve(
 type Found = BTreeMap<Which, BTreeMap<Uuid, ElderId>>;
 
 async fn find(
-    pool: &PgPool,
+    db: &mut PgConnection,
     product: ProductName,
     named: &BTreeSet<&Which>,
 ) -> Result<Found, sqlx::Error> {
@@ -102,10 +104,10 @@ async fn find(
         ProductName::Elder | ProductName::Tier => {
             alone(ones.into_iter().map(|key| (key, ElderId(key))).collect())
         }
-        ProductName::Visit => alone(visits_table::whose(pool, ones).await?),
-        ProductName::Alert => alone(alerts_table::whose(pool, ones).await?),
-        ProductName::Order => claims_table::whose_orders(pool, named).await?,
-        ProductName::Enrolment => claims_table::whose_enrolments(pool, named).await?,
+        ProductName::Visit => alone(visits_table::whose(db, ones).await?),
+        ProductName::Alert => alone(alerts_table::whose(db, ones).await?),
+        ProductName::Order => claims_table::whose_orders(db, named).await?,
+        ProductName::Enrolment => claims_table::whose_enrolments(db, named).await?,
     };
     let mut found = Found::new();
     for (which, key, elder) in rows {
@@ -115,39 +117,43 @@ async fn find(
 }
 
 /// Documents by product and key as they stand. What is not there, such as a tier out of scope, is missing, and so is what is
-/// about somebody else than these elders.
+/// about somebody else than these elders, or has a row that can't be read.
 ///
 /// # Errors
-/// The database's; a row of another version of the program.
+/// The database's.
 pub(crate) async fn by_key(
-    pool: &PgPool,
+    db: &mut PgConnection,
     wanted: &BTreeMap<ProductName, BTreeSet<Uuid>>,
     elders: &BTreeMap<ElderId, Known>,
+    unreadable: &mut BTreeSet<Unreadable>,
 ) -> Result<BTreeMap<(ProductName, Uuid), Document>, sqlx::Error> {
     let mut found = BTreeMap::new();
     for (product, keys) in wanted {
         let keys: Vec<Uuid> = keys.iter().copied().collect();
-        for (key, document) in documents(pool, *product, Of::Keys(&keys), elders).await? {
+        let documents = those_readable(db, *product, Of::Keys(&keys), elders, unreadable);
+        for (key, document) in documents.await? {
             found.insert((*product, key), document);
         }
     }
     Ok(found)
 }
 
-/// All documents of some products of some elders, by elder: in the catalogue's order, of each product the oldest first. Of
-/// whom there is none is missing.
+/// All documents of some products of some elders, by elder: in the catalogue's order. Of whom there is none is missing, and so is
+/// one whose row can't be read.
 ///
 /// # Errors
-/// The database's; a row of another version of the program.
+/// The database's.
 pub(crate) async fn all_of(
-    pool: &PgPool,
+    db: &mut PgConnection,
     elders: &BTreeMap<ElderId, Known>,
     products: &BTreeSet<ProductName>,
+    unreadable: &mut BTreeSet<Unreadable>,
 ) -> Result<BTreeMap<ElderId, Vec<Document>>, sqlx::Error> {
     let ids: Vec<ElderId> = elders.keys().copied().collect();
     let mut all: BTreeMap<ElderId, Vec<Document>> = BTreeMap::new();
     for product in products {
-        for (_key, document) in documents(pool, *product, Of::Elders(&ids), elders).await? {
+        let documents = those_readable(db, *product, Of::Elders(&ids), elders, unreadable);
+        for (_key, document) in documents.await? {
             all.entry(document.elder).or_default().push(document);
         }
     }
@@ -182,9 +188,74 @@ impl Of<'_> {
     }
 }
 
+/// Documents of a product with their keys. Where a row can't be read each is read by itself.
+async fn those_readable(
+    db: &mut PgConnection,
+    product: ProductName,
+    of: Of<'_>,
+    elders: &BTreeMap<ElderId, Known>,
+    unreadable: &mut BTreeSet<Unreadable>,
+) -> Result<Vec<(Uuid, Document)>, sqlx::Error> {
+    if let Some(all) = readable(documents(db, product, of, elders).await)? {
+        return Ok(all);
+    }
+    let mut found = Vec::new();
+    for (key, elder) in keys(db, product, of, elders).await? {
+        match readable(documents(db, product, Of::Keys(&[key]), elders).await)? {
+            Some(one) => found.extend(one),
+            None => {
+                unreadable.insert(Unreadable {
+                    product,
+                    key,
+                    elder,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The keys of documents that are asked for and about these elders, each with its elder.
+async fn keys(
+    db: &mut PgConnection,
+    product: ProductName,
+    of: Of<'_>,
+    elders: &BTreeMap<ElderId, Known>,
+) -> Result<Vec<(Uuid, ElderId)>, sqlx::Error> {
+    let (schema, table, key) = match product {
+        ProductName::Elder | ProductName::Tier => {
+            let ids = of.elders(elders).into_iter();
+            return Ok(ids.map(|elder| (elder.as_uuid(), elder)).collect());
+        }
+        ProductName::Visit => (visits_table::NAME, "record", "record_id"),
+        ProductName::Alert => (alerts_table::NAME, "alert", "alert_id"),
+        ProductName::Order => (claims_table::NAME, "service_order", "order_key"),
+        ProductName::Enrolment => (claims_table::NAME, "enrolment", "enrolment_id"),
+    };
+    let (keys, ids): (Vec<Uuid>, Vec<Uuid>) = match of {
+        Of::Keys(keys) => (keys.to_vec(), vec![]),
+        Of::Elders(elders) => (vec![], elders.iter().map(ElderId::as_uuid).collect()),
+    };
+    let statement = format!(
+        "SELECT {key}, elder_id FROM {schema}.{table} WHERE {key} = ANY($1) OR elder_id = ANY($2)"
+    );
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(keys)
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
+    let keys = rows.into_iter().map(|(key, elder)| (key, ElderId(elder)));
+    let keys = keys.filter(|(_, elder)| elders.contains_key(elder));
+    Ok(keys.collect())
+}
+
 /// Documents of a product with their keys, of each elder the oldest first.
+///
+/// # Errors
+/// The database's; a row that can't be read.
 async fn documents(
-    pool: &PgPool,
+    db: &mut PgConnection,
     product: ProductName,
     of: Of<'_>,
     elders: &BTreeMap<ElderId, Known>,
@@ -196,7 +267,7 @@ async fn documents(
     let documents: Vec<(Uuid, Document)> = match product {
         ProductName::Elder => {
             let ids = of.elders(elders);
-            let cards = cards_table::TABLE.of(pool, &ids).await?;
+            let cards = cards_table::TABLE.of(db, &ids).await?;
             let documents = ids.into_iter().filter_map(|elder| {
                 let known = elders.get(&elder)?;
                 let (card, key) = (cards.get(&elder), known.key.as_deref());
@@ -208,7 +279,7 @@ async fn documents(
         ProductName::Tier => {
             let ids = of.elders(elders).into_iter();
             let days = ids.filter_map(|elder| Some((elder, elders.get(&elder)?.facts.day)));
-            let rows = tiers_table::at_all(pool, &days.collect::<Vec<_>>()).await?;
+            let rows = tiers_table::at_all(db, &days.collect::<Vec<_>>()).await?;
             let documents = rows.iter().map(|row| {
                 let document = row.document();
                 (document.elder.as_uuid(), document)
@@ -217,8 +288,8 @@ async fn documents(
         }
         ProductName::Visit => {
             let rows = match of {
-                Of::Keys(keys) => visits_table::by_key(pool, keys).await?,
-                Of::Elders(elders) => visits_table::of_all(pool, elders).await?,
+                Of::Keys(keys) => visits_table::by_key(db, keys).await?,
+                Of::Elders(elders) => visits_table::of_all(db, elders).await?,
             };
             let documents = rows.iter().filter_map(|row| {
                 let key = elders.get(&row.elder)?.key.as_deref();
@@ -228,24 +299,24 @@ async fn documents(
         }
         ProductName::Alert => {
             let rows = match of {
-                Of::Keys(keys) => alerts_table::by_key(pool, keys).await?,
-                Of::Elders(elders) => alerts_table::of_all(pool, elders).await?,
+                Of::Keys(keys) => alerts_table::by_key(db, keys).await?,
+                Of::Elders(elders) => alerts_table::of_all(db, elders).await?,
             };
             let rows = rows.iter().filter(|row| known(&row.elder));
             rows.map(|row| (row.alert, row.document())).collect()
         }
         ProductName::Order => {
             let rows = match of {
-                Of::Keys(keys) => claims_table::orders_by_key(pool, keys).await?,
-                Of::Elders(elders) => claims_table::orders_of_all(pool, elders).await?,
+                Of::Keys(keys) => claims_table::orders_by_key(db, keys).await?,
+                Of::Elders(elders) => claims_table::orders_of_all(db, elders).await?,
             };
             let rows = rows.iter().filter(|row| known(&row.elder));
             rows.map(|row| (row.key, row.document())).collect()
         }
         ProductName::Enrolment => {
             let rows = match of {
-                Of::Keys(keys) => claims_table::enrolments_by_key(pool, keys).await?,
-                Of::Elders(elders) => claims_table::enrolments_of_all(pool, elders).await?,
+                Of::Keys(keys) => claims_table::enrolments_by_key(db, keys).await?,
+                Of::Elders(elders) => claims_table::enrolments_of_all(db, elders).await?,
             };
             let rows = rows.iter().filter(|row| known(&row.elder));
             rows.map(|row| (row.enrolment, row.document())).collect()

@@ -244,6 +244,16 @@ impl Message {
         self.feed.subject(&self.event)
     }
 
+    /// What the feed says with it by itself; none where it is an event of a service.
+    pub(crate) fn says(&self) -> Option<Own> {
+        own(&self.event, &self.headers)
+    }
+
+    /// The key of the document; none where it bears none.
+    pub(crate) fn key(&self) -> Option<Uuid> {
+        value(&self.headers, header::SUBJECT).parse().ok()
+    }
+
     /// The same as it lies in the stream.
     pub(crate) fn at(self, sequence: u64) -> Lying {
         Lying {
@@ -259,18 +269,27 @@ impl Message {
 impl Lying {
     /// What a header says; nothing where it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.as_str())
+        value(&self.headers, name)
     }
 
-    /// Whether the feed says it by itself: an event of a service may have the same name.
-    pub(crate) fn is_own(&self) -> bool {
-        self.header(header::SOURCE) == OURSELVES
+    /// What the feed says with it by itself; none where it is an event of a service.
+    pub(crate) fn says(&self) -> Option<Own> {
+        own(&self.event, &self.headers)
     }
 
     /// Whom it is about.
     pub(crate) fn elder(&self) -> Option<ElderId> {
         self.header(header::ELDER).parse().ok()
     }
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).map_or("", |value| value.as_str())
+}
+
+/// An event of a service may have the same name.
+fn own(event: &str, headers: &HeaderMap) -> Option<Own> {
+    Own::parse(event).filter(|_| value(headers, header::SOURCE) == OURSELVES)
 }
 
 fn own_headers(feed: &Feed, own: Own, now: DateTime<Utc>) -> HeaderMap {

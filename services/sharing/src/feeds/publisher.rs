@@ -1,39 +1,44 @@
 //! Reads all logs and writes the feeds (数据流发布): each event of a service comes out once on each feed that covers its elder,
 //! whenever the publisher dies.
 //!
-//! One replica's publisher is the active one. It waits until the read models hold what it has read, so that a document is never
-//! older than the event that it comes with; and puts on record what goes out, before it does. Its position stands in the
+//! One replica's publisher is the active one. It publishes what the read models hold of what it has read, so that a document is
+//! never older than the event that it comes with; and puts on record what goes out, before it does. Its position stands in the
 //! stream itself, in one batch with what was published.
 //!
 //! Whom a feed tells of is what is so, not what happened: each elder whom something happened to, and once a day everybody, is
 //! compared with whom the feed has told of. So approvals, moves, and moves that take effect later are one and the same.
 //!
-//! - [`happenings`]: what records of logs lead to; [`comparison`]: what is so, and was not told yet.
+//! - [`waiting`]: what was read and can be published; [`happenings`]: what it leads to; [`comparison`]: what is so, and was not told
+//!   yet.
 //! - [`renewal`]: feeds begin and end with agreements, and what may stay no longer is taken away.
 //! - [`outgoing`]: what goes out, on record, in batches that hold together.
+//! - [`passed_by`]: rows that can't be read; they stop nothing.
 
 mod comparison;
 mod happenings;
 mod outgoing;
+mod passed_by;
 mod renewal;
+mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use civic::{ElderId, LocalDay};
-use eventlog::{Aggregate as _, Delivery, Record};
+use eventlog::{Delivery, EventLog};
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt as _, StreamExt as _};
-use readmodel::{HEARTBEAT, ReaderFailed, ReaderFollower, run_reader};
-use sqlx::{Connection as _, PgConnection};
+use readmodel::{HEARTBEAT, ReaderFailed, ReaderFollower, Traces, Work, run_reader};
+use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use self::happenings::erased;
-use super::index::{Index, Published, Reached};
+use self::waiting::{Waiting, ready};
+use super::index::{Index, Published};
 use super::message::Lying;
+use super::positions::{Place, Positions};
 use super::standing::Standing;
-use super::stream::{FeedStream, From, Positions, StreamError};
-use crate::agreement::Agreement;
+use super::stream::{FeedStream, From, StreamError};
 use crate::sharing::Sharing;
 
 /// The reader's name.
@@ -66,18 +71,11 @@ pub(crate) struct Publisher {
     pub(crate) follower: ReaderFollower<Published>,
 }
 
-/// What was read of a log and is not published yet.
-struct Waiting {
-    /// The log, by its place among all.
-    log: usize,
-    sequence: u64,
-    /// None where it can't be read: the read models have parked it where an operator sees it.
-    record: Option<Record>,
-}
-
 /// What the active publisher knows.
 struct Turn {
     index: Index,
+    /// For the read models, beside the index.
+    reading: PgConnection,
     positions: Positions,
     /// Where the position stands.
     fence: u64,
@@ -85,13 +83,13 @@ struct Turn {
     day: LocalDay,
     /// The comparison of everybody, while there is one.
     sweep: Option<Sweep>,
-    /// The day of the last one that came to its end.
-    swept: Option<LocalDay>,
     waiting: VecDeque<Waiting>,
     /// Records that are done since a position was written.
     silent: u64,
     /// Positions that can be taken away.
     positions_left: u32,
+    /// Whether the stream bore nothing: if there was another one before, the consumers of departments went with it.
+    new: bool,
 }
 
 /// How far a comparison of everybody has come.
@@ -109,7 +107,7 @@ impl Turn {
 
     /// The day of the last comparison of everybody, where nothing has changed since that asks for another.
     fn is_swept(&self) -> Option<LocalDay> {
-        self.swept.filter(|_| self.sweep.is_none())
+        self.positions.swept.filter(|_| self.sweep.is_none())
     }
 }
 
@@ -120,16 +118,10 @@ impl Publisher {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let publisher = Arc::new(self);
-        run_reader(
-            &publisher.sharing.pool,
-            NAME,
-            &shutdown,
-            || {},
-            |conn| {
-                let publisher = Arc::clone(&publisher);
-                async move { publisher.lead(conn).await }
-            },
-        )
+        run_reader(&publisher.sharing.pool, NAME, &shutdown, |conn| {
+            let publisher = Arc::clone(&publisher);
+            async move { publisher.lead(conn).await }
+        })
         .await;
     }
 
@@ -140,22 +132,28 @@ impl Publisher {
         self.restand(&mut turn).await?;
         self.take_away(&mut turn).await?;
         // Whoever was before us may have died before they were shown out.
-        let departments = turn.index.feeds.keys().map(|feed| feed.department.clone());
-        self.show_out_of_nothing(&turn, departments.collect());
+        let departments = turn.index.feeds.iter();
+        let departments = departments.map(|(feed, _)| feed.department.clone());
+        let departments: BTreeSet<String> = departments.collect();
+        if turn.new {
+            // Their consumers are made when they come in.
+            for department in &departments {
+                self.sharing.show_out(department);
+            }
+        }
+        self.show_out_of_nothing(&turn, departments);
         let mut told = None;
         loop {
-            if !self.stands(&mut turn).await? {
+            // Agreements that change come as records.
+            if self.sharing.clock.today() != turn.day {
                 self.restand(&mut turn).await?;
             }
             self.read(&mut turn, &mut deliveries).await?;
             self.publish_waiting(&mut turn).await?;
             self.sweep_some(&mut turn).await?;
-            let published = Published {
-                reached: self.reached(&turn),
-                swept: turn.is_swept(),
-            };
+            let published = self.published(&turn.positions, turn.is_swept());
             if told != Some(published) {
-                turn.index.reach(published.reached, published.swept).await?;
+                turn.index.reach(published).await?;
                 active.tell(published);
                 told = Some(published);
             }
@@ -164,6 +162,7 @@ impl Publisher {
 
     /// Where the last publisher stopped: the index is brought to what the stream holds.
     async fn begin(&self, conn: PgConnection) -> Result<Turn, ReaderFailed> {
+        self.stream.find_or_make().await?;
         let mut index = Index::open(conn).await?;
         let (mut positions, mut fence) = self.stream.position().await?;
         if index.sequence > fence {
@@ -182,38 +181,76 @@ impl Publisher {
             let through = last.min(fence);
             let known = |message: &&Lying| message.sequence <= through;
             let messages: Vec<Lying> = page.messages.iter().filter(known).cloned().collect();
-            index.take(&messages, through).await?;
+            let published = self.published(&positions, None);
+            index.take(&messages, through, published).await?;
         }
-        if fence == 0 {
-            // What was there before there were feeds is told by their beginnings.
-            for log in self.sharing.logs.all() {
-                let last = log.last_sequence().await?;
-                positions.0.insert(log.stream().to_owned(), (last, 0));
-            }
+        let new = fence == 0;
+        if new {
+            positions = self.before_feeds().await?;
             fence = self.stream.publish(&[], &positions, 0).await?;
-            index.take(&[], fence).await?;
+            let published = self.published(&positions, None);
+            index.take(&[], fence, published).await?;
         }
-        let last = <Published as readmodel::Reached>::told(&self.sharing.pool).await?;
-        let swept = last.and_then(|last| last.swept);
+        // What was told in part looks in the rows as if it were all.
+        let told_in_part = positions.unfinished().filter_map(|(feed, elder)| {
+            let kept = index.feeds.get(feed)?;
+            Some((kept.id, elder))
+        });
+        let told_in_part: Vec<(i64, ElderId)> = told_in_part.collect();
+        index.something_to_tell(&told_in_part).await?;
         index.aged(self.stream.first_sequence().await?).await?;
         // Read models that were lost are made again first: what they don't hold yet is not gone.
         for log in self.sharing.logs.all() {
             let done = positions.done(log.stream());
             self.sharing.reach(log.stream(), done).await;
         }
-        self.homes_and_agreements().await?;
+        let logs = &self.sharing.logs;
+        self.read_models_hold_all_of(&logs.registry).await?;
+        self.read_models_hold_all_of(&logs.own).await?;
         Ok(Turn {
             index,
+            reading: planning_anew(&self.sharing.pool).await?,
             positions,
             fence,
             standing: Standing::default(),
             day: self.sharing.clock.today(),
             sweep: Some(Sweep::default()),
-            swept,
             waiting: VecDeque::new(),
             silent: 0,
             positions_left: POSITIONS,
+            new,
         })
+    }
+
+    /// Where a stream that bears nothing begins. What there was before there were feeds is told by their beginnings. Where the
+    /// stream is another one than before, logs are gone on with from where the last publisher was: no erasure is passed by.
+    async fn before_feeds(&self) -> Result<Positions, ReaderFailed> {
+        let last = <Published as readmodel::Reached>::told(&self.sharing.pool).await?;
+        let reached = last.map(|last| last.reached);
+        let reached = reached.filter(|reached| reached.iter().any(|sequence| *sequence > 0));
+        let mut positions = Positions::on(self.sharing.clock.today());
+        for (place, log) in self.sharing.logs.all().into_iter().enumerate() {
+            let end = log.last_sequence().await?;
+            let done = reached.map_or(end, |reached| reached[place].min(end));
+            positions.pass(log.stream(), Place::after(done));
+        }
+        Ok(positions)
+    }
+
+    /// The stream still is as this publisher left it, and so is the database. Servers that are away are waited for.
+    async fn still_there(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
+        turn.index.db().ping().await?;
+        turn.reading.ping().await?;
+        match self.stream.stands_at(turn.fence).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReaderFailed::because(
+                "the stream of feeds is not as it was left",
+            )),
+            Err(error) => {
+                tracing::debug!(%error, "whether the stream of feeds is still there can't be asked");
+                Ok(())
+            }
+        }
     }
 
     async fn deliveries(&self, positions: &Positions) -> Result<Deliveries, ReaderFailed> {
@@ -230,14 +267,14 @@ impl Publisher {
         Ok(stream::select_all(all))
     }
 
-    fn reached(&self, turn: &Turn) -> Reached {
-        self.sharing
-            .logs
-            .all()
-            .map(|log| turn.positions.done(log.stream()))
+    fn published(&self, positions: &Positions, swept: Option<LocalDay>) -> Published {
+        let logs = self.sharing.logs.all();
+        let reached = logs.map(|log| positions.done(log.stream()));
+        Published { reached, swept }
     }
 
-    /// Reads what has come; waits for it where there is nothing else to do.
+    /// Reads what has come, and waits until the read models hold the first of it; waits for something to come where there is nothing
+    /// else to do.
     async fn read(&self, turn: &mut Turn, deliveries: &mut Deliveries) -> Result<(), ReaderFailed> {
         if turn.waiting.is_empty() && turn.sweep.is_none() {
             let midnight = turn.day.next().start();
@@ -245,9 +282,28 @@ impl Publisher {
                 biased;
                 some = deliveries.next() => Self::take(turn, some)?,
                 () = self.sharing.clock.sleep_until(midnight) => return Ok(()),
-                () = tokio::time::sleep(HEARTBEAT) => turn.index.db().ping().await?,
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    self.still_there(turn).await?;
+                    // A table that was made anew may say otherwise.
+                    if !self.stands(turn).await? {
+                        self.restand(turn).await?;
+                    }
+                }
             }
         }
+        Self::read_on(turn, deliveries)?;
+        let first = turn.waiting.front();
+        if let Some(first) = first.filter(|first| first.needs_read_models()) {
+            let log = self.sharing.logs.all()[first.log];
+            self.sharing.reach(log.stream(), first.sequence).await;
+            // The read models may hold more by now than had come before.
+            Self::read_on(turn, deliveries)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what has come, without waiting.
+    fn read_on(turn: &mut Turn, deliveries: &mut Deliveries) -> Result<(), ReaderFailed> {
         while turn.waiting.len() < WAITING
             && let Some(some) = deliveries.next().now_or_never()
         {
@@ -262,52 +318,34 @@ impl Publisher {
     ) -> Result<(), ReaderFailed> {
         let some = some.ok_or_else(|| ReaderFailed::because("a log ended"))?;
         let (log, some) = some?;
-        turn.waiting.extend(some.into_iter().map(|delivery| {
-            let sequence = delivery.sequence();
-            let record = match delivery {
-                Delivery::Record(record) => Some(record),
-                Delivery::Unreadable { .. } => None,
-            };
-            Waiting {
-                log,
-                sequence,
-                record,
-            }
-        }));
+        let some = some.into_iter();
+        turn.waiting
+            .extend(some.map(|delivery| Waiting::of(log, delivery)));
         Ok(())
     }
 
-    fn done(&self, turn: &mut Turn, log: usize, done: (u64, u64)) {
+    fn done(&self, turn: &mut Turn, log: usize, place: Place) {
         let stream = self.sharing.logs.all()[log].stream();
-        let reached = turn.positions.0.entry(stream.to_owned()).or_default();
-        *reached = done.max(*reached);
+        turn.positions.pass(stream, place);
     }
 
-    /// Publishes what the records that wait have changed.
+    /// Publishes what those records that wait have changed which the read models hold.
     async fn publish_waiting(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
-        let some = turn.waiting.len().min(RECORDS);
+        let logs = self.sharing.logs.all();
+        let held = logs.map(|log| self.sharing.held(log.stream()));
+        let some = ready(&turn.waiting, held, RECORDS);
         if some == 0 {
             return Ok(());
         }
         let waiting: Vec<Waiting> = turn.waiting.drain(..some).collect();
-        let logs = self.sharing.logs.all();
-        let mut last = [0; 6];
-        for one in &waiting {
-            last[one.log] = one.sequence;
-        }
-        for (log, last) in logs.iter().zip(last) {
-            if last > 0 {
-                self.sharing.reach(log.stream(), last).await;
-            }
-        }
-        self.homes_and_agreements().await?;
-        let mut records = waiting.iter().filter_map(|one| one.record.as_ref());
-        if records.any(|record| record.subject.aggregate() == Agreement::NAME) {
+        if waiting.iter().any(Waiting::is_agreement) {
             self.restand(turn).await?;
         }
+        let traces = Traces::of(waiting.iter().filter_map(|one| one.record.as_ref()));
         let units = self.what_follows(turn, &waiting).await?;
         let done: Vec<(usize, u64)> = waiting.iter().map(|one| (one.log, one.sequence)).collect();
         self.publish(turn, units, &done).await?;
+        traces.passed(Work::Publish, NAME);
         turn.silent += waiting.len() as u64;
         if turn.silent >= SILENT {
             self.publish_batch(turn, vec![]).await?;
@@ -318,12 +356,19 @@ impl Publisher {
         Ok(())
     }
 
-    /// Waits until it is known where elders live, and what is agreed, by all that stands in the logs now.
-    async fn homes_and_agreements(&self) -> Result<(), ReaderFailed> {
-        for log in [&self.sharing.logs.registry, &self.sharing.logs.own] {
-            let last = log.last_sequence().await?;
-            self.sharing.reach(log.stream(), last).await;
-        }
+    /// Waits until the read models of a log hold all that stands there now: of the registry's, where elders live; of our own, what is
+    /// agreed, and who was told of whom.
+    async fn read_models_hold_all_of(&self, log: &Arc<dyn EventLog>) -> Result<(), ReaderFailed> {
+        let last = log.last_sequence().await?;
+        self.sharing.reach(log.stream(), last).await;
         Ok(())
     }
+}
+
+/// A connection that keeps its statements, and plans them anew each time: plans that were made while tables were empty don't
+/// outlast that.
+async fn planning_anew(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let options = pool.connect_options().as_ref().clone();
+    let options = options.options([("plan_cache_mode", "force_custom_plan")]);
+    PgConnection::connect_with(&options).await
 }

@@ -19,7 +19,10 @@ use crate::products::ProductName;
 const ROOT: &str = "feed";
 
 /// What one department is told of one product in one division, as agreements name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) struct Feed {
     /// The department.
     pub(crate) department: String,
@@ -30,15 +33,30 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// The subject of an event: `feed.<department>.<product>.<division>.<Event>`.
-    pub(crate) fn subject(&self, event: &str) -> String {
+    /// The feed of these names; none where one of them is none.
+    pub(crate) fn named(department: &str, product: &str, division: &str) -> Option<Self> {
+        is_token(department).then_some(Self {
+            department: department.to_owned(),
+            product: ProductName::parse(product)?,
+            division: division.parse().ok()?,
+        })
+    }
+
+    /// Its names: `<department>.<product>.<division>`.
+    fn name(&self) -> String {
         let Self {
             department,
             product,
             division,
         } = self;
         let product = product.name();
-        format!("{ROOT}.{department}.{product}.{division}.{event}")
+        format!("{department}.{product}.{division}")
+    }
+
+    /// The subject of an event: `feed.<department>.<product>.<division>.<Event>`.
+    pub(crate) fn subject(&self, event: &str) -> String {
+        let name = self.name();
+        format!("{ROOT}.{name}.{event}")
     }
 
     /// The subjects of all its events.
@@ -50,11 +68,7 @@ impl Feed {
     pub(crate) fn of_subject(subject: &str) -> Option<(Self, &str)> {
         let mut tokens = subject.split('.');
         let root = tokens.next()?;
-        let feed = Self {
-            department: tokens.next()?.to_owned(),
-            product: ProductName::parse(tokens.next()?)?,
-            division: tokens.next()?.parse().ok()?,
-        };
+        let feed = Self::named(tokens.next()?, tokens.next()?, tokens.next()?)?;
         let event = tokens.next()?;
         (root == ROOT && tokens.next().is_none()).then_some((feed, event))
     }
@@ -68,6 +82,28 @@ impl Feed {
         let product = product.map_or("*", ProductName::name);
         let division = division.map_or("*", DivisionCode::as_str);
         format!("{ROOT}.{department}.{product}.{division}.*")
+    }
+}
+
+impl From<Feed> for String {
+    fn from(feed: Feed) -> Self {
+        feed.name()
+    }
+}
+
+/// A text names no feed.
+#[derive(Debug, thiserror::Error)]
+#[error("no feed has this name")]
+pub(crate) struct NoFeed;
+
+impl TryFrom<String> for Feed {
+    type Error = NoFeed;
+
+    fn try_from(name: String) -> Result<Self, NoFeed> {
+        let mut names = name.split('.');
+        let mut next = || names.next().unwrap_or_default();
+        let feed = Self::named(next(), next(), next());
+        feed.filter(|_| names.next().is_none()).ok_or(NoFeed)
     }
 }
 
@@ -135,18 +171,23 @@ impl Fields {
 /// would tell all of it: then the number is not told.
 fn hide_numbers_beside_births(feeds: &mut BTreeMap<Feed, Granted>) {
     let elder = ProductName::Elder;
+    let named = |feed: &Feed| (feed.department.clone(), feed.division);
     let births = feeds
         .iter()
         .filter(|(feed, granted)| feed.product == elder && tells_birth(elder, &granted.grants));
-    let births: Vec<Feed> = births.map(|(feed, _)| feed.clone()).collect();
+    let births: BTreeSet<(String, DivisionCode)> = births.map(|(feed, _)| named(feed)).collect();
+    let beside = |feed: &Feed| {
+        let mut around = feed.division.upwards();
+        // A division comes right before all that lies in it.
+        let within = births.range(named(feed)..).next();
+        around.any(|division| births.contains(&(feed.department.clone(), division)))
+            || within.is_some_and(|(department, division)| {
+                *department == feed.department && feed.division.contains(division)
+            })
+    };
     for (feed, granted) in feeds.iter_mut() {
-        let beside = |other: &Feed| {
-            let nested =
-                other.division.contains(&feed.division) || feed.division.contains(&other.division);
-            other != feed && other.department == feed.department && nested
-        };
         let own = tells_birth(elder, &granted.grants);
-        if feed.product == elder && !own && births.iter().any(beside) {
+        if feed.product == elder && !own && beside(feed) {
             granted.grants.revoke_masked(elder, "id_number");
         }
     }
@@ -155,7 +196,13 @@ fn hide_numbers_beside_births(feeds: &mut BTreeMap<Feed, Granted>) {
 
 /// All feeds with what they grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing(BTreeMap<Feed, Granted>);
+pub(crate) struct Standing {
+    /// The ids of the agreements that were found, also of those whose terms can't be read.
+    found: Vec<Uuid>,
+    feeds: BTreeMap<Feed, Granted>,
+    /// The same by their divisions: of thousands a few tell of an elder.
+    by_division: BTreeMap<DivisionCode, Vec<Feed>>,
+}
 
 impl Standing {
     /// The feeds of agreements in force. Of two grants of a field the more generous holds.
@@ -179,33 +226,50 @@ impl Standing {
             }
         }
         hide_numbers_beside_births(&mut feeds);
-        Self(feeds)
+        let mut by_division: BTreeMap<DivisionCode, Vec<Feed>> = BTreeMap::new();
+        for feed in feeds.keys() {
+            let of_division = by_division.entry(feed.division).or_default();
+            of_division.push(feed.clone());
+        }
+        Self {
+            found: vec![],
+            feeds,
+            by_division,
+        }
+    }
+
+    /// Whether these are the feeds of just these agreements, on the same day.
+    pub(crate) fn is_of(&self, agreements: &[Uuid]) -> bool {
+        self.found == agreements
     }
 
     /// What a feed grants; none where it does not stand.
     pub(crate) fn get(&self, feed: &Feed) -> Option<&Granted> {
-        self.0.get(feed)
+        self.feeds.get(feed)
     }
 
     /// All feeds, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Feed, &Granted)> {
-        self.0.iter()
+        self.feeds.iter()
     }
 
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.feeds.is_empty()
     }
 
     /// Whether a department has any.
     pub(crate) fn has(&self, department: &str) -> bool {
-        self.0.keys().any(|feed| feed.department == department)
+        self.feeds.keys().any(|feed| feed.department == department)
     }
 
-    /// The feeds of elders who live in a division, in their order.
-    pub(crate) fn covering(&self, division: &DivisionCode) -> impl Iterator<Item = &Feed> {
-        let covers = |feed: &&Feed| feed.division.contains(division);
-        self.0.keys().filter(covers)
+    /// The feeds of elders who live in a division: of it and of each one around it.
+    pub(crate) fn covering<'a>(
+        &'a self,
+        division: &DivisionCode,
+    ) -> impl Iterator<Item = &'a Feed> + use<'a> {
+        let around = division.upwards();
+        around.flat_map(move |division| self.by_division.get(&division).into_iter().flatten())
     }
 }
 
@@ -229,9 +293,10 @@ pub(crate) async fn standing(
         .bind(department)
         .fetch_all(db)
         .await?;
-    let mut agreements = Vec::with_capacity(rows.len());
+    let (mut found, mut agreements) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in &rows {
         let agreement: Uuid = row.try_get(0)?;
+        found.push(agreement);
         let terms = pb::AgreementTerms::decode(row.try_get::<&[u8], _>(1)?).ok();
         let Some(terms) = terms.and_then(|terms| read_terms(terms).ok()) else {
             // Of another version of the program: what is not understood grants nothing, and hinders no other.
@@ -244,11 +309,16 @@ pub(crate) async fn standing(
             agreements.push((agreement, terms));
         }
     }
-    Ok(Standing::of(&agreements))
+    Ok(Standing {
+        found,
+        ..Standing::of(&agreements)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn terms(divisions: &[&str], grants: &[(ProductName, &'static str, Cut)]) -> Terms {
@@ -324,6 +394,40 @@ mod tests {
     }
 
     #[test]
+    fn of_thousands_of_feeds_those_around_an_elder_are_found_at_once() {
+        // A hundred towns of a hundred counties, with as many feeds, and each county and its city one more.
+        let mut divisions = vec!["3505".to_owned()];
+        for county in 350_500..350_600 {
+            divisions.push(county.to_string());
+            divisions.extend((100..200).map(|town| format!("{county}{town}")));
+        }
+        let names: Vec<&str> = divisions.iter().map(String::as_str).collect();
+        let all = terms(&names, &[(ProductName::Elder, "id_number", Cut::Masked)]);
+        let some = terms(&names[5_000..], &[(ProductName::Tier, "tier", Cut::Plain)]);
+        let agreements = [(Uuid::from_u128(1), all), (Uuid::from_u128(2), some)];
+        let begun = Instant::now();
+        let standing = Standing::of(&agreements);
+        assert!(standing.iter().count() > 15_000);
+        for _ in 0..300 {
+            for town in 100..200 {
+                let village = format!("350599{town}001").parse().unwrap();
+                let covering: Vec<String> = standing.covering(&village).map(Feed::name).collect();
+                let town = format!("350599{town}");
+                let expected = [
+                    format!("health.elder.{town}"),
+                    format!("health.tier.{town}"),
+                    "health.elder.350599".to_owned(),
+                    "health.tier.350599".to_owned(),
+                    "health.elder.3505".to_owned(),
+                ];
+                assert_eq!(covering, expected);
+            }
+        }
+        // To look at each feed for each elder takes more than a minute.
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
     fn a_masked_number_is_not_told_where_another_feed_of_the_same_elders_tells_the_birth() {
         let number = terms(
             &["350524"],
@@ -340,7 +444,14 @@ mod tests {
             &["350525"],
             &[(ProductName::Elder, "id_number", Cut::Masked)],
         );
-        let agreements = [number, birth, elsewhere];
+        let within = terms(
+            &["350524100001"],
+            &[
+                (ProductName::Elder, "id_number", Cut::Masked),
+                (ProductName::Elder, "status", Cut::Plain),
+            ],
+        );
+        let agreements = [number, birth, elsewhere, within];
         let agreements: Vec<(Uuid, Terms)> = (1..).map(Uuid::from_u128).zip(agreements).collect();
         let standing = Standing::of(&agreements);
         let told = |division| {
@@ -348,6 +459,7 @@ mod tests {
             granted.fields(ProductName::Elder)
         };
         assert_eq!(told("350524"), fields(&[("sex", "PLAIN")]));
+        assert_eq!(told("350524100001"), fields(&[("status", "PLAIN")]));
         assert_eq!(told("350525"), fields(&[("id_number", "MASKED")]));
     }
 

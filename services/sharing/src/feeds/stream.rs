@@ -2,7 +2,6 @@
 //!
 //! Each atomic batch ends with the publisher's position, written at its expected sequence: whoever was superseded writes nothing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::header::{
@@ -10,45 +9,30 @@ use async_nats::header::{
     NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_SEQUENCE, NATS_SUBJECT,
 };
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind};
-use async_nats::jetstream::stream::{
-    Config, LastRawMessageErrorKind, RetentionPolicy, StorageType, Stream,
-};
+use async_nats::jetstream::context::{Context, ContextBuilder};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, HeaderMap, Message as NatsMessage, Request, StatusCode};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{Stream as FuturesStream, StreamExt as _};
+use nats_streams::OpenError;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::message::{Lying, Message};
+use super::positions::Positions;
 use super::standing::Feed;
 
 /// The stream's name.
 pub const STREAM: &str = "FEEDS";
-/// The subjects of all feeds.
-const FEEDS: &str = "feed.>";
 /// Where the publisher's position stands. No department may read it.
 const POSITION: &str = "feeds.position";
-/// How long a message is kept.
-const KEPT: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many messages the server sends for one request.
 const PAGE: usize = 500;
-
-/// How far the publisher has come in each log: the last record that is done, and how many changes of the next one are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Positions(pub(crate) BTreeMap<String, (u64, u64)>);
-
-impl Positions {
-    /// The last record of a log that is done; 0 before the first one.
-    pub(crate) fn done(&self, stream: &str) -> u64 {
-        self.0.get(stream).map_or(0, |(sequence, _)| *sequence)
-    }
-}
 
 /// The stream can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +78,11 @@ pub(crate) struct Page {
 #[derive(Clone, Debug)]
 pub struct FeedStream {
     client: Client,
+    server: Context,
     stream: Stream<()>,
+    replicas: usize,
+    /// Whether it is made where it is missing.
+    create: bool,
 }
 
 #[derive(Serialize)]
@@ -131,44 +119,63 @@ impl FeedStream {
         let server = ContextBuilder::new()
             .timeout(PATIENCE)
             .build(client.clone());
-        if let Err(error) = server.get_stream(STREAM).await {
-            match error.kind() {
-                GetStreamErrorKind::JetStream(refusal)
-                    if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    if !create {
-                        return Err(StreamError::Absent);
-                    }
-                    let created = server.create_stream(configuration(replicas)).await;
-                    created.map_err(StreamError::because)?;
-                    tracing::info!(stream = STREAM, "made the stream");
-                }
-                GetStreamErrorKind::JetStream(_)
-                | GetStreamErrorKind::EmptyName
-                | GetStreamErrorKind::InvalidStreamName
-                | GetStreamErrorKind::Request => return Err(StreamError::because(error)),
-            }
-        }
         let stream = server.get_stream_no_info(STREAM).await;
-        Ok(Self {
-            stream: stream.map_err(StreamError::because)?,
+        let stream = Self {
             client,
+            stream: stream.map_err(StreamError::because)?,
+            server,
+            replicas,
+            create,
+        };
+        stream.find_or_make().await?;
+        Ok(stream)
+    }
+
+    /// Sees that the stream is there: it may have been lost since it was opened.
+    pub(crate) async fn find_or_make(&self) -> Result<(), StreamError> {
+        let feeds = nats_streams::stream(STREAM);
+        let opened = feeds.open(&self.server, self.replicas, self.create).await;
+        opened.map(drop).map_err(|error| match error {
+            OpenError::Absent(_) => StreamError::Absent,
+            OpenError::Unfit { .. } | OpenError::Unavailable(_) => StreamError::because(error),
         })
     }
 
     /// The publisher's position, and the sequence at which it stands; 0 where there is none.
     pub(crate) async fn position(&self) -> Result<(Positions, u64), StreamError> {
-        match self.stream.get_last_raw_message_by_subject(POSITION).await {
-            Ok(message) => {
+        match self.last_position().await? {
+            Some(message) => {
                 let positions = serde_json::from_slice(&message.payload);
                 let positions = positions.map_err(StreamError::because)?;
                 Ok((positions, message.sequence))
             }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                Ok((Positions::default(), 0))
-            }
-            Err(error) => Err(StreamError::because(error)),
+            None => Ok((Positions::default(), 0)),
         }
+    }
+
+    /// Whether the publisher's position stands where this publisher has written it: not where another one wrote since, or the
+    /// stream is lost, was made anew, or put back to an earlier state.
+    pub(crate) async fn stands_at(&self, fence: u64) -> Result<bool, StreamError> {
+        match self.last_position().await {
+            Ok(message) => Ok(message.map_or(0, |message| message.sequence) == fence),
+            Err(StreamError::Absent) => Ok(false),
+            Err(error @ (StreamError::Superseded | StreamError::Unavailable(_))) => Err(error),
+        }
+    }
+
+    async fn last_position(&self) -> Result<Option<StreamMessage>, StreamError> {
+        let message = self.stream.get_last_raw_message_by_subject(POSITION).await;
+        message.map(Some).or_else(|error| match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            LastRawMessageErrorKind::JetStream(refusal)
+                if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Err(StreamError::Absent)
+            }
+            LastRawMessageErrorKind::JetStream(_)
+            | LastRawMessageErrorKind::InvalidSubject
+            | LastRawMessageErrorKind::Other => Err(StreamError::because(error)),
+        })
     }
 
     /// Publishes messages and the position that is reached with them, all or nothing, where the position still stands at
@@ -239,7 +246,12 @@ impl FeedStream {
     async fn receive(&self, subjects: &str, from: From, most: usize) -> Result<Page, StreamError> {
         let (seq, start_time) = match from {
             From::After(sequence) => (Some(sequence.saturating_add(1)), None),
-            From::Since(at) => (None, Some(at.to_rfc3339_opts(SecondsFormat::Nanos, true))),
+            From::Since(at) => {
+                // The server counts in nanoseconds, of which so many fit; beyond them it would begin at the other end.
+                let [first, last] = [i64::MIN, i64::MAX].map(DateTime::from_timestamp_nanos);
+                let at = at.clamp(first, last);
+                (None, Some(at.to_rfc3339_opts(SecondsFormat::Nanos, true)))
+            }
         };
         let request = NextOf {
             seq,
@@ -424,19 +436,4 @@ fn lying(answer: NatsMessage) -> Result<(u64, Option<Lying>), StreamError> {
         sequence,
         Lying::of(sequence, &subject, headers, answer.payload),
     ))
-}
-
-fn configuration(replicas: usize) -> Config {
-    Config {
-        name: STREAM.to_owned(),
-        description: Some("What departments are told, cut to their agreements".to_owned()),
-        subjects: vec![FEEDS.to_owned(), POSITION.to_owned()],
-        storage: StorageType::File,
-        retention: RetentionPolicy::Limits,
-        num_replicas: replicas,
-        max_age: KEPT,
-        allow_direct: true,
-        allow_atomic_publish: true,
-        ..Config::default()
-    }
 }

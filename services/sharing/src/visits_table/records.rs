@@ -20,6 +20,7 @@ use vault::{DataKey, Sealed};
 
 use super::{NAME, count};
 use crate::document::{Document, instant};
+use crate::dossier::Finding;
 use crate::products::ProductName;
 
 /// What the remarks of a record are sealed for, as visits names it.
@@ -200,24 +201,12 @@ pub(crate) struct VisitRow {
 const COLUMNS: &str = "record_id, elder_id, visitor_id, mode, result, start_at, end_at, services, remarks, village, \
     findings, doubts, counted";
 
-/// The records of an elder, the newest visit first, at most so many.
-///
-/// # Errors
-/// The database's; a row of another version of the program.
-pub(crate) async fn of(
-    db: impl PgExecutor<'_>,
-    elder: ElderId,
-    newest: i64,
-) -> Result<Vec<VisitRow>, sqlx::Error> {
-    let statement = format!(
-        "SELECT {COLUMNS} FROM {NAME}.record WHERE elder_id = $1 ORDER BY start_at DESC, record_id LIMIT $2"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(elder.as_uuid())
-        .bind(newest)
-        .fetch_all(db)
-        .await?;
-    rows.iter().map(VisitRow::of).collect()
+/// Finds the records of an elder whose dossier is asked for, the newest visit first.
+pub(crate) fn of_asked() -> Finding {
+    Finding {
+        select: format!("SELECT {COLUMNS} FROM {NAME}.record WHERE elder_id = asked.elder"),
+        order: "start_at DESC, record_id",
+    }
 }
 
 /// Records by their ids; one that is not there is missing.
@@ -249,9 +238,7 @@ async fn many(
     ids: Vec<Uuid>,
 ) -> Result<Vec<VisitRow>, sqlx::Error> {
     let statement = format!("SELECT {COLUMNS} FROM {NAME}.record WHERE {which}");
-    // Planned each time: it may be one that is asked for, or thousands.
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
         .bind(ids)
         .fetch_all(db)
         .await?;
@@ -269,7 +256,6 @@ pub(crate) async fn whose(
     let statement =
         format!("SELECT record_id, elder_id FROM {NAME}.record WHERE record_id = ANY($1)");
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
         .bind(records)
         .fetch_all(db)
         .await?;
@@ -296,7 +282,7 @@ pub(crate) async fn visited(
 }
 
 impl VisitRow {
-    fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+    pub(crate) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             record: row.try_get(0)?,
             elder: ElderId(row.try_get(1)?),

@@ -1,23 +1,31 @@
 //! Feeds over a real server: what comes out, to whom, once, and what is taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use async_nats::jetstream::message::StreamMessage;
 use civic::ElderId;
 use eventlog::Position;
 use proto::eldercare::sharing::v1 as pb;
 use proto::eldercare::sharing::v1::query_feed_request::Start;
 use proto::eldercare::sharing::v1::subscribe_feed_response::What;
+use readmodel::parked;
 use serde_json::Value;
 use service::Claims;
+use tokio::time::timeout;
 use tonic::Code;
+use uuid::Uuid;
 
 use super::support::{
     COUNTY, Ground, OTHER_VILLAGE, Running, TOWN, VILLAGE, approver, at, doctor, fields, grant,
     guard, id, keys, looks_by, officer, refused, terms,
 };
 
+/// The longest that a test waits for what comes about by itself.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What health is granted: names masked, tiers, when visits were and what they came to.
-fn granted() -> pb::AgreementTerms {
+pub(crate) fn granted() -> pb::AgreementTerms {
     terms(&[
         grant("elder", &["elder_id", "status"], &["name"]),
         grant("tier", &["tier", "since"], &[]),
@@ -27,12 +35,12 @@ fn granted() -> pb::AgreementTerms {
 
 impl Running {
     /// All that lies on the feeds of a caller's department by now, in its order.
-    async fn feed(&self, caller: &Claims) -> Vec<pb::FeedEvent> {
+    pub(crate) async fn feed(&self, caller: &Claims) -> Vec<pb::FeedEvent> {
         self.feed_from(caller, 7, None).await
     }
 
     /// The same from somewhere on, in pages of this size.
-    async fn feed_from(
+    pub(crate) async fn feed_from(
         &self,
         caller: &Claims,
         page_size: i32,
@@ -57,7 +65,7 @@ impl Running {
     }
 
     /// How far the feeds have come.
-    async fn end_of_feeds(&self, caller: &Claims) -> Start {
+    pub(crate) async fn end_of_feeds(&self, caller: &Claims) -> Start {
         self.settled().await;
         let request = pb::QueryFeedRequest::default();
         let mut client = self.client_of(caller);
@@ -74,7 +82,7 @@ impl Running {
 }
 
 /// `product Event` of each event.
-fn named(events: &[pb::FeedEvent]) -> Vec<String> {
+pub(crate) fn named(events: &[pb::FeedEvent]) -> Vec<String> {
     let events = events.iter();
     events
         .map(|one| format!("{} {}", one.product, one.event))
@@ -90,7 +98,7 @@ fn of_event(one: &pb::FeedEvent) -> Value {
 }
 
 /// What somebody holds who did all that the events say: documents by product and key, each with its elder.
-fn held(events: &[pb::FeedEvent]) -> BTreeMap<(String, String), (String, Value)> {
+pub(crate) fn held(events: &[pb::FeedEvent]) -> BTreeMap<(String, String), (String, Value)> {
     let mut held: BTreeMap<(String, String), (String, Value)> = BTreeMap::new();
     for one in events {
         match one.event.as_str() {
@@ -252,7 +260,12 @@ async fn an_agreement_that_is_suspended_takes_its_feeds_back_and_they_begin_anew
     assert_eq!(named(&running.feed(&doctor()).await), [""; 0]);
     ground.visited(elder, &[at("2024-03-01 09:00")]).await;
     // Nothing that was told lies in the stream any more, and nothing new has come there.
-    let lying = lying(&ground).await;
+    let lying: Vec<String> = lying(&ground)
+        .await
+        .iter()
+        .map(|message| message.subject.to_string())
+        .filter(|subject| subject.starts_with("feed."))
+        .collect();
     assert!(
         lying.iter().all(|subject| subject.ends_with(".FeedEnded")),
         "{lying:?}"
@@ -327,21 +340,23 @@ async fn an_erased_elder_is_taken_out_of_the_feeds_and_each_department_confirms(
         request_id: id(),
         elder_id: elder.to_string(),
     };
-    let nobody = client.confirm_erasure(confirm(other)).await;
+    let privacy = officer("privacy", "health", COUNTY, &["privacy_officer"]);
+    let mut privacy = running.client_of(&privacy);
+    let nobody = privacy.confirm_erasure(confirm(other)).await;
     refused(nobody, Code::NotFound, "ERASURE_NOT_FOUND");
-    let finance = officer("clerk", "finance", COUNTY, &["viewer"]);
+    let finance = officer("head", "finance", COUNTY, &["supervisor"]);
     let mut finance = running.client_of(&finance);
     let not_asked = finance.confirm_erasure(confirm(elder)).await;
     refused(not_asked, Code::NotFound, "ERASURE_NOT_FOUND");
-    client.confirm_erasure(confirm(elder)).await.unwrap();
-    let again = client.confirm_erasure(confirm(elder)).await;
+    privacy.confirm_erasure(confirm(elder)).await.unwrap();
+    let again = privacy.confirm_erasure(confirm(elder)).await;
     refused(again, Code::FailedPrecondition, "ALREADY_CONFIRMED");
     running.settled().await;
     let listed = client.list_erasures(outstanding).await.unwrap();
     assert_eq!(listed.into_inner().receipts, []);
     let all = client.list_erasures(pb::ListErasuresRequest::default());
     let receipts = all.await.unwrap().into_inner().receipts;
-    assert_eq!(receipts[0].confirmed_by, "officer:doctor");
+    assert_eq!(receipts[0].confirmed_by, "officer:privacy");
     running.stop().await;
 }
 
@@ -492,18 +507,110 @@ async fn nobody_reads_feeds_of_another_department_or_of_divisions_beyond_their_o
     running.stop().await;
 }
 
-/// The subjects of all messages of feeds that lie in the stream.
-async fn lying(ground: &Ground) -> Vec<String> {
+#[tokio::test]
+async fn a_feed_that_told_nothing_of_an_elder_tells_of_no_end_either() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let running = ground.start().await;
+    // Nobody but the registry knows anything of them.
+    let (erased, moving) = (ground.elder().await, ground.elder().await);
+    running.agreed(&granted()).await;
+    let from = running.end_of_feeds(&doctor()).await;
+    ground.is_erased(erased).await;
+    ground.moves(moving, "350525100001", "2024-03-01").await;
+    let after = running.feed_from(&doctor(), 100, Some(from)).await;
+    let mut names = named(&after);
+    names.sort();
+    assert_eq!(names, ["elder ElderErased", "elder ElderWithdrawn"]);
+    // Who comes back with something is told of, also where there was nothing to tell before.
+    let from = running.end_of_feeds(&doctor()).await;
+    ground.visited(moving, &[at("2024-03-01 09:00")]).await;
+    // Of the visit nothing is told while the elder lives elsewhere.
+    running.settled().await;
+    ground.moves(moving, VILLAGE, "2024-03-01").await;
+    let after = running.feed_from(&doctor(), 100, Some(from)).await;
+    let mut names = named(&after);
+    names.sort();
+    assert_eq!(names, ["elder DocumentShared", "visit DocumentShared"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_are_passed_by_and_made_up_for_once_they_can_be() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let running = ground.start().await;
+    let (unknown, known) = (ground.known_to_all().await, ground.known_to_all().await);
+    let visits = ground.visited(known, &[at("2024-02-20 09:00")]).await;
+    running.settled().await;
+    let pool = running.app.pool();
+    let (person, visit): (Uuid, Uuid) = (unknown.as_uuid(), visits[0].parse().unwrap());
+    let facts: Vec<u8> =
+        sqlx::query_scalar("SELECT facts FROM sharing_elders.elder WHERE elder_id = $1")
+            .bind(person)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    let write_facts = async |facts: &[u8]| {
+        sqlx::query("UPDATE sharing_elders.elder SET facts = $2 WHERE elder_id = $1")
+            .bind(person)
+            .bind(facts.to_vec())
+            .execute(&pool)
+            .await
+            .unwrap();
+    };
+    let write_mode = async |mode: i32| {
+        sqlx::query("UPDATE sharing_visits.record SET mode = $2 WHERE record_id = $1")
+            .bind(visit)
+            .bind(mode)
+            .execute(&pool)
+            .await
+            .unwrap();
+    };
+    write_facts([0xff].as_slice()).await;
+    write_mode(99).await;
+
+    let agreed = timeout(PATIENCE, running.agreed(&granted())).await;
+    agreed.expect("the rest is told");
+    ground.visited(unknown, &[at("2024-03-01 09:00")]).await;
+    let other = ground.visited(known, &[at("2024-03-01 09:00")]).await;
+    let told = running.feed(&doctor()).await;
+    assert!(told.iter().any(|one| one.key == other[0]), "{told:?}");
+    let of_whom: BTreeSet<String> = held(&told).into_values().map(|(elder, _)| elder).collect();
+    assert_eq!(of_whom, BTreeSet::from([known.to_string()]));
+    // The file, the tier and two of three visits.
+    assert_eq!(held(&told).len(), 4);
+    let parked = parked::list(&pool, Some("sharing_feeds"), 0, 10).await;
+    let parked = parked.unwrap();
+    let rows: BTreeSet<&str> = parked.iter().map(|one| one.event_type.as_str()).collect();
+    let (file, record) = (format!("elder {person}"), format!("visit {visit}"));
+    assert_eq!(rows, BTreeSet::from([file.as_str(), record.as_str()]));
+    assert!(parked.iter().all(|one| one.payload.is_empty()));
+
+    write_facts(facts.as_slice()).await;
+    write_mode(0).await;
+    running.advance("2024-03-02 00:00");
+    let held = held(&running.feed(&doctor()).await);
+    let of = |elder: ElderId| {
+        let documents = held.values();
+        documents
+            .filter(|(one, _)| *one == elder.to_string())
+            .count()
+    };
+    // The file, the tier and all visits, also the one that was recorded meanwhile.
+    assert_eq!((of(unknown), of(known)), (4, 5));
+    let left = parked::count(&pool, Some("sharing_feeds")).await;
+    assert_eq!(left.unwrap(), 0);
+    running.stop().await;
+}
+
+/// All messages that lie in the stream, in their order.
+pub(crate) async fn lying(ground: &Ground) -> Vec<StreamMessage> {
     let context = async_nats::jetstream::new(ground.nats().await);
     let stream = context.get_stream("FEEDS").await.unwrap();
     let info = stream.get_info().await.unwrap();
-    let mut subjects = Vec::new();
+    let mut messages = Vec::new();
     for sequence in info.state.first_sequence..=info.state.last_sequence {
-        if let Ok(message) = stream.get_raw_message(sequence).await
-            && message.subject.starts_with("feed.")
-        {
-            subjects.push(message.subject.to_string());
-        }
+        // Some are taken away.
+        messages.extend(stream.get_raw_message(sequence).await.ok());
     }
-    subjects
+    messages
 }

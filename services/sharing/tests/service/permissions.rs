@@ -74,6 +74,13 @@ async fn every_call(
     call!(list_agreements, pb::ListAgreementsRequest::default());
     call!(get_dossier, dossier_request(elder));
     call!(break_glass, break_glass_request(elder));
+    call!(
+        confirm_erasure,
+        pb::ConfirmErasureRequest {
+            request_id: id(),
+            elder_id: elder.to_string(),
+        }
+    );
     call!(get_access_history, looks_at(elder));
     call!(get_audit_head, pb::GetAuditHeadRequest {});
     call!(export_audit, pb::ExportAuditRequest { first_sequence: 0 });
@@ -124,6 +131,7 @@ async fn each_role_may_do_what_it_is_for() {
                 "get_dossier",
                 "get_access_history",
                 "break_glass",
+                "confirm_erasure",
                 "approve_agreement",
             ]],
         ),
@@ -131,7 +139,10 @@ async fn each_role_may_do_what_it_is_for() {
             "administrator",
             &[&["get_dossier", "get_access_history"], &AGREEMENTS],
         ),
-        ("privacy_officer", &[&["get_dossier", "get_access_history"]]),
+        (
+            "privacy_officer",
+            &[&["get_dossier", "get_access_history", "confirm_erasure"]],
+        ),
         ("operator", &[]),
     ] {
         let ground = Ground::at("2024-03-01 09:10");
@@ -160,9 +171,64 @@ async fn other_departments_read_what_they_are_granted_and_decide_nothing() {
     let outcomes = every_call(running.client_of(&caller), elder, &agreement).await;
     let expected: [&[_]; 2] = [
         &REFERENCE,
-        &["get_dossier", "break_glass", "get_access_history"],
+        &[
+            "get_dossier",
+            "break_glass",
+            "confirm_erasure",
+            "get_access_history",
+        ],
     ];
     assert_let_in(outcomes, &expected, "health");
+    running.stop().await;
+}
+
+/// What becomes of a caller's word that the department has erased what it held of an elder.
+async fn confirmation(running: &Running, caller: &Claims, elder: ElderId) -> Result<(), Status> {
+    let request = pb::ConfirmErasureRequest {
+        request_id: id(),
+        elder_id: elder.to_string(),
+    };
+    let confirmed = running.client_of(caller).confirm_erasure(request).await;
+    confirmed.map(|_| ())
+}
+
+#[tokio::test]
+async fn an_erasure_is_confirmed_by_who_answers_for_the_department_and_by_its_system() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let running = ground.start().await;
+    running.agreed(&some_terms()).await;
+    let system = |roles: &[&str]| {
+        let system = Claims::system("his", "health").division(COUNTY);
+        roles.iter().fold(system, |claims, role| claims.role(*role))
+    };
+    let readers = ["viewer", "clerk", "administrator", "operator"];
+    for may in [
+        officer("head", "health", COUNTY, &["supervisor"]),
+        officer("privacy", "health", COUNTY, &["privacy_officer"]),
+        system(&["viewer"]),
+    ] {
+        let elder = ground.known_to_all().await;
+        // The feed has told of the elder, so that the department is asked.
+        running.settled().await;
+        ground.is_erased(elder).await;
+        running.settled().await;
+        let written = ground.written().await;
+        for may_not in [
+            officer("doctor", "health", COUNTY, &readers),
+            system(&["clerk", "administrator", "operator"]),
+            system(&["service", "device_gateway"]),
+        ] {
+            let outcome = confirmation(&running, &may_not, elder).await;
+            refused(outcome, Code::PermissionDenied, "ACTION_NOT_PERMITTED");
+        }
+        // Whoever answers for another department confirms nothing for this one.
+        let other = officer("head", "finance", COUNTY, &["supervisor"]);
+        let outcome = confirmation(&running, &other, elder).await;
+        refused(outcome, Code::NotFound, "ERASURE_NOT_FOUND");
+        assert_eq!(ground.written().await, written);
+        confirmation(&running, &may, elder).await.unwrap();
+        assert_eq!(ground.written().await, written + 1);
+    }
     running.stop().await;
 }
 

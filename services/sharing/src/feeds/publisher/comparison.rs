@@ -2,28 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use civic::{DivisionCode, ElderId, LocalDay};
+use civic::{ElderId, LocalDay};
 use elders::{Facts, FactsOnDay};
-use futures::StreamExt as _;
-use futures::stream;
 use readmodel::ReaderFailed;
+use service::person_keys;
+use uuid::Uuid;
 
 use super::super::documents::{self, Known};
-use super::super::index::Kept;
+use super::super::index::Told;
 use super::super::message::{Message, Own};
 use super::super::standing::{Feed, Standing};
-use super::happenings::Happened;
+use super::super::unreadable::{self, Page};
+use super::happenings::{Happened, key_of};
 use super::outgoing::Unit;
 use super::{Publisher, Sweep, Turn};
 use crate::cut::{CutDocument, cut};
 use crate::document::Document;
-use crate::elders_table;
 use crate::products::ProductName;
 
 /// How many elders are compared in one go.
 const ELDERS: i64 = 100;
-/// How many keys are fetched at once.
-const KEYS_AT_ONCE: usize = 16;
+
+/// How feeds stand to elders, by the feeds' numbers.
+type ToldByElder = BTreeMap<ElderId, BTreeMap<i64, Told>>;
 
 impl Publisher {
     /// Compares some more of everybody.
@@ -31,36 +32,54 @@ impl Publisher {
         let Some(sweep) = turn.sweep else {
             return Ok(());
         };
-        let nothing_ever = turn.index.feeds.is_empty();
-        let page = match nothing_ever {
-            true => vec![],
-            false => elders_table::page(&self.sharing.pool, sweep.after, ELDERS).await?,
+        if sweep.after.is_none() {
+            self.look_again(turn).await?;
+        }
+        let mut unreadable = BTreeSet::new();
+        let page = match turn.index.feeds.is_empty() {
+            true => Page::default(),
+            false => {
+                let db = &mut turn.reading;
+                unreadable::page(db, sweep.after, ELDERS, &mut unreadable).await?
+            }
         };
-        if let Some((last, _)) = page.last() {
-            turn.sweep = Some(Sweep { after: Some(*last) });
-            let elders: BTreeSet<ElderId> = page.iter().map(|(elder, _)| *elder).collect();
-            let facts = page.into_iter();
+        if page.last.is_some() {
+            turn.sweep = Some(Sweep { after: page.last });
+            self.pass_by(turn, &unreadable).await?;
+            let elders: BTreeSet<ElderId> = page.facts.iter().map(|(elder, _)| *elder).collect();
+            let facts = page.facts.into_iter();
             let facts: BTreeMap<ElderId, Facts> = facts
                 .filter_map(|(elder, facts)| Some((elder, facts?)))
                 .collect();
-            let changed = changed_by_time(&facts, turn.swept, turn.day);
+            let changed = changed_by_time(&facts, turn.positions.swept, turn.day);
             // Most hold what there is, and need no key.
             let known = known(turn, facts);
             let mut units = self.older(turn, &changed, &known).await?;
-            let nothing = Happened::default();
-            units.extend(self.compare(turn, &elders, &known, &nothing).await?);
+            let (told, nothing) = (turn.index.told(&elders).await?, Happened::default());
+            let compared = self.compare(turn, &elders, &told, &known, &nothing);
+            units.extend(compared.await?);
             return self.publish(turn, units, &[]).await;
         }
+        self.end_of_sweep(turn).await
+    }
+
+    /// All who were there have been compared.
+    async fn end_of_sweep(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
         let now = self.sharing.clock.now();
         let begun = turn.index.feeds.iter();
         let begun = begun.filter(|(_, kept)| !kept.ended && !kept.complete);
         let complete: Vec<Unit> = begun
             .map(|(feed, _)| Message::own(feed, Own::CaughtUp, None, now).into())
             .collect();
-        self.publish(turn, complete, &[]).await?;
+        let day = Some(turn.day);
+        let first_of_the_day = turn.positions.swept != day;
+        turn.positions.swept = day;
+        match complete.is_empty() && first_of_the_day {
+            true => self.publish_batch(turn, vec![]).await?,
+            false => self.publish(turn, complete, &[]).await?,
+        }
         turn.index.aged(self.stream.first_sequence().await?).await?;
         turn.sweep = None;
-        turn.swept = Some(turn.day);
         Ok(())
     }
 
@@ -70,66 +89,114 @@ impl Publisher {
         &self,
         turn: &mut Turn,
         elders: &BTreeSet<ElderId>,
+        told: &ToldByElder,
         known: &BTreeMap<ElderId, Known>,
         happened: &Happened,
     ) -> Result<Vec<Unit>, ReaderFailed> {
+        let (mut units, entering) = self.come_and_gone(turn, elders, told, known).await?;
+        if !entering.is_empty() {
+            let shared = self.shared(turn, entering, known, happened).await?;
+            units.extend(shared);
+        }
+        Ok(units)
+    }
+
+    /// That elders have left feeds that bore something about them; and the feeds that have not told all there is of whom they
+    /// cover.
+    async fn come_and_gone(
+        &self,
+        turn: &mut Turn,
+        elders: &BTreeSet<ElderId>,
+        told: &ToldByElder,
+        known: &BTreeMap<ElderId, Known>,
+    ) -> Result<(Vec<Unit>, BTreeMap<ElderId, Vec<Feed>>), ReaderFailed> {
         let now = self.sharing.clock.now();
-        let told = turn.index.told(elders).await?;
-        let feeds = turn.index.feeds.iter();
-        let by_id: BTreeMap<i64, (&Feed, &Kept)> =
-            feeds.map(|(feed, kept)| (kept.id, (feed, kept))).collect();
         let nobody = BTreeMap::new();
-        let mut units: Vec<Unit> = Vec::new();
-        let mut entering: BTreeMap<ElderId, Vec<&Feed>> = BTreeMap::new();
-        let mut products = BTreeSet::new();
+        let (mut units, mut gone) = (Vec::new(), Vec::new());
+        let mut entering = BTreeMap::new();
         for elder in elders {
             let told = told.get(elder).unwrap_or(&nobody);
-            let holds = |feed: &Feed| {
-                let kept = turn.index.feeds.get(feed);
-                kept.is_some_and(|kept| told.get(&kept.id).copied().unwrap_or(false))
-            };
             let covering: Vec<&Feed> = match known.get(elder) {
                 Some(known) => covering(&turn.standing, &known.facts).collect(),
                 None => vec![],
             };
-            let held = told.iter().filter(|(_, holds)| **holds);
-            for (feed, kept) in held.filter_map(|(id, _)| by_id.get(id)) {
-                if !kept.ended && !covering.contains(feed) {
+            for (id, of_feed) in told {
+                let feed = turn.index.feeds.by_id(*id);
+                let Some((feed, _)) = feed.filter(|(_, kept)| !kept.ended) else {
+                    continue;
+                };
+                if covering.contains(&feed) {
+                    continue;
+                }
+                if of_feed.held {
                     let message = Message::own(feed, Own::Withdrawn, Some(*elder), now);
-                    units.push(message.into());
+                    units.push(Unit::from(message));
+                } else if of_feed.all {
+                    // It never heard that there was somebody.
+                    gone.push((*id, *elder));
                 }
             }
-            let new: Vec<&Feed> = covering.into_iter().filter(|feed| !holds(feed)).collect();
+            let told_all = |feed: &&Feed| {
+                let kept = turn.index.feeds.get(feed);
+                let told = kept.and_then(|kept| told.get(&kept.id));
+                told.is_some_and(|told| told.all)
+            };
+            let new = covering.into_iter().filter(|feed| !told_all(feed));
+            let new: Vec<Feed> = new.cloned().collect();
             if !new.is_empty() {
-                products.extend(new.iter().map(|feed| feed.product));
                 entering.insert(*elder, new);
             }
         }
-        if entering.is_empty() {
-            return Ok(units);
-        }
+        turn.index.something_to_tell(&gone).await?;
+        Ok((units, entering))
+    }
+
+    /// The documents of elders on feeds that have not told all of them.
+    async fn shared(
+        &self,
+        turn: &mut Turn,
+        entering: BTreeMap<ElderId, Vec<Feed>>,
+        known: &BTreeMap<ElderId, Known>,
+        happened: &Happened,
+    ) -> Result<Vec<Unit>, ReaderFailed> {
+        let now = self.sharing.clock.now();
         let mut entered: BTreeMap<ElderId, Known> = known
             .iter()
             .filter(|(elder, _)| entering.contains_key(elder))
             .map(|(elder, known)| (*elder, known.clone()))
             .collect();
         self.unseal(&turn.standing, &mut entered).await?;
-        let documents = documents::all_of(&self.sharing.pool, &entered, &products).await?;
-        let mut nothing = Vec::new();
+        let products = entering.values().flatten().map(|feed| feed.product);
+        let products: BTreeSet<ProductName> = products.collect();
+        let (db, mut unreadable) = (&mut turn.reading, BTreeSet::new());
+        let documents = documents::all_of(db, &entered, &products, &mut unreadable).await?;
+        self.pass_by(turn, &unreadable).await?;
+        let (mut units, mut nothing) = (Vec::new(), Vec::new());
         for (elder, feeds) in entering {
-            let documents = documents.get(&elder).map_or(&[][..], Vec::as_slice);
+            let documents = documents.get(&elder).into_iter().flatten();
+            let mut documents: Vec<(Uuid, &Document)> =
+                documents.map(|one| (key_of(one), one)).collect();
+            documents.sort_by_key(|(key, _)| *key);
             for feed in feeds {
-                let (mut unit, mut later) = (Unit::default(), false);
-                for document in documents.iter().filter(|one| one.product == feed.product) {
-                    if happened.tell(&turn.standing, feed, document) {
+                // Of many documents some may have come out before the last publisher died.
+                let told = turn.positions.told_through(&feed, elder);
+                let left_to_tell = documents.iter().filter(|(key, document)| {
+                    document.product == feed.product && told.is_none_or(|told| *key > told)
+                });
+                let (mut messages, mut later) = (Vec::new(), false);
+                for (_, document) in left_to_tell {
+                    if happened.tell(&turn.standing, &feed, document) {
                         later = true;
-                    } else if let Some(left) = left(&turn.standing, feed, document) {
-                        unit.messages.push(Message::shared(feed, &left, now));
+                    } else if let Some(left) = left(&turn.standing, &feed, document) {
+                        messages.push(Message::shared(&feed, &left, now));
                     }
                 }
-                if !unit.messages.is_empty() {
-                    units.push(unit);
-                } else if !later && let Some(kept) = turn.index.feeds.get(feed) {
+                if !messages.is_empty() {
+                    units.push(Unit::snapshot(&feed, elder, messages));
+                    continue;
+                }
+                turn.positions.finish(&feed, Some(elder));
+                if !later && let Some(kept) = turn.index.feeds.get(&feed) {
                     nothing.push((kept.id, elder));
                 }
             }
@@ -157,7 +224,9 @@ impl Publisher {
         self.unseal(&turn.standing, &mut changed).await?;
         let now = self.sharing.clock.now();
         let only = BTreeSet::from([ProductName::Elder]);
-        let documents = documents::all_of(&self.sharing.pool, &changed, &only).await?;
+        let (db, mut unreadable) = (&mut turn.reading, BTreeSet::new());
+        let documents = documents::all_of(db, &changed, &only, &mut unreadable).await?;
+        self.pass_by(turn, &unreadable).await?;
         let mut units = Vec::new();
         for (elder, documents) in &documents {
             let (Some(known), Some(told)) = (changed.get(elder), told.get(elder)) else {
@@ -166,7 +235,8 @@ impl Publisher {
             let feeds = covering(&turn.standing, &known.facts);
             for feed in feeds.filter(|feed| feed.product == ProductName::Elder) {
                 let kept = turn.index.feeds.get(feed);
-                if kept.is_none_or(|kept| told.get(&kept.id) != Some(&true)) {
+                let told = kept.and_then(|kept| told.get(&kept.id));
+                if told.is_none_or(|told| !told.all) {
                     continue;
                 }
                 let left = documents
@@ -190,35 +260,37 @@ impl Publisher {
                 |feed: &Feed| matches!(feed.product, ProductName::Elder | ProductName::Visit);
             known.key.is_none() && covering(standing, &known.facts).any(sealed)
         });
-        let sealed: Vec<ElderId> = sealed.map(|(elder, _)| *elder).collect();
-        let mut keys = stream::iter(sealed)
-            .map(|elder| async move { (elder, self.sharing.keys.key(elder.as_uuid()).await) })
-            .buffer_unordered(KEYS_AT_ONCE);
-        while let Some((elder, key)) = keys.next().await {
-            let key = key.map_err(|status| ReaderFailed::because(status.message()))?;
-            if let Some(known) = known.get_mut(&elder) {
-                known.key = key;
+        let sealed: Vec<Uuid> = sealed.map(|(elder, _)| elder.as_uuid()).collect();
+        let keys = self.sharing.keys.vault.keys(&sealed).await;
+        let keys =
+            keys.map_err(|away| ReaderFailed::because(person_keys::away(&away).message()))?;
+        for (person, key) in keys {
+            if let Some(known) = known.get_mut(&ElderId(person)) {
+                known.key = Some(key);
             }
         }
         Ok(())
     }
 }
 
-/// Whose file time alone has changed since a day: a birthday, or a move that was told before its day.
+/// Whose file time alone has changed since a day: a birthday, or a move that was told before its day. Where nobody knows of which
+/// day it is what they hold, that may be everybody.
 fn changed_by_time(
     facts: &BTreeMap<ElderId, Facts>,
     since: Option<LocalDay>,
     today: LocalDay,
 ) -> BTreeSet<ElderId> {
-    let Some(since) = since.filter(|since| *since < today) else {
+    if since.is_some_and(|since| since >= today) {
         return BTreeSet::new();
-    };
+    }
     let changed = facts.iter().filter(|(_, facts)| {
-        let before = FactsOnDay {
-            day: today,
-            ..facts.on(since)
-        };
-        before != facts.on(today)
+        since.is_none_or(|since| {
+            let before = FactsOnDay {
+                day: today,
+                ..facts.on(since)
+            };
+            before != facts.on(today)
+        })
     });
     changed.map(|(elder, _)| *elder).collect()
 }
@@ -242,8 +314,6 @@ pub(super) fn left(standing: &Standing, feed: &Feed, document: &Document) -> Opt
 pub(super) fn covering<'a>(
     standing: &'a Standing,
     facts: &FactsOnDay,
-) -> impl Iterator<Item = &'a Feed> {
-    let division: DivisionCode = facts.village().division();
-    let feeds: Vec<&Feed> = standing.covering(&division).collect();
-    feeds.into_iter()
+) -> impl Iterator<Item = &'a Feed> + use<'a> {
+    standing.covering(&facts.village().division())
 }

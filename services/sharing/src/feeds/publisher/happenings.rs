@@ -12,13 +12,14 @@ use uuid::Uuid;
 use super::super::changes::changes;
 use super::super::documents::{self, Known};
 use super::super::message::{Message, Own, Source};
+use super::super::positions::{ChangeName, Place};
 use super::super::shown::Shown;
 use super::super::standing::{Feed, Standing};
+use super::super::unreadable::{Unreadable, facts_of};
 use super::comparison::{covering, known, left};
 use super::outgoing::Unit;
 use super::{Publisher, Turn, Waiting};
 use crate::document::Document;
-use crate::elders_table;
 use crate::products::ProductName;
 
 /// What happened to one document, as a record of a log tells it.
@@ -26,12 +27,21 @@ struct Happening<'a> {
     /// The log, by its place among all.
     log: usize,
     source: Source<'a>,
-    /// Which document of the record it is, from 1 on.
-    nth: u64,
     product: ProductName,
     key: Uuid,
     elder: ElderId,
     shown: Shown,
+}
+
+impl Happening<'_> {
+    /// How far its log is done once it is told.
+    fn place(&self) -> Place {
+        let change = ChangeName {
+            event: self.source.event,
+            key: self.key,
+        };
+        Place::within(self.source.record.sequence, change)
+    }
 }
 
 impl Publisher {
@@ -44,6 +54,10 @@ impl Publisher {
         let happenings = self.happenings(turn, waiting).await?;
         let mut units = Vec::new();
         let mut elders: BTreeSet<ElderId> = happenings.iter().map(|one| one.elder).collect();
+        if waiting.iter().any(|one| erased(one).is_some()) {
+            // Whoever was told of them is asked to erase that.
+            self.read_models_hold_all_of(&self.sharing.logs.own).await?;
+        }
         for (elder, record) in waiting.iter().filter_map(erased) {
             elders.remove(&elder);
             units.extend(self.tombstones(turn, elder, record).await?);
@@ -52,23 +66,32 @@ impl Publisher {
             return Ok(units);
         }
         let ids: Vec<ElderId> = elders.iter().copied().collect();
-        let facts = elders_table::facts_of_all(&self.sharing.pool, &ids).await?;
+        let mut unreadable = BTreeSet::new();
+        let (facts, told) = tokio::try_join!(
+            facts_of(&mut turn.reading, &ids, &mut unreadable),
+            turn.index.told(&elders),
+        )?;
+        // Where they live nobody knows: they neither come nor go.
+        elders.retain(|elder| !unreadable.contains(&Unreadable::file(*elder)));
+        self.pass_by(turn, &unreadable).await?;
         let mut known = known(turn, facts);
         self.unseal(&turn.standing, &mut known).await?;
         // What is about to be told as what happened need not be told as what was there.
         let happened = Happened::of(&happenings);
-        units.extend(self.compare(turn, &elders, &known, &happened).await?);
+        let compared = self.compare(turn, &elders, &told, &known, &happened);
+        units.extend(compared.await?);
         units.extend(self.events(turn, &happenings, &known).await?);
         Ok(units)
     }
 
-    /// What happened to documents, in the order of the records; nothing where nobody listens.
+    /// What happened to documents, in the order of the records; nothing where nobody listens. With it, it is known where elders
+    /// live by all that stands in the registry's log.
     async fn happenings<'a>(
         &'a self,
-        turn: &Turn,
+        turn: &mut Turn,
         waiting: &'a [Waiting],
     ) -> Result<Vec<Happening<'a>>, ReaderFailed> {
-        if turn.index.feeds.values().all(|kept| kept.ended) {
+        if turn.index.feeds.have_ended() {
             return Ok(vec![]);
         }
         let logs = self.sharing.logs.all();
@@ -80,14 +103,18 @@ impl Publisher {
                 all.push(change);
             }
         }
-        let resolved = documents::resolve(&self.sharing.pool, &all).await?;
+        if all.is_empty() {
+            return Ok(vec![]);
+        }
+        let resolving = async {
+            let resolved = documents::resolve(&mut turn.reading, &all).await;
+            resolved.map_err(ReaderFailed::from)
+        };
+        let homes = self.read_models_hold_all_of(&self.sharing.logs.registry);
+        let (resolved, ()) = tokio::try_join!(resolving, homes)?;
         let mut happenings: Vec<Happening<'a>> = Vec::with_capacity(resolved.len());
         for one in resolved {
             let (log, record) = of[one.change];
-            let before = happenings.last().filter(|before| {
-                before.log == log && before.source.record.sequence == record.sequence
-            });
-            let nth = before.map_or(1, |before| before.nth + 1);
             let event = record.events.get(one.event);
             happenings.push(Happening {
                 log,
@@ -96,7 +123,6 @@ impl Publisher {
                     record,
                     event: one.event,
                 },
-                nth,
                 product: one.product,
                 key: one.key,
                 elder: one.elder,
@@ -109,7 +135,7 @@ impl Publisher {
     /// The events of records, each on each feed that covers its elder and may hear of it.
     async fn events(
         &self,
-        turn: &Turn,
+        turn: &mut Turn,
         happenings: &[Happening<'_>],
         known: &BTreeMap<ElderId, Known>,
     ) -> Result<Vec<Unit>, ReaderFailed> {
@@ -119,17 +145,28 @@ impl Publisher {
                 wanted.entry(one.product).or_default().insert(one.key);
             }
         }
-        let documents = documents::by_key(&self.sharing.pool, &wanted, known).await?;
+        let mut unreadable = BTreeSet::new();
+        let documents = documents::by_key(&mut turn.reading, &wanted, known, &mut unreadable);
+        let documents = documents.await?;
+        self.pass_by(turn, &unreadable).await?;
         let mut units = Vec::new();
         for one in happenings {
-            let done = (one.source.record.sequence - 1, one.nth);
-            if turn.positions.0.get(one.source.stream) >= Some(&done) {
+            if turn.positions.has_passed(one.source.stream, one.place()) {
                 // It came out before the last publisher died.
                 continue;
             }
             let Some(known) = known.get(&one.elder) else {
                 continue;
             };
+            let row = Unreadable {
+                product: one.product,
+                key: one.key,
+                elder: one.elder,
+            };
+            if unreadable.contains(&row) {
+                // Without its row it would seem to be gone.
+                continue;
+            }
             let document = documents.get(&(one.product, one.key));
             let feeds = covering(&turn.standing, &known.facts);
             let feeds = feeds.filter(|feed| feed.product == one.product);
@@ -140,15 +177,13 @@ impl Publisher {
                 let left = document.and_then(|document| left(&turn.standing, feed, document));
                 Message::of_source(feed, one.source, one.key, one.elder, left.as_ref())
             });
-            units.push(Unit {
-                messages: messages.collect(),
-                done: Some((one.log, done)),
-            });
+            units.push(Unit::change(messages.collect(), one.log, one.place()));
         }
         Ok(units)
     }
 
-    /// That an elder is erased, on every feed that ever told of the elder; on record, with whom it is asked to confirm, before.
+    /// That an elder is erased, on every feed that ever bore something about the elder, and on no other: there it would tell that
+    /// there was somebody. On record, with whom it is asked to confirm, before.
     async fn tombstones(
         &self,
         turn: &mut Turn,
@@ -156,20 +191,21 @@ impl Publisher {
         record: &Record,
     ) -> Result<Vec<Unit>, ReaderFailed> {
         let told = turn.index.told(&BTreeSet::from([elder])).await?;
-        let told = told.get(&elder).cloned().unwrap_or_default();
-        let carried = turn.index.feeds.iter();
-        let carried: Vec<&Feed> = carried
-            .filter(|(_, kept)| told.contains_key(&kept.id))
-            .map(|(feed, _)| feed)
-            .collect();
-        let departments = carried.iter().map(|feed| feed.department.clone());
-        let departments: BTreeSet<String> = departments.collect();
+        let told = told.into_values().flatten();
+        let carried = told.filter(|(_, told)| told.carried).map(|(feed, _)| feed);
+        let carried: BTreeSet<i64> = carried.collect();
+        // They came out before the last publisher died.
+        let out = turn.index.tombstones(elder).await?;
+        let feeds = &turn.index.feeds;
+        let named = |id: &i64| feeds.by_id(*id).map(|(feed, _)| feed);
+        let departments = carried.iter().filter_map(named);
+        let departments = departments.map(|feed| feed.department.clone()).collect();
         self.sharing
             .ask_to_erase(elder, departments, record)
             .await
             .map_err(ReaderFailed::because)?;
         let now = self.sharing.clock.now();
-        let tombstones = carried.iter();
+        let tombstones = carried.difference(&out).filter_map(named);
         Ok(tombstones
             .map(|feed| Message::own(feed, Own::Erased, Some(elder), now).into())
             .collect())
@@ -207,6 +243,6 @@ pub(super) fn erased(waiting: &Waiting) -> Option<(ElderId, &Record)> {
 }
 
 /// The key of a document, which is a UUID of all products; one that is none is told of nowhere else.
-fn key_of(document: &Document) -> Uuid {
+pub(super) fn key_of(document: &Document) -> Uuid {
     document.key.parse().unwrap_or(Uuid::nil())
 }

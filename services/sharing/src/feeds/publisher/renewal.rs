@@ -12,6 +12,7 @@ use super::super::standing::{Feed, standing};
 use super::super::stream::StreamError;
 use super::outgoing::Unit;
 use super::{Publisher, Turn};
+use crate::agreement_rows::ids_in_force;
 
 /// A feed is told anew before its first messages age out.
 const ANEW: TimeDelta = TimeDelta::days(360);
@@ -30,7 +31,7 @@ impl Publisher {
         let now = self.sharing.clock.now();
         let mut units: Vec<Unit> = Vec::new();
         let mut ended = BTreeSet::new();
-        for (feed, kept) in &turn.index.feeds {
+        for (feed, kept) in turn.index.feeds.iter() {
             if !kept.ended && standing.get(feed).is_none() {
                 units.push(Message::own(feed, Own::Ended, None, now).into());
                 ended.insert(feed.department.clone());
@@ -41,7 +42,7 @@ impl Publisher {
             let fields = granted.fields(feed.product);
             let narrowed = match turn.index.feeds.get(feed) {
                 Some(kept) if !kept.ended => {
-                    let narrowed = kept.fields.narrowed_by(&fields);
+                    let narrowed = kept.is_narrowed_by(&fields);
                     let as_it_was = kept.fields == fields && now < kept.begun_at + ANEW;
                     if as_it_was {
                         continue;
@@ -78,8 +79,8 @@ impl Publisher {
     /// Whether the feeds are still those of the agreements in force.
     pub(super) async fn stands(&self, turn: &mut Turn) -> Result<bool, ReaderFailed> {
         let today = self.sharing.clock.today();
-        let now = standing(turn.index.db(), today, None).await?;
-        Ok(today == turn.day && now == turn.standing)
+        let now = ids_in_force(turn.index.db(), today).await?;
+        Ok(today == turn.day && turn.standing.is_of(&now))
     }
 
     /// Takes away from the stream what may stay there no longer.

@@ -51,9 +51,6 @@ async fn feeds_and_erasures_that_are_asked_for_wrongly_are_refused_by_their_fiel
     ] {
         assert_eq!(faults(client.query_feed(bad).await), [expected]);
     }
-    let nothing = pb::ConfirmErasureRequest::default();
-    let both = ["request_id REQUIRED", "elder_id REQUIRED"];
-    assert_eq!(faults(client.confirm_erasure(nothing).await), both);
     let strange = pb::ListErasuresRequest {
         department: "卫健".to_owned(),
         page_token: "x".to_owned(),
@@ -67,6 +64,9 @@ async fn feeds_and_erasures_that_are_asked_for_wrongly_are_refused_by_their_fiel
         ]
     );
     let mut client = running.client_of(&guard());
+    let nothing = pb::ConfirmErasureRequest::default();
+    let both = ["request_id REQUIRED", "elder_id REQUIRED"];
+    assert_eq!(faults(client.confirm_erasure(nothing).await), both);
     let nothing = pb::IssueFeedCredentialRequest::default();
     let both = ["request_id REQUIRED", "department DEPARTMENT_INVALID"];
     assert_eq!(faults(client.issue_feed_credential(nothing).await), both);

@@ -1,0 +1,180 @@
+//! The agreements in force (生效的协议), as the table says at this moment: what is suspended or ended grants nothing from then on.
+//!
+//! Whoever asks at the same time shares one look at the table, and at ids alone: terms never change, so they are read again only
+//! where other agreements are in force.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use civic::LocalDay;
+use readmodel::DatabaseError;
+use service::{Clock, Gathering};
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use uuid::Uuid;
+
+use crate::agreement::Terms;
+use crate::agreement_rows::{self, APPROVED};
+use crate::agreements::in_force;
+use crate::book_table::NAME;
+
+/// How many callers share a look at most.
+const TOGETHER: usize = 1_000;
+
+/// Looks which agreements are in force. Clones share their looks.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce(Gathering<(), Found>);
+
+type Found = Result<Arc<Agreements>, DatabaseError>;
+
+/// The agreements that are in force on a day.
+#[derive(Debug)]
+pub(crate) struct Agreements {
+    on: LocalDay,
+    /// As the table has them, also those whose terms can't be read.
+    ids: Vec<Uuid>,
+    by_department: BTreeMap<String, Vec<(Uuid, Terms)>>,
+}
+
+/// Those that were in force when it was looked last.
+type Known = Mutex<Option<Arc<Agreements>>>;
+
+impl InForce {
+    /// Looks at the table in this database.
+    pub(crate) fn new(pool: PgPool, clock: Clock) -> Self {
+        let known = Arc::<Known>::default();
+        Self(Gathering::new(TOGETHER, move |callers: Vec<()>| {
+            let (pool, today, known) = (pool.clone(), clock.today(), Arc::clone(&known));
+            async move {
+                let found = look(&pool, today, &known).await;
+                vec![found.map_err(DatabaseError::from); callers.len()]
+            }
+        }))
+    }
+
+    /// The agreements that are in force now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn now(&self) -> Found {
+        let found = self.0.ask(()).await;
+        found.unwrap_or_else(|| Err(sqlx::Error::WorkerCrashed.into()))
+    }
+}
+
+async fn look(
+    pool: &PgPool,
+    today: LocalDay,
+    known: &Known,
+) -> Result<Arc<Agreements>, sqlx::Error> {
+    let ids = agreement_rows::ids_in_force(pool, today).await?;
+    let before = locked(known).clone();
+    if let Some(before) = before.filter(|before| before.are(today, &ids)) {
+        return Ok(before);
+    }
+    let now = Arc::new(Agreements::read(pool, today).await?);
+    *locked(known) = Some(Arc::clone(&now));
+    Ok(now)
+}
+
+fn locked(known: &Known) -> MutexGuard<'_, Option<Arc<Agreements>>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Agreements {
+    async fn read(pool: &PgPool, today: LocalDay) -> Result<Self, sqlx::Error> {
+        let statement = format!(
+            "SELECT agreement_id, terms FROM {NAME}.agreement WHERE stage = $1 AND last_day >= $2 ORDER BY sequence"
+        );
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(APPROVED)
+            .bind(today.date())
+            .fetch_all(pool)
+            .await?;
+        let ids = rows.iter().map(|row| row.try_get(0));
+        let ids = ids.collect::<Result<Vec<Uuid>, sqlx::Error>>()?;
+        Ok(Self::of(today, ids, in_force(&rows, today)?))
+    }
+
+    fn of(on: LocalDay, ids: Vec<Uuid>, agreements: Vec<(Uuid, Terms)>) -> Self {
+        let mut by_department: BTreeMap<String, Vec<(Uuid, Terms)>> = BTreeMap::new();
+        for (id, terms) in agreements {
+            let with_one = by_department.entry(terms.department.clone());
+            with_one.or_default().push((id, terms));
+        }
+        Self {
+            on,
+            ids,
+            by_department,
+        }
+    }
+
+    /// Whether these are the ones of these ids, on this day.
+    fn are(&self, on: LocalDay, ids: &[Uuid]) -> bool {
+        self.on == on && self.ids == ids
+    }
+
+    /// Those with a department, the first proposed first.
+    pub(crate) fn with(&self, department: &str) -> impl Iterator<Item = &(Uuid, Terms)> {
+        self.by_department.get(department).into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::cut::Grants;
+
+    fn day(text: &str) -> LocalDay {
+        text.parse().unwrap()
+    }
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    fn terms(department: &str) -> Terms {
+        Terms {
+            department: department.to_owned(),
+            purpose: "家庭医生签约".to_owned(),
+            legal_basis: "川民〔2023〕100号".to_owned(),
+            products: Grants::default(),
+            divisions: BTreeSet::new(),
+            until: day("2024-12-31"),
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_counts_only_while_the_table_has_just_these_on_the_same_day() {
+        let today = day("2024-03-01");
+        let ids = vec![id(1), id(2), id(3)];
+        let agreements = vec![(id(1), terms("health")), (id(3), terms("health"))];
+        let known = Agreements::of(today, ids.clone(), agreements);
+        // Also where the terms of one can't be read.
+        assert!(known.are(today, &ids));
+        let (suspended, approved) = ([id(1), id(3)], [id(1), id(2), id(3), id(4)]);
+        for others in [&suspended[..], &approved[..], &[]] {
+            assert!(!known.are(today, others));
+        }
+        assert!(!known.are(today.next(), &ids));
+    }
+
+    #[test]
+    fn each_department_has_its_own_in_the_order_of_the_table() {
+        let agreements = vec![
+            (id(3), terms("health")),
+            (id(1), terms("police")),
+            (id(2), terms("health")),
+        ];
+        let ids = agreements.iter().map(|(id, _)| *id).collect();
+        let known = Agreements::of(day("2024-03-01"), ids, agreements);
+        let with = |department| {
+            let ids = known.with(department).map(|(id, _)| *id);
+            ids.collect::<Vec<_>>()
+        };
+        assert_eq!(with("health"), [id(3), id(2)]);
+        assert_eq!(with("police"), [id(1)]);
+        assert!(with("finance").is_empty());
+    }
+}
