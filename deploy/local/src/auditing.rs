@@ -192,8 +192,8 @@ pub async fn export(client: &Client, file: &Path, progress: Progress) -> anyhow:
     })
 }
 
-/// A new file that its owner alone may read: it tells who looked at whom.
-fn create(path: &Path) -> io::Result<BufWriter<fs::File>> {
+/// A new file that its owner alone may read.
+pub(crate) fn create(path: &Path) -> io::Result<BufWriter<fs::File>> {
     if path.exists() {
         fs::remove_file(path)?;
     }
@@ -288,7 +288,8 @@ fn written(sequence: u64, head: &Head) -> String {
     format!("{sequence}:{}", hex(head))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as they are written in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::output::{Progress, Report, number, table};
 
 mod adjudicate;
+mod aggregates;
+mod agreed;
 mod append;
 mod bare;
 mod bare_append;
@@ -18,15 +20,23 @@ mod claims;
 mod claims_by_hand;
 mod coverage;
 mod decide;
+mod dossier;
 mod entitlement;
+mod feed;
 mod handing_in;
 mod homes;
 mod import;
+mod lives;
+mod logs;
 mod people;
 mod plan;
+mod processes;
+mod program;
 mod query;
 mod raw;
 mod rebuild;
+mod rebuild_all;
+mod rebuild_each;
 mod record;
 mod register;
 mod seed;
@@ -34,9 +44,11 @@ pub mod service;
 mod signals;
 mod sos;
 mod stage;
+mod steady;
 mod tier;
 mod timers;
 mod visible;
+mod visiting;
 mod year;
 
 /// What a bench measured.
@@ -248,6 +260,26 @@ pub const BENCHES: &[Bench] = &[
         name: "entitlement",
         about: "what elders may still have, asked while orders come",
         run: |ground| Box::pin(entitlement::run(ground)),
+    },
+    Bench {
+        name: "feed",
+        about: "from recording a visit to a department's own program, at 2,000 visits a second",
+        run: |ground| Box::pin(feed::run(ground)),
+    },
+    Bench {
+        name: "dossier",
+        about: "dossiers of 380,000 elders under an agreement, each on record before it is told",
+        run: |ground| Box::pin(dossier::run(ground)),
+    },
+    Bench {
+        name: "rebuild-all",
+        about: "every read model of every service built anew from a million events",
+        run: |ground| Box::pin(rebuild_all::run(ground)),
+    },
+    Bench {
+        name: "aggregates",
+        about: "logs of up to 3,000,000 aggregates and their read models: memory, disk, and how fast they are",
+        run: |ground| Box::pin(aggregates::run(ground)),
     },
 ];
 

@@ -2,8 +2,10 @@
 //! the files of their names.
 
 mod alerts;
+mod backup;
 mod claims;
 mod sharing;
+mod streams;
 mod visits;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -15,8 +17,10 @@ use clap::{Args, Parser, Subcommand};
 use crate::{bench::service::Role, output::Output};
 
 pub use alerts::Alerts;
+pub use backup::{Backup, Passing, Restore};
 pub use claims::{Claims, FiguresBy, HoldDecision, WhichOrders};
-pub use sharing::{Audit, Search, Sharing};
+pub use sharing::{Audit, Credential, Feed, FeedName, Search, Sharing};
+pub use streams::{LogServer, Streams};
 pub use visits::{Level, Visits, Whose};
 
 /// The elder-care platform on one machine: its sample county, its services, and the operator's commands.
@@ -139,6 +143,10 @@ pub enum Command {
     Verify(Projections),
     /// Wrap all persons' keys under a new key-encryption key and destroy the former one; the log is not touched
     RotateKeys,
+    /// Copy all streams while the system goes on, note who was erased, and remove backups that have expired
+    Backup(Backup),
+    /// Put a backup back where there is nothing, and apply every erasure since before the system serves
+    Restore(Restore),
     /// Measure how fast the system is on this machine, beside what the machine can do at most
     Bench(Bench),
     /// The process that a bench measures
@@ -146,6 +154,19 @@ pub enum Command {
     BenchService(BenchService),
     /// Show streams, read models and how far they are behind, and parked events
     Status,
+    /// Show a running system live: how much is written, what is behind, which alerts are open
+    Top(Top),
+    /// Make the streams of a cluster's log server, compare them with what is declared, and print the server's users
+    #[command(subcommand)]
+    Streams(Streams),
+}
+
+/// Arguments of `top`.
+#[derive(Debug, Args)]
+pub struct Top {
+    /// Look for a second, print that, and end
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// Arguments of `demo`.
@@ -388,6 +409,19 @@ mod tests {
                 "--head",
                 "7",
             ],
+            vec!["eldercare", "sharing", "feed", "elder.350524"],
+            vec![
+                "eldercare",
+                "sharing",
+                "feed",
+                "health.elder.350524",
+                "--since",
+                "yesterday",
+            ],
+            vec!["eldercare", "sharing", "credential", "issue", "health"],
+            vec!["eldercare", "sharing", "credential", "revoke", "health"],
+            vec!["eldercare", "sharing", "confirm-erasure", "--as", "health"],
+            vec!["eldercare", "sharing", "broken-glass"],
             vec!["eldercare", "claims", "order", "P01"],
             vec!["eldercare", "claims", "orders", "--provider", "P01"],
             vec!["eldercare", "claims", "settle", "LTCI", "P01", "2024-13"],
@@ -402,6 +436,11 @@ mod tests {
                 "weather",
             ],
             vec!["eldercare", "status", "--endpoint", "http://127.0.0.1:1"],
+            vec!["eldercare", "backup"],
+            vec!["eldercare", "backup", "b", "--prune", "--erasures-only"],
+            vec!["eldercare", "backup", "b", "--without", "REGISTRY"],
+            vec!["eldercare", "restore"],
+            vec!["eldercare", "restore", "b", "--replicas", "3"],
         ] {
             assert_eq!(Cli::try_parse_from(arguments).unwrap_err().exit_code(), 2);
         }

@@ -169,7 +169,7 @@ impl Client {
     pub fn sharing_reviewer(&self) -> anyhow::Result<SharingServiceClient<Channel>> {
         let reviewer = self.reviewer.clone();
         let reviewer = reviewer.context("no token of a reviewer is known here")?;
-        Ok(SharingServiceClient::new(reviewer))
+        Ok(SharingServiceClient::new(reviewer).max_decoding_message_size(LARGEST_ANSWER))
     }
 
     /// Sharing, as an officer of a department speaks with it.
@@ -200,6 +200,17 @@ impl Client {
             Some(department) => self.department(department),
             None => Ok(self.sharing()),
         }
+    }
+
+    /// Sharing, as an officer of a department reads its feeds; as the caller, where somebody came with a token of their own.
+    ///
+    /// # Errors
+    /// Where tokens of officers are known, and none of this department's.
+    pub fn reader_of(&self, department: &str) -> anyhow::Result<SharingServiceClient<Channel>> {
+        if self.departments.is_empty() {
+            return Ok(self.sharing());
+        }
+        self.department(department)
     }
 
     /// The simulated clock.

@@ -7,18 +7,19 @@ use proto::eldercare::sharing::v1::get_access_history_request::Whose;
 use service::{Telemetry, config::Loader, settings::AccessLog};
 
 use crate::{
-    alerting, auditing, bench, claiming,
+    alerting, auditing, backup, bench, claiming,
     cli::{
-        Alerts, Audit, Claims, Cli, Command, Common, Elder, Export, Import, Sharing, Tier, Visits,
+        self, Alerts, Audit, Claims, Cli, Command, Common, Credential, Elder, Export, Import,
+        Sharing, Streams, Tier, Visits,
     },
     client::Client,
     connection::{Connection, ConnectionFile},
     data_folder::DataFolder,
     demo, departments, elder, export, import,
-    output::{Output, Progress},
+    output::{Output, Progress, print_line},
     plans, rebuild, rotate_keys, sample, servers,
     signals::Signals,
-    status, tier, up, verify, visiting,
+    status, streams, tier, top, up, verify, visiting,
     workplace::Workplace,
 };
 
@@ -231,6 +232,15 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             output.print(&rotated?)?;
             Ok(Ending::Well)
         }
+        Command::Backup(arguments) => {
+            output.print(&back_up(common, arguments, progress).await?)?;
+            Ok(Ending::Well)
+        }
+        Command::Restore(arguments) => {
+            works_on_servers(common)?;
+            output.print(&backup::restore(common, arguments, progress).await?)?;
+            Ok(Ending::Well)
+        }
         Command::Status => {
             let (workplace, _) = workplace(common, progress).await?;
             let status = status::status(&workplace).await;
@@ -238,7 +248,47 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             output.print(&status?)?;
             Ok(Ending::Well)
         }
+        Command::Top(what) => {
+            let (workplace, _) = workplace(common, progress).await?;
+            let shown = top::top(&workplace, what.once, output).await;
+            workplace.close().await;
+            shown?;
+            Ok(Ending::Well)
+        }
+        Command::Streams(what) => streams_of_a_cluster(common, what).await,
     }
+}
+
+/// `backup`
+async fn back_up(
+    common: &Common,
+    arguments: &cli::Backup,
+    progress: Progress,
+) -> anyhow::Result<backup::Outcome> {
+    if arguments.prune {
+        return backup::prune(&arguments.folder);
+    }
+    if let Some(url) = &arguments.nats {
+        return backup::of_server(common, url, arguments, progress).await;
+    }
+    let (workplace, folder) = workplace(common, progress).await?;
+    let outcome = backup::of_data_folder(&workplace, &folder, arguments, progress).await;
+    workplace.close().await;
+    outcome
+}
+
+/// `streams …`
+async fn streams_of_a_cluster(common: &Common, what: &Streams) -> anyhow::Result<Ending> {
+    let states = match what {
+        Streams::Apply(server) => streams::apply(common, server).await?,
+        Streams::Check(server) => streams::check(common, server).await?,
+        Streams::Accounts => {
+            print_line(streams::accounts().trim_end().to_owned())?;
+            return Ok(Ending::Well);
+        }
+    };
+    common.output.print(&states)?;
+    Ok(Ending::well_if(states.well))
 }
 
 /// `visits …`.
@@ -376,11 +426,53 @@ async fn sharing(client: &Client, what: &Sharing, output: Output) -> anyhow::Res
             caller,
             limit,
         } => {
-            let whose = match (elder, caller) {
-                (Some(elder), _) => Whose::ElderId(elder.clone()),
-                (None, caller) => Whose::Caller(caller.clone().unwrap_or_default()),
-            };
+            let whose = whose_looks(elder.as_ref(), caller.as_ref());
             output.print(&departments::history(client, whose, *limit).await?)
+        }
+        Sharing::BrokenGlass {
+            elder,
+            caller,
+            from,
+            until,
+        } => {
+            let whose = whose_looks(elder.as_ref(), caller.as_ref());
+            output.print(&departments::broken_glass(client, whose, (*from, *until)).await?)
+        }
+        Sharing::Feeds { department } => {
+            output.print(&departments::feeds(client, department.as_deref()).await?)
+        }
+        Sharing::Feed(asked) => departments::feed(client, asked, output).await,
+        Sharing::Credential(what) => credential(client, what, output).await,
+        Sharing::Erasures {
+            department,
+            outstanding,
+        } => {
+            let department = department.as_deref();
+            output.print(&departments::erasures(client, department, *outstanding).await?)
+        }
+        Sharing::ConfirmErasure { elder, department } => {
+            let department = department.as_deref();
+            output.print(&departments::confirm_erasure(client, elder, department).await?)
+        }
+    }
+}
+
+/// Looks at an elder, or by a caller: one of them is given.
+fn whose_looks(elder: Option<&String>, caller: Option<&String>) -> Whose {
+    match elder {
+        Some(elder) => Whose::ElderId(elder.clone()),
+        None => Whose::Caller(caller.cloned().unwrap_or_default()),
+    }
+}
+
+/// `sharing credential …`
+async fn credential(client: &Client, what: &Credential, output: Output) -> anyhow::Result<()> {
+    match what {
+        Credential::Issue { department, file } => {
+            output.print(&departments::issue(client, department, file).await?)
+        }
+        Credential::Revoke { department, reason } => {
+            output.print(&departments::revoke(client, department, reason).await?)
         }
     }
 }
@@ -447,14 +539,20 @@ async fn claims(client: &Client, what: &Claims, output: Output) -> anyhow::Resul
     }
 }
 
-/// The servers of the data folder.
-async fn workplace(common: &Common, progress: Progress) -> anyhow::Result<(Workplace, PathBuf)> {
+/// Refuses the address of a system to a command that is about what lies under one.
+fn works_on_servers(common: &Common) -> anyhow::Result<()> {
     if common.endpoint.is_some() {
         anyhow::bail!(
             "this command works on the servers of a data folder: name it with --data-dir, and leave --endpoint and \
              --token (or ELDERCARE_ENDPOINT and ELDERCARE_TOKEN) away / 该命令直接操作数据目录：请用 --data-dir 指定，勿用 --endpoint"
         );
     }
+    Ok(())
+}
+
+/// The servers of the data folder.
+async fn workplace(common: &Common, progress: Progress) -> anyhow::Result<(Workplace, PathBuf)> {
+    works_on_servers(common)?;
     let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
     Ok((Workplace::open(common, &folder, progress).await?, folder))
 }

@@ -45,7 +45,7 @@ pub struct ConnectionFile {
     pub tokens: BTreeMap<String, String>,
     /// The log's server.
     pub nats_url: String,
-    /// The services' user there, and its password.
+    /// The operator's user there, and its password.
     pub nats_user: (String, String),
     /// Where devices speak MQTT, with their id as user and the credential of their registration as password.
     pub mqtt_url: Option<String>,

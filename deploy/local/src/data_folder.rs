@@ -15,6 +15,15 @@ use tempfile::TempDir;
 
 use crate::keys::{Keys, write_private};
 
+/// Where it remembers what is not in the log.
+const MEMORY: &str = "system.json";
+
+/// What a system consists of, beside its keys.
+const SYSTEM: [&str; 3] = ["nats", "postgres", MEMORY];
+
+/// Lies in a folder into which a backup is being put back, until all of it is there.
+const RESTORING: &str = "restoring";
+
 /// The folder of a system.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -43,6 +52,18 @@ impl DataFolder {
     /// # Errors
     /// Where it can't be made, or another system uses it.
     pub fn kept(path: &Path) -> anyhow::Result<Self> {
+        let folder = Self::locked(path)?;
+        if folder.path.join(RESTORING).exists() {
+            anyhow::bail!(
+                "a restore into {} did not come to its end: run it again / {} 的恢复尚未完成：请重新执行 eldercare restore",
+                folder.path.display(),
+                folder.path.display()
+            );
+        }
+        Ok(folder)
+    }
+
+    fn locked(path: &Path) -> anyhow::Result<Self> {
         let path =
             std::path::absolute(path).with_context(|| format!("resolve {}", path.display()))?;
         let making = || format!("make the folder {}", path.display());
@@ -52,25 +73,69 @@ impl DataFolder {
             .mode(0o755)
             .create(&path)
             .with_context(making)?;
-        let lock = path.join("lock");
-        let file = File::create(&lock).with_context(|| format!("make {}", lock.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => anyhow::bail!(
+        let alone = hold(&path)?.with_context(|| {
+            format!(
                 "{} is in use by another system, which may be starting or going down: wait for it, stop it, or choose \
                  another folder with --data-dir / {} 正被另一个系统使用（或正在启动、停止）：请稍候或先停止，或用 --data-dir 指定其他目录",
                 path.display(),
                 path.display()
-            ),
-            Err(fs::TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("lock {}", lock.display()));
-            }
-        }
+            )
+        })?;
         Ok(Self {
             path,
             temporary: None,
-            _alone: Some(file),
+            _alone: Some(alone),
         })
+    }
+
+    /// A folder into which a backup is to be put back. It holds nothing of a system but keys, or what an interrupted restore
+    /// left behind, which goes. Until [`DataFolder::restored`] nobody starts a system in it.
+    ///
+    /// # Errors
+    /// Where a system lies or runs in it, or it can't be made.
+    pub fn to_be_restored(path: &Path) -> anyhow::Result<Self> {
+        let folder = Self::locked(path)?;
+        let marker = folder.path.join(RESTORING);
+        if marker.exists() {
+            folder.clear()?;
+        } else if SYSTEM.iter().any(|one| folder.path.join(one).exists()) {
+            anyhow::bail!(
+                "{} holds a system already: name an empty folder with --data-dir / {} 中已有系统数据：请用 --data-dir 指定空目录",
+                folder.path.display(),
+                folder.path.display()
+            );
+        }
+        let file = File::create(&marker).with_context(|| format!("make {}", marker.display()))?;
+        file.sync_all()
+            .with_context(|| format!("write {}", marker.display()))?;
+        Ok(folder)
+    }
+
+    /// All of the backup is there, and whatever had to be done before the system serves: it may be started from now on.
+    ///
+    /// # Errors
+    /// Where that can't be said.
+    pub fn restored(&self) -> anyhow::Result<()> {
+        let marker = self.path.join(RESTORING);
+        fs::remove_file(&marker).with_context(|| format!("remove {}", marker.display()))
+    }
+
+    fn clear(&self) -> anyhow::Result<()> {
+        for one in SYSTEM {
+            let path = self.path.join(one);
+            let removed = if path.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("remove {}", path.display()));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Whether a system uses a folder, also while it starts or goes down.
@@ -122,7 +187,15 @@ impl DataFolder {
     /// # Errors
     /// Where that can't be read.
     pub fn remembered(&self) -> anyhow::Result<Remembered> {
-        let path = self.memory();
+        Self::remembered_in(&self.path)
+    }
+
+    /// What a folder remembers in which a system may run.
+    ///
+    /// # Errors
+    /// Where that can't be read.
+    pub fn remembered_in(path: &Path) -> anyhow::Result<Remembered> {
+        let path = path.join(MEMORY);
         match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)
                 .map_err(|_| anyhow::anyhow!("{} is not as this program wrote it", path.display())),
@@ -143,7 +216,23 @@ impl DataFolder {
     }
 
     fn memory(&self) -> PathBuf {
-        self.path.join("system.json")
+        self.path.join(MEMORY)
+    }
+}
+
+/// Holds a folder for this process alone, for as long as what comes back is kept; none where another process has it.
+///
+/// # Errors
+/// Where its lock can't be made.
+pub(crate) fn hold(folder: &Path) -> anyhow::Result<Option<File>> {
+    let lock = folder.join("lock");
+    let file = File::create(&lock).with_context(|| format!("make {}", lock.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("lock {}", lock.display()))
+        }
     }
 }
 
@@ -166,6 +255,25 @@ mod tests {
         drop(first);
         assert!(!DataFolder::in_use(&path));
         assert!(DataFolder::kept(&path).is_ok());
+    }
+
+    #[test]
+    fn nobody_starts_a_system_where_a_restore_is_not_at_its_end() {
+        let ground = tempfile::tempdir().unwrap();
+        let begun = DataFolder::to_be_restored(ground.path()).unwrap();
+        fs::create_dir(ground.path().join("nats")).unwrap();
+        drop(begun);
+        let refused = DataFolder::kept(ground.path()).unwrap_err();
+        assert!(refused.to_string().contains("run it again"), "{refused}");
+        // What was interrupted begins once more, with nothing there.
+        let again = DataFolder::to_be_restored(ground.path()).unwrap();
+        assert!(!ground.path().join("nats").exists());
+        fs::create_dir(ground.path().join("nats")).unwrap();
+        again.restored().unwrap();
+        drop(again);
+        assert!(DataFolder::kept(ground.path()).is_ok());
+        let refused = DataFolder::to_be_restored(ground.path()).unwrap_err();
+        assert!(refused.to_string().contains("holds a system"), "{refused}");
     }
 
     #[test]

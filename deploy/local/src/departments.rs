@@ -1,9 +1,15 @@
 //! `sharing …`: what departments may see of elders, and who has looked at what.
 
 mod agreements;
+mod broken_glass;
+mod credential;
 mod dossier;
+mod erasures;
+mod feed;
+mod feeds;
 mod find;
 mod history;
+mod live;
 mod products;
 mod situation;
 mod watch;
@@ -11,7 +17,12 @@ mod watch;
 pub use agreements::{
     AgreementList, Cut, Terms, agreement, agreements, approve, end, propose, suspend,
 };
+pub use broken_glass::{BrokenGlass, broken_glass};
+pub use credential::{Issued, Revoked, issue, revoke};
 pub use dossier::{Dossier, dossier, dossier_after};
+pub use erasures::{Confirmed, Erasures, confirm_erasure, erasures};
+pub use feed::feed;
+pub use feeds::{Feeds, feeds};
 pub use find::{Found, find};
 pub use history::{History, history};
 pub use products::{Catalogue, products};

@@ -17,8 +17,13 @@ use base64::{
 use nats_access::{Issuer, SealingKey, ServerAccess, User};
 use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
-use service::{Secret, TokenIssuer, settings, settings::NatsDoors};
+use service::{
+    Secret, TokenIssuer, derived_passwords::DerivedPasswords, settings, settings::NatsDoors,
+};
 use sharing::AuditSettings;
+use uuid::Uuid;
+
+use crate::nats_users;
 
 /// The keys that a data folder's system works with.
 #[derive(Clone, Serialize, Deserialize)]
@@ -42,8 +47,8 @@ pub struct Keys {
     nats: Option<NatsKeys>,
 }
 
-/// What opens the log's server: to the services, to the one that closes connections, and by the services' word to devices and
-/// departments.
+/// What opens the log's server: to the operator, and to the services by passwords that follow from the operator's; to the one
+/// that closes connections; and by the services' word to devices and departments.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NatsKeys {
@@ -64,10 +69,11 @@ impl NatsKeys {
     }
 }
 
-/// The services' user of the log's server.
-const SERVICES_USER: &str = "eldercare";
-/// The user of its system account.
-const SYSTEM_USER: &str = "system";
+/// The operator's user of the log's server, who may do everything where the streams are.
+const OPERATOR_USER: &str = "eldercare";
+
+/// What the passwords of the services' users are derived for.
+const USERS: &[u8] = b"eldercare.nats-users";
 
 /// Without the keys.
 impl fmt::Debug for Keys {
@@ -103,15 +109,7 @@ impl Keys {
     pub fn of(folder: &Path) -> anyhow::Result<Self> {
         let path = file(folder);
         if path.exists() {
-            let text =
-                fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-            // The parser's own message would repeat the line, and the line holds a key.
-            let mut keys: Self = toml::from_str(&text).map_err(|_| {
-                anyhow::anyhow!(
-                    "{} is not as this program wrote it: restore it",
-                    path.display()
-                )
-            })?;
+            let mut keys = Self::read(&path)?;
             if keys.nats.is_none() || keys.audit_key.is_empty() {
                 keys.nats.get_or_insert_with(NatsKeys::generate);
                 if keys.audit_key.is_empty() {
@@ -124,6 +122,21 @@ impl Keys {
         let keys = Self::generate();
         keys.write(folder)?;
         Ok(keys)
+    }
+
+    /// The keys in a file, as they stand there.
+    ///
+    /// # Errors
+    /// Where it can't be read or understood.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        // The parser's own message would repeat the line, and the line holds a key.
+        toml::from_str(&text).map_err(|_| {
+            anyhow::anyhow!(
+                "{} is not as this program wrote it: restore it",
+                path.display()
+            )
+        })
     }
 
     /// Makes the next key-encryption key the current one, with a new next one. The old one stays until
@@ -201,13 +214,23 @@ impl Keys {
         self.nats.as_ref().context("the keys of the log's server")
     }
 
-    /// The services' user of the log's server and its password.
+    /// The operator's user of the log's server and its password.
     ///
     /// # Errors
     /// Keys of an earlier version, that were never written anew.
     pub fn nats_user(&self) -> anyhow::Result<(String, String)> {
         let password = self.nats()?.services_password.clone();
-        Ok((SERVICES_USER.to_owned(), password))
+        Ok((OPERATOR_USER.to_owned(), password))
+    }
+
+    /// The passwords of the users that are declared for the log's server, each a service's or who makes streams.
+    ///
+    /// # Errors
+    /// Keys of an earlier version, that were never written anew.
+    pub fn nats_passwords(&self) -> anyhow::Result<impl Fn(&str) -> String + use<>> {
+        let key = self.nats()?.services_password.as_bytes();
+        let passwords = DerivedPasswords::keyed(USERS, key, []);
+        Ok(move |user: &str| passwords.of(user, Uuid::nil()))
     }
 
     /// How the log's server knows the services, and lets devices and departments in by their word.
@@ -216,25 +239,22 @@ impl Keys {
     /// Keys that are none.
     pub fn server_access(&self) -> anyhow::Result<ServerAccess> {
         let keys = self.nats()?;
-        let user = |name: &str, password: &str| User {
-            name: name.to_owned(),
-            password: password.to_owned(),
-            permissions: None,
-        };
         let issuer: Issuer = keys.issuer_seed.parse()?;
         let sealing: SealingKey = keys.sealing_seed.parse()?;
-        Ok(ServerAccess {
-            sealing: Some(sealing.public_key()),
-            offered: alerts::doors::offered()
-                .into_iter()
-                .chain(sharing::offered_to_departments())
-                .collect(),
-            ..ServerAccess::new(
-                vec![user(SERVICES_USER, &keys.services_password)],
-                user(SYSTEM_USER, &keys.system_password),
-                issuer.public_key(),
-            )
-        })
+        let derived = self.nats_passwords()?;
+        let password = |user: &str| match user {
+            nats_users::SYSTEM => keys.system_password.clone(),
+            service => derived(service),
+        };
+        let (issuer, sealing) = (issuer.public_key(), sealing.public_key());
+        let mut access = nats_users::server_access(password, issuer, sealing);
+        let (name, password) = self.nats_user()?;
+        access.services.push(User {
+            name,
+            password,
+            permissions: None,
+        });
+        Ok(access)
     }
 
     /// The sections `alerts.devices` and `sharing.feeds.access` of the settings.
@@ -246,7 +266,7 @@ impl Keys {
         Ok(NatsDoors {
             issuer_seed: Secret::new(&keys.issuer_seed),
             sealing_seed: Some(Secret::new(&keys.sealing_seed)),
-            system_user: SYSTEM_USER.to_owned(),
+            system_user: nats_users::SYSTEM.to_owned(),
             system_password: Secret::new(&keys.system_password),
             admitted_for: Duration::from_secs(24 * 3_600),
         })
@@ -261,7 +281,8 @@ impl Keys {
     }
 }
 
-fn file(folder: &Path) -> PathBuf {
+/// Where the keys of a data folder lie.
+pub(crate) fn file(folder: &Path) -> PathBuf {
     folder.join("keys.toml")
 }
 

@@ -11,7 +11,12 @@ use backing_services::{Nats, NatsOptions, Postgres, PostgresOptions, Syncing, To
 use nats_access::SERVICES_ACCOUNT;
 
 use crate::{
-    cli::Common, connection::ConnectionFile, data_folder::DataFolder, keys::Keys, output::Progress,
+    cli::Common,
+    connection::ConnectionFile,
+    data_folder::DataFolder,
+    keys::Keys,
+    nats_users::{self, STREAMS},
+    output::Progress,
 };
 
 /// The services, each with a database of its own.
@@ -23,7 +28,7 @@ pub const SERVICES: [&str; 6] = [
 pub struct Servers {
     /// The log's server.
     pub nats_url: String,
-    /// The services' user there, and its password.
+    /// The operator's user there, and its password.
     pub nats_user: (String, String),
     /// The port where devices speak MQTT; none where another process runs the server.
     pub mqtt_port: Option<u16>,
@@ -56,28 +61,24 @@ impl Servers {
         progress: Progress,
     ) -> anyhow::Result<Self> {
         let step = progress.begin("启动 starting NATS and PostgreSQL", 0);
-        let access = keys.server_access()?.server_configuration();
         let (nats, postgres) = if folder.is_temporary() {
             // The whole folder, so that nothing of it is left after a crash.
             let mut options = NatsOptions::new(folder.path());
             options.syncing = Syncing::EveryTwoMinutes;
             options.scratch = true;
             options.mqtt_port = Some(0);
-            options.configuration = access;
-            tokio::join!(Nats::start(tools, options), Postgres::for_tests(tools))
+            options.configuration = keys.server_access()?.server_configuration();
+            let (nats, postgres) =
+                tokio::join!(Nats::start(tools, options), Postgres::for_tests(tools));
+            (nats?, postgres?)
         } else {
             let postgres_folder = folder.path().join("postgres");
-            let nats_folder = folder.path().join("nats");
-            adopt_streams(&nats_folder)?;
-            let mut options = NatsOptions::new(nats_folder);
-            options.mqtt_port = Some(0);
-            options.configuration = access;
-            tokio::join!(
-                Nats::start(tools, options),
+            let (nats, postgres) = tokio::join!(
+                start_log(folder, tools, keys),
                 Postgres::start(tools, PostgresOptions::new(postgres_folder))
-            )
+            );
+            (nats?, postgres?)
         };
-        let (nats, postgres) = (nats?, postgres?);
         let mut databases = BTreeMap::new();
         for service in SERVICES {
             databases.insert(service.to_owned(), postgres.ensure_database(service).await?);
@@ -97,6 +98,25 @@ impl Servers {
         })
     }
 
+    /// A log's server of ours that runs already, and databases that are there for a moment.
+    ///
+    /// # Errors
+    /// Keys of an earlier version, that were never written anew.
+    pub(crate) fn beside_log(
+        nats: &Nats,
+        keys: &Keys,
+        databases: BTreeMap<String, String>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            nats_url: nats.url(),
+            nats_user: keys.nats_user()?,
+            mqtt_port: nats.mqtt_port(),
+            databases,
+            sync_always: true,
+            own: None,
+        })
+    }
+
     /// Those of a system that runs in another process.
     pub fn of_running(connection: &ConnectionFile) -> Self {
         Self {
@@ -109,7 +129,32 @@ impl Servers {
         }
     }
 
-    /// A connection to the log's server, as the services have.
+    /// Sees to it that the streams are there, as an operator does for a cluster: services may not make any.
+    ///
+    /// # Errors
+    /// Where the log's server does not answer, or a stream is kept otherwise than it must be.
+    pub async fn make_streams(&self, keys: &Keys) -> anyhow::Result<()> {
+        let mut settings = service::settings::Nats {
+            url: service::settings::Address::new(&self.nats_url),
+            ..service::settings::Nats::default()
+        };
+        let password = keys.nats_passwords()?;
+        nats_users::come_in(&mut settings, STREAMS, &password(STREAMS));
+        let client = service::connections::nats(STREAMS, &settings).await?;
+        let server = async_nats::jetstream::new(client);
+        let states = nats_streams::apply(&server, 1).await?;
+        if let Some((stream, state)) = states.iter().find(|(_, state)| !state.is_well()) {
+            let deviations = state.deviations().iter().map(ToString::to_string);
+            let told: Vec<_> = deviations.collect();
+            anyhow::bail!(
+                "the stream {stream} is not as declared: {}",
+                told.join("; ")
+            );
+        }
+        Ok(())
+    }
+
+    /// A connection to the log's server, as the operator has.
     ///
     /// # Errors
     /// Where it does not answer.
@@ -149,6 +194,23 @@ impl Servers {
             tokio::join!(nats.stop(), postgres.stop());
         }
     }
+}
+
+/// Starts the log's server of a folder that lasts.
+///
+/// # Errors
+/// A program that can't be had, or a server that does not start; the text says what to do.
+pub(crate) async fn start_log(
+    folder: &DataFolder,
+    tools: &Tools,
+    keys: &Keys,
+) -> anyhow::Result<Nats> {
+    let nats_folder = folder.path().join("nats");
+    adopt_streams(&nats_folder)?;
+    let mut options = NatsOptions::new(nats_folder);
+    options.mqtt_port = Some(0);
+    options.configuration = keys.server_access()?.server_configuration();
+    Ok(Nats::start(tools, options).await?)
 }
 
 /// Where the servers' programs are found, and where they are installed if need be.

@@ -1,10 +1,10 @@
 //! `status`: streams, read models and how far they are behind, and the events that they passed by.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use anyhow::Context as _;
 use async_nats::jetstream;
-use eventlog::EventLog;
+use civic::AlertKind;
 use futures::TryStreamExt as _;
 use readmodel::{ProjectionStatus, parked::ParkedEvent};
 use serde::Serialize;
@@ -46,65 +46,102 @@ pub struct StreamStatus {
     pub last_sequence: u64,
 }
 
+/// What there is to look at: the streams and the databases of all services.
+pub struct Look {
+    jetstream: jetstream::Context,
+    services: Services,
+    endpoint: Option<String>,
+}
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Look").finish_non_exhaustive()
+    }
+}
+
+impl Look {
+    /// Connects to all of it.
+    ///
+    /// # Errors
+    /// Servers that don't answer.
+    pub async fn open(workplace: &Workplace) -> anyhow::Result<Self> {
+        let client = workplace.servers.nats().await?;
+        let running = workplace.running.as_ref();
+        Ok(Self {
+            jetstream: jetstream::new(client),
+            services: workplace.services().await?,
+            endpoint: running.map(|running| running.endpoint.clone()),
+        })
+    }
+
+    /// How all of it stands now.
+    ///
+    /// # Errors
+    /// Servers that don't answer.
+    pub async fn now(&self) -> anyhow::Result<Status> {
+        let streams = self.streams().await?;
+        let heads = streams.iter();
+        let heads = heads.map(|stream| (stream.name.clone(), stream.last_sequence));
+        let heads: HashMap<String, u64> = heads.collect();
+        let Services {
+            registry,
+            tiering,
+            visits,
+            alerts,
+            claims,
+            sharing,
+        } = &self.services;
+        let (mut projections, mut parked) = (Vec::new(), Vec::new());
+        for pool in [
+            registry.pool(),
+            tiering.pool(),
+            visits.pool(),
+            alerts.pool(),
+            claims.pool(),
+            sharing.pool(),
+        ] {
+            projections.extend(readmodel::standing(&pool, &heads).await?);
+            parked.extend(passed_by(&pool).await?);
+        }
+        Ok(Status {
+            endpoint: self.endpoint.clone(),
+            streams,
+            projections,
+            parked,
+        })
+    }
+
+    /// How many alerts of each kind are open.
+    ///
+    /// # Errors
+    /// A database that doesn't answer.
+    pub async fn open_alerts(&self) -> anyhow::Result<Vec<(AlertKind, u64)>> {
+        Ok(self.services.alerts.open_alerts().await?)
+    }
+
+    async fn streams(&self) -> anyhow::Result<Vec<StreamStatus>> {
+        let streams = self.jetstream.streams();
+        let streams = streams.map_ok(|info| StreamStatus {
+            name: info.config.name,
+            messages: info.state.messages,
+            bytes: info.state.bytes,
+            last_sequence: info.state.last_sequence,
+        });
+        let streams: Result<Vec<StreamStatus>, _> = streams.try_collect().await;
+        let mut streams = streams.context("list the streams")?;
+        // The server's own, for MQTT, are none of ours.
+        streams.retain(|stream| !stream.name.starts_with('$'));
+        streams.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(streams)
+    }
+}
+
 /// Looks at streams and read models.
 ///
 /// # Errors
 /// Servers that don't answer.
 pub async fn status(workplace: &Workplace) -> anyhow::Result<Status> {
-    let client = workplace.servers.nats().await?;
-    let jetstream = jetstream::new(client);
-    let mut streams: Vec<StreamStatus> = jetstream
-        .streams()
-        .map_ok(|info| StreamStatus {
-            name: info.config.name,
-            messages: info.state.messages,
-            bytes: info.state.bytes,
-            last_sequence: info.state.last_sequence,
-        })
-        .try_collect()
-        .await
-        .context("list the streams")?;
-    // The server's own, for MQTT, are none of ours.
-    streams.retain(|stream| !stream.name.starts_with('$'));
-    streams.sort_by(|one, other| one.name.cmp(&other.name));
-    let Services {
-        registry,
-        tiering,
-        visits,
-        alerts,
-        claims,
-        sharing,
-    } = workplace.services().await?;
-    let logs: [Arc<dyn EventLog>; 6] = [
-        registry.log(),
-        tiering.log(),
-        visits.log(),
-        alerts.log(),
-        claims.log(),
-        sharing.log(),
-    ];
-    let (mut projections, mut parked) = (Vec::new(), Vec::new());
-    for pool in [
-        registry.pool(),
-        tiering.pool(),
-        visits.pool(),
-        alerts.pool(),
-        claims.pool(),
-        sharing.pool(),
-    ] {
-        projections.extend(readmodel::status(&pool, &logs).await?);
-        parked.extend(passed_by(&pool).await?);
-    }
-    let endpoint = workplace
-        .running
-        .as_ref()
-        .map(|running| running.endpoint.clone());
-    Ok(Status {
-        endpoint,
-        streams,
-        projections,
-        parked,
-    })
+    Look::open(workplace).await?.now().await
 }
 
 async fn passed_by(pool: &PgPool) -> anyhow::Result<Vec<ParkedEvent>> {

@@ -20,13 +20,17 @@ use service::{
 };
 use sharing::SharingSettings;
 use tiering::TieringSettings;
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, oneshot},
+    task::JoinHandle,
+};
 use visits::VisitsSettings;
 
 use crate::{
     connection::{Connection, ConnectionFile, GATEWAY, REVIEWER},
     data_folder::DataFolder,
     keys::Keys,
+    nats_users,
     output::Progress,
     servers::Servers,
     simulation::{NextDue, Settled, Settling, Simulation},
@@ -144,9 +148,10 @@ pub fn settings_of(
 ) -> anyhow::Result<Settings> {
     let mut settings = common.clone();
     settings.nats.url = service::settings::Address::new(&servers.nats_url);
-    let (user, password) = &servers.nats_user;
-    settings.nats.user = Some(user.clone());
-    settings.nats.password = Some(service::Secret::new(password));
+    let password = keys.nats_passwords()?;
+    nats_users::come_in(&mut settings.nats, service, &password(service));
+    // They are there by then, and nobody but an operator may make any.
+    settings.nats.create_streams = false;
     settings.nats.sync_always = servers.sync_always;
     settings.postgres.url = service::settings::Address::new(servers.database(service)?);
     settings.vault = service::settings::Vault {
@@ -169,6 +174,7 @@ impl Services {
         clock: &Clock,
         peers: Option<&Peers>,
     ) -> anyhow::Result<Self> {
+        servers.make_streams(keys).await?;
         let config = loader.load::<RegistrySettings>()?;
         let settings = settings_of("registry", &config.common, servers, keys)?;
         let registry = registry::App::connect(&settings, &config.own, clock.clone())
@@ -369,16 +375,27 @@ impl System {
             SimulationServiceServer::new(simulation),
             Simulation::actions(),
         );
+        let (ready, begun) = oneshot::channel();
+        let caught_up = services.caught_up(&shutdown);
         let bound = server
-            .ready_when(services.caught_up(&shutdown))
+            .ready_when(async move {
+                caught_up.await;
+                let _nobody_waits = ready.send(());
+            })
             .bind()
             .await?;
         let endpoint = format!("http://{}", bound.address());
-        // Queries wait for what was written, so nobody needs to wait for the read models here.
-        let serving = tokio::spawn({
+        let mut serving = tokio::spawn({
             let shutdown = shutdown.clone();
             async move { tasks.run(bound.serve(&shutdown)).await }
         });
+        tokio::select! {
+            _all_read = begun => {}
+            served = &mut serving => {
+                served.context("the services")??;
+                anyhow::bail!("the services ended before they were ready");
+            }
+        }
         step.done(&endpoint);
         let connection = connection_file(endpoint, &issuer, &servers, &keys);
         Ok(Self {
@@ -460,7 +477,8 @@ fn connection_file(
         let claims = if department == "civil_affairs" {
             with_roles(claims)
         } else {
-            claims.role("viewer")
+            // They confirm erasures, too.
+            claims.role("viewer").role("privacy_officer")
         };
         (department.to_owned(), issuer.issue(&claims))
     });

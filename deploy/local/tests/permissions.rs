@@ -20,7 +20,7 @@ const OTHER_TOWN: &str = "350524101";
 const CIVIL_AFFAIRS: &str = "civil_affairs";
 
 /// All roles, in the order in which the tables name them.
-const ROLES: [&str; 9] = [
+const ROLES: [&str; 10] = [
     "viewer",
     "clerk",
     "supervisor",
@@ -28,6 +28,7 @@ const ROLES: [&str; 9] = [
     "privacy_officer",
     "service",
     "device_gateway",
+    "provider",
     "operator",
     "simulator",
 ];
@@ -36,7 +37,7 @@ const ROLES: [&str; 9] = [
 type Named = (&'static str, fn() -> Claims);
 
 /// Whom the tables tell apart beside roles: a column for each.
-const CALLERS: [Named; 4] = [
+const CALLERS: [Named; 5] = [
     ("officers of civil affairs", || {
         Claims::officer("somebody", CIVIL_AFFAIRS)
     }),
@@ -47,6 +48,9 @@ const CALLERS: [Named; 4] = [
         Claims::system("something", CIVIL_AFFAIRS)
     }),
     ("other systems", || Claims::system("something", "platform")),
+    ("systems of providers", || {
+        Claims::system("something", "provider").provider("P01")
+    }),
 ];
 
 const BEGIN: &str = "<!-- permissions: what stands here is compared with the policies by a test, which prints it -->";
@@ -90,15 +94,16 @@ fn who_may(action: Action) -> Claims {
     match action {
         Action::ReadReference => Claims::officer("officer", "fire_service"),
         Action::ReadStatistics => Claims::officer("officer", "finance").division(TOWN),
-        Action::ReadPersonal => officer(CIVIL_AFFAIRS, "viewer"),
+        Action::ReadPersonal | Action::ReadOrders => officer(CIVIL_AFFAIRS, "viewer"),
         Action::ReadShared => officer("health", "viewer"),
         Action::BreakGlass => officer("health", "supervisor"),
         Action::ExportPersonal | Action::Review => officer(CIVIL_AFFAIRS, "supervisor"),
-        Action::Write | Action::Import => officer(CIVIL_AFFAIRS, "clerk"),
+        Action::Write | Action::Submit | Action::Import => officer(CIVIL_AFFAIRS, "clerk"),
         Action::Signal => system("device_gateway"),
         Action::Administer => officer(CIVIL_AFFAIRS, "administrator"),
         Action::Operate => officer("platform", "operator"),
         Action::Erase => officer(CIVIL_AFFAIRS, "privacy_officer"),
+        Action::ConfirmErasure => officer("health", "privacy_officer"),
         Action::Unseal => system("service"),
         Action::Simulate => officer("platform", "simulator"),
     }
@@ -111,12 +116,13 @@ fn who_may_not(action: Action) -> Option<Claims> {
         Action::ReadStatistics => Claims::officer("officer", CIVIL_AFFAIRS)
             .division(OTHER_TOWN)
             .role("administrator"),
-        Action::ReadPersonal => officer("health", "administrator"),
+        Action::ReadPersonal | Action::ReadOrders => officer("health", "administrator"),
         Action::ReadShared => officer("platform", "operator"),
         Action::BreakGlass | Action::ExportPersonal | Action::Review => {
             officer(CIVIL_AFFAIRS, "clerk")
         }
-        Action::Write | Action::Import => officer(CIVIL_AFFAIRS, "viewer"),
+        Action::Write | Action::Submit | Action::Import => officer(CIVIL_AFFAIRS, "viewer"),
+        Action::ConfirmErasure => officer("health", "viewer"),
         Action::Signal => system("service"),
         Action::Administer => officer(CIVIL_AFFAIRS, "supervisor"),
         Action::Operate | Action::Erase | Action::Simulate => {
@@ -135,7 +141,11 @@ fn holds_anywhere(action: Action) -> bool {
 fn is_for_a_purpose(action: Action) -> bool {
     matches!(
         action,
-        Action::ReadPersonal | Action::ReadShared | Action::BreakGlass | Action::ExportPersonal
+        Action::ReadPersonal
+            | Action::ReadOrders
+            | Action::ReadShared
+            | Action::BreakGlass
+            | Action::ExportPersonal
     )
 }
 
@@ -215,6 +225,29 @@ fn a_division_is_more_than_one_of_its_towns() {
         let everywhere = caller.may_everywhere().is_ok();
         let expected = holds_anywhere(action);
         assert_eq!((county, everywhere), (expected, expected), "{method}");
+    }
+}
+
+#[test]
+fn a_providers_system_hands_in_reads_what_became_of_it_and_calls_nothing_else() {
+    let gate = gate(Mode::Local);
+    // Whatever other roles somebody gave it by mistake.
+    let all = ROLES.into_iter().fold(
+        Claims::system("something", CIVIL_AFFAIRS).division(TOWN),
+        Claims::role,
+    );
+    let bound = all.provider("P01");
+    let unbound = Claims::system("something", "provider")
+        .division(TOWN)
+        .role("provider");
+    for (method, action) in gate.methods() {
+        let action = action.unwrap();
+        let there = |claims: &Claims| somebody(&gate, claims, method).reaches(&place(TOWN));
+        let theirs = [Action::ReadReference, Action::ReadOrders, Action::Submit];
+        assert_eq!(there(&bound), theirs.contains(&action), "{method}");
+        // Of no provider, it is no more than anybody.
+        let for_all = [Action::ReadReference, Action::ReadStatistics];
+        assert_eq!(there(&unbound), for_all.contains(&action), "{method}");
     }
 }
 
@@ -323,18 +356,21 @@ fn in_words(action: Action) -> &'static str {
         Action::ReadReference => "reads what concerns nobody in particular",
         Action::ReadStatistics => "reads counts over many people",
         Action::ReadPersonal => "reads a person's data",
+        Action::ReadOrders => "reads service orders, and what became of them",
         Action::ReadShared => {
             "reads what agreements grant of a person, or all where it is their own"
         }
         Action::BreakGlass => "reads all of a person beyond all agreements",
         Action::ExportPersonal => "takes persons' data out as a file",
         Action::Write => "records facts about people",
+        Action::Submit => "hands in what a provider says of its services",
         Action::Import => "records facts about many people at once",
         Action::Signal => "passes on what devices in homes say",
         Action::Review => "decides on what others recorded",
         Action::Administer => "changes policies, divisions, programmes, agreements",
         Action::Operate => "keeps the platform running",
         Action::Erase => "erases a person for good",
+        Action::ConfirmErasure => "says that a department has erased what it held of a person",
         Action::Unseal => "gets the keys of sealed data",
         Action::Simulate => "moves the clock, in local mode only",
     }

@@ -1,10 +1,6 @@
 //! `alerts watch`: the open alerts of a division, live: a table on a terminal, a line for each change otherwise.
 
-use std::{
-    collections::HashMap,
-    io::{self, IsTerminal as _, Write as _},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proto::eldercare::alerts::v1::{
@@ -17,6 +13,7 @@ use super::{Row, span};
 use crate::{
     client::{Client, in_words, is_passing, is_torn},
     output::{Output, number, print_line, table},
+    screen::Screen,
     wire,
     words::{chinese, labelled},
 };
@@ -33,8 +30,8 @@ const FRAME: usize = 5;
 /// # Errors
 /// Alerts' refusal, or a standard output that can't be written.
 pub async fn watch(client: &Client, division: &str, output: Output) -> anyhow::Result<()> {
-    let live = output == Output::Table && io::stdout().is_terminal();
-    let screen = live.then(Screen::open).transpose()?;
+    let screen = Screen::of(output)?;
+    let live = screen.is_some();
     let mut board = Board::default();
     let mut clock = Offset::of(client).await;
     let mut tick = interval(TICK);
@@ -44,7 +41,7 @@ pub async fn watch(client: &Client, division: &str, output: Output) -> anyhow::R
             Err(status) if is_passing(status.code()) => {
                 board.lost = true;
                 if let Some(screen) = &screen {
-                    screen.show(&board.text(clock.now(), screen.lines()))?;
+                    screen.show(&board.text(clock.now(), screen.lines(FRAME)))?;
                 }
                 tokio::time::sleep(AGAIN).await;
                 continue;
@@ -58,7 +55,7 @@ pub async fn watch(client: &Client, division: &str, output: Output) -> anyhow::R
                 told = changes.message() => told,
                 _ = tick.tick(), if live => {
                     if let Some(screen) = &screen {
-                        screen.show(&board.text(clock.now(), screen.lines()))?;
+                        screen.show(&board.text(clock.now(), screen.lines(FRAME)))?;
                     }
                     continue;
                 }
@@ -69,7 +66,7 @@ pub async fn watch(client: &Client, division: &str, output: Output) -> anyhow::R
                     match (&screen, alert) {
                         (Some(screen), _) if board.caught_up => {
                             clock = clock.looked_at(client).await;
-                            screen.show(&board.text(clock.now(), screen.lines()))?;
+                            screen.show(&board.text(clock.now(), screen.lines(FRAME)))?;
                         }
                         (None, Some(alert)) => {
                             if !print(&alert, output)? {
@@ -243,40 +240,6 @@ impl Board {
             text.push_str(&format!(" ({hidden} more below 另有)"));
         }
         format!("{text}\n{rows}")
-    }
-}
-
-/// The terminal's other screen, as long as this lives.
-struct Screen;
-
-impl Screen {
-    fn open() -> io::Result<Self> {
-        let mut out = io::stdout().lock();
-        write!(out, "\x1b[?1049h\x1b[?25l")?;
-        out.flush()?;
-        Ok(Self)
-    }
-
-    /// How many alerts it can show.
-    fn lines(&self) -> usize {
-        let (_, lines) = crossterm::terminal::size().unwrap_or((80, 24));
-        usize::from(lines).saturating_sub(FRAME).max(1)
-    }
-
-    fn show(&self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        // Each line is cleared to its end as it is written, so that nothing flickers.
-        let text = text.replace('\n', "\x1b[K\r\n");
-        write!(out, "\x1b[H{text}\x1b[J")?;
-        out.flush()
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        let mut out = io::stdout().lock();
-        let _ = write!(out, "\x1b[?25h\x1b[?1049l");
-        let _ = out.flush();
     }
 }
 

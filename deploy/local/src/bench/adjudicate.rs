@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::{
     Ground, Measured,
-    append::{CALLERS, per_command},
+    append::CALLERS,
     callers::Latencies,
     care::{Desk, STREAMS},
     handing_in::{Flow, NOW, Pace, SCOPE},
+    processes::Spent,
     raw,
 };
 
@@ -33,12 +34,12 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
     let until = from + lasts;
     let mut flow = Flow::begin(&desk, PACE, move || Instant::now() < until);
     tokio::time::sleep_until(from).await;
-    let before = times(&desk);
+    let before = spent(&desk);
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
         why = flow.ends() => return Err(why),
     }
-    let spent = times(&desk);
+    let spent = spent(&desk);
     let verdicts = flow.verdicts().await?;
     let delays = verdicts.within(from..until);
     let orders = delays.len();
@@ -55,7 +56,7 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .begin("bare publishes of the same bytes", publishes as u64);
     let limit = raw::publishes(&desk.stage, &[sample], CALLERS, publishes, &step).await?;
     step.done(&format!("{:.0}/s", limit.rate()));
-    let mut measured = Measured::new("adjudicate", rate, "orders/s")
+    let measured = Measured::new("adjudicate", rate, "orders/s")
         .limit(limit.rate())
         .latencies(&latencies)
         .peak(peak)
@@ -66,21 +67,13 @@ pub(super) async fn run(ground: &Ground) -> anyhow::Result<Vec<Measured>> {
         .with("seconds", lasts.as_secs())
         .with("enrolled", SCOPE.enrolled())
         .with_rounded("limit_p50_ms", limit.permille(500));
-    for ((who, before), (_, after)) in before.into_iter().zip(spent) {
-        let spent = after.zip(before).map(|(after, before)| after - before);
-        measured = measured.with(who, per_command(spent, orders));
-    }
+    let measured = spent.since(&before, orders, measured);
     let measured = desk.stage.note(measured);
     desk.close().await?;
     Ok(vec![measured])
 }
 
-/// The processor time that everybody took up to now, by the name of the setting that tells it for each order.
-fn times(desk: &Desk) -> [(&'static str, Option<Duration>); 3] {
-    let servers = desk.stage.processor_times();
-    [
-        ("service_processor_us", desk.served.processor_time()),
-        ("nats_processor_us", servers.nats),
-        ("postgres_processor_us", servers.postgres),
-    ]
+/// The processor time that everybody took up to now.
+fn spent(desk: &Desk) -> Spent {
+    Spent::so_far(&desk.stage, &[("service_processor_us", &desk.served)])
 }

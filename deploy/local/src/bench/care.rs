@@ -275,13 +275,7 @@ impl Desk {
 
 fn clients(stage: &Stage, served: &Served) -> anyhow::Result<Vec<Client>> {
     // Nobody decides on an appeal of their own.
-    let reviewer = Claims::officer("reviewer", "civil_affairs")
-        .division("*")
-        .role("supervisor");
-    let connection = Connection {
-        reviewer: Some(service::Secret::new(stage.token_of(&reviewer)?)),
-        ..served.connection()
-    };
+    let connection = stage.reviewed(served)?;
     (0..STREAMS).map(|_| Client::new(&connection)).collect()
 }
 

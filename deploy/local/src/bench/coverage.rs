@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc, time::Instant};
 use anyhow::ensure;
 use backing_services::Syncing;
 use chrono::{DateTime, TimeDelta, Utc};
-use civic::{Doubt, ElderId, LocalDay, ServiceKind, Set, VillageCode, VisitMode, VisitResult};
+use civic::{Doubt, ElderId, LocalDay, Set, VillageCode};
 use eventlog::{Aggregate as _, EventLog as _, JetStreamLog, NewRecord, Position, Subject};
 use proto::eldercare::{r#type::v1::DivisionLevel, visits::v1 as pb};
 use readmodel::reaction_request_id;
@@ -25,6 +25,7 @@ use super::{
     raw, seed,
     service::Role,
     stage::{Served, Stage},
+    visiting,
 };
 use crate::{client::Client, output::Step};
 
@@ -315,21 +316,9 @@ impl Dweller {
         let on = LocalDay::from_ymd(YEAR, month, day).expect("each month has 28 days");
         let hour = 8 + nth * 6 + self.place / 28;
         let start = on.start() + TimeDelta::hours(hour.cast_signed());
-        Recorded {
-            record: Uuid::new_v5(&elder.as_uuid(), format!("{month}-{nth}").as_bytes()),
-            elder,
-            visitor: Uuid::new_v5(&VISITORS, &self.village.to_be_bytes()),
-            mode: VisitMode::Home,
-            result: VisitResult::Met,
-            start,
-            end: start + TimeDelta::minutes(30),
-            services: Set::from(ServiceKind::HealthManagement),
-            signed: true,
-            check_in: None,
-            remarks: None,
-            photos: Vec::new(),
-            village: self.village_code(),
-        }
+        let record = Uuid::new_v5(&elder.as_uuid(), format!("{month}-{nth}").as_bytes());
+        let visitor = Uuid::new_v5(&VISITORS, &self.village.to_be_bytes());
+        visiting::visit(record, elder, visitor, start, self.village_code())
     }
 
     fn records(self) -> impl Iterator<Item = Recorded> {
@@ -366,8 +355,7 @@ impl Dweller {
 
     fn subject(self) -> Subject {
         let day = LocalDay::from_ymd(YEAR, 1, 1).expect("a day");
-        let id = ElderYear::id(self.id(), day);
-        Subject::new(CONTEXT, ElderYear::NAME, &id).expect("an id is a token")
+        visiting::year(self.id(), day)
     }
 }
 

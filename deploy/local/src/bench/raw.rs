@@ -1,26 +1,34 @@
 //! What the servers can do at most, measured in the same run: the same bytes published bare, the same rows copied bare.
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use async_nats::{
     HeaderMap,
     header::{
         NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
         NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
     },
-    jetstream::{self, message::StreamMessage, stream},
+    jetstream::{
+        self,
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        message::StreamMessage,
+        stream,
+    },
 };
 use bytes::Bytes;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::Mutex;
 
 use super::{
     callers::{self, Latencies},
     stage::Stage,
+    steady,
 };
 use crate::output::Step;
 
@@ -30,6 +38,12 @@ const STREAM: &str = "RAW";
 /// A subject's first token, as long as the log's own.
 const ROOT: &str = "eldercare";
 const RAW_ROOT: &str = "rawlimits";
+
+/// How many digits of a subject tell one raw message from another: as many as keep it as long as one with an id.
+const DIGITS: usize = 10;
+
+/// How many messages a bare reader asks for at a time.
+const ASKED: usize = 1_000;
 
 /// As long as the header that states the expected sequence: raw messages carry the same bytes and are not checked.
 const UNCHECKED: &str = "Raws-Expected-Last-Subject-Sequence";
@@ -87,9 +101,9 @@ impl Sample {
         number: usize,
     ) -> anyhow::Result<()> {
         // As many bytes as an id, and another subject for each message as for each elder.
-        let kept = self.subject.len().saturating_sub(10);
+        let kept = self.subject.len().saturating_sub(DIGITS);
         let subject = format!(
-            "{}{number:010}",
+            "{}{number:0DIGITS$}",
             self.subject.get(..kept).unwrap_or(RAW_ROOT)
         );
         let publish = server.publish_with_headers(subject, self.headers.clone(), self.body.clone());
@@ -151,6 +165,55 @@ pub(super) async fn publishes(
     .await
 }
 
+/// How long a message takes to a bare reader from when it is due to be published, at a steady pace; all but the first `warm`.
+pub(super) async fn passages(
+    stage: &Stage,
+    sample: &Sample,
+    a_second: u32,
+    warm: usize,
+    count: usize,
+    step: &Step,
+) -> anyhow::Result<Latencies> {
+    let all = warm + count;
+    let server = stream(stage.nats_client().await?).await?;
+    let reader = stream(stage.nats_client().await?).await?;
+    let config = pull::Config {
+        ack_policy: AckPolicy::None,
+        deliver_policy: DeliverPolicy::New,
+        ..pull::Config::default()
+    };
+    let consumer = reader.create_consumer_on_stream(config, STREAM).await?;
+    let builder = consumer.stream().max_messages_per_batch(ASKED);
+    let mut messages = builder.messages().await?;
+    let reading = tokio::spawn(async move {
+        let mut came = HashMap::with_capacity(all);
+        while came.len() < all {
+            let message = messages.next().await.context("the reading ended")??;
+            let at = Instant::now();
+            came.insert(number_of(&message.subject)?, at);
+        }
+        anyhow::Ok(came)
+    });
+    let published = steady::drive(a_second, all, step, |number, due| {
+        let (server, sample) = (server.clone(), sample.clone());
+        async move {
+            sample.publish(&server, number).await?;
+            Ok((number, due))
+        }
+    });
+    let (published, came) = (published.await?, reading.await??);
+    let measured = published.iter().filter(|(number, _)| *number >= warm);
+    let passages = measured.filter_map(|(number, due)| Some(*came.get(number)? - *due));
+    Ok(Latencies::of(passages.collect()))
+}
+
+/// The number of a raw message, by its subject.
+fn number_of(subject: &str) -> anyhow::Result<usize> {
+    let digits = subject.len().checked_sub(DIGITS);
+    let digits = digits.and_then(|kept| subject.get(kept..));
+    Ok(digits.context("a message without a number")?.parse()?)
+}
+
 /// The stream that raw messages go to, made if it is not there.
 pub(super) async fn stream(client: async_nats::Client) -> anyhow::Result<jetstream::Context> {
     let server = jetstream::new(client);
@@ -205,19 +268,53 @@ pub(super) async fn selects(
     count: usize,
     step: &Step,
 ) -> anyhow::Result<Latencies> {
+    let connections = connections(stage, callers).await?;
+    callers::drive(callers, warm, count, step, move |caller, _| {
+        let connection = Arc::clone(&connections[caller]);
+        async move { select(&connection).await }
+    })
+    .await
+}
+
+/// The least that an answer takes that goes on record first: one from the database, and an acknowledged publish after it.
+pub(super) async fn selects_on_record(
+    stage: &Stage,
+    sample: &Sample,
+    callers: usize,
+    warm: usize,
+    count: usize,
+    step: &Step,
+) -> anyhow::Result<Latencies> {
+    let connections = connections(stage, callers).await?;
+    let server = stream(stage.nats_client().await?).await?;
+    let sample = Arc::new(sample.clone());
+    callers::drive(callers, warm, count, step, move |caller, number| {
+        let connection = Arc::clone(&connections[caller]);
+        let (server, sample) = (server.clone(), Arc::clone(&sample));
+        async move {
+            select(&connection).await?;
+            sample.publish(&server, number).await
+        }
+    })
+    .await
+}
+
+/// Connections to the database, one for each caller.
+async fn connections(
+    stage: &Stage,
+    callers: usize,
+) -> anyhow::Result<Vec<Arc<Mutex<PgConnection>>>> {
     let mut connections = Vec::with_capacity(callers);
     for _ in 0..callers {
         connections.push(Arc::new(Mutex::new(stage.database().await?)));
     }
-    callers::drive(callers, warm, count, step, move |caller, _| {
-        let connection = Arc::clone(&connections[caller]);
-        async move {
-            let mut own = connection.lock().await;
-            let _one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *own).await?;
-            Ok(())
-        }
-    })
-    .await
+    Ok(connections)
+}
+
+async fn select(connection: &Mutex<PgConnection>) -> anyhow::Result<()> {
+    let mut own = connection.lock().await;
+    let _one: i32 = sqlx::query_scalar("SELECT 1").fetch_one(&mut *own).await?;
+    Ok(())
 }
 
 /// How long it takes to copy rows into tables like those that hold them.
@@ -267,8 +364,9 @@ pub(super) async fn copy(stage: &Stage, schema: &str, step: &Step) -> anyhow::Re
         let mut rows_copied = 0;
         for (table, rows) in &filled {
             let (keys, others) = indexes(&mut tx, schema, table).await?;
+            // What a table computes by itself is not copied out: the copy computes it, too.
             let make = format!(
-                "CREATE TABLE raw.\"{table}\" (LIKE \"{schema}\".\"{table}\" INCLUDING STORAGE)"
+                "CREATE TABLE raw.\"{table}\" (LIKE \"{schema}\".\"{table}\" INCLUDING STORAGE INCLUDING GENERATED)"
             );
             let before = if in_place {
                 [vec![make], keys.clone()].concat()

@@ -8,26 +8,23 @@ use std::sync::{
 use anyhow::{Context as _, ensure};
 use backing_services::Syncing;
 use chrono::TimeDelta;
-use civic::{Set, VisitMode, VisitorKind};
-use eventlog::{Aggregate as _, NewRecord, Position, Subject};
+use eventlog::Position;
 use futures::stream;
 use proto::eldercare::{r#type::v1 as types, visits::v1 as pb};
 use uuid::Uuid;
-use vault::{Algorithm, DataKey};
-use visits::{
-    codec::{CONTEXT, purpose},
-    visitor::{self, Profile, Visitor},
-};
+use visits::codec::CONTEXT;
 
 use super::{
     Ground, Measured,
-    append::{CALLERS, per_command},
+    append::CALLERS,
     callers::{self, Latencies},
     people::{Person, day},
+    processes::Spent,
     raw,
     seed::{self, Seeded},
     service::Role,
     stage::{Served, Stage},
+    visiting,
 };
 use crate::{client::Client, wire};
 
@@ -127,12 +124,12 @@ async fn measure(ground: &Ground, sending: &Sending) -> anyhow::Result<Measured>
         format!("RecordVisits, {}, sync {interval}", sending.a_stream_is),
         0,
     );
-    let before = times(&stage, &served, &registry);
+    let before = spent(&stage, &served, &registry);
     let (latencies, last) = record(&served, sending.at_once, warm, &streams).await?;
     #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
     let rate = latencies.rate() * measured as f64 / (streams.len() - warm) as f64;
     step.done(&format!("{rate:.0}/s"));
-    let spent = times(&stage, &served, &registry);
+    let spent = spent(&stage, &served, &registry);
     let peak = served.peak_rss();
 
     let sample = raw::sample(&stage, "VISITS", last).await?;
@@ -144,7 +141,7 @@ async fn measure(ground: &Ground, sending: &Sending) -> anyhow::Result<Measured>
     step.done(&format!("{:.0}/s", limit.rate()));
     served.stop().await?;
     registry.stop().await?;
-    let mut result = Measured::new("record", rate, "records/s")
+    let result = Measured::new("record", rate, "records/s")
         .limit(limit.rate())
         .latencies(&latencies)
         .peak(peak)
@@ -158,28 +155,19 @@ async fn measure(ground: &Ground, sending: &Sending) -> anyhow::Result<Measured>
         .with("elders", elders)
         .with("sync_interval", interval)
         .with_rounded("limit_p50_ms", limit.permille(500));
-    for ((who, before), (_, after)) in before.into_iter().zip(spent) {
-        let spent = after.zip(before).map(|(after, before)| after - before);
-        result = result.with(who, per_command(spent, all));
-    }
+    let result = spent.since(&before, all, result);
     let result = stage.note(result);
     stage.strike().await;
     Ok(result)
 }
 
-/// The processor time that everybody took up to now, by the name of the setting that tells it for each record.
-fn times(
-    stage: &Stage,
-    served: &Served,
-    registry: &Served,
-) -> [(&'static str, Option<std::time::Duration>); 4] {
-    let servers = stage.processor_times();
-    [
-        ("service_processor_us", served.processor_time()),
-        ("registry_processor_us", registry.processor_time()),
-        ("nats_processor_us", servers.nats),
-        ("postgres_processor_us", servers.postgres),
-    ]
+/// The processor time that everybody took up to now.
+fn spent(stage: &Stage, served: &Served, registry: &Served) -> Spent {
+    let processes = [
+        ("service_processor_us", served),
+        ("registry_processor_us", registry),
+    ];
+    Spent::so_far(stage, &processes)
 }
 
 /// Has phones send these streams, each once; how long each took but the first `warm` ones, and the last record that
@@ -351,36 +339,15 @@ impl Week {
             .map(Uuid::into_bytes)
             .concat()
     }
-
-    /// The registration, at home where the first of the elders is.
-    fn registration(&self) -> NewRecord {
-        let village = self.elders[0].village_code();
-        // Nobody reads the name here.
-        let key = DataKey::generate(Algorithm::default());
-        let name = pb::VisitorName {
-            name: self.elders[0].name(),
-            phone: String::new(),
-        };
-        let registered = visitor::Event::Registered {
-            visitor: self.visitor,
-            profile: Box::new(Profile {
-                kind: VisitorKind::GridWorker,
-                home: village.parse().expect("a village"),
-                weekly_capacity: 100,
-                modes: Set::from(VisitMode::Home),
-                name: key.seal(purpose::VISITOR, self.visitor, &name),
-            }),
-            active_from: day("2024-01-01"),
-        };
-        let id = self.visitor.to_string();
-        let subject = Subject::new(CONTEXT, Visitor::NAME, &id).expect("an id is a token");
-        seed::record(subject, 0, vec![Visitor::encode(&registered)])
-    }
 }
 
 async fn register(stage: &Stage, visitors: &[Week]) -> anyhow::Result<()> {
     let log = seed::log_of(stage, CONTEXT).await?;
-    let registered = visitors.iter().map(Week::registration).collect();
+    // Each is at home where the first of the elders is.
+    let registered = visitors
+        .iter()
+        .map(|week| visiting::registration(week.visitor, week.elders[0]))
+        .collect();
     seed::write(&log, registered).await?;
     Ok(())
 }
@@ -389,7 +356,7 @@ async fn register(stage: &Stage, visitors: &[Week]) -> anyhow::Result<()> {
 mod tests {
     use std::collections::HashMap;
 
-    use civic::{ElderId, GeoPosition};
+    use civic::{ElderId, GeoPosition, Set};
     use visits::ledger::{Entry, Timeline};
 
     use super::*;

@@ -61,6 +61,20 @@ impl Seeded {
         assistance: Set<Assistance>,
         progress: Progress,
     ) -> anyhow::Result<Self> {
+        let nothing = |_: Person, _: &DataKey| ();
+        let sealing = Self::sealing::<()>(stage, count, assistance, nothing, progress);
+        let (seeded, _) = sealing.await?;
+        Ok(seeded)
+    }
+
+    /// The same with what is sealed for each of them beside, under their own keys, in their order.
+    pub(super) async fn sealing<S: Send + 'static>(
+        stage: &Stage,
+        count: u64,
+        assistance: Set<Assistance>,
+        seal: fn(Person, &DataKey) -> S,
+        progress: Progress,
+    ) -> anyhow::Result<(Self, Vec<S>)> {
         let config = stage.settings()?;
         let settings: &Settings = &config;
         let client = stage.nats_client().await?;
@@ -82,7 +96,7 @@ impl Seeded {
         let vault = Vault::new(Arc::new(store), registry::key_ring(settings)?, options);
         let index = registry::blind_index(settings)?;
         let step = progress.begin("elders in the log", count);
-        let mut elders = Vec::new();
+        let (mut elders, mut beside) = (Vec::new(), Vec::new());
         for first in (0..count).step_by(usize::try_from(CHUNK)?) {
             let persons: Vec<_> = (first..(first + CHUNK).min(count)).map(Person).collect();
             let ids: Vec<_> = persons.iter().map(|person| person.id()).collect();
@@ -92,10 +106,15 @@ impl Seeded {
                 persons
                     .iter()
                     .zip(keys)
-                    .map(|(person, key)| records(*person, &key, &index, assistance))
+                    .map(|(person, key)| {
+                        let records = records(*person, &key, &index, assistance);
+                        (records, seal(*person, &key))
+                    })
                     .collect()
             });
-            let written: Vec<_> = stream::iter(sealing.await?)
+            let (records, sealed): (Vec<_>, Vec<_>) = sealing.await?.into_iter().unzip();
+            beside.extend(sealed);
+            let written: Vec<_> = stream::iter(records)
                 .map(|(elder, claim, file)| {
                     let log = &log;
                     async move {
@@ -112,11 +131,12 @@ impl Seeded {
             step.advance(CHUNK);
         }
         step.done(&format!("{count} registered"));
-        Ok(Self {
+        let seeded = Self {
             elders,
             log,
             events: 2 * count,
-        })
+        };
+        Ok((seeded, beside))
     }
 
     /// Records one more change of each of the first `of` elders, so that each elder's records lie far apart in the log.

@@ -9,7 +9,7 @@ use service::{
     Application, Clock, Config, Section, Shutdown, Telemetry, application, config::Loader,
 };
 
-use super::{bare, bare_append, claims_by_hand, stage::peak_rss};
+use super::{bare, bare_append, claims_by_hand, processes::peak_rss, rebuild_each};
 
 /// What a process of a bench is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,12 +24,16 @@ pub enum Role {
     Alerts,
     /// Claims, whose clock can be moved; they ask the registry for keys.
     Claims,
+    /// Sharing; it asks the registry for keys.
+    Sharing,
     /// A bare gRPC server with the query of GetElder and nothing else.
     Bare,
     /// A bare gRPC server that publishes a record for each call and does nothing else.
     BareAppend,
     /// Rebuilds the registry's read model, and ends.
     Rebuild,
+    /// Rebuilds every read model of every service, one after the other, and ends.
+    RebuildAll,
 }
 
 impl Role {
@@ -40,9 +44,11 @@ impl Role {
             Self::Visits => "visits",
             Self::Alerts => "alerts",
             Self::Claims => "claims",
+            Self::Sharing => "sharing",
             Self::Bare => "bare",
             Self::BareAppend => "bare-append",
             Self::Rebuild => "rebuild",
+            Self::RebuildAll => "rebuild-all",
         }
     }
 }
@@ -63,7 +69,12 @@ pub async fn serve(role: Role, config: &Path) -> anyhow::Result<()> {
             let (shutdown, clock) = begin(&config)?;
             claims_by_hand::serve(config, clock, &shutdown).await
         }
+        Role::Sharing => serve_alone::<sharing::App>(loader.load()?).await,
         Role::Rebuild => rebuild(loader.load()?).await,
+        Role::RebuildAll => {
+            let (_, clock) = begin(&loader.load::<RegistrySettings>()?)?;
+            rebuild_each::run(&loader, config, &clock).await
+        }
         Role::BareAppend => {
             let settings = loader.load::<()>()?.common;
             bare_append::serve(&settings, &closing(&settings)).await

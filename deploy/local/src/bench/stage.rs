@@ -1,12 +1,14 @@
 //! What a bench plays on: fresh servers, and the service under test as a process of its own.
 
 use std::{
-    path::{Path, PathBuf},
+    collections::BTreeMap,
+    path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
+use async_nats::ConnectOptions;
 use backing_services::{Nats, NatsOptions, Postgres, PostgresOptions, Syncing};
 use registry::RegistrySettings;
 use service::{Claims, Config, TokenIssuer, config::Loader};
@@ -16,8 +18,17 @@ use tokio::{
 };
 use toml::{Table, Value};
 
-use super::{Ground, Measured, service::Role};
-use crate::{client::Client, connection::Connection, keys::Keys, keys::write_private};
+use super::{
+    Ground, Measured,
+    processes::{self, processor_time, with_children},
+    service::Role,
+};
+use crate::{
+    client::Client,
+    connection::{Connection, ConnectionFile},
+    keys::{Keys, write_private},
+    servers::SERVICES,
+};
 
 /// How long a service may take until it says that it is ready: it may first have to build its read model.
 const PATIENCE: Duration = Duration::from_secs(1_800);
@@ -33,27 +44,56 @@ pub(super) struct Stage {
     folder: PathBuf,
     config: PathBuf,
     token: String,
+    /// The services' user of a log's server that asks who comes, and its password.
+    nats_user: Option<(String, String)>,
     /// The database of the service under test.
     pub(super) database: String,
 }
 
 impl Stage {
-    /// Starts servers as an office would have them, but for how the log's server syncs.
+    /// Starts servers as an office would have them, but for how the log's server syncs, and that it lets everybody in.
     pub(super) async fn set(ground: &Ground, name: &str, syncing: Syncing) -> anyhow::Result<Self> {
+        Self::with_doors(ground, name, syncing, false).await
+    }
+
+    /// The same with a log's server that lets the services in alone, and others by their word.
+    pub(super) async fn guarded(
+        ground: &Ground,
+        name: &str,
+        syncing: Syncing,
+    ) -> anyhow::Result<Self> {
+        Self::with_doors(ground, name, syncing, true).await
+    }
+
+    async fn with_doors(
+        ground: &Ground,
+        name: &str,
+        syncing: Syncing,
+        guarded: bool,
+    ) -> anyhow::Result<Self> {
         let folder = ground.folder.join(name);
         let step = ground.progress.begin("servers", 0);
+        std::fs::create_dir_all(&folder)?;
+        let keys = Keys::of(&folder)?;
         let mut options = NatsOptions::new(folder.join("nats"));
         options.syncing = syncing;
+        if guarded {
+            options.configuration = keys.server_access()?.server_configuration();
+        }
+        let nats_user = guarded.then(|| keys.nats_user()).transpose()?;
         let (nats, postgres) = tokio::join!(
             Nats::start(&ground.tools, options),
             Postgres::start(&ground.tools, PostgresOptions::new(folder.join("postgres"))),
         );
         let (nats, postgres) = (nats?, postgres?);
         let database = postgres.ensure_database("bench").await?;
-        let keys = Keys::of(&folder)?;
         let issuer = keys.token_issuer()?;
         let config = folder.join("service.toml");
-        let settings = configuration(&nats, syncing, &database, &keys, &issuer)?;
+        let mut settings = configuration(&nats, syncing, &database, &keys, &issuer)?;
+        if let Some((user, password)) = &nats_user {
+            set(&mut settings, "nats", "user", user.as_str())?;
+            set(&mut settings, "nats", "password", password.as_str())?;
+        }
         write_private(&config, toml::to_string(&settings)?.as_bytes())?;
         step.done(&format!(
             "NATS {}, PostgreSQL {}",
@@ -73,6 +113,7 @@ impl Stage {
             token: issuer.issue(&claims),
             folder,
             config,
+            nats_user,
             database,
         })
     }
@@ -95,13 +136,7 @@ impl Stage {
         value: impl Into<Value>,
     ) -> anyhow::Result<()> {
         let mut settings: Table = toml::from_str(&std::fs::read_to_string(&self.config)?)?;
-        let section = settings
-            .entry(section)
-            .or_insert_with(|| Value::Table(Table::new()));
-        section
-            .as_table_mut()
-            .context("a section of settings")?
-            .insert(key.to_owned(), value.into());
+        set(&mut settings, section, key, value)?;
         write_private(&self.config, toml::to_string(&settings)?.as_bytes())
     }
 
@@ -123,9 +158,64 @@ impl Stage {
         self.configure("clock", "as_of", as_of)
     }
 
+    /// Has sharing, started from now on, let departments in to the guarded log's server.
+    pub(super) fn let_departments_in(&self) -> anyhow::Result<()> {
+        let doors = Keys::of(&self.folder)?.nats_doors()?;
+        let sealing = doors.sealing_seed.as_ref();
+        let told = [
+            ("issuer_seed", Some(doors.issuer_seed.expose())),
+            ("sealing_seed", sealing.map(service::Secret::expose)),
+            ("system_user", Some(doors.system_user.as_str())),
+            ("system_password", Some(doors.system_password.expose())),
+        ];
+        let told = told.into_iter().filter_map(|(key, value)| {
+            let value = value.map(Value::from)?;
+            Some((key.to_owned(), value))
+        });
+        let access = Value::Table(told.collect());
+        let feeds = Table::from_iter([("access".to_owned(), access)]);
+        self.configure("sharing", "feeds", feeds)
+    }
+
+    /// How to speak with a service also as somebody who decides on what the caller handed in: nobody does so on their own.
+    pub(super) fn reviewed(&self, served: &Served) -> anyhow::Result<Connection> {
+        let reviewer = Claims::officer("reviewer", "civil_affairs")
+            .division("*")
+            .role("supervisor");
+        Ok(Connection {
+            reviewer: Some(service::Secret::new(self.token_of(&reviewer)?)),
+            ..served.connection()
+        })
+    }
+
+    /// What a system would leave for the operator's commands beside it: where the servers are, with a database for each
+    /// service.
+    pub(super) async fn connection_file(&self) -> anyhow::Result<ConnectionFile> {
+        let mut databases = BTreeMap::new();
+        for service in SERVICES {
+            let database = self.postgres.ensure_database(service).await?;
+            databases.insert(service.to_owned(), database);
+        }
+        Ok(ConnectionFile {
+            endpoint: String::new(),
+            token: self.token.clone(),
+            tokens: BTreeMap::new(),
+            nats_url: self.nats.url(),
+            nats_user: self.nats_user.clone().unwrap_or_default(),
+            mqtt_url: None,
+            databases,
+            kek_id: Keys::of(&self.folder)?.kek_id,
+            pid: std::process::id(),
+        })
+    }
+
     /// A connection to the log's server.
     pub(super) async fn nats_client(&self) -> anyhow::Result<async_nats::Client> {
-        Ok(async_nats::connect(self.nats.url()).await?)
+        let options = match self.nats_user.clone() {
+            Some((user, password)) => ConnectOptions::with_user_and_password(user, password),
+            None => ConnectOptions::new(),
+        };
+        Ok(options.connect(self.nats.url()).await?)
     }
 
     /// A connection to the database.
@@ -199,6 +289,21 @@ impl Stage {
                 std::thread::available_parallelism().map_or(0, usize::from),
             )
     }
+}
+
+/// Sets a key of settings.
+fn set(
+    settings: &mut Table,
+    section: &str,
+    key: &str,
+    value: impl Into<Value>,
+) -> anyhow::Result<()> {
+    let section = settings
+        .entry(section)
+        .or_insert_with(|| Value::Table(Table::new()));
+    let section = section.as_table_mut().context("a section of settings")?;
+    section.insert(key.to_owned(), value.into());
+    Ok(())
 }
 
 /// The processor time of servers, where the system tells.
@@ -324,12 +429,12 @@ impl Served {
 
     /// The most memory that it held up to now, in bytes.
     pub(super) fn peak_rss(&self) -> Option<u64> {
-        peak_rss(format!("/proc/{}/status", self.pid))
+        processes::peak_rss(format!("/proc/{}/status", self.pid))
     }
 
     /// The memory that it holds now, in bytes.
     pub(super) fn rss(&self) -> Option<u64> {
-        resident(format!("/proc/{}/status", self.pid), "VmRSS:")
+        processes::rss(format!("/proc/{}/status", self.pid))
     }
 
     /// The processor time that it took up to now.
@@ -349,68 +454,5 @@ impl Served {
             since.elapsed()
         );
         Ok(())
-    }
-}
-
-/// The fields of what the system says of a process, after its name, which may hold spaces.
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields = stat.rsplit_once(')')?.1.split_whitespace();
-    Some(fields.map(str::to_owned).collect())
-}
-
-/// The processor time that a process took up to now, where the system tells (Linux).
-fn processor_time(pid: u32) -> Option<Duration> {
-    spent(&stat(pid)?, 11..13)
-}
-
-/// The same with its children, those that ended too.
-fn with_children(pid: u32) -> Option<Duration> {
-    let mut all = spent(&stat(pid)?, 11..15)?;
-    let parent = pid.to_string();
-    for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let child = process
-            .file_name()
-            .to_str()
-            .and_then(|pid| pid.parse().ok());
-        if let Some(fields) = child.and_then(stat)
-            && fields.get(1) == Some(&parent)
-        {
-            all += spent(&fields, 11..13).unwrap_or_default();
-        }
-    }
-    Some(all)
-}
-
-/// User and system time are the 12th and 13th fields after the name, those of children that ended the next two.
-fn spent(fields: &[String], which: std::ops::Range<usize>) -> Option<Duration> {
-    let ticks = fields.get(which)?.iter().map(|ticks| ticks.parse::<u64>());
-    let ticks: u64 = ticks.sum::<Result<_, _>>().ok()?;
-    // Linux counts hundredths of seconds for programs, whatever it counts by itself.
-    Some(Duration::from_millis(ticks * 10))
-}
-
-/// The peak of a process's resident memory, in bytes, where the system tells (Linux).
-pub(super) fn peak_rss(status: impl AsRef<Path>) -> Option<u64> {
-    resident(status, "VmHWM:")
-}
-
-fn resident(status: impl AsRef<Path>, field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(status).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib << 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_peak_of_memory_is_read_where_the_system_tells() {
-        if cfg!(target_os = "linux") {
-            assert!(peak_rss("/proc/self/status").unwrap() > 1 << 20);
-        }
-        assert_eq!(peak_rss("/nowhere"), None);
     }
 }

@@ -1,12 +1,13 @@
 //! `sharing …` and `audit …`: what departments may see of elders, who has looked at what, and the records of it.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, str::FromStr};
 
+use chrono::{DateTime, FixedOffset};
 use civic::LocalDay;
 use clap::{Args, Subcommand};
 use sharing::audit_chain::Head;
 
-use super::Whom;
+use super::{Whom, at_least_one, instant};
 use crate::auditing::parse_head;
 
 /// `sharing …`
@@ -91,6 +92,133 @@ pub enum Sharing {
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         limit: i32,
     },
+    /// Why dossiers were opened beyond all agreements, as a reviewer is told it; that goes on record
+    BrokenGlass {
+        /// The dossiers of this elder
+        #[arg(long, value_name = "ID", required_unless_present = "caller")]
+        elder: Option<String>,
+        /// Those that this caller opened, such as officer:operator
+        #[arg(long, value_name = "CALLER", conflicts_with = "elder")]
+        caller: Option<String>,
+        /// Not before this day
+        #[arg(long, value_name = "DAY")]
+        from: Option<LocalDay>,
+        /// Not after this day
+        #[arg(long, value_name = "DAY")]
+        until: Option<LocalDay>,
+    },
+    /// The feeds of the agreements in force: what each tells, and where it stands
+    Feeds {
+        /// Those of this department
+        #[arg(long, value_name = "DEPARTMENT")]
+        department: Option<String>,
+    },
+    /// The events of a feed, as an officer of its department sees them: a table, or a line of JSON for each
+    Feed(Feed),
+    /// What departments show to the NATS server to read their feeds
+    #[command(subcommand)]
+    Credential(Credential),
+    /// The erased elders of whom departments had been told, and who has confirmed, the last one first
+    Erasures {
+        /// Of this department
+        #[arg(long, value_name = "DEPARTMENT")]
+        department: Option<String>,
+        /// Only those that are not confirmed
+        #[arg(long)]
+        outstanding: bool,
+    },
+    /// Confirm that a department has erased what it held of an elder
+    ConfirmErasure {
+        /// The elder
+        #[arg(value_name = "ID")]
+        elder: String,
+        /// As an officer of this department [default: as the operator]
+        #[arg(long = "as", value_name = "DEPARTMENT")]
+        department: Option<String>,
+    },
+}
+
+/// Which events `sharing feed` shows.
+#[derive(Debug, Clone, Args)]
+pub struct Feed {
+    /// The feed as `sharing feeds` names it, such as health.elder.350524
+    #[arg(value_name = "NAME")]
+    pub name: FeedName,
+    /// What came out after this position, such as FEEDS:4711 [default: all that there is]
+    #[arg(long, value_name = "POSITION", conflicts_with = "since")]
+    pub from: Option<String>,
+    /// What came out at this time or later
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub since: Option<DateTime<FixedOffset>>,
+    /// Go on with each new event as it comes out, a line for each
+    #[arg(long, conflicts_with = "limit")]
+    pub follow: bool,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = at_least_one)]
+    pub limit: Option<usize>,
+}
+
+/// Which feed: whose, of what, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FeedName {
+    /// The department that it is for.
+    pub department: String,
+    /// The product.
+    pub product: String,
+    /// The division, as agreements name it.
+    pub division: String,
+}
+
+impl FromStr for FeedName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('.').collect();
+        match parts[..] {
+            [department, product, division] if parts.iter().all(|part| !part.is_empty()) => {
+                Ok(Self {
+                    department: department.to_owned(),
+                    product: product.to_owned(),
+                    division: division.to_owned(),
+                })
+            }
+            _ => Err("give DEPARTMENT.PRODUCT.DIVISION, such as health.elder.350524".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for FeedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            department,
+            product,
+            division,
+        } = self;
+        write!(f, "{department}.{product}.{division}")
+    }
+}
+
+/// `sharing credential …`
+#[derive(Debug, Subcommand)]
+pub enum Credential {
+    /// Issue a department another one; the one before is worth nothing any more, and its connections are cut
+    Issue {
+        /// The department
+        #[arg(value_name = "DEPARTMENT")]
+        department: String,
+        /// The file to write it to, which its owner alone can read; `-` prints it
+        #[arg(short = 'o', long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Take a department's away, and cut its connections
+    Revoke {
+        /// The department
+        #[arg(value_name = "DEPARTMENT")]
+        department: String,
+        /// Why, a short code
+        #[arg(long, value_name = "CODE")]
+        reason: String,
+    },
 }
 
 /// Whom `sharing find` finds: what is said holds together.
@@ -148,4 +276,25 @@ pub enum Audit {
     },
     /// The public key, and the newest signed head
     Key,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_is_named_by_department_product_and_division() {
+        let name: FeedName = "health.elder.350524".parse().unwrap();
+        assert_eq!(name.product, "elder");
+        assert_eq!(name.to_string(), "health.elder.350524");
+        for wrong in [
+            "",
+            "health",
+            "elder.350524",
+            "health..350524",
+            "feed.health.elder.350524",
+        ] {
+            assert!(wrong.parse::<FeedName>().is_err(), "{wrong}");
+        }
+    }
 }

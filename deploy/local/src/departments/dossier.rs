@@ -87,17 +87,19 @@ pub async fn dossier_after(
 
 impl Document {
     pub(super) fn of(document: pb::Document) -> Self {
-        let fields = document.fields.unwrap_or_default().fields;
         Self {
             product: document.product,
             key: document.key,
-            fields: fields
-                .into_iter()
-                .map(|(name, value)| (name, json(value)))
-                .collect(),
+            fields: object(document.fields.unwrap_or_default()),
             masked: document.masked,
         }
     }
+}
+
+/// Fields as JSON.
+pub(super) fn object(fields: prost_types::Struct) -> Map<String, Value> {
+    let fields = fields.fields.into_iter();
+    fields.map(|(name, value)| (name, json(value))).collect()
 }
 
 fn json(value: prost_types::Value) -> Value {
@@ -111,10 +113,7 @@ fn json(value: prost_types::Value) -> Value {
         Some(Kind::NumberValue(number)) => (number as i64).into(),
         Some(Kind::StringValue(text)) => text.into(),
         Some(Kind::ListValue(list)) => list.values.into_iter().map(json).collect(),
-        Some(Kind::StructValue(of)) => {
-            let fields = of.fields.into_iter();
-            Value::Object(fields.map(|(name, value)| (name, json(value))).collect())
-        }
+        Some(Kind::StructValue(fields)) => Value::Object(object(fields)),
     }
 }
 

@@ -66,7 +66,7 @@ pub async fn history(client: &Client, whose: Whose, limit: i32) -> anyhow::Resul
 }
 
 impl Look {
-    fn of(recorded: pb::RecordedLook) -> Self {
+    pub(super) fn of(recorded: pb::RecordedLook) -> Self {
         let kind = recorded.kind().as_str_name();
         let kind = kind.trim_start_matches("LOOK_KIND_").to_owned();
         let look = recorded.look.unwrap_or_default();

@@ -1,18 +1,14 @@
 //! `sharing watch`: how things stand in a division, live: a table each time that it changes, or a line for machines.
 
-use std::time::Duration;
-
 use proto::eldercare::sharing::v1::{self as pb, WatchSituationRequest};
 use tonic::{Status, Streaming};
 
 use super::Situation;
+use super::live::{Lost, live};
 use crate::{
-    client::{Client, in_words, is_passing, is_torn},
+    client::Client,
     output::{Output, Report as _, print_line},
 };
-
-/// Before a lost stream is asked for again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// Shows the situation of a division until it is interrupted. A stream that is lost is asked for again.
 ///
@@ -20,23 +16,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Sharing's refusal, or a standard output that can't be written.
 pub async fn watch(client: &Client, division: &str, output: Output) -> anyhow::Result<()> {
     let mut shown = None;
-    loop {
-        match follow(client, division, &mut shown, output).await {
-            // Nobody reads any more.
-            Ok(false) => return Ok(()),
-            Ok(true) => {}
-            Err(Lost::Stream(status)) if is_passing(status.code()) || is_torn(&status) => {}
-            Err(Lost::Stream(status)) => return Err(in_words(&status)),
-            Err(Lost::Output(error)) => return Err(error),
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
-/// Why nothing more is shown.
-enum Lost {
-    Stream(Status),
-    Output(anyhow::Error),
+    live(async || follow(client, division, &mut shown, output).await).await
 }
 
 /// Shows what one stream tells; whether anybody still reads.

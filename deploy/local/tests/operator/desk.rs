@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     io::BufReader,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -15,6 +15,8 @@ use serde_json::Value;
 pub(crate) struct Desk {
     ground: tempfile::TempDir,
     up: Option<(Child, String)>,
+    /// What a system that is started finds in its environment.
+    environment: Vec<(String, String)>,
 }
 
 impl Desk {
@@ -22,7 +24,22 @@ impl Desk {
         let ground = tempfile::tempdir().unwrap();
         // PostgreSQL runs under another account where the tests run as root, and must be able to pass.
         fs::set_permissions(ground.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { ground, up: None }
+        Self {
+            ground,
+            up: None,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Has a system that is started from now on find these in its environment.
+    pub(crate) fn tells(&mut self, environment: &[(&str, &str)]) {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment = environment.iter().map(owned).collect();
+    }
+
+    /// What the systems of this desk have logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("up.log")).unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -51,11 +68,14 @@ impl Desk {
 
     /// Starts a system; it serves when this returns.
     pub(crate) fn up_with(&mut self, arguments: &[&str]) {
+        let path = self.path("up.log");
+        let log = File::options().create(true).append(true).open(path);
         let mut child = self
             .command(["up", "--listen", "127.0.0.1:0", "--output", "json"])
             .args(arguments)
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log.unwrap())
             .spawn()
             .unwrap();
         let told = BufReader::new(child.stdout.take().unwrap());
@@ -63,7 +83,7 @@ impl Desk {
             .into_iter()
             .next();
         let Some(Ok::<Value, _>(serving)) = serving else {
-            panic!("{:?}", child.wait_with_output());
+            panic!("{:?}: {}", child.wait_with_output(), self.log());
         };
         let endpoint = serving["endpoint"].as_str().unwrap().to_owned();
         self.up = Some((child, endpoint));

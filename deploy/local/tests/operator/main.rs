@@ -4,8 +4,10 @@
 mod claims;
 mod demo;
 mod desk;
+mod observed;
 mod plans;
 mod sharing;
+mod sharing_feeds;
 mod town;
 mod visits;
 
@@ -78,8 +80,20 @@ fn every_command_does_its_work_beside_a_running_system_and_without_one() {
             "VAULT", "VISITS"
         ]
     );
+    let top = desk.done(&["top", "--once"]);
+    assert_eq!(top["endpoint"], desk.endpoint());
+    let flowing = top["streams"].as_array().unwrap().iter();
+    let flowing: Vec<_> = flowing.map(|stream| text(&stream["name"])).collect();
+    assert_eq!(flowing, streams);
+    let behind = top["projections"].as_array().unwrap();
+    assert_eq!(
+        behind.len(),
+        status["projections"].as_array().unwrap().len()
+    );
+    assert_eq!(top["alerts"].as_array().unwrap().len(), 0, "{top}");
     for command in [
         vec!["status"],
+        vec!["top", "--once"],
         vec!["verify"],
         vec!["elder", "show", she],
         vec!["elder", "history", she],
@@ -139,6 +153,7 @@ fn wrong_input_is_answered_with_what_to_do() {
     let mut desk = Desk::new();
     for (arguments, words) in [
         (vec!["status"], "holds no system"),
+        (vec!["top"], "holds no system"),
         (vec!["verify"], "--data-dir"),
         (vec!["rotate-keys"], "eldercare up"),
         (vec!["elder", "show", "x"], "no system runs in"),

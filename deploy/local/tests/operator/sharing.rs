@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     desk::{Desk, text},
+    observed::Observed,
     town::{TOWN, insured, one_town},
 };
 
@@ -23,6 +24,7 @@ products:
 #[test]
 fn agreements_dossiers_looks_and_the_audit_of_a_town_are_told_to_people_and_to_machines() {
     let mut desk = Desk::new();
+    let observed = Observed::begin(&mut desk);
     let set = one_town(&desk.path("."));
     insured(&set);
     let as_of = "2024-06-01T09:00:00+08:00";
@@ -108,5 +110,7 @@ fn agreements_dossiers_looks_and_the_audit_of_a_town_are_told_to_people_and_to_m
     let listed = desk.done(&["sharing", "agreements", "--department", "health"]);
     assert_eq!(listed["agreements"].as_array().unwrap().len(), 1);
     assert!(desk.table(&["sharing", "agreements"]).contains("ENDED"));
+    let subjects = observed.subjects(&desk);
     desk.down();
+    observed.tells_of_nobody(&desk, &subjects);
 }

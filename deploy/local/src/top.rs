@@ -1,0 +1,272 @@
+//! `top`: a running system live: how much is written, what is behind, which alerts are open.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use serde::Serialize;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{
+    output::{Output, Report, number, print_line, table},
+    screen::Screen,
+    status::{Look, Status, StreamStatus},
+    wire,
+    workplace::Workplace,
+};
+
+/// How often it is looked.
+const TICK: Duration = Duration::from_secs(1);
+/// Lines of a screen that no read model takes.
+const FRAME: usize = 22;
+
+/// What `top` shows.
+#[derive(Debug, Serialize)]
+pub struct Top {
+    /// When it was looked.
+    pub at: String,
+    /// Where the system serves.
+    pub endpoint: Option<String>,
+    /// The streams.
+    pub streams: Vec<Flow>,
+    /// The read models and reactors, those that are furthest behind first.
+    pub projections: Vec<Behind>,
+    /// The alerts that are open, by kind.
+    pub alerts: Vec<OpenAlerts>,
+}
+
+/// A stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Flow {
+    /// Its name.
+    pub name: String,
+    /// How many messages it holds.
+    pub messages: u64,
+    /// How many more were written each second since the look before.
+    pub per_second: f64,
+}
+
+/// A read model or reactor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Behind {
+    /// Its name.
+    pub projection: String,
+    /// How many records it does not hold yet.
+    pub lag: u64,
+    /// How many events it passed by.
+    pub parked: u64,
+}
+
+/// Alerts of a kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenAlerts {
+    /// The kind.
+    pub kind: &'static str,
+    /// How many are open.
+    pub open: u64,
+}
+
+/// Shows the system that runs in the data folder until it is interrupted, or `once`: how it stands a second after it was looked
+/// first.
+///
+/// # Errors
+/// A folder in which no system runs, servers that don't answer, or a standard output that can't be written.
+pub async fn top(workplace: &Workplace, once: bool, output: Output) -> anyhow::Result<()> {
+    if workplace.running.is_none() {
+        anyhow::bail!(
+            "no system runs in the data folder: start one with `eldercare up` / 数据目录中没有运行中的系统：请先执行 eldercare up"
+        );
+    }
+    let look = Look::open(workplace).await?;
+    let mut tick = interval(TICK);
+    // A machine that is busy is not asked all the more.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick.tick().await;
+    let mut before = (Instant::now(), look.now().await?);
+    let screen = if once { None } else { Screen::of(output)? };
+    loop {
+        tick.tick().await;
+        let now = (Instant::now(), look.now().await?);
+        let passed = now.0.duration_since(before.0);
+        let mut top = Top::between(&before.1, &now.1, passed);
+        for (kind, open) in look.open_alerts().await? {
+            let kind = kind.name();
+            top.alerts.push(OpenAlerts { kind, open });
+        }
+        before = now;
+        match &screen {
+            _ if once => return output.print(&top),
+            Some(screen) => screen.show(&top.shown(screen.lines(FRAME)))?,
+            None => {
+                let line = match output {
+                    Output::Json => serde_json::to_string(&top)?,
+                    Output::Table => top.line(),
+                };
+                if !print_line(line)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl Top {
+    /// What there is now, and how much of it came since.
+    fn between(before: &Status, now: &Status, passed: Duration) -> Self {
+        let flow = |stream: &StreamStatus| {
+            let mut known = before.streams.iter();
+            let known = known.find(|known| known.name == stream.name);
+            let written = known.map_or(stream.last_sequence, |known| {
+                stream.last_sequence.saturating_sub(known.last_sequence)
+            });
+            #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
+            let per_second = written as f64 / passed.as_secs_f64().max(f64::EPSILON);
+            Flow {
+                name: stream.name.clone(),
+                messages: stream.messages,
+                per_second,
+            }
+        };
+        let mut projections: Vec<Behind> = now
+            .projections
+            .iter()
+            .map(|one| Behind {
+                projection: one.projection.clone(),
+                lag: one.lag.unwrap_or_default(),
+                parked: one.parked,
+            })
+            .collect();
+        projections.sort_by(|one, other| {
+            let furthest = (other.lag, other.parked).cmp(&(one.lag, one.parked));
+            furthest.then_with(|| one.projection.cmp(&other.projection))
+        });
+        Self {
+            at: wire::local_time(Utc::now()),
+            endpoint: now.endpoint.clone(),
+            streams: now.streams.iter().map(flow).collect(),
+            projections,
+            alerts: Vec::new(),
+        }
+    }
+
+    /// All of it in a line.
+    fn line(&self) -> String {
+        let written: f64 = self.streams.iter().map(|one| one.per_second).sum();
+        let behind = self.projections.first().filter(|one| one.lag > 0);
+        let behind = behind.map_or_else(
+            || "0".to_owned(),
+            |one| format!("{} ({})", one.lag, one.projection),
+        );
+        let parked: u64 = self.projections.iter().map(|one| one.parked).sum();
+        format!(
+            "{} written {written:.0}/s, behind {behind}, parked {parked}, open alerts {}",
+            self.at,
+            self.open_alerts()
+        )
+    }
+
+    /// The open alerts by kind, in words.
+    fn open_alerts(&self) -> String {
+        let kinds = self.alerts.iter();
+        let kinds: Vec<String> = kinds
+            .map(|one| format!("{} {}", one.kind, one.open))
+            .collect();
+        if kinds.is_empty() {
+            return "0".to_owned();
+        }
+        kinds.join(", ")
+    }
+
+    /// As a person reads it, with so many read models at the most.
+    fn shown(&self, most: usize) -> String {
+        let mut streams = table(["流 stream", "消息 messages", "每秒 a second"]);
+        for stream in &self.streams {
+            streams.add_row([
+                stream.name.clone().into(),
+                number(stream.messages),
+                number(format!("{:.1}", stream.per_second)),
+            ]);
+        }
+        let mut projections = table(["读模型 read model", "落后 lag", "搁置 parked"]);
+        for one in self.projections.iter().take(most) {
+            projections.add_row([
+                one.projection.clone().into(),
+                number(one.lag),
+                number(one.parked),
+            ]);
+        }
+        let serving = self.endpoint.as_deref().unwrap_or_default();
+        format!(
+            "{} {serving}\n{streams}\n{projections}\n未结预警 open alerts: {}",
+            self.at,
+            self.open_alerts()
+        )
+    }
+}
+
+impl Report for Top {
+    fn text(&self) -> String {
+        self.shown(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use readmodel::ProjectionStatus;
+
+    use super::*;
+
+    fn stream(name: &str, last_sequence: u64) -> StreamStatus {
+        StreamStatus {
+            name: name.to_owned(),
+            messages: last_sequence,
+            bytes: 0,
+            last_sequence,
+        }
+    }
+
+    fn projection(name: &str, lag: u64, parked: u64) -> ProjectionStatus {
+        ProjectionStatus {
+            projection: name.to_owned(),
+            stream: "VISITS".to_owned(),
+            position: 0,
+            head: Some(lag),
+            lag: Some(lag),
+            parked,
+            version: 1,
+            updated_at: Utc::now(),
+        }
+    }
+
+    fn status(streams: Vec<StreamStatus>, projections: Vec<ProjectionStatus>) -> Status {
+        Status {
+            endpoint: None,
+            streams,
+            projections,
+            parked: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rates_are_of_the_time_that_passed_and_who_is_furthest_behind_stands_first() {
+        let before = status(vec![stream("VISITS", 100)], Vec::new());
+        let now = status(
+            vec![stream("CLAIMS", 6), stream("VISITS", 150)],
+            vec![
+                projection("visits_cards", 0, 0),
+                projection("visits_elders", 0, 2),
+                projection("visits_book", 30, 0),
+            ],
+        );
+        let mut top = Top::between(&before, &now, Duration::from_secs(2));
+        let rates: Vec<f64> = top.streams.iter().map(|one| one.per_second).collect();
+        assert_eq!(rates, [3.0, 25.0]);
+        let order: Vec<&str> = top.projections.iter().map(|one| &*one.projection).collect();
+        assert_eq!(order, ["visits_book", "visits_elders", "visits_cards"]);
+        let line = "written 28/s, behind 30 (visits_book), parked 2, open alerts 0";
+        assert!(top.line().ends_with(line), "{}", top.line());
+        let open = |kind, open| OpenAlerts { kind, open };
+        top.alerts = vec![open("SOS", 2), open("FALL", 1)];
+        assert!(top.line().ends_with("open alerts SOS 2, FALL 1"));
+        assert!(top.shown(1).contains("visits_book") && !top.shown(1).contains("visits_cards"));
+    }
+}
