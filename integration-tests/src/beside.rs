@@ -1,8 +1,8 @@
 //! What a story sees beside the processes: the log's streams, and each service's own parts.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use async_nats::{ConnectOptions, jetstream};
+use async_nats::{ConnectOptions, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, jetstream};
 use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
 use futures::StreamExt as _;
 use prost::{Message, Name};
@@ -10,6 +10,7 @@ use service::{Application as _, Clock};
 
 use crate::{
     System,
+    doors::Doors,
     process::Part,
     settings::{self, OfElders},
 };
@@ -31,11 +32,11 @@ impl System {
 
     /// The log's server, for looking at it directly.
     pub async fn client(&self) -> async_nats::Client {
-        let options = match &self.doors {
-            Some(doors) => doors.as_a_service(),
-            None => ConnectOptions::new(),
-        };
-        options.connect(self.nats().url()).await.unwrap()
+        let options = self
+            .doors
+            .as_ref()
+            .map_or_else(ConnectOptions::new, Doors::as_a_service);
+        options.connect(self.log_server.urls()).await.unwrap()
     }
 
     /// The same, as JetStream.
@@ -65,6 +66,26 @@ impl System {
             }
         }
         records
+    }
+
+    /// Of each aggregate of a stream each record was written upon the one before it, and the first one upon none: the
+    /// server keeps with a message what it expected.
+    pub async fn chains_are_whole(&self, context: &str) {
+        let stream = self.jetstream().await;
+        let stream = stream.get_stream(context.to_uppercase()).await.unwrap();
+        let last = stream.cached_info().state.last_sequence;
+        let mut tails = HashMap::new();
+        for sequence in 1..=last {
+            let message = stream.get_raw_message(sequence).await.unwrap();
+            let expected = message.headers.get(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE);
+            let expected = expected.expect("each append names what it rests on");
+            let before = tails.insert(message.subject.to_string(), sequence);
+            assert_eq!(
+                expected.as_str(),
+                before.unwrap_or(0).to_string(),
+                "{context}:{sequence} does not follow the one before it"
+            );
+        }
     }
 
     /// The events of one kind in a stream, in its order.

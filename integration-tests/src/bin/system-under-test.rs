@@ -12,7 +12,7 @@ use eldercare::simulation::{Settling, Simulation};
 use futures::future::BoxFuture;
 use integration_tests::{
     process::Part,
-    settings::{OfElders, of_alerts, of_claims, of_sharing, of_visits},
+    settings::{OfElders, of_alerts, of_claims, of_sharing, of_visits, own},
 };
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use service::{Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry};
@@ -36,16 +36,13 @@ async fn main() -> anyhow::Result<()> {
 
 async fn elders(file: &Path) -> anyhow::Result<()> {
     let settings = OfElders::read(file)?;
-    let frame = Frame::of(&settings.registry)?;
+    let frame = Frame::of(&settings.registry, file)?;
     let clock = || frame.clock.clone();
     let registry =
         registry::App::connect(&settings.registry, &settings.registry_own, clock()).await?;
     let tiering =
         Arc::new(tiering::App::connect(&settings.tiering, &settings.tiering_own, clock()).await?);
-    let (elders, tiers) = (
-        registry.settled(frame.shutdown.requested()),
-        tiering.settled(frame.shutdown.requested()),
-    );
+    let (elders, tiers) = (frame.ready(&registry), frame.ready(tiering.as_ref()));
     let ready = async move {
         tokio::join!(elders, tiers);
     };
@@ -58,10 +55,10 @@ async fn elders(file: &Path) -> anyhow::Result<()> {
 
 async fn visits(file: &Path) -> anyhow::Result<()> {
     let settings = of_visits(file)?;
-    let frame = Frame::of(&settings)?;
+    let frame = Frame::of(&settings, file)?;
     let visits = visits::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
     let visits = Arc::new(visits);
-    let ready = visits.settled(frame.shutdown.requested());
+    let ready = frame.ready(visits.as_ref());
     let server = visits.add_to(frame.server(&visits), &frame.shutdown);
     frame
         .serve(server.ready_when(ready), [visits.background()])
@@ -70,10 +67,10 @@ async fn visits(file: &Path) -> anyhow::Result<()> {
 
 async fn alerts(file: &Path) -> anyhow::Result<()> {
     let settings = of_alerts(file)?;
-    let frame = Frame::of(&settings)?;
+    let frame = Frame::of(&settings, file)?;
     let alerts = alerts::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
     let alerts = Arc::new(alerts);
-    let ready = alerts.settled(frame.shutdown.requested());
+    let ready = frame.ready(alerts.as_ref());
     let server = alerts.add_to(frame.server(&alerts), &frame.shutdown);
     frame
         .serve(server.ready_when(ready), [alerts.background()])
@@ -82,10 +79,10 @@ async fn alerts(file: &Path) -> anyhow::Result<()> {
 
 async fn claims(file: &Path) -> anyhow::Result<()> {
     let settings = of_claims(file)?;
-    let frame = Frame::of(&settings)?;
+    let frame = Frame::of(&settings, file)?;
     let claims = claims::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
     let claims = Arc::new(claims);
-    let ready = claims.settled(frame.shutdown.requested());
+    let ready = frame.ready(claims.as_ref());
     let server = claims.add_to(frame.server(&claims), &frame.shutdown);
     frame
         .serve(server.ready_when(ready), [claims.background()])
@@ -94,7 +91,7 @@ async fn claims(file: &Path) -> anyhow::Result<()> {
 
 async fn sharing(file: &Path) -> anyhow::Result<()> {
     let settings = of_sharing(file)?;
-    let frame = Frame::of(&settings)?;
+    let frame = Frame::of(&settings, file)?;
     let sharing = sharing::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
     let sharing = Arc::new(sharing);
     let ready = sharing.ready(frame.shutdown.requested());
@@ -109,17 +106,35 @@ struct Frame {
     settings: Settings,
     clock: Clock,
     shutdown: Shutdown,
+    next_version: bool,
     _telemetry: Telemetry,
 }
 
 impl Frame {
-    fn of(settings: &Settings) -> anyhow::Result<Self> {
+    /// Before anything else of the process is made.
+    fn of(settings: &Settings, file: &Path) -> anyhow::Result<Self> {
+        let next_version = own(file)?.next_version;
+        if next_version {
+            readmodel::testing::be_the_next_version();
+        }
         Ok(Self {
+            next_version,
             settings: settings.clone(),
             clock: Clock::from_settings(settings)?,
             shutdown: Shutdown::on_signals(&settings.shutdown)?,
             _telemetry: Telemetry::start(&settings.telemetry, "system-under-test")?,
         })
+    }
+
+    /// When calls may be sent to a service: once all that is due is done, as a story wants it that starts one. The next version takes
+    /// over as soon as it may, since callers go on meanwhile, and the logs are never at rest.
+    fn ready(&self, service: &impl Application) -> BoxFuture<'static, ()> {
+        let given_up = self.shutdown.requested();
+        if self.next_version {
+            service.ready(given_up)
+        } else {
+            service.settled(given_up)
+        }
     }
 
     /// A server with the clock, a move of which waits for what falls due in this service.

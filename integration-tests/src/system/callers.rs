@@ -4,6 +4,8 @@ use super::System;
 use crate::{
     Registry, Tiering, Visits,
     callers::{Alerts, Caller, Care, Sharing, officer, reviewer, service_of_the_system},
+    lines::line_to,
+    process::Part,
 };
 
 impl System {
@@ -15,6 +17,17 @@ impl System {
     /// Whoever the claims say.
     pub fn caller(&self, claims: &service::Claims) -> Caller {
         Caller::new(self.lines.clone(), &self.issuer, claims)
+    }
+
+    /// The same on connections of its own: what others send does not hold it up.
+    pub fn caller_apart(&self, claims: &service::Claims) -> Caller {
+        let mut lines = self.lines.clone();
+        for part in Part::ALL {
+            if let Some(process) = self.process(part) {
+                *lines.to(part) = line_to(process);
+            }
+        }
+        Caller::new(lines, &self.issuer, claims)
     }
 
     /// A service of the system, which may ask for keys.

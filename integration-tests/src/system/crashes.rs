@@ -8,6 +8,13 @@ use crate::{
     process::{Part, Process},
 };
 
+/// The databases of a process as they once were.
+#[derive(Debug)]
+pub struct Backup {
+    part: Part,
+    copies: Vec<String>,
+}
+
 impl System {
     /// Kills the processes at once, as a crash would.
     pub async fn kill(&mut self) {
@@ -51,9 +58,7 @@ impl System {
 
     /// Starts visits again after [`System::kill_visits`], and waits until they are ready.
     pub async fn restart_visits(&mut self) {
-        assert!(self.visits.is_none(), "they still run");
-        self.start_visits().await;
-        ready(&self.lines.visits).await;
+        self.restart_one(Part::Visits).await;
     }
 
     /// Kills alerts alone; the others go on.
@@ -63,9 +68,7 @@ impl System {
 
     /// Starts alerts again after [`System::kill_alerts`], and waits until they are ready.
     pub async fn restart_alerts(&mut self) {
-        assert!(self.alerts.is_none(), "they still run");
-        self.start_alerts().await;
-        ready(&self.lines.alerts).await;
+        self.restart_one(Part::Alerts).await;
     }
 
     /// Kills claims alone; the others go on.
@@ -75,9 +78,7 @@ impl System {
 
     /// Starts claims again after [`System::kill_claims`], and waits until they are ready.
     pub async fn restart_claims(&mut self) {
-        assert!(self.claims.is_none(), "they still run");
-        self.start_claims().await;
-        ready(&self.lines.claims).await;
+        self.restart_one(Part::Claims).await;
     }
 
     /// Kills sharing alone; the others go on.
@@ -87,15 +88,49 @@ impl System {
 
     /// Starts sharing again after [`System::kill_sharing`], and waits until it is ready.
     pub async fn restart_sharing(&mut self) {
-        assert!(self.sharing.is_none(), "it still runs");
-        self.start_sharing().await;
-        ready(&self.lines.sharing).await;
+        self.restart_one(Part::Sharing).await;
+    }
+
+    /// Kills one of the processes; the others go on.
+    pub async fn kill_one(&mut self, part: Part) {
+        let process = self.process_mut(part).take();
+        process.expect("it runs").kill().await;
+    }
+
+    /// Starts a process again after [`System::kill_one`], and waits until it is ready.
+    pub async fn restart_one(&mut self, part: Part) {
+        assert!(self.process_mut(part).is_none(), "it still runs");
+        self.start_one(part).await;
+        ready(self.lines.to(part)).await;
+    }
+
+    /// Gives a process new, empty databases, as if the old ones had been lost. It must not run.
+    pub async fn lose_databases_of(&mut self, part: Part) {
+        for url in self.urls.of(part) {
+            *url = self.databases.postgres().fresh_database().await.unwrap();
+        }
+    }
+
+    /// Copies the databases of a process as they are. It must not run.
+    pub async fn backup_of(&mut self, part: Part) -> Backup {
+        let mut copies = Vec::new();
+        for url in self.urls.of(part) {
+            copies.push(self.databases.copy(url).await);
+        }
+        Backup { part, copies }
+    }
+
+    /// Puts databases back that were copied before. The process must not run.
+    pub fn restore(&mut self, backup: Backup) {
+        let Backup { part, copies } = backup;
+        for (url, copy) in self.urls.of(part).into_iter().zip(copies) {
+            *url = copy;
+        }
     }
 
     /// Starts another replica of visits, over the same log and database: the process, and an officer who calls it.
     pub async fn replica_of_visits(&self) -> (Process, Caller) {
-        let (file, log) = (self.settings_file(Part::Visits), self.log_file());
-        let process = Process::start(Part::Visits, &file, &log).await;
+        let process = self.start_beside_visits().await;
         let lines = Lines {
             visits: line_to(&process),
             ..self.lines.clone()

@@ -1,6 +1,9 @@
 //! The databases of a system: their server, and where each service keeps its read models.
 
 use backing_services::{Postgres, testing};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::process::Part;
 
 /// The databases' server.
 #[derive(Debug)]
@@ -41,9 +44,37 @@ impl Databases {
             Self::Own(postgres) => postgres,
         }
     }
+
+    /// Copies a database to which nobody is connected: the copy's url.
+    pub(super) async fn copy(&self, url: &str) -> String {
+        let name = |url: &str| {
+            let path = url.split('?').next().expect("a url");
+            path.rsplit('/').next().expect("a url").to_owned()
+        };
+        let postgres = self.postgres();
+        let copy = format!("copy_{}", uuid::Uuid::new_v4().simple());
+        let statement = format!("CREATE DATABASE {copy} TEMPLATE {}", name(url));
+        let mut connection = PgConnection::connect(&postgres.url()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        postgres.url_of(&copy)
+    }
 }
 
 impl Urls {
+    /// Where the services of a process keep theirs.
+    pub(super) fn of(&mut self, part: Part) -> Vec<&mut String> {
+        match part {
+            Part::Elders => vec![&mut self.registry, &mut self.tiering],
+            Part::Visits => self.visits.iter_mut().collect(),
+            Part::Alerts => self.alerts.iter_mut().collect(),
+            Part::Claims => self.claims.iter_mut().collect(),
+            Part::Sharing => self.sharing.iter_mut().collect(),
+        }
+    }
+
     /// Databases that nobody has used, for registry and tiering, and for those of visits, alerts, claims and sharing that run.
     pub(super) async fn fresh(databases: &Databases, runs: [bool; 4]) -> Self {
         let postgres = databases.postgres();

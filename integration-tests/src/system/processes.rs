@@ -1,7 +1,13 @@
 //! The processes of a system: which there are, how each is started, and where it listens.
 
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
 use super::System;
 use crate::{
+    front::Front,
     lines::{line_to, ready},
     process::{Part, Process},
     settings::Told,
@@ -91,79 +97,124 @@ impl System {
         self.urls.sharing.is_some()
     }
 
-    fn told<'a>(&'a self, database: &'a str) -> Told<'a> {
+    /// The process of a part, where it runs.
+    pub(super) fn process(&self, part: Part) -> Option<&Process> {
+        let process = match part {
+            Part::Elders => &self.elders,
+            Part::Visits => &self.visits,
+            Part::Alerts => &self.alerts,
+            Part::Claims => &self.claims,
+            Part::Sharing => &self.sharing,
+        };
+        process.as_ref()
+    }
+
+    /// Where the process of a part is kept.
+    pub(super) fn process_mut(&mut self, part: Part) -> &mut Option<Process> {
+        match part {
+            Part::Elders => &mut self.elders,
+            Part::Visits => &mut self.visits,
+            Part::Alerts => &mut self.alerts,
+            Part::Claims => &mut self.claims,
+            Part::Sharing => &mut self.sharing,
+        }
+    }
+
+    /// What a process of a part is told when it starts.
+    pub(super) fn told(&self, part: Part) -> Told<'_> {
+        let urls = &self.urls;
+        let database = match part {
+            Part::Elders => Some(&urls.registry),
+            Part::Visits => urls.visits.as_ref(),
+            Part::Alerts => urls.alerts.as_ref(),
+            Part::Claims => urls.claims.as_ref(),
+            Part::Sharing => urls.sharing.as_ref(),
+        };
         Told {
-            nats: self.nats.url(),
-            database,
+            nats: self.log_server.urls().join(","),
+            copies: self.log_server.copies(),
+            listen: self.places.of(part),
+            database: database.expect("the part runs"),
+            // Two versions share the server's connections while they stand side by side.
+            pool: if self.front.is_some() { 4 } else { 8 },
             issuer: &self.issuer,
             doors: self.doors.as_ref(),
             now: self.now,
+            collector: self.collector.as_deref(),
+            calls: self.calls,
+            next_version: false,
+        }
+    }
+
+    /// Where services find the registry: where it runs, or at an address that stays.
+    fn registry_for_services(&self) -> String {
+        self.front
+            .as_ref()
+            .map_or_else(|| self.address().to_owned(), Front::address)
+    }
+
+    /// Starts a process of a part by what it is told, which goes into this file.
+    pub(super) async fn start_told(&self, part: Part, told: &Told<'_>, file: &Path) -> Process {
+        match part {
+            Part::Elders => told.write_for_elders(file, &self.urls.tiering),
+            Part::Visits => {
+                told.write_for_visits(file, &self.registry_for_services(), self.told_of_missed);
+            }
+            Part::Alerts => told.write_for_alerts(file, &self.registry_for_services()),
+            Part::Claims => told.write_for_claims(file, &self.registry_for_services()),
+            Part::Sharing => told.write_for_sharing(file, &self.registry_for_services()),
+        }
+        Process::start(part, file, &self.log_file()).await
+    }
+
+    /// Starts another process of visits beside the one that runs, at a place of its own.
+    pub(super) async fn start_beside_visits(&self) -> Process {
+        let file = self.folder.path().join("visits-beside.toml");
+        let told = Told {
+            listen: anywhere(),
+            ..self.told(Part::Visits)
+        };
+        self.start_told(Part::Visits, &told, &file).await
+    }
+
+    /// Starts the process of a part at its place.
+    pub(super) async fn start_one(&mut self, part: Part) {
+        let file = self.settings_file(part);
+        let process = self.start_told(part, &self.told(part), &file).await;
+        *self.lines.to(part) = line_to(&process);
+        *self.process_mut(part) = Some(process);
+        if part == Part::Elders {
+            self.lead_services_to_the_registry();
+        }
+    }
+
+    /// From now on services that look for the registry find the process that runs.
+    pub(super) fn lead_services_to_the_registry(&self) {
+        if let Some(front) = &self.front {
+            front.lead_to(self.running());
         }
     }
 
     pub(super) async fn start_processes(&mut self) {
-        let file = self.settings_file(Part::Elders);
-        self.told(&self.urls.registry)
-            .write_for_elders(&file, &self.urls.tiering);
-        let elders = Process::start(Part::Elders, &file, &self.log_file()).await;
-        self.lines.elders = line_to(&elders);
-        self.elders = Some(elders);
-        if self.has_visits() {
-            self.start_visits().await;
-            ready(&self.lines.visits).await;
-        }
-        if self.has_alerts() {
-            self.start_alerts().await;
-            ready(&self.lines.alerts).await;
-        }
-        if self.has_claims() {
-            self.start_claims().await;
-            ready(&self.lines.claims).await;
-        }
-        // After all others, whose streams it reads.
-        if self.has_sharing() {
-            self.start_sharing().await;
-            ready(&self.lines.sharing).await;
+        self.start_one(Part::Elders).await;
+        let others = [
+            (Part::Visits, self.has_visits()),
+            (Part::Alerts, self.has_alerts()),
+            (Part::Claims, self.has_claims()),
+            // After all others, whose streams it reads.
+            (Part::Sharing, self.has_sharing()),
+        ];
+        for (part, runs) in others {
+            if runs {
+                self.start_one(part).await;
+                ready(self.lines.to(part)).await;
+            }
         }
         ready(&self.lines.elders).await;
     }
+}
 
-    pub(super) async fn start_visits(&mut self) {
-        let file = self.settings_file(Part::Visits);
-        self.told(self.visits_database()).write_for_visits(
-            &file,
-            self.address(),
-            self.told_of_missed,
-        );
-        let visits = Process::start(Part::Visits, &file, &self.log_file()).await;
-        self.lines.visits = line_to(&visits);
-        self.visits = Some(visits);
-    }
-
-    pub(super) async fn start_alerts(&mut self) {
-        let file = self.settings_file(Part::Alerts);
-        let database = self.urls.alerts.as_deref().expect("alerts run");
-        self.told(database).write_for_alerts(&file, self.address());
-        let alerts = Process::start(Part::Alerts, &file, &self.log_file()).await;
-        self.lines.alerts = line_to(&alerts);
-        self.alerts = Some(alerts);
-    }
-
-    pub(super) async fn start_claims(&mut self) {
-        let file = self.settings_file(Part::Claims);
-        let database = self.urls.claims.as_deref().expect("claims run");
-        self.told(database).write_for_claims(&file, self.address());
-        let claims = Process::start(Part::Claims, &file, &self.log_file()).await;
-        self.lines.claims = line_to(&claims);
-        self.claims = Some(claims);
-    }
-
-    pub(super) async fn start_sharing(&mut self) {
-        let file = self.settings_file(Part::Sharing);
-        let database = self.urls.sharing.as_deref().expect("sharing runs");
-        self.told(database).write_for_sharing(&file, self.address());
-        let sharing = Process::start(Part::Sharing, &file, &self.log_file()).await;
-        self.lines.sharing = line_to(&sharing);
-        self.sharing = Some(sharing);
-    }
+/// A free port of this machine.
+pub(super) fn anywhere() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
 }

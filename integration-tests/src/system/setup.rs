@@ -13,6 +13,15 @@ pub struct Setup {
     pub as_of: DateTime<Utc>,
     /// A PostgreSQL of its own, for stories that kill it or look into its files.
     pub own_postgres: bool,
+    /// Whether three servers keep the log together, instead of one.
+    pub cluster: bool,
+    /// Where the processes send traces and metrics; nowhere unless it is said.
+    pub collector: Option<String>,
+    /// Whether processes are replaced by others while callers go on: callers reach all replicas of a part, and services the registry
+    /// at an address that stays. All parts run.
+    pub rolling: bool,
+    /// How many calls and streams that are not urgent each process takes at once; as many as usual unless it is said.
+    pub calls: Option<usize>,
     /// Whether the sample county's table of divisions is imported.
     pub divisions: bool,
     /// Whether visits run too, in a process of their own.
@@ -77,6 +86,10 @@ impl Default for Setup {
         Self {
             as_of: at("2024-10-01T09:00:00+08:00"),
             own_postgres: false,
+            cluster: false,
+            collector: None,
+            rolling: false,
+            calls: None,
             divisions: true,
             visits: false,
             alerts: None,

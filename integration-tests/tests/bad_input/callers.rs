@@ -82,6 +82,14 @@ fn who_may_not() -> [(Claims, &'static str); 3] {
     ]
 }
 
+/// How those are refused who ask by its id for what they may not know of: to who works elsewhere there is none.
+fn by_id(expected: &'static str, unknown: &'static str) -> (Code, &'static str) {
+    match expected {
+        "DIVISION_OUT_OF_REACH" => (Code::NotFound, unknown),
+        other => (Code::PermissionDenied, other),
+    }
+}
+
 /// An officer who does not say what for.
 fn without_purpose(system: &System) -> Caller {
     system.caller(&Claims {
@@ -238,7 +246,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
         is_typed(&refused, "a record");
         assert_eq!(
             (refused.code(), reason(&refused).as_str()),
-            (Code::PermissionDenied, expected)
+            by_id(expected, "ELDER_NOT_FOUND")
         );
     }
     // In a stream each record of another county is refused by itself.
@@ -249,7 +257,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
     while let Some(answer) = answers.get_mut().message().await.unwrap() {
         told.push(visiting::in_words(&answer.outcome.unwrap()));
     }
-    assert_eq!(told, ["INVALID DIVISION_OUT_OF_REACH"; 2]);
+    assert_eq!(told, ["INVALID ELDER_NOT_FOUND"; 2]);
     let refused = elsewhere.visits().register_visitor(a_visitor("王八")).await;
     assert_eq!(reason(&refused.unwrap_err()), "DIVISION_OUT_OF_REACH");
 
@@ -356,26 +364,36 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_alerts() {
     };
     for (claims, expected) in who_may_not() {
         let mut alerts = system.caller(&claims).alerts();
+        let device = a_device("SB0002", &elder_id);
+        let recipient = a_recipient(RecipientRole::GridWorker, "林八");
+        // Those without a word for what is unknown name a division.
         let refusals = [
-            alerts.raise_alert(a_call(&elder_id)).await.err(),
-            alerts.acknowledge_alert(acknowledge()).await.err(),
-            alerts
-                .register_device(a_device("SB0002", &elder_id))
-                .await
-                .err(),
-            alerts.retire_device(retire()).await.err(),
-            alerts.mark_away(away()).await.err(),
-            alerts
-                .register_recipient(a_recipient(RecipientRole::GridWorker, "林八"))
-                .await
-                .err(),
+            (alerts.raise_alert(a_call(&elder_id)).await.err(), None),
+            (alerts.register_recipient(recipient).await.err(), None),
+            (
+                alerts.acknowledge_alert(acknowledge()).await.err(),
+                Some("ALERT_NOT_FOUND"),
+            ),
+            (
+                alerts.register_device(device).await.err(),
+                Some("ELDER_NOT_FOUND"),
+            ),
+            (
+                alerts.retire_device(retire()).await.err(),
+                Some("DEVICE_NOT_FOUND"),
+            ),
+            (
+                alerts.mark_away(away()).await.err(),
+                Some("ELDER_NOT_FOUND"),
+            ),
         ];
-        for refused in refusals {
+        for (refused, unknown) in refusals {
             let refused = refused.expect("it is not theirs");
             is_typed(&refused, "a command of alerts");
+            let named = (Code::PermissionDenied, expected);
             assert_eq!(
                 (refused.code(), reason(&refused).as_str()),
-                (Code::PermissionDenied, expected)
+                unknown.map_or(named, |unknown| by_id(expected, unknown))
             );
         }
     }
@@ -386,7 +404,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_alerts() {
         ..a_call(&elder_id)
     };
     let refused = elsewhere.alerts().raise_alert(call).await.unwrap_err();
-    assert_eq!(reason(&refused), "DIVISION_OUT_OF_REACH");
+    assert_eq!(reason(&refused), "ELDER_NOT_FOUND");
 
     // A clerk records, and sets no rules.
     let clerk = system.caller(&clerk().division("*"));
@@ -441,14 +459,15 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_alerts() {
             division_code: division_code(),
             ..ListRecipientsRequest::default()
         };
+        let (_, unknown) = by_id(expected, "ALERT_NOT_FOUND");
         let refusals = [
-            alerts.list_devices(devices).await.err(),
-            alerts.list_alerts(list).await.err(),
-            alerts.get_alert(get).await.err(),
-            alerts.watch_alerts(watch).await.err(),
-            alerts.list_recipients(recipients).await.err(),
+            (alerts.list_devices(devices).await.err(), expected),
+            (alerts.list_alerts(list).await.err(), expected),
+            (alerts.get_alert(get).await.err(), unknown),
+            (alerts.watch_alerts(watch).await.err(), expected),
+            (alerts.list_recipients(recipients).await.err(), expected),
         ];
-        for refused in refusals {
+        for (refused, expected) in refusals {
             let refused = refused.expect("it is not theirs");
             is_typed(&refused, "a question to alerts");
             assert_eq!(reason(&refused), expected, "{refused}");

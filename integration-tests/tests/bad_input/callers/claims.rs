@@ -10,19 +10,24 @@ use integration_tests::{
     },
     county, date, new_id, officer, reason,
 };
-use proto::eldercare::claims::v1::{
-    AdjustSettlementRequest, AppealDecision, AppealOrderRequest, DecideAppealRequest,
-    DecideHoldRequest, EndContractRequest, EndEnrolmentRequest, ExportSettlementRequest,
-    GetEntitlementRequest, GetFiguresRequest, GetFundLedgerRequest, GetFundRequest,
-    GetOrderRequest, GetSettlementRequest, HoldDecision, ListAppealsRequest, ListHeldOrdersRequest,
-    ListOrdersRequest, ListSettlementsRequest, ListSuspicionsRequest, OrderFilter,
-    RetireCaregiverRequest, ServiceOrder, SettlementFormat,
-    claims_service_client::ClaimsServiceClient,
+use proto::eldercare::{
+    claims::v1::{
+        AdjustSettlementRequest, AppealDecision, AppealOrderRequest, DecideAppealRequest,
+        DecideHoldRequest, EndContractRequest, EndEnrolmentRequest, ExportSettlementRequest,
+        GetEntitlementRequest, GetFiguresRequest, GetFundLedgerRequest, GetFundRequest,
+        GetOrderRequest, GetSettlementRequest, HoldDecision, ListAppealsRequest,
+        ListHeldOrdersRequest, ListOrdersRequest, ListSettlementsRequest, ListSuspicionsRequest,
+        OrderFilter, RetireCaregiverRequest, ServiceOrder, SettlementFormat,
+        claims_service_client::ClaimsServiceClient,
+    },
+    registry::v1::GetElderRequest,
 };
 use service::{Claims, TokenIssuer};
-use tonic::Code;
+use tonic::{Code, Status};
 
-use super::{bare_line, bearing, clerk, is_no_method, is_unknown, who_may_not, without_purpose};
+use super::{
+    bare_line, bearing, by_id, clerk, is_no_method, is_unknown, who_may_not, without_purpose,
+};
 use crate::bad_input::{is_typed, still_works};
 
 /// What the callers of claims ask about: an approved order, an abnormal one, and a draft.
@@ -68,6 +73,19 @@ impl Claimed {
         let start = format!("2024-09-{day:02}T08:00:00+08:00");
         an_order(name, &self.caregiver, &self.elder, &start)
     }
+}
+
+/// Told to whoever names a division or a programme of elsewhere.
+const OUT_OF_REACH: &str = "DIVISION_OUT_OF_REACH";
+
+/// The refusal of somebody who may not, for a reason of their own; whoever works elsewhere is told what is said there.
+fn is_refused(refused: &Status, expected: &'static str, elsewhere: &'static str) {
+    is_typed(refused, "a call to claims");
+    let told = match elsewhere {
+        OUT_OF_REACH => (Code::PermissionDenied, expected),
+        unknown => by_id(expected, unknown),
+    };
+    assert_eq!((refused.code(), reason(refused).as_str()), told);
 }
 
 fn an_appeal([provider, number]: [&str; 2]) -> AppealOrderRequest {
@@ -127,33 +145,54 @@ async fn whoever_is_not_known_or_may_not_changes_nothing_in_claims() {
     };
     for (claims, expected) in who_may_not() {
         let mut claims = system.caller(&claims).claims();
+        // Beside each how it is refused elsewhere: what is asked for by its id is not there.
         let refusals = [
-            claims
-                .contract_provider(a_contract("P03", PROGRAMME))
-                .await
-                .err(),
-            claims.end_contract(end_contract()).await.err(),
-            claims
-                .register_caregiver(a_caregiver("P01", "王五"))
-                .await
-                .err(),
-            claims.retire_caregiver(retire()).await.err(),
-            claims.end_enrolment(end_enrolment()).await.err(),
-            submit_alone(claims.clone(), &fresh).await.err(),
-            claims
-                .appeal_order(an_appeal(Claimed::ABNORMAL))
-                .await
-                .err(),
-            claims.draft_settlement(a_draft("P01")).await.err(),
-            claims.fund_deposit(a_grant(1)).await.err(),
+            (
+                claims
+                    .contract_provider(a_contract("P03", PROGRAMME))
+                    .await
+                    .err(),
+                OUT_OF_REACH,
+            ),
+            (
+                claims.end_contract(end_contract()).await.err(),
+                "CONTRACT_NOT_FOUND",
+            ),
+            (
+                claims
+                    .register_caregiver(a_caregiver("P01", "王五"))
+                    .await
+                    .err(),
+                "PROVIDER_NOT_FOUND",
+            ),
+            (
+                claims.retire_caregiver(retire()).await.err(),
+                "CAREGIVER_NOT_FOUND",
+            ),
+            (
+                claims.end_enrolment(end_enrolment()).await.err(),
+                "ENROLMENT_NOT_FOUND",
+            ),
+            (
+                submit_alone(claims.clone(), &fresh).await.err(),
+                "ELDER_NOT_FOUND",
+            ),
+            (
+                claims
+                    .appeal_order(an_appeal(Claimed::ABNORMAL))
+                    .await
+                    .err(),
+                "ORDER_NOT_FOUND",
+            ),
+            (
+                claims.draft_settlement(a_draft("P01")).await.err(),
+                OUT_OF_REACH,
+            ),
+            (claims.fund_deposit(a_grant(1)).await.err(), OUT_OF_REACH),
         ];
-        for refused in refusals {
+        for (refused, elsewhere) in refusals {
             let refused = refused.expect("it is not theirs");
-            is_typed(&refused, "a command of claims");
-            assert_eq!(
-                (refused.code(), reason(&refused).as_str()),
-                (Code::PermissionDenied, expected)
-            );
+            is_refused(&refused, expected, elsewhere);
         }
     }
     // Whoever knows its number learns nothing of an order of elsewhere, be it the same order or another one.
@@ -162,24 +201,18 @@ async fn whoever_is_not_known_or_may_not_changes_nothing_in_claims() {
     let another = claimed.order(Claimed::APPROVED, 23);
     for order in [known, another] {
         let refused = submit_alone(elsewhere.claims(), &order).await.unwrap_err();
-        assert_eq!(reason(&refused), "DIVISION_OUT_OF_REACH", "{refused}");
+        assert_eq!(reason(&refused), "ELDER_NOT_FOUND", "{refused}");
     }
     // In a stream each order and each enrolment of another county is refused by itself.
     let sent = [fresh.clone(), fresh];
     let outcomes = claiming::submit(elsewhere.claims(), &sent, "").await;
     for outcome in outcomes.unwrap() {
-        assert_eq!(
-            claiming::in_words(&outcome),
-            "INVALID DIVISION_OUT_OF_REACH"
-        );
+        assert_eq!(claiming::in_words(&outcome), "INVALID ELDER_NOT_FOUND");
     }
     let enrolment = an_enrolment(PROGRAMME, &claimed.elder);
     let sent = [enrolment.clone(), enrolment];
     for outcome in enrol(elsewhere.claims(), &sent, "").await.unwrap() {
-        assert_eq!(
-            enrolment_in_words(&outcome),
-            "INVALID DIVISION_OUT_OF_REACH"
-        );
+        assert_eq!(enrolment_in_words(&outcome), "INVALID ELDER_NOT_FOUND");
     }
 
     // A clerk hands in, and neither decides nor pays; a supervisor defines no programmes.
@@ -288,7 +321,7 @@ async fn whoever_may_not_learns_nothing_of_claims_but_figures() {
     for refused in refusals {
         let refused = refused.expect("it is not theirs");
         is_typed(&refused, "figures of claims");
-        assert_eq!(reason(&refused), "DIVISION_OUT_OF_REACH", "{refused}");
+        assert_eq!(reason(&refused), OUT_OF_REACH, "{refused}");
     }
 
     let silent = without_purpose(system);
@@ -296,7 +329,7 @@ async fn whoever_may_not_learns_nothing_of_claims_but_figures() {
     for (caller, expected) in [
         (here, "ACTION_NOT_PERMITTED"),
         (silent, "PURPOSE_REQUIRED"),
-        (elsewhere, "DIVISION_OUT_OF_REACH"),
+        (elsewhere, OUT_OF_REACH),
     ] {
         let mut claims = caller.claims();
         let entitlement = GetEntitlementRequest {
@@ -341,28 +374,93 @@ async fn whoever_may_not_learns_nothing_of_claims_but_figures() {
             ..ExportSettlementRequest::default()
         };
         let refusals = [
-            claims.get_order(get).await.err(),
-            claims.list_orders(list).await.err(),
-            claims.list_appeals(appeals).await.err(),
-            claims.list_held_orders(held).await.err(),
-            claims.list_suspicions(suspicions).await.err(),
-            claims.get_settlement(settlement).await.err(),
-            claims.export_settlement(export).await.err(),
+            (
+                claims.get_entitlement(entitlement).await.err(),
+                "ELDER_NOT_FOUND",
+            ),
+            (claims.get_order(get).await.err(), "ORDER_NOT_FOUND"),
+            (claims.list_orders(list).await.err(), OUT_OF_REACH),
+            (claims.list_appeals(appeals).await.err(), OUT_OF_REACH),
+            (claims.list_held_orders(held).await.err(), OUT_OF_REACH),
+            (claims.list_suspicions(suspicions).await.err(), OUT_OF_REACH),
+            (
+                claims.get_settlement(settlement).await.err(),
+                "SETTLEMENT_NOT_FOUND",
+            ),
+            (
+                claims.export_settlement(export).await.err(),
+                "SETTLEMENT_NOT_FOUND",
+            ),
         ];
-        for (place, refused) in refusals.into_iter().enumerate() {
+        for (place, (refused, elsewhere)) in refusals.into_iter().enumerate() {
             let refused = refused.unwrap_or_else(|| panic!("{expected}: {place} is told"));
-            is_typed(&refused, "a question to claims");
-            assert_eq!(reason(&refused), expected, "{place}: {refused}");
+            is_refused(&refused, expected, elsewhere);
         }
-        // An elder of elsewhere is told of as one who is not there.
-        let refused = claims.get_entitlement(entitlement).await.unwrap_err();
-        is_typed(&refused, "a question to claims");
-        let expected = match expected {
-            "DIVISION_OUT_OF_REACH" => "ELDER_NOT_FOUND",
-            other => other,
-        };
-        assert_eq!(reason(&refused), expected, "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_providers_own_system_sees_its_orders_and_knows_of_no_others() {
+    let claimed = Claimed::of().await;
+    let system = &claimed.system;
+    let own_system = |provider: &str| {
+        let claims = Claims::system(format!("system-of-{provider}"), "provider")
+            .division(county::COUNTY)
+            .role("provider")
+            .provider(provider);
+        system.caller(&claims)
+    };
+    let (own, other) = (own_system("P01"), own_system("P02"));
+    let fresh = claimed.order(["P01", "3"], 22);
+    let told = submit_alone(own.claims(), &fresh).await.unwrap();
+    let standing = told.standing.unwrap();
+    assert_eq!(standing_in_words(&standing), "APPROVED");
+    assert_eq!(standing.entitled_by, "", "what it needs not know");
+    let before = system.written().await;
+    for order in [fresh, claimed.order(["P01", "4"], 23)] {
+        let refused = submit_alone(other.claims(), &order).await.unwrap_err();
+        is_typed(&refused, "an order of another provider");
+        assert_eq!(
+            (refused.code(), reason(&refused).as_str()),
+            (Code::PermissionDenied, "PROVIDER_OUT_OF_REACH")
+        );
+    }
+    let get = |number: &str| GetOrderRequest {
+        provider_id: "P01".to_owned(),
+        order_id: number.to_owned(),
+        ..GetOrderRequest::default()
+    };
+    let shown = own.claims().get_order(get("3")).await.unwrap().into_inner();
+    assert_eq!(
+        (shown.facts, shown.order.unwrap().order_id),
+        (None, "3".to_owned())
+    );
+    for number in ["3", "4"] {
+        let refused = other.claims().get_order(get(number)).await.unwrap_err();
+        assert_eq!(reason(&refused), "ORDER_NOT_FOUND", "{number}: {refused}");
+    }
+    // Nor has it anything to do with elders' files, or with what the county decides.
+    let elder = GetElderRequest {
+        elder_id: claimed.elder.clone(),
+        ..GetElderRequest::default()
+    };
+    let refusals = [
+        own.registry().get_elder(elder).await.err(),
+        own.claims().draft_settlement(a_draft("P01")).await.err(),
+        own.claims()
+            .decide_appeal(a_decision(Claimed::ABNORMAL))
+            .await
+            .err(),
+        own.claims()
+            .register_caregiver(a_caregiver("P01", "王五"))
+            .await
+            .err(),
+    ];
+    for refused in refusals {
+        let refused = refused.expect("it is not theirs");
+        assert_eq!(reason(&refused), "ACTION_NOT_PERMITTED", "{refused}");
+    }
+    assert_eq!(system.written().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -395,7 +493,7 @@ async fn nobody_decides_on_an_appeal_of_an_order_of_their_own() {
     };
     let mut elsewhere = system.caller(&elsewhere).claims();
     let refused = elsewhere.decide_appeal(a_decision(Claimed::ABNORMAL)).await;
-    assert_eq!(reason(&refused.unwrap_err()), "DIVISION_OUT_OF_REACH");
+    assert_eq!(reason(&refused.unwrap_err()), "ORDER_NOT_FOUND");
     assert_eq!(system.written().await, before);
     let decision = a_decision(Claimed::ABNORMAL);
     let decided = system.review().decide_appeal(decision).await.unwrap();

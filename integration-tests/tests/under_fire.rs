@@ -1,0 +1,93 @@
+//! All services are at work while processes, the databases' server and databases are lost: what was answered is in the log once,
+//! and the read models are as the log says.
+
+use std::env;
+
+use integration_tests::{Setup, System, load::Load, process::Part};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+/// How many seeds are tried: each is a sequence of blows. `ELDERCARE_SEEDS=20` for a long look.
+const SEEDS: &str = "ELDERCARE_SEEDS";
+const USUAL_SEEDS: u64 = 2;
+
+/// The blows of a seed.
+const BLOWS: usize = 6;
+
+/// At most so many answers pass before the next blow.
+const BETWEEN: usize = 40;
+
+fn seeds() -> u64 {
+    let said = env::var(SEEDS).ok();
+    said.map_or(USUAL_SEEDS, |said| said.parse().expect("a number of seeds"))
+}
+
+async fn all_services() -> System {
+    System::start_with(Setup {
+        own_postgres: true,
+        ..Setup::with_sharing()
+    })
+    .await
+}
+
+/// What was answered holds, and the read models are as the log says.
+async fn all_holds(system: &System, load: Load) {
+    let told = load.end().await;
+    assert!(!told.is_empty());
+    println!("{} commands and looks were answered", told.len());
+    system.settled().await;
+    told.holds(system).await;
+    system.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_killed_at_random_lose_nothing_and_double_nothing() {
+    let mut system = all_services().await;
+    let mut load = Load::begin(&system).await;
+    load.goes_on().await;
+    for seed in 0..seeds() {
+        let mut random = StdRng::seed_from_u64(seed);
+        for _ in 0..BLOWS {
+            for _ in 0..random.random_range(0..BETWEEN) {
+                load.moves().await;
+            }
+            let part = Part::ALL[random.random_range(0..Part::ALL.len())];
+            system.kill_one(part).await;
+            system.restart_one(part).await;
+        }
+        load.goes_on().await;
+        println!("seed {seed}: recovered");
+    }
+    all_holds(&system, load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_databases_server_killed_and_databases_lost_or_put_back_lose_nothing() {
+    let mut system = all_services().await;
+    let mut load = Load::begin(&system).await;
+    load.goes_on().await;
+
+    system.postgres().kill().await;
+    system.postgres().restart().await.unwrap();
+    load.goes_on().await;
+    assert!(system.is_running(), "a service outlives its database");
+    println!("recovered from a killed server of databases");
+
+    for part in Part::ALL {
+        system.kill_one(part).await;
+        let backup = system.backup_of(part).await;
+        system.restart_one(part).await;
+        load.goes_on().await;
+        system.kill_one(part).await;
+        system.restore(backup);
+        system.restart_one(part).await;
+        load.goes_on().await;
+        println!("{part} went on from a database of before");
+
+        system.kill_one(part).await;
+        system.lose_databases_of(part).await;
+        system.restart_one(part).await;
+        load.goes_on().await;
+        println!("{part} went on from an empty database");
+    }
+    all_holds(&system, load).await;
+}
