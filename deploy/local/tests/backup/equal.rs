@@ -69,8 +69,15 @@ fn a_restored_system_equals_the_original() {
     let was = held_in(&desk.path("county"));
     let mut is = held_in(&desk.path("restored"));
     for (name, held) in &was {
+        let is = is.remove(name).unwrap();
+        if *name == "ACCESS" {
+            // What sharing had moved into its log, and not taken out yet, is not put back.
+            assert_eq!(is.last_sequence, held.last_sequence);
+            assert!(held.messages.ends_with(&is.messages));
+            continue;
+        }
         // What is deleted from has gaps; each message lies where it lay.
-        assert_eq!(is.remove(name).as_ref(), Some(held), "{name}");
+        assert_eq!(is, *held, "{name}");
     }
     assert!(was["FEEDS"].places[CONSUMER] > 0, "it has read some");
     assert_eq!(was["SIGNALS"].messages.len(), 2);
