@@ -134,8 +134,10 @@ impl Running {
         Ok(ended.into_inner().position)
     }
 
-    /// An agreement that is proposed and approved; all that is in the logs can be read.
+    /// An agreement that is proposed and approved; all that is in the logs can be read. What was written before is known by then:
+    /// what sharing hears of after the agreement would come as an event, and stand in no snapshot.
     pub(crate) async fn agreed(&self, terms: &pb::AgreementTerms) -> String {
+        self.settled().await;
         let agreement = self.propose(terms).await.unwrap();
         self.approve_as(&approver(), &agreement).await.unwrap();
         self.settled().await;
