@@ -122,13 +122,21 @@ async fn hand_out_each(
     persons: Vec<PersonId>,
 ) -> Vec<Result<Arc<[HandedOut]>, Status>> {
     match handed_out(&client, &persons).await {
-        Err(_) if persons.len() > 1 => {
+        Err(status) if persons.len() > 1 && may_be_of_one(&status) => {
             // One of them may be to blame, and the registry does not say which.
             let alone = persons.iter().map(slice::from_ref);
             join_all(alone.map(|person| handed_out(&client, person))).await
         }
         answer => vec![answer; persons.len()],
     }
+}
+
+/// Whether one of the persons may be to blame for this. A registry that is away or busy is not asked again for each of them.
+fn may_be_of_one(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::NotFound | Code::InvalidArgument | Code::FailedPrecondition | Code::Internal
+    )
 }
 
 async fn handed_out(client: &Client, persons: &[PersonId]) -> Result<Arc<[HandedOut]>, Status> {

@@ -217,7 +217,7 @@ fn headers_too_large() -> Status {
 struct Admitted {
     place: OwnedSemaphorePermit,
     /// Until the service has begun. Services of the platform don't wait for each other: each of them waits for its own read
-    /// models, which may take another's answers to be filled.
+    /// models, which may take another's answers to be filled. Nor does a call for help wait for what others want to read.
     waits: bool,
 }
 
@@ -255,7 +255,7 @@ fn prepare(
     let service = method.name.split('/').next().unwrap_or_default();
     caller.access = around.accesses.get(service).cloned();
     span.record("eldercare.caller.department", caller.department.as_str());
-    let waits = !around.begun.is_cancelled() && !caller.is_of_the_platform();
+    let waits = !around.begun.is_cancelled() && !method.urgent && !caller.is_of_the_platform();
     request.extensions_mut().insert(caller);
     Ok(Admitted { place, waits })
 }

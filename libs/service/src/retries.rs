@@ -31,6 +31,10 @@ impl Caller {
             .first()
             .and_then(|record| record.metadata.division.as_deref())
             .and_then(|division| division.parse::<DivisionCode>().ok());
-        Ok(division.is_some_and(|division| self.reaches(&division)))
+        // What belongs to no division any more is of nobody's but those who work everywhere.
+        Ok(division.map_or_else(
+            || self.may_everywhere().is_ok(),
+            |division| self.reaches(&division),
+        ))
     }
 }

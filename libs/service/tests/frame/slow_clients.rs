@@ -8,8 +8,8 @@ use crate::{
     mutual_tls::settings_with,
     support::{Desk, POUR, POURED_BYTES, READ, call, reason, stream, text},
     wire::{
-        END_HEADERS, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, WINDOW_UPDATE, Wire, call_of, frame,
-        headers_of,
+        END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, WINDOW_UPDATE, Wire,
+        call_of, frame, headers_of,
     },
 };
 use service::{
@@ -60,13 +60,22 @@ impl Slowed {
     async fn reader(&self, method: &'static str, calls: u32, window: u32) -> Wire {
         let settings = [(INITIAL_WINDOW_SIZE, window)];
         let mut wire = Wire::greeting(self.running.address, &settings).await;
-        for number in 0..calls {
-            let call = call_of(2 * number + 1, method, &self.token, "370303");
-            wire.send(&call).await.unwrap();
-        }
-        for _ in 0..calls {
-            wire.next_of(HEADERS).await.unwrap();
-        }
+        let mut stream = 1;
+        let begun = async {
+            for _ in 0..calls {
+                // Whoever has just gone leaves the place a moment later: until then nothing comes but a refusal.
+                loop {
+                    let call = call_of(stream, method, &self.token, "370303");
+                    wire.send(&call).await.unwrap();
+                    stream += 2;
+                    let answer = wire.next_of(HEADERS).await.unwrap();
+                    if answer.flags & END_STREAM == 0 {
+                        break;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, begun).await.unwrap();
         wire
     }
 
@@ -193,7 +202,7 @@ async fn who_does_not_take_the_answers_is_shown_out_and_its_places_are_free_agai
         settings.grpc.max_calls = 2;
         settings.grpc.max_streams = 2;
         // Long enough for another call to come in between on a busy machine.
-        settings.grpc.max_unread = Duration::from_secs(5);
+        settings.grpc.max_unread = Duration::from_secs(3);
     });
     let slowed = slowed.await;
     // No window at all, one that a small answer does not fit, and one that a piece of a large one does not.
