@@ -17,10 +17,12 @@ mod postgres;
 mod process;
 mod scratch;
 pub mod testing;
+mod tls;
 mod tools;
 
 pub use error::Error;
 pub use nats::{Nats, NatsOptions, Syncing};
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::Exit;
+pub use tls::{Shown, Tls};
 pub use tools::{NatsProgram, Origin, PostgresPrograms, Tools, Version};

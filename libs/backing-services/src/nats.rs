@@ -18,6 +18,7 @@ use crate::error::{Error, While};
 use crate::install::NATS;
 use crate::ports::free_port;
 use crate::process::{Exit, Plan, Process, Server, aside};
+use crate::tls::Tls;
 use crate::tools::{NatsProgram, Tools, Version};
 
 /// How many free ports are tried before giving up.
@@ -52,6 +53,8 @@ pub struct NatsOptions {
     pub max_payload: u32,
     /// How much the streams may take on the disk, in bytes; by default three quarters of what is free.
     pub max_file_store: Option<u64>,
+    /// How it and its clients know each other, if they are to speak TLS; that of devices is plain.
+    pub tls: Option<Tls>,
     /// Blocks of the server's own configuration language, added as they stand: users and their permissions
     /// (`authorization { users: [ … ] }`), accounts, limits.
     pub configuration: String,
@@ -84,6 +87,7 @@ impl NatsOptions {
             syncing: Syncing::Always,
             max_payload: 8 << 20,
             max_file_store: None,
+            tls: None,
             configuration: String::new(),
             ready_within: Duration::from_secs(300),
             scratch: false,
@@ -147,9 +151,14 @@ impl Nats {
         }
     }
 
-    /// Where clients connect: `nats://127.0.0.1:<port>`.
+    /// Where clients connect: `nats://127.0.0.1:<port>`, or `tls://` where they speak TLS.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.options.port)
+        let scheme = if self.options.tls.is_some() {
+            "tls"
+        } else {
+            "nats"
+        };
+        format!("{scheme}://127.0.0.1:{}", self.options.port)
     }
 
     /// The port for clients.
@@ -354,6 +363,9 @@ fn configuration(options: &NatsOptions, name: &str) -> Result<String, Error> {
         lines.push(format!("  max_file_store: {bytes}"));
     }
     lines.push("}".into());
+    if let Some(tls) = &options.tls {
+        lines.push(tls.of_nats()?);
+    }
     lines.push(options.configuration.clone());
     lines.push(String::new());
     Ok(lines.join("\n"))

@@ -19,6 +19,7 @@ use crate::install::{POSTGRES, make_once};
 use crate::ports::free_port;
 use crate::process::{Exit, Plan, Process, Server, aside};
 use crate::scratch;
+use crate::tls::Tls;
 use crate::tools::{PostgresPrograms, Tools, Version};
 
 /// How many free ports are tried before giving up.
@@ -42,6 +43,8 @@ pub struct PostgresOptions {
     pub port: u16,
     /// Settings that override ours, by PostgreSQL's names.
     pub settings: Vec<(String, String)>,
+    /// How it and its clients know each other, if they are to speak TLS: nobody comes in without it then.
+    pub tls: Option<Tls>,
     /// How long it may take until it serves: after a crash it first redoes what was lost.
     pub ready_within: Duration,
 }
@@ -53,6 +56,7 @@ impl PostgresOptions {
             data_folder: data_folder.into(),
             port: 0,
             settings: Vec::new(),
+            tls: None,
             ready_within: Duration::from_secs(300),
         }
     }
@@ -148,6 +152,17 @@ impl Postgres {
     /// # Errors
     /// As for [`Postgres::start`].
     pub async fn for_tests(tools: &Tools) -> Result<Self, Error> {
+        Self::for_tests_with(tools, |_| {}).await
+    }
+
+    /// As [`Postgres::for_tests`], with options that the test changes; where its data lies is not the test's to say.
+    ///
+    /// # Errors
+    /// As for [`Postgres::start`].
+    pub async fn for_tests_with(
+        tools: &Tools,
+        change: impl FnOnce(&mut PostgresOptions),
+    ) -> Result<Self, Error> {
         let tools = tools.clone();
         let place = aside(move || {
             let account = Account::for_postgres()?;
@@ -166,7 +181,9 @@ impl Postgres {
             })
         })
         .await?;
-        Self::run(PostgresOptions::new(&place.home), place).await
+        let mut options = PostgresOptions::new(&place.home);
+        change(&mut options);
+        Self::run(options, place).await
     }
 
     async fn run(options: PostgresOptions, place: Place) -> Result<Self, Error> {
@@ -204,8 +221,15 @@ impl Postgres {
 
     /// The superuser's url of a database of this server, password included.
     pub fn url_of(&self, database: &str) -> String {
+        self.url_by(database, Tls::verifying)
+    }
+
+    /// The url of a database for a client that goes about TLS so, where there is any.
+    fn url_by(&self, database: &str, way: impl FnOnce(&Tls) -> String) -> String {
+        let tls = self.options.tls.as_ref();
+        let way = tls.map_or_else(|| "sslmode=disable".to_owned(), way);
         format!(
-            "postgres://{USER}:{}@127.0.0.1:{}/{database}?sslmode=disable",
+            "postgres://{USER}:{}@127.0.0.1:{}/{database}?{way}",
             self.password, self.options.port
         )
     }
@@ -291,7 +315,7 @@ impl Postgres {
     }
 
     async fn connect(&self, doing: &'static str) -> Result<PgConnection, Error> {
-        PgConnection::connect(&self.url())
+        PgConnection::connect(&self.url_by(USER, Tls::trusting))
             .await
             .map_err(|source| Error::Refused { doing, source })
     }
@@ -340,7 +364,7 @@ fn make_database(
         .take(32)
         .map(char::from)
         .collect();
-    write_password(&password_file(home), &password)?;
+    write_private(&password_file(home), &password)?;
     let unfinished = cluster.with_extension("unfinished");
     let making = || format!("make the folder {}", unfinished.display());
     // An attempt that was cut short left half a database, which holds nothing.
@@ -359,7 +383,7 @@ fn make_database(
     account.own(&unfinished).doing(making)?;
     // The account can't enter every data folder, so initdb reads the password beside the database.
     let told = cluster.with_extension("password");
-    write_password(&told, &password)?;
+    write_private(&told, &password)?;
     account.own(&told).doing(making)?;
     let mut initdb = Command::new(programs.bin.join("initdb"));
     initdb.env("LC_ALL", "C").arg("-D").arg(&unfinished).args([
@@ -371,11 +395,10 @@ fn make_database(
     initdb
         .arg(format!("--pwfile={}", told.display()))
         .args(["--no-instructions", "--data-checksums"]);
-    match lasting {
-        Lasting::Yes => initdb.arg("--auth=scram-sha-256"),
-        // Tests connect by the thousand: the password is asked for, but not proved by 4,096 rounds of hashing.
-        Lasting::Scratch => initdb.args(["--auth=password", "--no-sync", "--wal-segsize=1"]),
-    };
+    if lasting == Lasting::Scratch {
+        initdb.args(["--no-sync", "--wal-segsize=1"]);
+    }
+    initdb.arg(format!("--auth={}", proof(lasting)));
     let made = account.run(&mut initdb).output().doing(|| "run initdb");
     fs::remove_file(&told).doing(|| format!("remove {}", told.display()))?;
     let made = made?;
@@ -389,8 +412,8 @@ fn make_database(
     fs::rename(&unfinished, cluster).doing(making)
 }
 
-/// Only we may read a password.
-fn write_password(file: &Path, password: &str) -> Result<(), Error> {
+/// Only we may read it.
+pub(crate) fn write_private(file: &Path, content: &str) -> Result<(), Error> {
     let writing = || format!("write {}", file.display());
     let _absent = fs::remove_file(file);
     let mut private = fs::OpenOptions::new();
@@ -400,7 +423,7 @@ fn write_password(file: &Path, password: &str) -> Result<(), Error> {
         .mode(0o600)
         .open(file)
         .doing(writing)?;
-    opened.write_all(password.as_bytes()).doing(writing)
+    opened.write_all(content.as_bytes()).doing(writing)
 }
 
 /// The database that tests start from, made once for these tools and this version.
@@ -431,6 +454,15 @@ fn template(
             done
         },
     )
+}
+
+/// How a client proves that it knows the password.
+fn proof(lasting: Lasting) -> &'static str {
+    match lasting {
+        Lasting::Yes => "scram-sha-256",
+        // Tests connect by the thousand: it is asked for, but not proved by 4,096 rounds of hashing.
+        Lasting::Scratch => "password",
+    }
 }
 
 fn settings(lasting: Lasting) -> &'static [(&'static str, &'static str)] {
@@ -481,11 +513,13 @@ async fn launch(options: &PostgresOptions, place: &Place) -> Result<Arc<Process>
         .iter()
         .chain(settings(place.lasting))
         .map(|(name, value)| (*name, (*value).to_owned()));
+    let tls = options.tls.clone();
+    let secured = tls.iter().flat_map(|tls| tls.of_postgres(&place.cluster));
     let own = options
         .settings
         .iter()
         .map(|(name, value)| (name.as_str(), value.clone()));
-    for (name, value) in fixed.chain([port]).chain(own) {
+    for (name, value) in fixed.chain([port]).chain(secured).chain(own) {
         arguments.extend(["-c".into(), format!("{name}={value}").into()]);
     }
     let plan = Plan {
@@ -499,7 +533,14 @@ async fn launch(options: &PostgresOptions, place: &Place) -> Result<Arc<Process>
         scratch: (place.lasting == Lasting::Scratch).then(|| place.home.clone()),
         account: place.account,
     };
-    let process = Arc::new(aside(move || Process::start(plan)).await?);
+    let (cluster, lasting) = (place.cluster.clone(), place.lasting);
+    let started = aside(move || {
+        if let Some(tls) = tls {
+            tls.lay(&cluster, plan.account, proof(lasting))?;
+        }
+        Process::start(plan)
+    });
+    let process = Arc::new(started.await?);
     let since = Instant::now();
     loop {
         if process.ended().is_some() {

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::account::Account;
 use crate::error::Error;
 use crate::nats::{Nats, NatsOptions, Syncing};
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, PostgresOptions};
 use crate::scratch;
 use crate::tools::Tools;
 
@@ -102,7 +102,15 @@ pub fn free_port() -> u16 {
 /// # Panics
 /// It could not be found, installed or started.
 pub async fn own_postgres() -> Postgres {
-    must(Postgres::for_tests(&tools()).await)
+    own_postgres_with(|_| {}).await
+}
+
+/// As [`own_postgres`], with options that the test changes.
+///
+/// # Panics
+/// It could not be found, installed or started.
+pub async fn own_postgres_with(change: impl FnOnce(&mut PostgresOptions)) -> Postgres {
+    must(Postgres::for_tests_with(&tools(), change).await)
 }
 
 /// Both shared servers.

@@ -46,7 +46,7 @@ pub struct Metadata {
     pub division: Option<String>,
     /// The W3C trace context of the call.
     pub traceparent: Option<String>,
-    /// The position of another stream that a reactor's record answers.
+    /// The position, mostly of another stream, that a reactor's record answers.
     pub answers: Option<Position>,
 }
 

@@ -129,6 +129,21 @@ impl<A: Aggregate> Repository<A> {
         self.newer_than(&subject, &known.loaded).await
     }
 
+    /// The aggregate as known, if it is known to be there; the log is asked where memory says that it is not, since it may
+    /// have come since, by another process.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub async fn load_if_there(&self, id: &str) -> Result<Arc<Loaded<A>>, LoadError> {
+        let subject = Self::subject(id)?;
+        let known = self.known(&subject).await?;
+        if known.confirmed || !known.loaded.is_new() {
+            return Ok(known.loaded);
+        }
+        self.newer_than(&subject, &known.loaded).await
+    }
+
     /// Says that nothing is in the log under this id, since it has just been made up: it need not be looked for. If it
     /// is there after all, the append is refused and the log is read.
     ///

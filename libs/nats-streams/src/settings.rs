@@ -67,16 +67,8 @@ pub(crate) static SETTINGS: [Setting; 25] = [
             mends
         },
     },
-    Setting {
-        name: "storage",
-        text: |config| word(config.storage),
-        mend: never,
-    },
-    Setting {
-        name: "retention",
-        text: |config| word(config.retention),
-        mend: never,
-    },
+    fixed("storage", |config| word(config.storage)),
+    fixed("retention", |config| word(config.retention)),
     Setting {
         name: "max_age",
         text: |config| {
@@ -134,11 +126,7 @@ pub(crate) static SETTINGS: [Setting; 25] = [
         text: |config| word(config.no_ack),
         mend: |config, declared| set(&mut config.no_ack, declared.no_ack),
     },
-    Setting {
-        name: "sealed",
-        text: |config| word(config.sealed),
-        mend: never,
-    },
+    fixed("sealed", |config| word(config.sealed)),
     Setting {
         name: "allow_rollup_hdrs",
         text: |config| word(config.allow_rollup),
@@ -154,11 +142,7 @@ pub(crate) static SETTINGS: [Setting; 25] = [
         text: |config| word(config.deny_purge),
         mend: |config, declared| declared.deny_purge && set(&mut config.deny_purge, true),
     },
-    Setting {
-        name: "allow_msg_ttl",
-        text: |config| word(config.allow_message_ttl),
-        mend: never,
-    },
+    fixed("allow_msg_ttl", |config| word(config.allow_message_ttl)),
     Setting {
         name: "allow_direct",
         text: |config| word(config.allow_direct),
@@ -174,40 +158,20 @@ pub(crate) static SETTINGS: [Setting; 25] = [
             )
         },
     },
-    Setting {
-        name: "compression",
-        text: |config| match &config.compression {
-            Some(Compression::S2) => "s2".to_owned(),
-            Some(Compression::None) | None => "none".to_owned(),
-        },
-        // What is there stays compressed.
-        mend: never,
-    },
-    Setting {
-        name: "persist_mode",
-        text: |config| word(config.persist_mode.unwrap_or_default()),
-        mend: never,
-    },
-    Setting {
-        name: "mirror",
-        text: |config| presence(config.mirror.as_ref()),
-        mend: never,
-    },
-    Setting {
-        name: "sources",
-        text: |config| presence(config.sources.as_ref()),
-        mend: never,
-    },
-    Setting {
-        name: "subject_transform",
-        text: |config| presence(config.subject_transform.as_ref()),
-        mend: never,
-    },
-    Setting {
-        name: "republish",
-        text: |config| presence(config.republish.as_ref()),
-        mend: never,
-    },
+    // What is there stays compressed.
+    fixed("compression", |config| match &config.compression {
+        Some(Compression::S2) => "s2".to_owned(),
+        Some(Compression::None) | None => "none".to_owned(),
+    }),
+    fixed("persist_mode", |config| {
+        word(config.persist_mode.unwrap_or_default())
+    }),
+    fixed("mirror", |config| presence(config.mirror.as_ref())),
+    fixed("sources", |config| presence(config.sources.as_ref())),
+    fixed("subject_transform", |config| {
+        presence(config.subject_transform.as_ref())
+    }),
+    fixed("republish", |config| presence(config.republish.as_ref())),
     Setting {
         name: "num_replicas",
         text: |config| word(config.num_replicas),
@@ -241,7 +205,11 @@ fn set<T>(place: &mut T, value: T) -> bool {
     true
 }
 
-/// Of settings that can't be changed, or not without losing something.
-fn never(_: &mut Config, _: &Config) -> bool {
-    false
+/// A setting that can't be changed, or not without losing something.
+const fn fixed(name: &'static str, text: fn(&Config) -> String) -> Setting {
+    Setting {
+        name,
+        text,
+        mend: |_, _| false,
+    }
 }

@@ -15,6 +15,7 @@ use crate::{
     circuit::Circuits,
     destination::{Destination, SystemNames},
     gateway::Gateway,
+    lines_file::LinesFile,
     log_line::LogLine,
     measures::Measures,
     outgoing::{self, Outgoing},
@@ -68,6 +69,11 @@ impl Channels {
             for channel in NoticeChannel::ALL {
                 channels = channels.with(*channel, Arc::new(LogLine));
             }
+        }
+        if let Some(path) = &settings.file {
+            let file = LinesFile::open(path);
+            let file = file.map_err(|error| SettingsError::File(error.to_string()))?;
+            channels = channels.with(NoticeChannel::Log, Arc::new(file));
         }
         channels = channels.with(NoticeChannel::Record, Arc::new(OnRecord));
         if settings.webhook.signing_key.is_none() && settings.gateway.is_none() {

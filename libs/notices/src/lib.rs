@@ -30,6 +30,7 @@ mod circuit;
 mod destination;
 mod failure;
 pub mod gateway;
+mod lines_file;
 mod log_line;
 mod measures;
 mod notice;

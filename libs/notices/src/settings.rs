@@ -20,6 +20,7 @@
 //! | `circuit.open` | `30s` | for so long; then one attempt at a time is let through |
 //! | `ca` | none | PEM file with authorities that receivers' certificates may also come from, besides those of the machine |
 //! | `log` | `false` | for local runs: LOG is served by a log line, and so is each channel that is not configured |
+//! | `file` | none | for local runs: LOG is served by a line of JSON in this file, which its owner alone can read |
 
 use std::{path::PathBuf, time::Duration};
 
@@ -45,6 +46,9 @@ pub struct ChannelSettings {
     pub ca: Option<PathBuf>,
     /// Whether log lines take the place of channels that are not configured.
     pub log: bool,
+    /// The file that takes what goes to LOG.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
 }
 
 /// Section `webhook` (of alerts: `alerts.notices.webhook`).
@@ -163,6 +167,9 @@ pub enum SettingsError {
     /// The authorities can't be read.
     #[error("ca: {0}")]
     Authorities(String),
+    /// The file can't be written.
+    #[error("file: {0}")]
+    File(String),
     /// The HTTP client can't be made.
     #[error("the HTTP client can't be made: {0}")]
     Client(String),

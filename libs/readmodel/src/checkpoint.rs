@@ -201,6 +201,14 @@ pub(crate) enum Lead {
     Aside,
 }
 
+/// What a lead is called among the locks of the database.
+pub(crate) fn lead_key(projection: &str, lead: Lead) -> String {
+    match lead {
+        Lead::Live => format!("readmodel live {projection}"),
+        Lead::Aside => format!("readmodel aside {projection}"),
+    }
+}
+
 /// Takes the lead for the life of the connection, if it is free.
 ///
 /// Never waits inside the server: a statement that waits for an advisory lock holds a snapshot, and for as long as it
@@ -210,13 +218,9 @@ pub(crate) async fn try_lead(
     projection: &str,
     lead: Lead,
 ) -> Result<bool, Error> {
-    let key = match lead {
-        Lead::Live => format!("readmodel live {projection}"),
-        Lead::Aside => format!("readmodel aside {projection}"),
-    };
     Ok(
         sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
-            .bind(key)
+            .bind(lead_key(projection, lead))
             .fetch_one(conn)
             .await?,
     )

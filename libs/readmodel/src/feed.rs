@@ -169,12 +169,8 @@ impl Feed {
                     reason,
                     payload,
                 }) => batch.unreadable.push(Parked {
-                    sequence,
-                    place: 0,
-                    subject,
-                    event_type: String::new(),
-                    reason: reason.into(),
                     payload,
+                    ..Parked::message(sequence, subject, reason)
                 }),
                 None => break,
             }

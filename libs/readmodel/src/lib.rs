@@ -70,6 +70,7 @@ pub mod parked;
 mod status;
 
 mod copy;
+mod gathering;
 mod look_up;
 
 mod checkpoint;
@@ -86,6 +87,7 @@ pub use checkpoint::{checkpoints, migrate};
 pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
 pub use failure::{ApplyError, DatabaseError, Error};
 pub use follower::{Follower, WaitError};
+pub use gathering::Gathering;
 pub use look_up::LookUp;
 pub use projection::{Ahead, Parked, Phase, Projection, read_events};
 pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};
@@ -96,6 +98,6 @@ pub use reader_lag::ReaderLag;
 pub use rebuild::{Progress, rebuild};
 pub use runner::Runner;
 pub use settings::Settings;
-pub use status::{ProjectionStatus, standing, status};
+pub use status::{ActiveRunner, ProjectionStatus, standing, status};
 pub use telemetry::{Traces, Work};
 pub use verify::{Differences, Rows, TableDifferences, verify};

@@ -2,7 +2,7 @@
 //!
 //! There is no retry of a single event: the ones after it have been applied, and order matters. Once the program knows
 //! what to do with them, its version is raised (or `rebuild` called), and the rebuilt model parks what still must be.
-//! What a reader passed by are rows: it may look at them again by itself.
+//! What a reader passed by are rows, at which it may look again by itself, and messages of an aggregate that it asked for.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

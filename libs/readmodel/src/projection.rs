@@ -116,6 +116,19 @@ impl Parked {
         Self::with_reason(record, event, Cow::Borrowed(reason))
     }
 
+    /// A message of a log that is no record, by where it lies and what is wrong with it; free of personal data.
+    #[must_use]
+    pub fn message(sequence: u64, subject: String, reason: String) -> Self {
+        Self {
+            sequence,
+            place: 0,
+            subject,
+            event_type: String::new(),
+            reason: Cow::Owned(reason),
+            payload: Bytes::new(),
+        }
+    }
+
     /// A row of a read model that a reader can't read: which one by its kind and key, and of whom by an id.
     #[must_use]
     pub fn row(which: String, of: String) -> Self {

@@ -117,7 +117,10 @@ impl<P: Projection> Runner<P> {
             let Err(error) = outcome else { return };
             // It may be another database that comes back, or an older state of this one.
             self.follower.forget();
-            self.metrics.failed();
+            // Nothing has failed where another process makes the read model anew, or has made it for a later version.
+            if !matches!(error, Error::Busy(_) | Error::Newer { .. }) {
+                self.metrics.failed();
+            }
             if complained.is_none_or(|last| last.elapsed() >= COMPLAINT) {
                 complained = Some(Instant::now());
                 tracing::warn!(projection = self.name, %error, "the read model starts over from its checkpoint");

@@ -1,4 +1,4 @@
-//! How far each read model is behind its stream.
+//! How far each read model is behind its stream, and who brings it on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use eventlog::EventLog;
 use serde::Serialize;
+use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 
-use crate::checkpoint;
+use crate::checkpoint::{self, Lead, lead_key, rebuild_schema, verify_schema};
 use crate::failure::Error;
 
 /// The state of a projection, as its checkpoint says.
@@ -30,6 +31,19 @@ pub struct ProjectionStatus {
     pub version: u32,
     /// When it last moved.
     pub updated_at: DateTime<Utc>,
+    /// Who brings it on; none while nobody does.
+    pub runner: Option<ActiveRunner>,
+}
+
+/// The process that brings a projection on, or builds a version of it beside, as the database knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActiveRunner {
+    /// What it calls itself: the service.
+    pub name: String,
+    /// From where it came; none where it came by a socket of the database's own machine.
+    pub address: Option<String>,
+    /// Since when its connection is there: it may have stood by for a while before it led.
+    pub connected_at: Option<DateTime<Utc>>,
 }
 
 /// The state of all projections of a database. A version that is being built beside shows as `<name>__rebuild`.
@@ -66,7 +80,8 @@ pub async fn standing(
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter()
+    let projections: Result<Vec<ProjectionStatus>, Error> = rows
+        .into_iter()
         .map(|row| {
             let stream: String = row.try_get(1)?;
             let position = row.try_get::<i64, _>(2)?.unsigned_abs();
@@ -80,9 +95,60 @@ pub async fn standing(
                 parked: row.try_get::<i64, _>(5)?.unsigned_abs(),
                 version: row.try_get::<i32, _>(3)?.unsigned_abs(),
                 updated_at: row.try_get(4)?,
+                runner: None,
             })
         })
-        .collect()
+        .collect();
+    let mut projections = projections?;
+    let mut runners = runners(pool, &projections).await?;
+    for one in &mut projections {
+        one.runner = runners.remove(&one.projection);
+    }
+    Ok(projections)
+}
+
+/// Who holds the lead over each of them, by its name.
+async fn runners(
+    pool: &PgPool,
+    projections: &[ProjectionStatus],
+) -> Result<HashMap<String, ActiveRunner>, sqlx::Error> {
+    let names: Vec<&str> = projections
+        .iter()
+        .map(|one| one.projection.as_str())
+        .collect();
+    let keys: Vec<String> = names.iter().map(|name| lead_of(name)).collect();
+    // The server keeps a lock's key in two halves.
+    let rows = sqlx::query(
+        "SELECT asked.projection, a.application_name, host(a.client_addr), a.backend_start \
+         FROM unnest($1::text[], $2::text[]) AS asked (projection, key) \
+         JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted \
+              AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(asked.key, 0) \
+         JOIN pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database()",
+    )
+    .bind(names)
+    .bind(keys)
+    .fetch_all(pool)
+    .await?;
+    let told = |row: PgRow| -> Result<(String, ActiveRunner), sqlx::Error> {
+        let runner = ActiveRunner {
+            name: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
+            address: row.try_get(2)?,
+            connected_at: row.try_get(3)?,
+        };
+        Ok((row.try_get(0)?, runner))
+    };
+    rows.into_iter().map(told).collect()
+}
+
+/// The lead over what has this name, which may be a version that is built beside the live one.
+fn lead_of(name: &str) -> String {
+    [rebuild_schema(""), verify_schema("")]
+        .iter()
+        .find_map(|beside| name.strip_suffix(beside.as_str()))
+        .map_or_else(
+            || lead_key(name, Lead::Live),
+            |projection| lead_key(projection, Lead::Aside),
+        )
 }
 
 /// How far a projection has got, and how many events it passed by; none before its first start.

@@ -6,6 +6,8 @@ use opentelemetry::KeyValue;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
+use crate::caller::Identity;
+
 /// What a call does, as policies speak of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -105,7 +107,16 @@ impl fmt::Display for Action {
 #[derive(Debug, Clone, Default)]
 pub struct Actions {
     declared: Vec<(String, Action)>,
-    urgent: Vec<String>,
+    urgent: Vec<(String, Urgency)>,
+}
+
+/// Whose calls of a method have places that no others take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Urgency {
+    /// Everybody's.
+    All,
+    /// Those of these services of the platform, by the subjects of their tokens.
+    Of(Vec<String>),
 }
 
 impl Actions {
@@ -128,10 +139,23 @@ impl Actions {
     /// Says which of the declared methods of a service are urgent: help depends on them. They have places of their own
     /// (`grpc.max_urgent_calls`, `grpc.max_urgent_streams`), so that nothing else turns them away.
     #[must_use]
-    pub fn urgent(mut self, service: &str, methods: &[&str]) -> Self {
+    pub fn urgent(self, service: &str, methods: &[&str]) -> Self {
+        self.urgent_by(service, methods, &Urgency::All)
+    }
+
+    /// As [`Actions::urgent`], where these services of the platform call, whom the subjects of their tokens name: help depends
+    /// on what these ask, and whatever others ask of the same methods takes the places of all. Said more than once of a
+    /// method, all of it holds.
+    #[must_use]
+    pub fn urgent_of(self, callers: &[&str], service: &str, methods: &[&str]) -> Self {
+        let callers = callers.iter().map(|caller| (*caller).to_owned());
+        self.urgent_by(service, methods, &Urgency::Of(callers.collect()))
+    }
+
+    fn urgent_by(mut self, service: &str, methods: &[&str], urgency: &Urgency) -> Self {
         let methods = methods.iter();
         self.urgent
-            .extend(methods.map(|method| format!("{service}/{method}")));
+            .extend(methods.map(|method| (format!("{service}/{method}"), urgency.clone())));
         self
     }
 
@@ -157,8 +181,8 @@ pub(crate) struct Method {
     pub(crate) action: Option<Action>,
     /// Health and reflection answer everybody, also under load.
     pub(crate) open: bool,
-    /// Whether it has places that other methods never take.
-    pub(crate) urgent: bool,
+    /// Whose calls of it have places that others never take.
+    urgent: Vec<Urgency>,
     /// Its labels in metrics.
     pub(crate) labels: [KeyValue; 2],
 }
@@ -223,7 +247,7 @@ impl Methods {
             .map(|(name, action)| (name.as_str(), *action))
             .collect();
         let mut urgent = actions.urgent.iter();
-        if let Some(name) = urgent.find(|name| !declared.contains_key(name.as_str())) {
+        if let Some((name, _)) = urgent.find(|(name, _)| !declared.contains_key(name.as_str())) {
             return Err(ActionsError::Undeclared(name.clone()));
         }
         let all: Vec<Method> = all
@@ -231,9 +255,10 @@ impl Methods {
             .enumerate()
             .map(|(number, (name, streaming))| {
                 let action = declared.get(name.as_str()).copied();
-                let urgent = actions.urgent.contains(&name);
+                let urgent = actions.urgent.iter();
+                let urgent = urgent.filter(|(urgent, _)| *urgent == name);
                 Method {
-                    urgent,
+                    urgent: urgent.map(|(_, urgency)| urgency.clone()).collect(),
                     ..Method::new(name, number, streaming, action, false)
                 }
             })
@@ -307,8 +332,59 @@ impl Method {
             streaming,
             action,
             open,
-            urgent: false,
+            urgent: Vec::new(),
             labels,
         }
+    }
+
+    /// Whether a call of it by somebody has places that others never take.
+    pub(crate) fn is_urgent_of(&self, caller: &Identity) -> bool {
+        self.urgent.iter().any(|urgency| match urgency {
+            Urgency::All => true,
+            Urgency::Of(callers) => {
+                caller.is_of_the_platform() && callers.contains(&caller.subject)
+            }
+        })
+    }
+
+    /// Whether that depends on who calls it.
+    pub(crate) fn may_be_urgent(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::auth::Claims;
+
+    use super::*;
+
+    fn caller(claims: &Claims) -> Identity {
+        Identity::of_claims(claims, [0; 16]).unwrap()
+    }
+
+    #[test]
+    fn a_method_may_be_urgent_of_everybody_of_some_services_or_of_nobody() {
+        const VAULT: &str = "eldercare.registry.v1.VaultService";
+        let methods = ["GetKeys", "CreateKeys", "RotateKeys"];
+        let actions = Actions::new()
+            .declare(VAULT, &methods.map(|method| (method, Action::Unseal)))
+            .urgent(VAULT, &["CreateKeys"])
+            .urgent_of(&["alerts"], VAULT, &["GetKeys"])
+            .and(Actions::new().urgent_of(&["tiering"], VAULT, &["CreateKeys", "GetKeys"]));
+        let all = Methods::new(&[proto::FILE_DESCRIPTOR_SET], &actions).unwrap();
+        let service = |name: &str| caller(&Claims::system(name, "platform").role("service"));
+        let urgent = |caller: &Identity| {
+            let path = |method: &str| format!("/{VAULT}/{method}");
+            methods.map(|method| all.of_path(&path(method)).is_urgent_of(caller))
+        };
+        assert_eq!(urgent(&service("alerts")), [true, true, false]);
+        assert_eq!(urgent(&service("tiering")), [true, true, false]);
+        assert_eq!(urgent(&service("visits")), [false, true, false]);
+        // Whoever only bears the name is no service of the platform.
+        let named = caller(&Claims::system("alerts", "health"));
+        assert_eq!(urgent(&named), [false, true, false]);
+        let officer = caller(&Claims::officer("alerts", "platform").role("service"));
+        assert_eq!(urgent(&officer), [false, true, false]);
     }
 }

@@ -156,7 +156,8 @@ impl Caller {
         self.purpose.as_deref()
     }
 
-    /// The address of the peer; none where it is not known. What a header says of it is not trusted.
+    /// From where the call comes: the address of the peer, or, where that is a trusted proxy (`grpc.trusted_proxies`), of whom
+    /// it has the call from; none where it is not known.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -201,6 +202,23 @@ impl Caller {
     /// PERMISSION_DENIED.
     pub fn may_do_everywhere(&self, action: Action) -> Result<(), Status> {
         self.check(Asked::Group(action), None, None)
+    }
+
+    /// Lets the call go on if there is any place at all where its caller may do `action`: for methods whose answers tell what
+    /// their own action does not say, before it is known where.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn may_somewhere(&self, action: Action) -> Result<(), Status> {
+        let asked = Asked::Group(action);
+        let purpose = self.purpose.as_ref();
+        if self
+            .permits
+            .permit_somewhere(&self.identity, purpose, asked)
+        {
+            return Ok(());
+        }
+        Err(self.refused(asked, None, None))
     }
 
     /// As [`Caller::may_here`], for somebody or something that was asked for by its id: elsewhere it is `unknown` to the
@@ -271,14 +289,11 @@ impl Caller {
         division: Option<DivisionCode>,
         named: Option<&DivisionCode>,
     ) -> Status {
-        if self.kind == Kind::Officer
-            && self.purpose.is_none()
-            && self.would_with_a_purpose(asked, division)
-        {
+        if self.purpose.is_none() && self.would_with_a_purpose(asked, division) {
             return permission_denied(
                 "PURPOSE_REQUIRED",
-                "reading a person's data needs a purpose: give it as eldercare-purpose",
-                "读取个人数据须说明用途，请在 eldercare-purpose 中填写",
+                "reading a person's data needs a purpose: give it as eldercare-purpose, or have the token bear one",
+                "读取个人数据须说明用途，请在 eldercare-purpose 或令牌的 purpose 中填写",
             );
         }
         if self

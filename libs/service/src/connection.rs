@@ -1,5 +1,6 @@
 //! A client's connection, which does not live for ever. It is closed at an age, so that load spreads over new instances; and
-//! before that where its client does not begin to speak, or does not take what it has asked for.
+//! before that where its client does not begin to speak, or takes nothing at all. Where it leaves some of its answers alone,
+//! the streams of these are ended, and the others on the connection go on.
 
 use std::{
     future::Future as _,
@@ -10,12 +11,11 @@ use std::{
     time::Duration,
 };
 
-use http::Extensions;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
 };
-use tonic::transport::server::{Connected, TcpConnectInfo, TlsConnectInfo};
+use tonic::transport::server::Connected;
 
 use crate::unread::Unread;
 
@@ -25,12 +25,12 @@ const PREFACE: usize = 24;
 /// How long a connection may live, and how long it bears with its client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// From its beginning to its end. tonic tells the client to go elsewhere at the maximal age, and lets what runs finish;
-    /// this is the end of the grace that follows.
+    /// From its beginning to its end. The client is told to go elsewhere at the maximal age, and what runs may finish; this is
+    /// the end of the grace that follows.
     pub(crate) lifetime: Duration,
     /// Until the client has begun to speak.
     pub(crate) greeting: Duration,
-    /// Until the client takes what it has asked for.
+    /// Until the client takes what it has asked for: anything, or else some more of an answer.
     pub(crate) unread: Duration,
 }
 
@@ -51,16 +51,23 @@ pub(crate) struct Connection<S> {
 impl<S> Connection<S> {
     pub(crate) fn new(stream: S, bounds: Bounds) -> Self {
         let began = Instant::now();
-        let first = after(began, bounds.greeting.min(bounds.lifetime));
-        Self {
+        let mut connection = Self {
             stream,
             bounds,
             began,
             unsaid: PREFACE,
             blocked: None,
             unread: Arc::default(),
-            look: Box::pin(tokio::time::sleep_until(first)),
-        }
+            look: Box::pin(tokio::time::sleep_until(began)),
+        };
+        let first = connection.next_look(began);
+        connection.look.as_mut().reset(first);
+        connection
+    }
+
+    /// What waits on it for the client.
+    pub(crate) fn unread(&self) -> Arc<Unread> {
+        Arc::clone(&self.unread)
     }
 
     /// Asked for where the client neither says nor takes anything: fails at the connection's end.
@@ -70,6 +77,11 @@ impl<S> Connection<S> {
             let now = Instant::now();
             if self.is_over(now) {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            let since = now.checked_sub(self.bounds.unread);
+            let ended = self.unread.end_overdue(since, now);
+            if ended > 0 {
+                tracing::info!(ended, "answers that their client does not take are ended");
             }
             let next = self.next_look(now);
             self.look.as_mut().reset(next);
@@ -86,14 +98,10 @@ impl<S> Connection<S> {
         for_long(self.began, lifetime)
             || self.unsaid > 0 && for_long(self.began, greeting)
             || self.blocked.is_some_and(|since| for_long(since, unread))
-            || self
-                .unread
-                .oldest()
-                .is_some_and(|since| for_long(since, unread))
     }
 
     fn next_look(&self, now: Instant) -> Instant {
-        // Nobody says when something begins to wait: it is noticed half as much too late at the most.
+        // Nobody says when something begins to wait, or is to be over: it is noticed half as much too late at the most.
         let often = (self.bounds.unread / 2).max(Duration::from_millis(1));
         let next = after(now, often).min(after(self.began, self.bounds.lifetime));
         if self.unsaid > 0 {
@@ -123,34 +131,12 @@ fn after(instant: Instant, span: Duration) -> Instant {
     instant.checked_add(span).unwrap_or_else(|| instant + YEAR)
 }
 
-/// What is known of a connection, with what waits on it.
-#[derive(Debug, Clone)]
-pub(crate) struct Known<I> {
-    info: I,
-    unread: Arc<Unread>,
-}
-
 impl<S: Connected> Connected for Connection<S> {
-    type ConnectInfo = Known<S::ConnectInfo>;
+    type ConnectInfo = S::ConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        Known {
-            info: self.stream.connect_info(),
-            unread: Arc::clone(&self.unread),
-        }
+        self.stream.connect_info()
     }
-}
-
-/// What waits on the connection of a call; none where it is no connection of ours. What else is known of the connection is
-/// put where tonic looks for it.
-pub(crate) fn unread_of(call: &mut Extensions) -> Option<Arc<Unread>> {
-    if let Some(Known { info, unread }) = call.remove::<Known<TcpConnectInfo>>() {
-        call.insert(info);
-        return Some(unread);
-    }
-    let Known { info, unread } = call.remove::<Known<TlsConnectInfo<TcpConnectInfo>>>()?;
-    call.insert(info);
-    Some(unread)
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {

@@ -1,8 +1,9 @@
 //! The way to the servers that a service stands on: NATS with the logs, and PostgreSQL with its own database.
 
+mod log_server;
+
 use std::{sync::Arc, time::Duration};
 
-use async_nats::ConnectOptions;
 use eventlog::{EventLog, Gather, JetStreamLog, OpenError, StreamSettings};
 use sqlx::{
     Connection as _, PgPool,
@@ -10,10 +11,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+pub use self::log_server::nats;
 use crate::{
     access::Access,
     clock::Clock,
-    pool,
+    own_token, pool,
     settings::{self, Settings},
 };
 
@@ -35,9 +37,12 @@ pub enum ConnectError {
     /// `nats.url` is no list of addresses.
     #[error("nats.url: {0}")]
     NatsAddress(std::io::Error),
-    /// NATS does not answer, or refuses.
+    /// Of certificate and key only one is configured.
+    #[error("`nats.tls_certificate` and `nats.tls_key` belong together")]
+    HalfACertificate,
+    /// NATS is not whom we trust, or does not trust us.
     #[error("NATS at {0}: {1}")]
-    Nats(settings::Address, async_nats::Error),
+    Nats(settings::Address, String),
     /// `postgres.url` is no address.
     #[error("postgres.url is no address of a PostgreSQL database")]
     DatabaseAddress,
@@ -78,6 +83,7 @@ impl Connections {
             postgres(context, &settings.postgres)
         )?;
         pool::watch(context, &database);
+        own_token::watch(settings);
         Ok(Self {
             nats,
             database,
@@ -141,54 +147,6 @@ impl Connections {
             Err(_) => Err(ConnectError::OwnerAbsent(owner.to_owned())),
         }
     }
-}
-
-/// Connects to the log's server under the name of `context`, by these settings.
-///
-/// # Errors
-/// Where it does not answer, or refuses.
-pub async fn nats(
-    context: &'static str,
-    settings: &settings::Nats,
-) -> Result<async_nats::Client, ConnectError> {
-    let mut options = ConnectOptions::new()
-        .name(context)
-        .retry_on_initial_connect();
-    if let Some(file) = &settings.credentials_file {
-        options = options
-            .credentials_file(file)
-            .await
-            .map_err(ConnectError::Credentials)?;
-    }
-    if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
-        options = options.user_and_password(user.clone(), password.expose().to_owned());
-    }
-    if let Some(authority) = &settings.tls_ca {
-        options = options
-            .add_root_certificates(authority.clone())
-            .require_tls(true);
-    }
-    if let Some(prefix) = &settings.inbox_prefix {
-        options = options.custom_inbox_prefix(prefix.clone());
-    }
-    let servers = settings
-        .url
-        .expose()
-        .split(',')
-        .map(|server| server.trim().parse::<async_nats::ServerAddr>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(ConnectError::NatsAddress)?;
-    let refused = |error: async_nats::Error| ConnectError::Nats(settings.url.clone(), error);
-    let client = options
-        .connect(servers)
-        .await
-        .map_err(|error| refused(error.into()))?;
-    // Connecting goes on behind; the first answer says that the server is there.
-    client
-        .flush()
-        .await
-        .map_err(|error| refused(error.into()))?;
-    Ok(client)
 }
 
 /// Connects to a service's own database under its name.

@@ -12,11 +12,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It needs `peers.registry` and `auth.service_token` of a system that may `unseal`. What is remembered is bounded in
+//! It needs `peers.registry` and `auth.service_token` of a system that may `unseal`, with a purpose. What is remembered is bounded in
 //! number (`vault.remembered_keys`) and in time (ten minutes), so that a process that misses an erasure forgets too.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap},
     slice,
     sync::Arc,
     time::Duration,
@@ -39,9 +39,9 @@ use tonic::{Code, Request, Status};
 use vault::{Algorithm, DataKey, KeySource, PersonId, Unavailable, Vault, VaultOptions};
 
 use crate::{
+    Gathering,
     connections::last_sequence,
     errors,
-    gathering::Gathering,
     peer::{self, PeerChannel, PeerError},
     settings::Settings,
 };
@@ -80,7 +80,7 @@ type Client = VaultServiceClient<PeerChannel>;
 struct RegistryKeys {
     client: Client,
     /// Where those come together who need one key each.
-    single: Gathering<PersonId, Result<Arc<[HandedOut]>, Status>>,
+    single: Gathering<PersonId, Result<Arc<Answer>, Status>>,
 }
 
 impl RegistryKeys {
@@ -105,22 +105,47 @@ impl KeySource for RegistryKeys {
             _ => handed_out(&self.client, persons).await,
         };
         let keys = keys.map_err(not_handed_out)?;
-        let asked: HashSet<_> = persons.iter().copied().collect();
-        // A key that is not asked for here is none of ours. Of one whose owner can't be read nobody knows.
-        let ours = keys.iter().filter(|key| {
-            let owner = key.elder_id.parse::<ElderId>();
-            owner.map_or(true, |owner| asked.contains(&owner.as_uuid()))
-        });
-        ours.map(|key| read(key).ok_or_else(|| Unavailable::Source(MALFORMED.into())))
+        keys.of(persons)
+            .ok_or_else(|| Unavailable::Source(MALFORMED.into()))
+    }
+}
+
+/// What the registry has handed out, by whom each key is of: looked through once, however many share the answer.
+struct Answer {
+    keys: HashMap<PersonId, HandedOut>,
+    /// There is a key among them of which it can't be said whose it is.
+    ownerless: bool,
+}
+
+impl Answer {
+    fn new(handed_out: Vec<HandedOut>) -> Self {
+        let (mut keys, mut ownerless) = (HashMap::with_capacity(handed_out.len()), false);
+        for key in handed_out {
+            match key.elder_id.parse::<ElderId>() {
+                Ok(owner) => {
+                    keys.insert(owner.as_uuid(), key);
+                }
+                Err(_) => ownerless = true,
+            }
+        }
+        Self { keys, ownerless }
+    }
+
+    /// The keys of these persons, and of no others; none where one of them is no key, or may be that of one of them.
+    fn of(&self, persons: &[PersonId]) -> Option<Vec<(PersonId, DataKey)>> {
+        if self.ownerless {
+            return None;
+        }
+        let ours = persons
+            .iter()
+            .filter_map(|person| Some((*person, self.keys.get(person)?)));
+        ours.map(|(person, key)| Some((person, read(key)?)))
             .collect()
     }
 }
 
 /// What is handed out to each who needs the key of one of these persons: what there is of all of them.
-async fn hand_out_each(
-    client: Client,
-    persons: Vec<PersonId>,
-) -> Vec<Result<Arc<[HandedOut]>, Status>> {
+async fn hand_out_each(client: Client, persons: Vec<PersonId>) -> Vec<Result<Arc<Answer>, Status>> {
     match handed_out(&client, &persons).await {
         Err(status) if persons.len() > 1 && may_be_of_one(&status) => {
             // One of them may be to blame, and the registry does not say which.
@@ -139,14 +164,14 @@ fn may_be_of_one(status: &Status) -> bool {
     )
 }
 
-async fn handed_out(client: &Client, persons: &[PersonId]) -> Result<Arc<[HandedOut]>, Status> {
+async fn handed_out(client: &Client, persons: &[PersonId]) -> Result<Arc<Answer>, Status> {
     let persons: BTreeSet<&PersonId> = persons.iter().collect();
     let mut request = Request::new(GetKeysRequest {
         elder_ids: persons.iter().map(ToString::to_string).collect(),
     });
     request.set_timeout(PATIENCE);
     let answer = client.clone().get_keys(request).await?;
-    Ok(answer.into_inner().keys.into())
+    Ok(Arc::new(Answer::new(answer.into_inner().keys)))
 }
 
 const MALFORMED: &str = "the registry handed out a key that is none";
@@ -162,12 +187,10 @@ fn not_handed_out(status: Status) -> Unavailable {
     }
 }
 
-fn read(key: &HandedOut) -> Option<(PersonId, DataKey)> {
-    let elder: ElderId = key.elder_id.parse().ok()?;
+fn read(key: &HandedOut) -> Option<DataKey> {
     let algorithm = SealingAlgorithm::from_str_name(&key.algorithm)?;
     let algorithm = Algorithm::try_from(algorithm).ok()?;
-    let data_key = DataKey::from_bytes(algorithm, &key.key).ok()?;
-    Some((elder.as_uuid(), data_key))
+    DataKey::from_bytes(algorithm, &key.key).ok()
 }
 
 /// Drops the keys of those whom the registry's log calls erased. Every replica runs it, since each remembers for itself.
@@ -262,5 +285,46 @@ impl Erasures {
                 *sequence
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn handed_out(owner: &str, length: usize) -> HandedOut {
+        HandedOut {
+            elder_id: owner.to_owned(),
+            algorithm: SealingAlgorithm::Sm4Gcm.as_str_name().to_owned(),
+            key: vec![7; length].into(),
+        }
+    }
+
+    #[test]
+    fn each_who_shares_an_answer_gets_the_keys_that_they_asked_for() {
+        let [known, broken, erased] = [1, 2, 3].map(Uuid::from_u128);
+        let answer = Answer::new(vec![
+            handed_out(&known.to_string(), 16),
+            handed_out(&broken.to_string(), 3),
+        ]);
+        let of = |persons: &[PersonId]| {
+            let keys = answer.of(persons)?;
+            let whose = keys.into_iter().map(|(person, _key)| person);
+            Some(whose.collect::<Vec<PersonId>>())
+        };
+        assert_eq!(of(&[known, erased]), Some(vec![known]));
+        assert_eq!(of(&[erased]), Some(vec![]));
+        // Whoever needs the one that is no key does not go on without it; the others do.
+        assert_eq!(of(&[known, broken]), None);
+    }
+
+    #[test]
+    fn of_a_key_whose_owner_cannot_be_read_nobody_says_whose_it_is() {
+        let known = Uuid::from_u128(1);
+        let keys = [known.to_string(), "nobody".to_owned()];
+        let answer = Answer::new(keys.iter().map(|owner| handed_out(owner, 16)).collect());
+        assert!(answer.of(&[known]).is_none());
     }
 }

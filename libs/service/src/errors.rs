@@ -349,6 +349,18 @@ pub fn soon() -> Duration {
     Duration::from_millis(rand::rng().random_range(100..500))
 }
 
+/// An error with its causes, for the log and for whoever starts a service.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

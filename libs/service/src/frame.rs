@@ -1,56 +1,41 @@
-//! What happens around every call, in this order: it is traced, gets a place or is turned away, gets its deadline, and passes the gate.
+//! What happens around every call, in this order: it is traced, gets its deadline, passes the gate, and gets a place or is
+//! turned away. Until the service has begun, some wait before they get one.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    future::Future,
-    net::IpAddr,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod answer;
 
-use bytes::Bytes;
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
 use futures::FutureExt as _;
-use http::{Extensions, HeaderMap, Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
+use http::{HeaderMap, Request, Response};
+use http_body::Body as _;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, UpDownCounter},
 };
-use pin_project_lite::pin_project;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{
-    Code, Status,
-    body::Body,
-    transport::server::{TcpConnectInfo, TlsConnectInfo},
-};
-use tower::{Layer, Service};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, body::Body, service::Routes};
+use tower::ServiceExt as _;
 use tracing::{Instrument as _, Span};
 
+use self::answer::{Accompanied, Limits};
 use crate::{
     access::Access,
     action::Method,
     admission::Admission,
-    connection,
     deadline::Deadline,
     errors,
     errors::Refusal,
     gate::Gate,
+    proxies,
+    serving::{self, AnswerTo},
     settings, telemetry,
-    unread::{self, Unread, Waits},
+    unread::Waits,
     wire_fault,
 };
 
 /// The largest headers of a call, by HTTP/2's way of counting: names, values, and 32 bytes for each.
 pub(crate) const LARGEST_HEADERS: usize = 16 << 10;
-
-/// Pieces of an answer from so many bytes on are known to wait until they have left the process, and hold the place of
-/// their call. What is smaller waits until the transport takes it, which costs less to find out.
-const LARGE: usize = 16 << 10;
 
 /// What all calls of a server share.
 #[derive(Debug)]
@@ -104,50 +89,25 @@ impl Figures {
     }
 }
 
-/// Puts the surroundings around a service.
+/// The services of a server with their surroundings.
 #[derive(Debug, Clone)]
-pub(crate) struct FrameLayer(pub(crate) Arc<Surroundings>);
-
-impl<S> Layer<S> for FrameLayer {
-    type Service = Framed<S>;
-
-    fn layer(&self, inner: S) -> Framed<S> {
-        Framed {
-            inner,
-            around: Arc::clone(&self.0),
-        }
-    }
-}
-
-/// A service with its surroundings.
-#[derive(Debug, Clone)]
-pub(crate) struct Framed<S> {
-    inner: S,
+pub(crate) struct Framed {
+    routes: Routes,
     around: Arc<Surroundings>,
 }
 
-impl<S> Service<Request<Body>> for Framed<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+impl Framed {
+    /// Puts the surroundings around the services.
+    pub(crate) fn new(routes: Routes, around: Surroundings) -> Self {
+        Self {
+            routes,
+            around: Arc::new(around),
+        }
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let around = Arc::clone(&self.around);
-        // The service that was polled ready is the one to be called.
-        let waiting = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, waiting);
-
+    /// Answers a call, in the task that is for it.
+    pub(crate) async fn answer(self, mut request: Request<Body>) -> Response<Body> {
+        let Self { routes, around } = self;
         let method = around.gate.methods.of_path(request.uri().path());
         let span = tracing::info_span!(
             "rpc",
@@ -162,37 +122,53 @@ where
         );
         telemetry::follow_headers(&span, request.headers());
         let mut ending = Ending::new(Arc::clone(&around), method.number, span.clone());
-        ending.unread = connection::unread_of(request.extensions_mut());
+        ending.client = serving::answer_to(request.extensions_mut());
 
         if weight(request.headers()) > LARGEST_HEADERS {
-            return Box::pin(std::future::ready(Ok(ending.refuse(&headers_too_large()))));
+            return ending.refuse(&headers_too_large());
         }
         if method.open {
             let draining = around.draining.clone();
-            return Box::pin(
-                answer(inner, request, Deadline::NONE, draining, ending).instrument(span),
-            );
+            let work = handle(routes, request, Deadline::NONE, draining, ending);
+            return work.instrument(span).await;
         }
-        let deadline = Deadline::of_call(request.headers(), method.streaming, &around.settings);
-        let waits = match prepare(&around, method, &mut request, deadline, &span) {
-            Ok(Admitted { place, waits }) => {
-                ending.place = Some(place);
-                waits
-            }
-            Err(status) => return Box::pin(std::future::ready(Ok(ending.refuse(&status)))),
+        let streaming = method.streaming;
+        let deadline = Deadline::of_call(request.headers(), streaming, &around.settings);
+        request.extensions_mut().insert(deadline);
+        // Where that makes no difference, not even who calls is found out.
+        if !method.may_be_urgent()
+            && around.begun.is_cancelled()
+            && let Err(status) = around.admission.has_room(streaming)
+        {
+            return ending.shed(&status);
+        }
+        let Entered { urgent, waits } = match enter(&around, method, &mut request, &span) {
+            Ok(entered) => entered,
+            Err(status) => return ending.refuse(&status),
         };
-        let cut = around.cut.clone();
-        if waits {
-            let work = async move {
-                match begun(&around, deadline).await {
-                    Ok(()) => answer(inner, request, deadline, cut, ending).await,
-                    Err(status) => Ok(ending.refuse(&status)),
-                }
-            };
-            return Box::pin(work.instrument(span));
+        let place = if waits {
+            around.admission.wait(streaming)
+        } else {
+            around.admission.admit(streaming, urgent)
+        };
+        match place {
+            Ok(place) => ending.takes(place),
+            Err(status) => return ending.shed(&status),
         }
-        let work = answer(inner, request, deadline, cut, ending);
-        Box::pin(work.instrument(span))
+        let cut = around.cut.clone();
+        let work = async move {
+            if waits {
+                if let Err(status) = begun(&around, deadline).await {
+                    return ending.refuse(&status);
+                }
+                // Else it keeps the place in which it has waited.
+                if let Ok(place) = around.admission.admit(streaming, urgent) {
+                    ending.takes(place);
+                }
+            }
+            handle(routes, request, deadline, cut, ending).await
+        };
+        work.instrument(span).await
     }
 }
 
@@ -213,9 +189,10 @@ fn headers_too_large() -> Status {
     .into()
 }
 
-/// A call that was let in.
-struct Admitted {
-    place: OwnedSemaphorePermit,
+/// A call whose caller may make it.
+struct Entered {
+    /// Whether it has places that others never take.
+    urgent: bool,
     /// Until the service has begun. Services of the platform don't wait for each other: each of them waits for its own read
     /// models, which may take another's answers to be filled. Nor does a call for help wait for what others want to read.
     waits: bool,
@@ -235,64 +212,49 @@ async fn begun(around: &Surroundings, deadline: Deadline) -> Result<(), Status> 
     }
 }
 
-/// Everything that can turn a call away before its handler sees it.
-fn prepare(
+/// Finds out who calls, and turns away whoever may not.
+fn enter(
     around: &Surroundings,
     method: &Method,
     request: &mut Request<Body>,
-    deadline: Deadline,
     span: &Span,
-) -> Result<Admitted, Status> {
-    let place = around
-        .admission
-        .admit(method)
-        .inspect_err(|_| around.figures.shed.add(1, &method.labels))?;
-    request.extensions_mut().insert(deadline);
+) -> Result<Entered, Status> {
     let mut caller = around
         .gate
         .enter(method, request.headers(), request.extensions())?;
-    caller.address = address_of(request.extensions());
+    let trusted = &around.settings.trusted_proxies;
+    caller.address = proxies::origin(request.extensions(), request.headers(), trusted);
     let service = method.name.split('/').next().unwrap_or_default();
     caller.access = around.accesses.get(service).cloned();
     span.record("eldercare.caller.department", caller.department.as_str());
-    let waits = !around.begun.is_cancelled() && !method.urgent && !caller.is_of_the_platform();
+    let urgent = method.is_urgent_of(&caller);
+    let waits = !around.begun.is_cancelled() && !urgent && !caller.is_of_the_platform();
     request.extensions_mut().insert(caller);
-    Ok(Admitted { place, waits })
+    Ok(Entered { urgent, waits })
 }
 
-/// The address of the peer, as the connection has it.
-fn address_of(connection: &Extensions) -> Option<IpAddr> {
-    let plain = connection.get::<TcpConnectInfo>();
-    let secured = connection.get::<TlsConnectInfo<TcpConnectInfo>>();
-    let peer = plain.or(secured.map(TlsConnectInfo::get_ref))?;
-    Some(peer.remote_addr()?.ip().to_canonical())
-}
-
-async fn answer<S>(
-    mut inner: S,
+/// Has the handler answer.
+async fn handle(
+    routes: Routes,
     request: Request<Body>,
     deadline: Deadline,
     cut: CancellationToken,
     ending: Ending,
-) -> Result<Response<Body>, Infallible>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
-    S::Future: Send,
-{
-    // A handler that panics would take its whole connection along, with the calls of others on it.
-    let handler = AssertUnwindSafe(async move { inner.call(request).await }).catch_unwind();
+) -> Response<Body> {
+    // Where a handler panics its caller gets a status too, not a stream that breaks off.
+    let handler = AssertUnwindSafe(routes.oneshot(request)).catch_unwind();
     let outcome = tokio::select! {
         biased;
         outcome = handler => outcome,
-        () = until(deadline.instant()) => return Ok(ending.refuse(&errors::deadline_exceeded())),
-        () = cut.cancelled() => return Ok(ending.refuse(&errors::shutting_down())),
+        () = until(deadline.instant()) => return ending.refuse(&errors::deadline_exceeded()),
+        () = cut.cancelled() => return ending.refuse(&errors::shutting_down()),
     };
     match outcome {
-        Ok(Ok(response)) => Ok(ending.accompany(wire_fault::typed(response), deadline, cut)),
+        Ok(Ok(response)) => ending.accompany(wire_fault::typed(response), deadline, cut),
         Ok(Err(never)) => match never {},
-        Err(_panic) => Ok(ending.refuse(&errors::internal(
+        Err(_panic) => ending.refuse(&errors::internal(
             &"a handler panicked; its message stands above",
-        ))),
+        )),
     }
 }
 
@@ -311,8 +273,8 @@ struct Ending {
     span: Span,
     code: Option<Code>,
     place: Option<OwnedSemaphorePermit>,
-    /// What waits on the call's connection.
-    unread: Option<Arc<Unread>>,
+    /// Who is to take the answer.
+    client: Option<AnswerTo>,
 }
 
 impl Ending {
@@ -324,7 +286,7 @@ impl Ending {
             span,
             code: None,
             place: None,
-            unread: None,
+            client: None,
         };
         ending
             .around
@@ -344,6 +306,17 @@ impl Ending {
         status.clone().into_http()
     }
 
+    /// The call has a place to its end, instead of the one that it had.
+    fn takes(&mut self, place: OwnedSemaphorePermit) {
+        drop(self.place.replace(place));
+    }
+
+    /// The answer to a call for which there is no place.
+    fn shed(self, status: &Status) -> Response<Body> {
+        self.around.figures.shed.add(1, &self.method().labels);
+        self.refuse(status)
+    }
+
     /// The handler's answer, with this ending at its end.
     fn accompany(
         mut self,
@@ -357,40 +330,20 @@ impl Ending {
             if inner.is_end_stream() {
                 return Body::empty();
             }
-            // The one message of a unary answer is there already: nothing is left to wait for.
+            let patience = self.around.settings.max_unread;
             let limits = if unary {
-                None
+                Limits::of_unary(deadline, patience)
             } else {
-                Some(Limits::new(deadline, cut))
+                Limits::of_stream(deadline, cut)
             };
-            Body::new(Accompanied {
-                inner,
-                ending: Some(self),
-                limits,
-                waits: None,
-            })
+            Body::new(Accompanied::new(inner, self, limits))
         })
     }
 
-    /// Hands a piece of the answer on. Its connection knows that it waits until the client has taken it.
-    fn hand_on(&mut self, piece: Frame<Bytes>) -> (Frame<Bytes>, Option<Waits>) {
-        let Some(waits) = self.unread.as_ref().map(Unread::waits) else {
-            return (piece, None);
-        };
-        match piece.into_data() {
-            Ok(bytes) if bytes.len() >= LARGE => {
-                // A stream keeps its place to its end; the answer of a unary call is all that there is of it.
-                let place = if self.method().streaming {
-                    None
-                } else {
-                    self.place.take()
-                };
-                let bytes = unread::until_it_leaves(bytes, waits, place);
-                (Frame::data(bytes), None)
-            }
-            Ok(bytes) => (Frame::data(bytes), Some(waits)),
-            Err(piece) => (piece, Some(waits)),
-        }
+    /// The client is waited for, from now on until what is returned is dropped, and no longer than until an instant.
+    fn waits(&self, until: Option<Instant>) -> Option<Waits> {
+        let client = self.client.as_ref()?;
+        Some(client.waits(until))
     }
 
     fn note(&mut self, headers: &HeaderMap) {
@@ -402,7 +355,7 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // No status was sent: the caller went away.
+        // No status was sent: the caller went away, or did not take the answer.
         let code = self.code.unwrap_or(Code::Cancelled);
         let name = name_of(code);
         self.span.record("rpc.response.status_code", name);
@@ -462,103 +415,4 @@ const fn is_failure(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
-}
-
-/// What ends a stream that does not end by itself.
-struct Limits {
-    deadline: Option<Pin<Box<tokio::time::Sleep>>>,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Limits {
-    fn new(deadline: Deadline, cut: CancellationToken) -> Self {
-        Self {
-            deadline: deadline
-                .instant()
-                .map(|instant| Box::pin(tokio::time::sleep_until(instant))),
-            cut: Box::pin(cut.cancelled_owned()),
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(errors::deadline_exceeded());
-        }
-        self.cut.as_mut().poll(cx).map(|()| errors::shutting_down())
-    }
-}
-
-pin_project! {
-    /// An answer on its way, until its end.
-    struct Accompanied {
-        #[pin]
-        inner: Body,
-        ending: Option<Ending>,
-        limits: Option<Limits>,
-        // The piece that was handed on last, until the next one is asked for.
-        waits: Option<Waits>,
-    }
-}
-
-impl http_body::Body for Accompanied {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.project();
-        let Some(ending) = this.ending else {
-            return Poll::Ready(None);
-        };
-        let span = ending.span.clone();
-        let _entered = span.enter();
-        *this.waits = None;
-        let polled = this.inner.poll_frame(cx);
-        match polled {
-            Poll::Ready(Some(Ok(mut frame))) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    wire_fault::type_trailers(trailers);
-                    ending.note(trailers);
-                    *this.ending = None;
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                let (piece, waits) = ending.hand_on(frame);
-                *this.waits = waits;
-                Poll::Ready(Some(Ok(piece)))
-            }
-            Poll::Ready(Some(Err(status))) => {
-                ending.code = Some(status.code());
-                *this.ending = None;
-                Poll::Ready(Some(Err(status)))
-            }
-            Poll::Ready(None) => {
-                *this.ending = None;
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                let Some(Poll::Ready(status)) = this.limits.as_mut().map(|limits| limits.poll(cx))
-                else {
-                    return Poll::Pending;
-                };
-                ending.code = Some(status.code());
-                *this.ending = None;
-                let mut trailers = HeaderMap::new();
-                // Fails only for metadata, and there is none.
-                let _ = status.add_header(&mut trailers);
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ending.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
 }

@@ -20,6 +20,7 @@ use civic::DivisionCode;
 use crate::{
     action::{Action, Method, Methods},
     caller::Identity,
+    errors,
 };
 
 /// The policies that hold where configuration names none.
@@ -107,9 +108,9 @@ impl Permits {
         local: bool,
     ) -> Result<Self, PolicyError> {
         let (schema, _) = Schema::from_cedarschema_str(&schema_text(&methods))
-            .map_err(|e| PolicyError::Invalid(told_with_help(&e)))?;
-        let policies =
-            PolicySet::from_str(policies).map_err(|e| PolicyError::Syntax(told_with_help(&e)))?;
+            .map_err(|e| PolicyError::Invalid(errors::with_causes(&e)))?;
+        let policies = PolicySet::from_str(policies)
+            .map_err(|e| PolicyError::Syntax(errors::with_causes(&e)))?;
         let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         if !result.validation_passed() {
             let errors: Vec<String> = result
@@ -319,17 +320,6 @@ fn schema_text(methods: &Methods) -> String {
     text
 }
 
-/// An error with its causes.
-fn told_with_help(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let _ = write!(text, ": {inner}");
-        cause = inner.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -465,13 +455,40 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_a_file_says_what_for() {
-        let clerk = officer("civil_affairs", &["clerk"], &["3703"]);
+    fn who_reads_of_persons_says_what_for_whether_officer_or_system() {
         let permits = permits(DEFAULT_POLICIES).unwrap();
-        let asked = Asked::Group(Action::ReadPersonal);
+        let system = |department: &str, role: &str| Claims::system("s-1", department).role(role);
         let county = Some("370303".parse().unwrap());
-        assert!(!permits.permit(&clerk, None, asked, county));
-        assert!(permits.permit(&clerk, Some(&Arc::from("review of tiers")), asked, county));
+        let callers = [
+            (
+                Claims::officer("o-1", "civil_affairs").role("clerk"),
+                Action::ReadPersonal,
+            ),
+            (system("civil_affairs", "viewer"), Action::ReadPersonal),
+            (
+                system("civil_affairs", "supervisor"),
+                Action::ExportPersonal,
+            ),
+            (system("health", "viewer"), Action::ReadShared),
+            (
+                system("provider", "provider").provider("P01"),
+                Action::ReadOrders,
+            ),
+            (system("platform", "service"), Action::ReadPersonal),
+            (system("platform", "service"), Action::Unseal),
+        ];
+        for (number, (claims, action)) in (0..).zip(callers) {
+            let caller = Identity::of_claims(&claims.division("3703"), [number; 16]).unwrap();
+            let purpose = Arc::from("review of tiers");
+            for (purpose, expected) in [(None, false), (Some(&purpose), true)] {
+                let permitted = permits.permit(&caller, purpose, Asked::Group(action), county);
+                assert_eq!(permitted, expected, "{action} of {caller:?}");
+            }
+        }
+        // What tells of nobody needs none.
+        let service = system("platform", "service").division("*");
+        let service = Identity::of_claims(&service, [u8::MAX; 16]).unwrap();
+        assert!(permits.permit(&service, None, Asked::Group(Action::Write), county));
     }
 
     #[test]

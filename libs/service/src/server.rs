@@ -7,9 +7,10 @@ use std::{
     collections::HashMap, fmt, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
 };
 
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioTimer;
 use rand::Rng as _;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     server::NamedService,
@@ -23,12 +24,14 @@ use crate::{
     action::Actions,
     admission::Admission,
     certificates::{self, CertificateError, FromFiles},
-    connection::{Bounds, Connection},
-    frame::{Figures, FrameLayer, Surroundings},
+    connection::Bounds,
+    frame::{Figures, Framed, Surroundings},
     gate::{Gate, GateError},
     handshakes::secured,
-    settings::Settings,
+    serving::{Calls, Serving, accepted},
+    settings::{self, Settings},
     shutdown::Shutdown,
+    unread::PART,
 };
 
 /// What is left running after the grace has this long to take its leave.
@@ -38,9 +41,13 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// that says so; beyond this HTTP/2 answers with a bare 431.
 const LARGEST_HEADERS_READ: u32 = 64 << 10;
 
-/// How many streams of a connection may go wrong by what its client sends, before the connection is given up. tonic has no
-/// limit of its own for streams that clients make the server reset.
+/// How many streams of a connection may go wrong by what its client sends, before the connection is given up.
 const FAULTY_STREAMS: usize = 1_024;
+
+/// How much of an answer the transport has at a time, in bytes, beside a part that waits: one part is sent while the next is
+/// handed on. Were it more, a client that takes an answer steadily would have too much of it to take at its end, when nothing
+/// is left to be asked for by which that is seen.
+const ON_THE_WAY: usize = 2 * PART;
 
 /// What a caller may send on one stream before its handler reads it, in bytes.
 const UNREAD_BY_STREAM: u32 = 256 << 10;
@@ -90,9 +97,9 @@ pub enum ServeError {
     /// The address can't be bound.
     #[error("can't listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
-    /// The server failed.
-    #[error(transparent)]
-    Transport(#[from] tonic::transport::Error),
+    /// No connection comes in any more, though nobody has closed the port.
+    #[error("no connection comes in any more at {0}")]
+    Incoming(SocketAddr),
 }
 
 impl Server {
@@ -303,7 +310,7 @@ impl Bound {
     /// flight finished, what is left after `shutdown.grace` cut off with UNAVAILABLE.
     ///
     /// # Errors
-    /// If the server fails.
+    /// If no connection comes in any more.
     pub async fn serve(self, shutdown: &Shutdown) -> Result<(), ServeError> {
         let Self {
             settings,
@@ -330,24 +337,8 @@ impl Bound {
             cut: cut.clone(),
             figures: Figures::new(),
         };
-        // Connections of instances that started together shall not all end together.
-        let age = grpc
-            .max_connection_age
-            .mul_f64(rand::rng().random_range(0.9..1.1));
-        let server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(grpc.keepalive_interval))
-            .http2_keepalive_timeout(Some(grpc.keepalive_timeout))
-            .initial_stream_window_size(UNREAD_BY_STREAM)
-            .initial_connection_window_size(unread_by_connection(grpc.max_streams_per_connection))
-            .max_concurrent_streams(grpc.max_streams_per_connection)
-            .http2_max_header_list_size(LARGEST_HEADERS_READ)
-            .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS))
-            .max_connection_age(age);
-        let bounds = Bounds {
-            lifetime: age.saturating_add(grpc.max_connection_age_grace),
-            greeting: grpc.handshake_timeout,
-            unread: grpc.max_unread,
-        };
+        let connections = serving(grpc, routes, around);
+        let incoming = accepted(incoming);
 
         let drain = async {
             shutdown.requested().cancelled().await;
@@ -356,20 +347,11 @@ impl Bound {
             tracing::info!(%address, "draining");
             shutdown.drain();
         };
-        let mut server = server.layer(FrameLayer(Arc::new(around)));
-        let router = server.add_routes(routes);
-        let serving: Pin<
-            Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send + '_>,
-        > = match tls {
-            None => {
-                let incoming = incoming
-                    .map(move |stream| stream.map(|stream| Connection::new(stream, bounds)));
-                Box::pin(router.serve_with_incoming_shutdown(incoming, drain))
-            }
+        let mut serving: Pin<Box<dyn Future<Output = ()> + Send + '_>> = match tls {
+            None => Box::pin(connections.serve(incoming, drain)),
             Some(certificates) => {
-                let incoming = secured(incoming, certificates, bounds.greeting)
-                    .map(move |stream| stream.map(|stream| Connection::new(stream, bounds)));
-                Box::pin(router.serve_with_incoming_shutdown(incoming, drain))
+                let incoming = secured(incoming, certificates, grpc.handshake_timeout);
+                Box::pin(connections.serve(incoming, drain))
             }
         };
         let become_ready = async {
@@ -390,18 +372,62 @@ impl Bound {
             shutdown.draining().cancelled().await;
             tokio::time::sleep(shutdown.grace()).await;
         };
-        let mut serving = serving;
         tokio::select! {
-            served = &mut serving => return Ok(served?),
+            () = &mut serving => return ended(address, shutdown),
             () = patience => {}
             () = become_ready => {}
         }
         tracing::warn!("calls did not finish in time and are cut off");
         cut.cancel();
-        match tokio::time::timeout(LAST_WORDS, serving).await {
-            Ok(served) => Ok(served?),
-            // Their connections end with the process.
-            Err(_) => Ok(()),
-        }
+        // What is left then ends with the process.
+        let _left = tokio::time::timeout(LAST_WORDS, serving).await;
+        Ok(())
     }
 }
+
+/// What it means that all connections have ended: it was wanted, or none comes in any more.
+fn ended(address: SocketAddr, shutdown: &Shutdown) -> Result<(), ServeError> {
+    if shutdown.draining().is_cancelled() {
+        Ok(())
+    } else {
+        Err(ServeError::Incoming(address))
+    }
+}
+
+/// How connections are served.
+fn serving(grpc: &settings::Grpc, routes: Routes, around: Surroundings) -> Serving {
+    // Connections of instances that started together shall not all end together.
+    let age = grpc
+        .max_connection_age
+        .mul_f64(rand::rng().random_range(0.9..1.1));
+    let bounds = Bounds {
+        lifetime: age.saturating_add(grpc.max_connection_age_grace),
+        greeting: grpc.handshake_timeout,
+        unread: grpc.max_unread,
+    };
+    Serving {
+        http2: http2_of(grpc),
+        bounds,
+        age,
+        service: Framed::new(routes.prepare(), around),
+    }
+}
+
+/// How HTTP/2 is spoken.
+fn http2_of(grpc: &settings::Grpc) -> http2::Builder<Calls> {
+    let mut http2 = http2::Builder::new(Calls);
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(grpc.keepalive_interval)
+        .keep_alive_timeout(grpc.keepalive_timeout)
+        .initial_stream_window_size(UNREAD_BY_STREAM)
+        .initial_connection_window_size(unread_by_connection(grpc.max_streams_per_connection))
+        .max_concurrent_streams(grpc.max_streams_per_connection)
+        .max_header_list_size(LARGEST_HEADERS_READ)
+        .max_send_buf_size(ON_THE_WAY)
+        .max_local_error_reset_streams(FAULTY_STREAMS);
+    http2
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,9 @@
 //! | --- | --- | --- |
 //! | `grpc.listen` | `127.0.0.1:7000` | address and port to serve on; port 0 takes a free one |
 //! | `grpc.max_message_bytes` | `4194304` | the largest message taken or given |
-//! | `grpc.max_calls` | `512` | unary calls at work at once; more are shed with RESOURCE_EXHAUSTED |
-//! | `grpc.max_streams` | `1024` | streaming calls open at once; more are shed |
-//! | `grpc.max_urgent_calls` | `256` | places beside `max_calls` that only urgent calls take (alerts, and the keys that telling of them needs); these take others too, once their own are taken |
+//! | `grpc.max_calls` | `512` | unary calls at work at once; more are shed with RESOURCE_EXHAUSTED. As many others wait after a start until the service is ready, and go to work then |
+//! | `grpc.max_streams` | `1024` | streaming calls open at once, and waiting after a start; more are shed |
+//! | `grpc.max_urgent_calls` | `256` | places beside `max_calls` that only urgent calls take (alerts, and the keys that `alerts` ask for to tell of them); these take others too, once their own are taken |
 //! | `grpc.max_urgent_streams` | `1024` | the same beside `max_streams` (gateways of devices) |
 //! | `grpc.default_deadline` | `10s` | for unary calls that come without a deadline |
 //! | `grpc.max_deadline` | `60s` | the most that a unary call may ask for |
@@ -16,7 +16,8 @@
 //! | `grpc.keepalive_interval` | `60s` | a silent connection is pinged this often |
 //! | `grpc.keepalive_timeout` | `20s` | and dropped without an answer in this time |
 //! | `grpc.handshake_timeout` | `10s` | for a client's TLS handshake, and after it for the first words of HTTP/2 |
-//! | `grpc.max_unread` | `2m` | a connection is closed on which a piece of an answer waits so long for its client to take it |
+//! | `grpc.max_unread` | `2m` | an answer is ended (its stream is reset) of which its client takes no 16 KiB for so long, or which, being that of a unary call, it has not taken as a whole by then or the call's deadline, whichever comes later; and a connection closed on which it takes nothing at all |
+//! | `grpc.trusted_proxies` | `[]` | whose `x-forwarded-for` says from where a call comes, which goes on record: addresses, networks (`10.0.0.0/8`), and `sidecar`, which is whoever calls from an address of the service's own (a mesh's proxy in its pod). It is the last address there that is no proxy of these; where none is named, or what stands there is no address, and of everybody else, it is the peer's. A proxy adds whom it has the call from behind what it finds there: one that passes on what callers write, and adds nothing, must not stand here |
 //! | `grpc.reflection` | `true` | serve gRPC reflection |
 //! | `grpc.tls.certificate`, `.key` | none | PEM files; without them the port is plain |
 //! | `grpc.tls.client_ca` | none | PEM file of the authority that signs client certificates (mTLS) |
@@ -25,12 +26,13 @@
 //! | `nats.url` | `nats://127.0.0.1:4222` | server, or several separated by commas |
 //! | `nats.credentials_file` | none | a NATS credentials file |
 //! | `nats.user`, `nats.password` | none | instead of a credentials file |
-//! | `nats.tls_ca` | none | PEM file of the authority that signs the server's certificate |
+//! | `nats.tls_ca` | none | PEM file of the authority that signs the server's certificate. With it or with a certificate to show, and where an address is `tls://`, nothing is said in plain |
+//! | `nats.tls_certificate`, `nats.tls_key` | none | PEM files with what this service shows to the server (mTLS). These three are read again for each connection |
 //! | `nats.replicas` | `1` | copies of each stream: 1 on one machine, 3 in a cluster |
 //! | `nats.sync_always` | `false` | the server syncs each write (`sync_interval: always`): concurrent commands are then gathered into batches |
 //! | `nats.create_streams` | `true` | a service makes its own streams where they are missing; in a cluster an operator makes them |
 //! | `nats.inbox_prefix` | none | the prefix of inboxes that this service's NATS user may use |
-//! | `postgres.url` | `postgres://127.0.0.1:5432/eldercare` | the database of this service |
+//! | `postgres.url` | `postgres://127.0.0.1:5432/eldercare` | the database of this service. `?sslmode=verify-full&sslrootcert=FILE` asks for TLS with a server whose certificate is of that authority (or of a public one) and bears its name; `sslcert` and `sslkey` name what this service shows. The files are read again for each connection. Without `sslmode` a server is not verified, and one without TLS is spoken to in plain |
 //! | `postgres.max_connections` | `16` | the most connections held |
 //! | `telemetry.otlp_endpoint` | none | gRPC address of an OpenTelemetry collector (`http://collector:4317`); without it nothing is exported |
 //! | `telemetry.metrics_interval` | `15s` | how often metrics are exported |
@@ -47,8 +49,8 @@
 //! | `auth.jwks_file` | none | a JSON Web Key Set with further public keys; read again when it changes |
 //! | `auth.reread` | `10s` | changes of that file are noticed after this at the latest; tokens of keys that are gone are refused from then on |
 //! | `auth.policy_file` | built in | Cedar policies: who may do what |
-//! | `auth.certificates` | none | callers known by client certificate: `name` (URI or DNS name in the certificate), `subject`, `kind`, `department`, `divisions`, `roles`, `purpose` |
-//! | `auth.service_token`, `auth.service_token_file` | none | the token that this service shows to its peers; the file is read again when it changes |
+//! | `auth.certificates` | none | callers known by client certificate: `name` (URI or DNS name in the certificate), `subject`, `kind`, `department`, `divisions`, `roles`, `purpose` (what their calls are for, unless these say it) |
+//! | `auth.service_token`, `auth.service_token_file` | none | the token that this service shows to its peers; its `purpose` goes on record where that is for keys. The file is read again when it changes |
 //! | `clock.as_of` | none | an instant at which the clock starts (RFC 3339); only in local mode |
 //! | `clock.stopped` | `false` | the clock stands still and moves by `AdvanceClock` alone |
 //! | `vault.algorithm` | `sm4-gcm` | how new data is sealed: `sm4-gcm` or `aes-256-gcm` |
@@ -71,8 +73,11 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 
-pub use crate::secret::{Address, Secret};
 use crate::{caller::Kind, config::duration};
+pub use crate::{
+    proxies::{NoProxy, TrustedProxy},
+    secret::{Address, Secret},
+};
 
 /// Settings common to all services; the table above has every key.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -147,9 +152,12 @@ pub struct Grpc {
     /// For a client's TLS handshake, and for its first words.
     #[serde(with = "duration")]
     pub handshake_timeout: Duration,
-    /// After this a client that does not take what it has asked for is shown out.
+    /// After this an answer that its client does not take, or not as a whole, is ended, and a connection on which it takes
+    /// nothing.
     #[serde(with = "duration")]
     pub max_unread: Duration,
+    /// Whose word is taken for from where a call comes.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// Whether reflection is served.
     pub reflection: bool,
     /// TLS, and mTLS with a client authority.
@@ -175,6 +183,7 @@ impl Default for Grpc {
             keepalive_timeout: Duration::from_secs(20),
             handshake_timeout: Duration::from_secs(10),
             max_unread: Duration::from_secs(2 * 60),
+            trusted_proxies: Vec::new(),
             reflection: true,
             tls: None,
         }
@@ -239,6 +248,12 @@ pub struct Nats {
     /// PEM file of the authority that signs the server's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ca: Option<PathBuf>,
+    /// PEM file of the certificate chain that this service shows to the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
     /// Copies of each stream.
     pub replicas: usize,
     /// Whether the server syncs each write, so that concurrent commands are worth gathering.
@@ -258,6 +273,8 @@ impl Default for Nats {
             user: None,
             password: None,
             tls_ca: None,
+            tls_certificate: None,
+            tls_key: None,
             replicas: 1,
             sync_always: false,
             create_streams: true,
@@ -510,7 +527,7 @@ pub struct Certificate {
     /// Its roles.
     #[serde(default)]
     pub roles: Vec<String>,
-    /// The purpose of its calls.
+    /// What its calls are for, unless they say otherwise: without a token to bear it, it stands here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
 }

@@ -1,7 +1,9 @@
 //! For tests of services: a server or a whole service of their own on a free port, callers with tokens, records that
-//! other services might have written, and a collector of telemetry.
+//! other services might have written, the rows that a read model makes of them, and a collector of telemetry.
 
+mod asked_for;
 pub mod collector;
+mod folding;
 
 use std::{future::Future, net::SocketAddr};
 
@@ -33,9 +35,8 @@ use crate::{
     token_issuer::TokenIssuer,
 };
 
-mod asked_for;
-
 pub use asked_for::{AskedFor, every_method_is_asked};
+pub use folding::{carry_out, rows_of};
 
 /// Settings that trust `issuer`, listen on a free port of this machine, and go down at once. Local mode.
 pub fn settings(issuer: &TokenIssuer) -> Settings {
@@ -67,6 +68,14 @@ pub fn anybody() -> Claims {
             .purpose("test"),
         Claims::role,
     )
+}
+
+/// As [`anybody`], for one division alone.
+pub fn anybody_of(division: &str) -> Claims {
+    Claims {
+        divisions: vec![division.to_owned()],
+        ..anybody()
+    }
 }
 
 /// Shows a token with each call.
@@ -118,7 +127,11 @@ pub async fn knock(channel: &Authorised, service: &str) -> Vec<(String, Result<(
     outcomes
 }
 
-fn methods_of(service: &str) -> Vec<String> {
+/// The names of a service's methods, such as `GetVisit`, as the contracts have them; none where they know no such service.
+///
+/// # Panics
+/// If the contracts can't be read.
+pub fn methods_of(service: &str) -> Vec<String> {
     let contracts = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET);
     let contracts = contracts.expect("the contracts were compiled");
     let mut methods = Vec::new();

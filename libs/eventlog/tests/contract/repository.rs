@@ -384,6 +384,13 @@ async fn an_id_that_was_thought_new_is_looked_up_when_it_is_not(bench: Bench) {
         .unwrap();
     let elsewhere = tallies_elsewhere(&bench).await;
     elsewhere.assume_new("a").unwrap();
+    assert!(elsewhere.load("a").await.unwrap().is_new());
+    let there = elsewhere.load_if_there("a").await.unwrap();
+    assert!(there.request(first.request_id).is_some());
+    assert!(elsewhere.load_if_there("b").await.unwrap().is_new());
+
+    let elsewhere = tallies_elsewhere(&bench).await;
+    elsewhere.assume_new("a").unwrap();
     assert!(
         elsewhere
             .execute("a", &first, &count(1))

@@ -81,16 +81,7 @@ async fn a_device_hears_nobody_elses_answers() {
         ("smoke-1", "eldercare.>".to_owned()),
         ("smoke-1", "$SYS.REQ.USER.AUTH".to_owned()),
     ] {
-        let (told, mut events) = tokio::sync::mpsc::unbounded_channel();
-        let client =
-            async_nats::ConnectOptions::with_user_and_password(device.into(), PASSWORD.into())
-                .event_callback(move |event| {
-                    told.send(event).unwrap_or_default();
-                    async {}
-                })
-                .connect(place.nats.url())
-                .await
-                .unwrap();
+        let (client, mut events) = place.watched(device).await;
         let _refused = client.subscribe(subject).await.unwrap();
         while !matches!(events.recv().await.unwrap(), Event::ServerError(_)) {}
     }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, Event};
-use tokio::sync::mpsc;
+use async_nats::Event;
 
-use crate::place::{PASSWORD, Place};
+use crate::place::Place;
 
 /// Less than the second look for stragglers takes to come.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -18,15 +17,7 @@ async fn a_retired_device_is_gone_at_once_and_stays_out() {
     place.register.add("stays");
     let device = place.let_in("retired").await;
     let mut other = place.let_in("stays").await;
-    let (told, mut events) = mpsc::unbounded_channel();
-    let _over_nats = ConnectOptions::with_user_and_password("retired".into(), PASSWORD.into())
-        .event_callback(move |event| {
-            told.send(event).unwrap_or_default();
-            async {}
-        })
-        .connect(place.nats.url())
-        .await
-        .unwrap();
+    let (_over_nats, mut events) = place.watched("retired").await;
     assert!(matches!(events.recv().await.unwrap(), Event::Connected));
 
     place.register.retire("retired");
@@ -54,15 +45,7 @@ async fn who_comes_in_after_the_cut_stays() {
     let place = Place::new().await;
     let _open = place.open().await;
     place.register.add("renewed");
-    let (told, mut events) = mpsc::unbounded_channel();
-    let client = ConnectOptions::with_user_and_password("renewed".into(), PASSWORD.into())
-        .event_callback(move |event| {
-            told.send(event).unwrap_or_default();
-            async {}
-        })
-        .connect(place.nats.url())
-        .await
-        .unwrap();
+    let (client, mut events) = place.watched("renewed").await;
     let back = async {
         for _ in 0..2 {
             while !matches!(events.recv().await.unwrap(), Event::Connected) {}

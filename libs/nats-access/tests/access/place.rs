@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, ConnectOptions, jetstream};
+use async_nats::{Client, ConnectOptions, Event, jetstream};
 use async_trait::async_trait;
 use backing_services::{Nats, Syncing, testing};
 use nats_access::{
@@ -17,6 +17,7 @@ use nats_access::{
     Permissions, Relay, RelaySettings, SealingKey, ServerAccess, Standing, Unavailable, User,
     inbox_prefix,
 };
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::mqtt::Mqtt;
@@ -201,6 +202,20 @@ impl Place {
 
     pub(crate) async fn over_nats(&self, name: &str) -> Result<Client, async_nats::ConnectError> {
         connect(&self.nats, name).await
+    }
+
+    /// A client over NATS that goes on trying, and what becomes of its connection.
+    pub(crate) async fn watched(&self, name: &str) -> (Client, UnboundedReceiver<Event>) {
+        let (told, events) = mpsc::unbounded_channel();
+        let client = ConnectOptions::with_user_and_password(name.to_owned(), PASSWORD.to_owned())
+            .event_callback(move |event| {
+                told.send(event).unwrap_or_default();
+                async {}
+            })
+            .connect(self.nats.url())
+            .await
+            .unwrap();
+        (client, events)
     }
 
     /// The signals that are stored, as subject and text.

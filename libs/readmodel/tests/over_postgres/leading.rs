@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventlog::{MemoryLog, Position};
-use readmodel::{Follower, Runner};
+use readmodel::{ActiveRunner, Follower, Runner};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,13 @@ fn replica(pool: &PgPool, writer: &Writer) -> Replica {
         follower: runner.follower(),
         running: tokio::spawn(runner.run(CancellationToken::new())),
     }
+}
+
+/// Who leads, as anybody sees it who asks the database.
+async fn active_runner(pool: &PgPool) -> Option<ActiveRunner> {
+    let mut status = readmodel::status(pool, &[]).await.unwrap();
+    assert_eq!(status.len(), 1);
+    status.remove(0).runner
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,6 +50,7 @@ async fn a_standby_takes_over_within_two_seconds_of_the_leaders_death() {
         .await
         .unwrap();
     assert!(first.follower.leading() && !second.follower.leading());
+    let leading = active_runner(&one).await.expect("somebody leads");
 
     first.running.abort();
     let died = Instant::now();
@@ -54,6 +62,8 @@ async fn a_standby_takes_over_within_two_seconds_of_the_leaders_death() {
     println!("taken over after {:?}", died.elapsed());
     assert!(died.elapsed() < Duration::from_secs(2));
     assert!(second.follower.leading());
+    let next = active_runner(&one).await.expect("the standby leads");
+    assert_ne!(next.connected_at, leading.connected_at);
     // Whoever asks in the process whose runner died is told by the checkpoint.
     first
         .follower

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use eventlog::MemoryLog;
-use readmodel::{Error, Runner, WaitError, rebuild, verify};
+use readmodel::{Error, Follower, Runner, WaitError, rebuild, verify};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -36,15 +36,25 @@ async fn ask(pool: PgPool, stop: Arc<AtomicBool>) -> u64 {
     asked
 }
 
+/// Runs a program until the handle is dropped.
+fn started(
+    pool: &PgPool,
+    writer: &Writer,
+    make: fn() -> Ledger,
+) -> (Follower, AbortOnDropHandle<()>) {
+    let runner = Runner::new(pool.clone(), Arc::clone(&writer.log), make);
+    let follower = runner.follower();
+    let run = tokio::spawn(runner.run(CancellationToken::new()));
+    (follower, AbortOnDropHandle::new(run))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queries_and_the_live_tail_go_on_across_the_switch() {
     let url = backing_services::testing::fresh_database().await;
     let pool = pool(&url).await;
     let readers = crate::ledger::pool(&url).await;
     let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
-    let runner = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
-    let follower = runner.follower();
-    let _running = AbortOnDropHandle::new(tokio::spawn(runner.run(CancellationToken::new())));
+    let (follower, _running) = started(&pool, &writer, Ledger::default);
     follower
         .wait_for(&writer.add_many(3_000, 50).await, soon())
         .await
@@ -109,21 +119,13 @@ async fn a_new_version_takes_over_from_a_running_old_one() {
     let url = backing_services::testing::fresh_database().await;
     let pool = pool(&url).await;
     let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
-    let old = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
-    let old_follower = old.follower();
-    let _old = AbortOnDropHandle::new(tokio::spawn(old.run(CancellationToken::new())));
+    let (old_follower, _old) = started(&pool, &writer, Ledger::default);
     old_follower
         .wait_for(&writer.add_many(300, 10).await, soon())
         .await
         .unwrap();
 
-    let new = Runner::new(
-        pool.clone(),
-        Arc::clone(&writer.log),
-        Ledger::second_version,
-    );
-    let new_follower = new.follower();
-    let _new = AbortOnDropHandle::new(tokio::spawn(new.run(CancellationToken::new())));
+    let (new_follower, _new) = started(&pool, &writer, Ledger::second_version);
     // The old one notices at its next event, or heartbeat, that it is over.
     while !new_follower.leading() {
         old_follower
@@ -152,9 +154,7 @@ async fn nobody_waits_for_the_tables_of_the_version_before() {
     let url = backing_services::testing::fresh_database().await;
     let pool = pool(&url).await;
     let writer = Writer::to(Arc::new(MemoryLog::new("TEST")));
-    let old = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
-    let old_follower = old.follower();
-    let _old = AbortOnDropHandle::new(tokio::spawn(old.run(CancellationToken::new())));
+    let (old_follower, _old) = started(&pool, &writer, Ledger::default);
     let written = writer.add_many(30, 5).await;
     old_follower.wait_for(&written, soon()).await.unwrap();
 
@@ -201,9 +201,7 @@ async fn a_program_started_anew_leaves_later_tables_alone() {
     running.await.unwrap();
 
     // Nobody leads now; the older program does not either, and what is written later waits for the newer one.
-    let old = Runner::new(pool.clone(), Arc::clone(&writer.log), Ledger::default);
-    let old_follower = old.follower();
-    let _old = AbortOnDropHandle::new(tokio::spawn(old.run(CancellationToken::new())));
+    let (old_follower, _old) = started(&pool, &writer, Ledger::default);
     let later = writer.add(1).await;
     let a_moment = tokio::time::Instant::now() + Duration::from_millis(300);
     assert_eq!(
@@ -211,12 +209,7 @@ async fn a_program_started_anew_leaves_later_tables_alone() {
         Err(WaitError::TimedOut)
     );
     assert!(!old_follower.leading());
-    let new = Runner::new(
-        pool.clone(),
-        Arc::clone(&writer.log),
-        Ledger::second_version,
-    );
-    let _new = AbortOnDropHandle::new(tokio::spawn(new.run(CancellationToken::new())));
+    let (_, _new) = started(&pool, &writer, Ledger::second_version);
     old_follower.wait_for(&later, soon()).await.unwrap();
     writer.assert_told(&pool).await;
 }

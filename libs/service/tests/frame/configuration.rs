@@ -60,6 +60,10 @@ fn the_environment_prevails_over_the_file_and_the_file_over_defaults() {
         ("ELDERCARE_TELEMETRY__SAMPLE_RATIO", "0.10"),
         ("ELDERCARE_GRPC__REFLECTION", "false"),
         (
+            "ELDERCARE_GRPC__TRUSTED_PROXIES",
+            r#"["sidecar", "10.0.0.0/8"]"#,
+        ),
+        (
             "ELDERCARE_AUTH__KEYS",
             r#"[{kid="a", alg="EdDSA", pem="-"}]"#,
         ),
@@ -80,6 +84,9 @@ fn the_environment_prevails_over_the_file_and_the_file_over_defaults() {
     assert_eq!(config.auth.keys[0].kid, "a");
     assert_eq!(config.nats.replicas, 1);
     assert!(!config.grpc.reflection);
+    let proxies = config.grpc.trusted_proxies.iter().cloned();
+    let proxies: Vec<String> = proxies.map(String::from).collect();
+    assert_eq!(proxies, ["sidecar", "10.0.0.0/8"]);
     assert!((config.telemetry.sample_ratio - 0.1).abs() < 1e-6);
     assert_eq!(config.own.snapshots_kept, 5);
     assert_eq!(config.own.stamp.expose(), "007");
@@ -94,6 +101,11 @@ fn an_unknown_key_is_refused_by_name() {
         ("", ("ELDERCARE_NATS__REPLICA", "3"), "replica"),
         ("", ("ELDERCARE_NAT__REPLICAS", "3"), "nat"),
         ("[grpc]\ndefault_deadline = \"soon\"", ("HOME", ""), "soon"),
+        (
+            "",
+            ("ELDERCARE_GRPC__TRUSTED_PROXIES", r#"["10.0.0.0/33"]"#),
+            "10.0.0.0/33",
+        ),
     ] {
         let message = load(file, &[environment]).unwrap_err().to_string();
         assert!(message.contains(key), "{message}");
@@ -111,6 +123,8 @@ fn a_missing_file_is_an_error() {
 #[test]
 fn what_is_printed_masks_secrets_and_can_be_read_again() {
     let file = r#"
+        [grpc]
+        trusted_proxies = ["sidecar", "2001:db8::/32"]
         [postgres]
         url = "postgres://eldercare:hunter2@db/registry"
         [nats]
@@ -131,6 +145,10 @@ fn what_is_printed_masks_secrets_and_can_be_read_again() {
     assert!(!format!("{config:?}").contains("hunter2"));
     assert!(printed.contains("postgres://***@db/registry"), "{printed}");
     assert!(printed.contains("default_deadline = \"10s\""), "{printed}");
+    assert!(
+        printed.contains(r#""sidecar", "2001:db8::/32""#),
+        "{printed}"
+    );
     let again = load(&printed, &[]).unwrap();
     assert_eq!(again.to_toml().unwrap(), printed);
 }

@@ -2,44 +2,15 @@
 //! time, headers without end. Their connection is given up, or they are kept waiting; the others are served.
 
 use crate::{
-    support::{Desk, READ, WAIT, call, text},
+    support::{OpenDesk, READ, WAIT, call, text},
     wire::{
-        ACK, CONTINUATION, END_HEADERS, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, REFUSED_STREAM,
-        RST_STREAM, SETTINGS, WINDOW_UPDATE, Wire, call_of, frame, headers_of,
+        ACK, CANCEL, CONTINUATION, END_HEADERS, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING,
+        REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, Wire, call_of, frame, headers_of,
     },
 };
-use service::{
-    Settings, TokenIssuer,
-    testing::{Running, anybody, settings},
-};
 
-/// Of RST_STREAM: the client wants it no more.
-const CANCEL: [u8; 4] = [0, 0, 0, 8];
-
-/// A server, and somebody who is served whatever others do.
-struct Attacked {
-    running: Running,
-    desk: Desk,
-    token: String,
-}
-
-impl Attacked {
-    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let issuer = TokenIssuer::generate();
-        let mut settings = settings(&issuer);
-        change(&mut settings);
-        let desk = Desk::new();
-        let running = Running::start(desk.server(&settings), &settings)
-            .await
-            .unwrap();
-        let token = issuer.issue(&anybody());
-        Self {
-            running,
-            desk,
-            token,
-        }
-    }
-
+impl OpenDesk {
+    /// Somebody is served whatever others do.
     async fn serves_others(&self) {
         let others = self.running.channel_of(&self.token);
         for _ in 0..20 {
@@ -81,11 +52,11 @@ fn is_asked_for_calm(told: Option<u32>) {
 
 #[tokio::test]
 async fn calls_that_are_taken_back_before_they_are_looked_at_end_the_connection() {
-    let attacked = Attacked::with(|_| {}).await;
+    let attacked = OpenDesk::with(|_| {}).await;
     let headers = headers_of(WAIT, &attacked.token);
     let told = attacked.until_given_up(|stream| {
         let mut bytes = frame(HEADERS, END_HEADERS, stream, &headers);
-        bytes.extend(frame(RST_STREAM, 0, stream, &CANCEL));
+        bytes.extend(frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()));
         bytes
     });
     is_asked_for_calm(told.await);
@@ -95,7 +66,7 @@ async fn calls_that_are_taken_back_before_they_are_looked_at_end_the_connection(
 
 #[tokio::test]
 async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
-    let attacked = Attacked::with(|_| {}).await;
+    let attacked = OpenDesk::with(|_| {}).await;
     let headers = headers_of(WAIT, &attacked.token);
     // More than all that there is of a window.
     let increment = i32::MAX.to_be_bytes();
@@ -111,7 +82,7 @@ async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
 
 #[tokio::test]
 async fn calls_beyond_the_streams_of_a_connection_are_refused_and_those_before_go_on() {
-    let attacked = Attacked::with(|settings| settings.grpc.max_streams_per_connection = 3).await;
+    let attacked = OpenDesk::with(|settings| settings.grpc.max_streams_per_connection = 3).await;
     let mut wire = Wire::greeting(attacked.running.address, &[]).await;
     for stream in [1, 3, 5] {
         let call = call_of(stream, WAIT, &attacked.token, "");
@@ -141,7 +112,7 @@ async fn calls_beyond_the_streams_of_a_connection_are_refused_and_those_before_g
 
 #[tokio::test]
 async fn frames_that_only_cost_time_hold_up_nobody_else() {
-    let attacked = Attacked::with(|_| {}).await;
+    let attacked = OpenDesk::with(|_| {}).await;
     for one in [
         frame(PING, 0, 0, b"anybody?"),
         frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]),
@@ -159,7 +130,7 @@ async fn frames_that_only_cost_time_hold_up_nobody_else() {
 
 #[tokio::test]
 async fn headers_without_end_are_not_kept() {
-    let attacked = Attacked::with(|_| {}).await;
+    let attacked = OpenDesk::with(|_| {}).await;
     let mut wire = Wire::greeting(attacked.running.address, &[]).await;
     let headers = headers_of(READ, &attacked.token);
     wire.send(&frame(HEADERS, 0, 1, &headers)).await.unwrap();
@@ -173,7 +144,7 @@ async fn headers_without_end_are_not_kept() {
 
 #[tokio::test]
 async fn bytes_that_are_no_http_2_end_the_connection() {
-    let attacked = Attacked::with(|_| {}).await;
+    let attacked = OpenDesk::with(|_| {}).await;
     for bytes in [
         &b"GET / HTTP/1.1\r\nhost: desk\r\n\r\n"[..],
         &[0xFF_u8; 4_096],

@@ -14,18 +14,13 @@ use service::{
 };
 use tonic::{Code, Status};
 
-async fn running(settings: &Settings) -> Running {
-    let server = Desk::new().server(settings);
-    Running::start(server, settings).await.unwrap()
-}
-
 async fn outcome(running: &Running, token: &str) -> Result<String, Status> {
     call(running.channel_of(token), READ, text("370303")).await
 }
 
 /// Shows each token, and asserts that it is refused for this reason.
 async fn are_refused(settings: &Settings, tokens: &[(&str, String)], expected: &str) {
-    let running = running(settings).await;
+    let running = Desk::new().serve(settings).await;
     for (what, token) in tokens {
         let refused = outcome(&running, token).await.expect_err(what);
         assert_eq!(
@@ -76,7 +71,7 @@ async fn what_is_signed_with_another_key_is_refused_whichever_it_names() {
     let (issuer, stranger) = (TokenIssuer::generate(), TokenIssuer::generate());
     let (key, forged) = (key_of(&issuer), key_of(&stranger));
     let settings = settings(&issuer);
-    let genuine = running(&settings).await;
+    let genuine = Desk::new().serve(&settings).await;
     let good = signed(&header_of(&issuer), &claims(), &key);
     outcome(&genuine, &good).await.unwrap();
     genuine.stop().await.unwrap();
@@ -221,7 +216,7 @@ async fn claims_that_are_missing_or_others_than_ours_are_refused() {
 async fn a_token_is_shown_as_a_bearers_and_in_no_other_way() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = running(&settings).await;
+    let running = Desk::new().serve(&settings).await;
     let token = issuer.issue(&anybody());
     for (words, expected) in [
         (format!("Bearer {token}"), None),
@@ -253,7 +248,7 @@ async fn a_captured_token_is_of_no_use_once_it_has_expired() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.auth.leeway = Duration::ZERO;
-    let running = running(&settings).await;
+    let running = Desk::new().serve(&settings).await;
     let captured = issuer.issue(&anybody().valid_for(TimeDelta::seconds(3)));
     // It is remembered from here on, and its claims are not read again.
     outcome(&running, &captured).await.unwrap();
@@ -269,9 +264,7 @@ async fn a_captured_token_is_of_no_use_once_it_has_expired() {
     let told = tokio::time::timeout(Duration::from_secs(30), expired).await;
     assert_eq!(told.unwrap(), "TOKEN_EXPIRED");
     // Also to a process that has never seen it.
-    let other = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let other = Desk::new().serve(&settings).await;
     let refused = outcome(&other, &captured).await.unwrap_err();
     assert_eq!(reason(&refused), "TOKEN_EXPIRED");
     other.stop().await.unwrap();

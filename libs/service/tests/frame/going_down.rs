@@ -31,9 +31,7 @@ async fn a_call_in_flight_finishes_and_readiness_ends_before_it() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = desk.serve(&settings).await;
     let mut health = HealthClient::new(running.channel());
     let mut readiness = health.watch(about("readiness")).await.unwrap().into_inner();
     while readiness.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
@@ -77,9 +75,7 @@ async fn what_does_not_end_within_the_grace_is_cut_off() {
     let mut settings = settings(&issuer);
     settings.shutdown.grace = Duration::from_millis(50);
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = desk.serve(&settings).await;
     let channel = running.channel_of(&token(&issuer));
     let mut stream = watch(channel.clone(), text("")).await.unwrap();
     assert_eq!(stream.message().await.unwrap().unwrap(), "first");
@@ -162,14 +158,49 @@ async fn calls_wait_until_the_service_has_begun_but_not_those_of_the_platform() 
 }
 
 #[tokio::test]
+async fn whoever_waits_for_the_beginning_takes_no_place_from_others_and_none_is_taken_from_it() {
+    let issuer = TokenIssuer::generate();
+    let mut settings = settings(&issuer);
+    settings.grpc.max_calls = 1;
+    let (caught_up, condition) = tokio::sync::oneshot::channel::<()>();
+    let desk = Desk::new();
+    let server = desk.server(&settings).ready_when(async move {
+        let _ = condition.await;
+    });
+    let running = Running::start(server, &settings).await.unwrap();
+    let clerks = [(); 2].map(|()| {
+        let clerk = running.channel_of(&token(&issuer));
+        Box::pin(call(clerk, REMAINING, text("")))
+    });
+    // As many as may be at work later wait, and no more.
+    let (refused, _, mut waiting) = futures::future::select_all(clerks).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::ResourceExhausted, "OVERLOADED")
+    );
+    let platform = Claims::system("visits", "platform")
+        .division("*")
+        .role("service");
+    let platform = running.channel_of(&issuer.issue(&platform));
+    let at_work = tokio::spawn(call(platform, WAIT, text("")));
+    desk.somebody_waits().await;
+
+    // There is no other place by now.
+    caught_up.send(()).unwrap();
+    waiting.remove(0).await.unwrap();
+    desk.released.add_permits(1);
+    assert_eq!(at_work.await.unwrap().unwrap(), "done");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn connections_end_at_their_age() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.grpc.max_connection_age = Duration::from_millis(20);
     settings.grpc.max_connection_age_grace = Duration::from_millis(20);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     // On a busy machine the connection may end before its first message: it ends in any case.
     if let Ok(mut stream) = watch(running.channel_of(&token(&issuer)), text("")).await {
         let end = loop {

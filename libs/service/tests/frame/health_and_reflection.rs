@@ -1,10 +1,7 @@
 //! Reflection and health answer without a token; clients of other languages begin there.
 
 use crate::support::Desk;
-use service::{
-    TokenIssuer,
-    testing::{Running, settings},
-};
+use service::{TokenIssuer, testing::settings};
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
@@ -13,9 +10,7 @@ use tonic_reflection::pb::v1::{
 #[tokio::test]
 async fn reflection_lists_the_services_of_this_server() {
     let settings = settings(&TokenIssuer::generate());
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let mut client = ServerReflectionClient::new(running.channel());
     let question = ServerReflectionRequest {
         message_request: Some(MessageRequest::ListServices(String::new())),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use service::{
     Settings, TokenIssuer,
     settings::{Algorithm, Mode},
-    testing::{Running, anybody, settings},
+    testing::{anybody, settings},
 };
 use tempfile::TempDir;
 
@@ -58,9 +58,7 @@ async fn tokens_of_every_key_of_the_set_are_known() {
     let issuers = [TokenIssuer::generate(), TokenIssuer::generate_es256()];
     let set = json!({ "keys": issuers.each_ref().map(published) }).to_string();
     let (settings, _folder) = settings_with(&set);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     for issuer in &issuers {
         let channel = running.channel_of(&issuer.issue(&anybody()));
         assert_eq!(
@@ -113,9 +111,7 @@ async fn a_changed_set_is_read_again_and_half_a_set_changes_nothing() {
     let (mut settings, folder) = settings_with(&set(&old));
     settings.auth.reread = std::time::Duration::ZERO;
     let file = folder.path().join("jwks.json");
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let outcome = async |issuer: &TokenIssuer| {
         let channel = running.channel_of(&issuer.issue(&anybody()));
         let answer = call(channel, READ, text("370303")).await;

@@ -5,10 +5,7 @@ use std::time::Duration;
 use crate::support::{
     ALARM, Desk, LISTEN, MUCH, PANIC, REMAINING, WAIT, call, reason, stream, text, watch,
 };
-use service::{
-    Claims, TokenIssuer,
-    testing::{Running, settings},
-};
+use service::{Claims, TokenIssuer, testing::settings};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -24,9 +21,7 @@ fn token(issuer: &TokenIssuer) -> String {
 async fn an_answer_too_large_to_be_sent_is_refused_with_a_reason() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let channel = running.channel_of(&token(&issuer));
     let status = call(channel, MUCH, text("")).await.unwrap_err();
     assert_eq!(
@@ -42,9 +37,7 @@ async fn calls_beyond_the_limit_are_shed_with_advice_to_come_again() {
     let mut settings = settings(&issuer);
     settings.grpc.max_calls = 1;
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = desk.serve(&settings).await;
     let channel = running.channel_of(&token(&issuer));
 
     let first = tokio::spawn(call(channel.clone(), WAIT, text("")));
@@ -90,9 +83,7 @@ async fn urgent_calls_have_places_that_nobody_else_takes() {
     settings.grpc.max_calls = 1;
     settings.grpc.max_urgent_calls = 1;
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = desk.serve(&settings).await;
     let channel = running.channel_of(&token(&issuer));
     let waiting = |method: &'static str| tokio::spawn(call(channel.clone(), method, text("")));
     let shed = async |method: &'static str| {
@@ -103,6 +94,13 @@ async fn urgent_calls_have_places_that_nobody_else_takes() {
     let ordinary = waiting(WAIT);
     desk.somebody_waits().await;
     assert!(shed(WAIT).await);
+    // Who calls is found out only where that makes a difference.
+    let stranger = async |method: &'static str| {
+        let status = call(running.channel(), method, text("")).await;
+        reason(&status.unwrap_err())
+    };
+    assert_eq!(stranger(WAIT).await, "OVERLOADED");
+    assert_eq!(stranger(ALARM).await, "TOKEN_MISSING");
     let urgent = waiting(ALARM);
     desk.somebody_waits().await;
     assert!(shed(ALARM).await, "these places have an end too");
@@ -130,9 +128,7 @@ async fn urgent_streams_have_places_that_nobody_else_takes() {
     let mut settings = settings(&issuer);
     settings.grpc.max_streams = 1;
     settings.grpc.max_urgent_streams = 1;
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let channel = running.channel_of(&token(&issuer));
 
     let mut ordinary = watch(channel.clone(), text("")).await.unwrap();
@@ -150,9 +146,7 @@ async fn a_call_that_takes_too_long_is_told_so() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.grpc.default_deadline = Duration::from_millis(30);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let channel = running.channel_of(&token(&issuer));
     let status = call(channel.clone(), WAIT, text("")).await.unwrap_err();
     assert_eq!(
@@ -176,9 +170,7 @@ async fn the_caller_cannot_ask_for_more_than_the_most() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.grpc.max_deadline = Duration::from_millis(30);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let mut patient = text("");
     patient.set_timeout(Duration::from_secs(20));
     let status = call(running.channel_of(&token(&issuer)), WAIT, patient)
@@ -193,9 +185,7 @@ async fn a_stream_ends_at_its_callers_deadline_and_not_at_ours() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings(&issuer);
     settings.grpc.default_deadline = Duration::from_millis(1);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     // Set by hand, so that the client itself has no deadline and the server's end is seen.
     let mut request = text("");
     request
@@ -215,9 +205,7 @@ async fn a_handler_that_panics_harms_no_other_call() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = desk.serve(&settings).await;
     let channel = running.channel_of(&token(&issuer));
     let other = tokio::spawn(call(channel.clone(), WAIT, text("")));
     desk.somebody_waits().await;

@@ -13,6 +13,7 @@ mod metadata;
 mod mutual_tls;
 mod oversize;
 mod peers;
+mod proxies;
 mod slow_clients;
 mod support;
 mod telemetry;

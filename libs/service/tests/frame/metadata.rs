@@ -3,7 +3,7 @@
 use crate::support::{Desk, READ, call, reason, text};
 use service::{
     TokenIssuer,
-    testing::{Running, anybody, settings},
+    testing::{anybody, settings},
 };
 use tonic::Code;
 
@@ -11,9 +11,7 @@ use tonic::Code;
 async fn metadata_beyond_16_kib_is_refused_with_a_typed_error() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let channel = running.channel_of(&issuer.issue(&anybody()));
     for (bytes, expected) in [(8 << 10, None), (17 << 10, Some(())), (48 << 10, Some(()))] {
         let mut request = text("370303");

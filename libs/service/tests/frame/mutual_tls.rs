@@ -2,13 +2,9 @@
 
 use crate::{
     authority::{Authority, Files, channel},
-    support::{Desk, READ, call, reason, text},
+    support::{Desk, READ, TELL, call, reason, text},
 };
-use service::{
-    Kind, Settings, TokenIssuer,
-    settings::Certificate,
-    testing::{Running, settings},
-};
+use service::{Kind, Settings, TokenIssuer, settings::Certificate, testing::settings};
 use tonic::Code;
 
 pub(crate) const TIERING: &str = "spiffe://eldercare/tiering";
@@ -24,7 +20,7 @@ pub(crate) fn settings_with(files: &Files) -> Settings {
         department: "platform".to_owned(),
         divisions: vec!["*".to_owned()],
         roles: vec!["service".to_owned()],
-        purpose: None,
+        purpose: Some("tiers".to_owned()),
     }];
     settings
 }
@@ -34,9 +30,7 @@ async fn a_system_is_known_by_its_certificate() {
     let authority = Authority::new();
     let files = Files::of(&authority.server(), &authority);
     let settings = settings_with(&files);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let known = channel(running.address, &authority, Some(authority.caller(TIERING)));
     assert_eq!(
         call(known, READ, text("370303")).await.unwrap(),
@@ -68,13 +62,45 @@ async fn a_system_is_known_by_its_certificate() {
 }
 
 #[tokio::test]
+async fn who_is_known_by_a_certificate_says_what_for_in_the_settings_or_in_the_call() {
+    let authority = Authority::new();
+    let files = Files::of(&authority.server(), &authority);
+    let own = || Some(authority.caller(TIERING));
+    let stated = |purpose: &'static str| {
+        let mut request = text("");
+        let purpose = purpose.parse().unwrap();
+        request.metadata_mut().insert("eldercare-purpose", purpose);
+        request
+    };
+    let mut settings = settings_with(&files);
+    let desk = Desk::new();
+    let running = desk.serve(&settings).await;
+    let known = channel(running.address, &authority, own());
+    call(known.clone(), TELL, text("")).await.unwrap();
+    call(known, TELL, stated("review")).await.unwrap();
+    running.stop().await.unwrap();
+
+    settings.auth.certificates[0].purpose = None;
+    let running = desk.serve(&settings).await;
+    let silent = channel(running.address, &authority, own());
+    let status = call(silent.clone(), TELL, text("")).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "PURPOSE_REQUIRED")
+    );
+    call(silent, TELL, stated("review")).await.unwrap();
+    let looks = desk.access.looks();
+    let told: Vec<_> = looks.iter().map(|look| look.purpose.as_str()).collect();
+    assert_eq!(told, ["tiers", "review", "review"]);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_shown_without_a_restart() {
     let (first, second) = (Authority::new(), Authority::new());
     let files = Files::of(&first.server(), &first);
     let settings = settings_with(&files);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let old = channel(running.address, &first, Some(first.caller(TIERING)));
     call(old.clone(), READ, text("370303")).await.unwrap();
 

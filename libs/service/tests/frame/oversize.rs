@@ -7,7 +7,7 @@ use crate::{
 };
 use service::{
     TokenIssuer,
-    testing::{Running, anybody, settings},
+    testing::{anybody, settings},
 };
 use tonic::{Code, Request};
 
@@ -19,9 +19,7 @@ async fn a_request_that_is_too_large_or_in_an_unknown_form_is_refused_and_others
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
     let desk = Desk::new();
-    let running = Running::start(desk.server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = desk.serve(&settings).await;
     let channel = running.channel_of(&issuer.issue(&anybody()));
     let other = tokio::spawn(call(channel.clone(), WAIT, text("")));
     desk.somebody_waits().await;
@@ -47,9 +45,7 @@ async fn a_request_that_is_too_large_or_in_an_unknown_form_is_refused_and_others
 async fn a_message_that_only_says_that_it_is_large_is_not_waited_for() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let token = issuer.issue(&anybody());
     let mut wire = Wire::greeting(running.address, &[]).await;
     let headers = headers_of(READ, &token);

@@ -9,7 +9,7 @@ use service::{
     Claims, Settings, TokenIssuer,
     peer::{self, PeerError},
     settings::Secret,
-    testing::{Running, anybody, settings},
+    testing::{anybody, settings},
 };
 use tonic::{Code, service::Interceptor as _};
 
@@ -17,6 +17,7 @@ fn visits() -> Claims {
     Claims::system("visits", "platform")
         .role("service")
         .division("*")
+        .purpose("visits")
 }
 
 /// The settings of a service whose peer, the desk, is at this address.
@@ -30,9 +31,7 @@ fn calling(address: &str) -> Settings {
 async fn a_service_calls_in_its_own_name_unless_the_call_bears_that_of_another() {
     let issuer = TokenIssuer::generate();
     let own = settings(&issuer);
-    let running = Running::start(Desk::new().server(&own), &own)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&own).await;
     let mut settings = calling(&format!("http://{}", running.address));
     settings.auth.service_token = Some(Secret::new(issuer.issue(&visits())));
     let channel = peer::channel(&settings, "desk").unwrap();
@@ -92,9 +91,7 @@ async fn services_know_each_other_by_certificates_that_may_be_replaced() {
     visits.name = "spiffe://eldercare/visits".to_owned();
     visits.subject = "visits".to_owned();
     own.auth.certificates.push(visits);
-    let running = Running::start(Desk::new().server(&own), &own)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&own).await;
 
     let shown = Files::of(&authority.caller(TIERING), &authority);
     let mut settings = calling(&format!("https://{}", running.address));

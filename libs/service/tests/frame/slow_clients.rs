@@ -6,15 +6,13 @@ use std::{net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
 use crate::{
     authority::{Authority, Files},
     mutual_tls::settings_with,
-    support::{Desk, POUR, POURED_BYTES, READ, call, reason, stream, text},
-    wire::{
-        END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, WINDOW_UPDATE, Wire,
-        call_of, frame, headers_of,
+    support::{
+        Desk, LOT, LOT_BYTES, OpenDesk, POUR, POURED_BYTES, READ, call, reason, stream, text,
     },
-};
-use service::{
-    Settings, TokenIssuer,
-    testing::{Authorised, Running, anybody, settings},
+    wire::{
+        CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, PREFACE, RST_STREAM,
+        WINDOW_UPDATE, Wire, call_of, frame, headers_of,
+    },
 };
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use tokio_rustls::{
@@ -30,32 +28,7 @@ use tokio_rustls::{
 /// How long something is waited for that must come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server, and somebody who is known to it.
-struct Slowed {
-    running: Running,
-    desk: Desk,
-    token: String,
-    others: Authorised,
-}
-
-impl Slowed {
-    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let issuer = TokenIssuer::generate();
-        let mut settings = settings(&issuer);
-        change(&mut settings);
-        let desk = Desk::new();
-        let running = Running::start(desk.server(&settings), &settings)
-            .await
-            .unwrap();
-        let token = issuer.issue(&anybody());
-        Self {
-            others: running.channel_of(&token),
-            running,
-            desk,
-            token,
-        }
-    }
-
+impl OpenDesk {
     /// A client that asks for calls of a method, which begin to be answered, and takes the answers with this window.
     async fn reader(&self, method: &'static str, calls: u32, window: u32) -> Wire {
         let settings = [(INITIAL_WINDOW_SIZE, window)];
@@ -103,7 +76,7 @@ impl Slowed {
 
 #[tokio::test]
 async fn a_client_that_does_not_begin_is_shown_out() {
-    let slowed = Slowed::with(|settings| {
+    let slowed = OpenDesk::with(|settings| {
         settings.grpc.handshake_timeout = Duration::from_millis(100);
     });
     let slowed = slowed.await;
@@ -148,8 +121,7 @@ async fn a_client_of_tls_that_does_not_begin_is_shown_out_before_its_handshake_a
     let files = Files::of(&authority.server(), &authority);
     let mut settings = settings_with(&files);
     settings.grpc.handshake_timeout = Duration::from_millis(500);
-    let server = Desk::new().server(&settings);
-    let running = Running::start(server, &settings).await.unwrap();
+    let running = Desk::new().serve(&settings).await;
     let mut silent = Wire::connect(running.address).await;
     assert!(silent.next().await.is_none(), "it was answered in plain");
     let mut secured = secured(running.address, &authority).await;
@@ -163,7 +135,7 @@ async fn a_client_of_tls_that_does_not_begin_is_shown_out_before_its_handshake_a
 
 #[tokio::test]
 async fn headers_that_do_not_come_to_an_end_are_not_waited_for() {
-    let slowed = Slowed::with(|settings| {
+    let slowed = OpenDesk::with(|settings| {
         settings.grpc.keepalive_interval = Duration::from_millis(100);
         settings.grpc.keepalive_timeout = Duration::from_millis(100);
     });
@@ -180,7 +152,7 @@ async fn headers_that_do_not_come_to_an_end_are_not_waited_for() {
 
 #[tokio::test]
 async fn a_call_whose_message_does_not_come_ends_at_its_deadline() {
-    let slowed = Slowed::with(|settings| {
+    let slowed = OpenDesk::with(|settings| {
         settings.grpc.max_calls = 1;
         settings.grpc.default_deadline = Duration::from_millis(100);
     });
@@ -197,8 +169,8 @@ async fn a_call_whose_message_does_not_come_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn who_does_not_take_the_answers_is_shown_out_and_its_places_are_free_again() {
-    let slowed = Slowed::with(|settings| {
+async fn answers_that_are_not_taken_are_ended_and_their_places_are_free_again() {
+    let slowed = OpenDesk::with(|settings| {
         settings.grpc.max_calls = 2;
         settings.grpc.max_streams = 2;
         // Long enough for another call to come in between on a busy machine.
@@ -210,15 +182,86 @@ async fn who_does_not_take_the_answers_is_shown_out_and_its_places_are_free_agai
         let mut reader = slowed.reader(method, 2, window).await;
         let refused = slowed.another(method).await;
         assert_eq!(refused.as_deref(), Some("OVERLOADED"), "{method} {window}");
-        reader.is_shown_out().await;
+        for _ in 0..2 {
+            let ended = reader.next_of(RST_STREAM).await.unwrap();
+            assert_eq!(ended.reason(), CANCEL, "{method} {window}");
+        }
         slowed.has_room(method).await;
     }
     slowed.running.stop().await.unwrap();
 }
 
 #[tokio::test]
+async fn who_leaves_one_answer_alone_gets_the_others_on_the_same_connection() {
+    let slowed = OpenDesk::with(|settings| {
+        settings.grpc.max_unread = Duration::from_millis(200);
+    });
+    let slowed = slowed.await;
+    let no_window = [(INITIAL_WINDOW_SIZE, 0)];
+    let mut wire = Wire::greeting(slowed.running.address, &no_window).await;
+    let ask = async |wire: &mut Wire, stream: u32| {
+        let call = call_of(stream, READ, &slowed.token, "370303");
+        wire.send(&call).await.unwrap();
+    };
+    ask(&mut wire, 1).await;
+    let ended = wire.next_of(RST_STREAM).await.unwrap();
+    assert_eq!((ended.stream, ended.reason()), (1, CANCEL));
+    ask(&mut wire, 3).await;
+    let room = 1_000_u32.to_be_bytes();
+    wire.send(&frame(WINDOW_UPDATE, 0, 3, &room)).await.unwrap();
+    let answer = wire.next_of(DATA).await.unwrap();
+    assert_eq!(answer.stream, 3);
+    drop(wire);
+    slowed.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_takes_a_large_answer_slowly_gets_all_of_it_and_keeps_its_place_meanwhile() {
+    /// What is taken at a time: one part of an answer.
+    const WINDOW: u32 = 16 << 10;
+    let slowed = OpenDesk::with(|settings| {
+        settings.grpc.max_calls = 1;
+        // Much longer than between two parts, and much shorter than all of them take.
+        settings.grpc.max_unread = Duration::from_secs(1);
+    });
+    let slowed = slowed.await;
+    let settings = [(INITIAL_WINDOW_SIZE, WINDOW)];
+    let mut wire = Wire::greeting(slowed.running.address, &settings).await;
+    let more = (1_u32 << 20).to_be_bytes();
+    wire.send(&frame(WINDOW_UPDATE, 0, 0, &more)).await.unwrap();
+    wire.send(&call_of(1, LOT, &slowed.token, ""))
+        .await
+        .unwrap();
+    let mut taken = 0;
+    loop {
+        let came = wire.next().await.expect("the connection goes on");
+        match came.kind {
+            DATA if !came.payload.is_empty() => {
+                taken += came.payload.len();
+                if taken < LOT_BYTES {
+                    let refused = slowed.another(READ).await;
+                    assert_eq!(refused.as_deref(), Some("OVERLOADED"));
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                let taken = u32::try_from(came.payload.len()).unwrap().to_be_bytes();
+                wire.send(&frame(WINDOW_UPDATE, 0, 1, &taken))
+                    .await
+                    .unwrap();
+            }
+            HEADERS if came.flags & END_STREAM != 0 => break,
+            RST_STREAM => panic!("it is ended after {taken} bytes"),
+            _ => {}
+        }
+    }
+    assert!(taken > LOT_BYTES, "{taken} bytes came");
+    slowed.has_room(READ).await;
+    drop(wire);
+    slowed.running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn who_leaves_everything_in_the_network_is_shown_out_too() {
-    let slowed = Slowed::with(|settings| {
+    let slowed = OpenDesk::with(|settings| {
         settings.grpc.max_streams = 1;
         settings.grpc.max_unread = Duration::from_secs(1);
     });
@@ -243,7 +286,7 @@ async fn many_who_read_nothing_cost_little_and_the_others_are_served() {
     const WINDOW: usize = 65_535;
     /// A piece that the transport has, and one that waits for it, each of which is somewhat more than 32 KiB.
     const WAITING: usize = 2 * (40 << 10);
-    let slowed = Slowed::with(|_| {}).await;
+    let slowed = OpenDesk::with(|_| {}).await;
     let mut readers = Vec::new();
     for _ in 0..CLIENTS {
         let streams = u32::try_from(STREAMS).unwrap();

@@ -14,11 +14,18 @@ use prost::Message as _;
 use prost_types::{
     FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto,
 };
-use service::{Action, Actions, Caller, Deadline, Server, Settings, errors};
+pub(crate) use service::testing::reason;
+use service::{
+    Action, Actions, Caller, Clock, Deadline, Server, Settings, TokenIssuer,
+    access::Access,
+    errors,
+    testing::{Authorised, Running, anybody, settings},
+};
 use tokio::sync::Semaphore;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, body::Body, client::GrpcService, server::NamedService};
 use tonic_prost::ProstCodec;
+use uuid::Uuid;
 
 pub(crate) const READ: &str = "/test.v1.Desk/Read";
 pub(crate) const WAIT: &str = "/test.v1.Desk/Wait";
@@ -28,17 +35,24 @@ pub(crate) const UNDECLARED: &str = "/test.v1.Desk/Undeclared";
 pub(crate) const REMAINING: &str = "/test.v1.Desk/Remaining";
 pub(crate) const FAR: &str = "/test.v1.Desk/Far";
 pub(crate) const MUCH: &str = "/test.v1.Desk/Much";
+/// Answers with one message of many parts.
+pub(crate) const LOT: &str = "/test.v1.Desk/Lot";
 /// Waits as `Wait` does, and is urgent.
 pub(crate) const ALARM: &str = "/test.v1.Desk/Alarm";
 /// Streams as `Watch` does, and is urgent.
 pub(crate) const LISTEN: &str = "/test.v1.Desk/Listen";
+/// Tells of somebody, which goes on record.
+pub(crate) const TELL: &str = "/test.v1.Desk/Tell";
 /// Streams without end, as fast as it is read.
 pub(crate) const POUR: &str = "/test.v1.Desk/Pour";
 
 /// How large the messages of `Pour` are.
 pub(crate) const POURED_BYTES: usize = 4_096;
 
-/// The most bytes of an answer.
+/// How large the message of `Lot` is.
+pub(crate) const LOT_BYTES: usize = 128 << 10;
+
+/// The most bytes of an answer, `Lot` aside.
 const MOST_BYTES: usize = 8_192;
 
 /// The service. Callers of `Wait` add a permit to `entered` and take one of `released`.
@@ -48,6 +62,8 @@ pub(crate) struct Desk {
     pub(crate) released: Arc<Semaphore>,
     /// How many messages `Pour` has made.
     pub(crate) poured: Arc<AtomicUsize>,
+    /// Who was told by `Tell`.
+    pub(crate) access: Access,
 }
 
 impl Desk {
@@ -56,6 +72,7 @@ impl Desk {
             entered: Arc::new(Semaphore::new(0)),
             released: Arc::new(Semaphore::new(0)),
             poured: Arc::default(),
+            access: Access::in_memory(Clock::system()),
         }
     }
 
@@ -64,12 +81,14 @@ impl Desk {
             Self::NAME,
             &[
                 ("Read", Action::ReadPersonal),
+                ("Tell", Action::ReadPersonal),
                 ("Wait", Action::ReadReference),
                 ("Panic", Action::ReadReference),
                 ("Watch", Action::ReadReference),
                 ("Remaining", Action::ReadReference),
                 ("Far", Action::ReadPersonal),
                 ("Much", Action::ReadReference),
+                ("Lot", Action::ReadReference),
                 ("Alarm", Action::ReadReference),
                 ("Listen", Action::ReadReference),
                 ("Pour", Action::ReadReference),
@@ -78,7 +97,14 @@ impl Desk {
         let actions = actions.urgent(Self::NAME, &["Alarm", "Listen"]);
         Server::new(settings)
             .with_descriptors(descriptors())
+            .recording(self.access.clone())
             .service(self.clone(), actions)
+    }
+
+    /// Serves on a port of its own.
+    pub(crate) async fn serve(&self, settings: &Settings) -> Running {
+        let server = self.server(settings);
+        Running::start(server, settings).await.unwrap()
     }
 
     /// Waits until a call of `Wait` is in its handler.
@@ -98,6 +124,13 @@ impl Desk {
         })?;
         caller.may_where_asked(&division)?;
         Ok(Response::new(caller.actor()))
+    }
+
+    async fn tell(request: Request<String>) -> Result<Response<String>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let told = caller.told("Tell", [Uuid::from_u128(7)], &["elder.name"]);
+        told.await?;
+        Ok(Response::new("told".to_owned()))
     }
 
     /// Something about somebody who lives in 370304.
@@ -134,6 +167,32 @@ impl Desk {
     }
 }
 
+/// A desk that is served, and somebody who is known to it.
+pub(crate) struct OpenDesk {
+    pub(crate) running: Running,
+    pub(crate) desk: Desk,
+    pub(crate) token: String,
+    /// A connection of somebody else, who bears the same token.
+    pub(crate) others: Authorised,
+}
+
+impl OpenDesk {
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let issuer = TokenIssuer::generate();
+        let mut settings = settings(&issuer);
+        change(&mut settings);
+        let desk = Desk::new();
+        let running = desk.serve(&settings).await;
+        let token = issuer.issue(&anybody());
+        Self {
+            others: running.channel_of(&token),
+            running,
+            desk,
+            token,
+        }
+    }
+}
+
 impl NamedService for Desk {
     const NAME: &'static str = "test.v1.Desk";
 }
@@ -151,8 +210,13 @@ impl tower::Service<http::Request<Body>> for Desk {
         let desk = self.clone();
         Box::pin(async move {
             let path = request.uri().path().to_owned();
+            let most = if path == LOT {
+                2 * LOT_BYTES
+            } else {
+                MOST_BYTES
+            };
             let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default())
-                .max_encoding_message_size(MOST_BYTES);
+                .max_encoding_message_size(most);
             Ok(match path.as_str() {
                 WATCH | LISTEN => {
                     let watch = tower::service_fn(move |_: Request<String>| desk.clone().watch());
@@ -168,9 +232,11 @@ impl tower::Service<http::Request<Body>> for Desk {
                         async move {
                             match path.as_str() {
                                 READ => Self::read(request).await,
+                                TELL => Self::tell(request).await,
                                 WAIT | ALARM => desk.wait().await,
                                 FAR => Self::far(&request),
                                 MUCH => Ok(Response::new("much ".repeat(2_000))),
+                                LOT => Ok(Response::new("x".repeat(LOT_BYTES))),
                                 PANIC => panic!("a handler's fault, on purpose"),
                                 REMAINING => {
                                     let left = Deadline::of(&request).remaining().unwrap();
@@ -210,33 +276,19 @@ where
 }
 
 /// Calls the watching method.
-pub(crate) async fn watch<C>(
-    channel: C,
+pub(crate) async fn watch(
+    channel: Authorised,
     request: Request<String>,
-) -> Result<tonic::Streaming<String>, Status>
-where
-    C: GrpcService<Body>,
-    C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    <C::ResponseBody as http_body::Body>::Error:
-        Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-    C::Error: std::fmt::Debug,
-{
+) -> Result<tonic::Streaming<String>, Status> {
     stream(channel, WATCH, request).await
 }
 
 /// Calls a method that streams.
-pub(crate) async fn stream<C>(
-    channel: C,
+pub(crate) async fn stream(
+    channel: Authorised,
     method: &'static str,
     request: Request<String>,
-) -> Result<tonic::Streaming<String>, Status>
-where
-    C: GrpcService<Body>,
-    C::ResponseBody: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    <C::ResponseBody as http_body::Body>::Error:
-        Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-    C::Error: std::fmt::Debug,
-{
+) -> Result<tonic::Streaming<String>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static(method);
@@ -249,12 +301,6 @@ where
 /// A request with this text.
 pub(crate) fn text(text: &str) -> Request<String> {
     Request::new(text.to_owned())
-}
-
-/// The reason that a status gives to programs.
-pub(crate) fn reason(status: &Status) -> String {
-    use tonic_types::StatusExt as _;
-    status.get_details_error_info().unwrap().reason
 }
 
 fn descriptors() -> &'static [u8] {
@@ -277,6 +323,7 @@ fn descriptors() -> &'static [u8] {
                 name: Some("Desk".to_owned()),
                 method: [
                     "Read",
+                    "Tell",
                     "Wait",
                     "Panic",
                     "Watch",
@@ -284,6 +331,7 @@ fn descriptors() -> &'static [u8] {
                     "Remaining",
                     "Far",
                     "Much",
+                    "Lot",
                     "Alarm",
                     "Listen",
                     "Pour",

@@ -5,16 +5,14 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use service::{
     Claims, TokenIssuer,
-    testing::{Running, anybody, settings},
+    testing::{anybody, settings},
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 async fn refused(issuer: &TokenIssuer, token: &str) -> Status {
     let settings = settings(issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let status = call(running.channel_of(token), READ, text("370303"))
         .await
         .unwrap_err();
@@ -33,9 +31,7 @@ fn assert_unknown(status: &Status, expected: &str) {
 async fn a_caller_with_a_token_is_known_to_the_handler() {
     for issuer in [TokenIssuer::generate(), TokenIssuer::generate_es256()] {
         let settings = settings(&issuer);
-        let running = Running::start(Desk::new().server(&settings), &settings)
-            .await
-            .unwrap();
+        let running = Desk::new().serve(&settings).await;
         let channel = running.channel_of(&issuer.issue(&anybody()));
         // Twice: the second time the token is remembered.
         for _ in 0..2 {
@@ -53,9 +49,7 @@ async fn a_caller_with_a_token_is_known_to_the_handler() {
 async fn a_call_without_a_token_is_refused() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let status = call(running.channel(), READ, text("370303"))
         .await
         .unwrap_err();
@@ -132,9 +126,7 @@ async fn tokens_that_choose_their_own_algorithm_are_refused() {
 async fn a_method_without_a_declared_action_is_refused_to_everybody() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let channel = running.channel_of(&issuer.issue(&anybody()));
     for method in [
         UNDECLARED,
@@ -155,9 +147,7 @@ async fn a_method_without_a_declared_action_is_refused_to_everybody() {
 async fn callers_reach_their_divisions_and_roles_and_no_further() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let clerk = || {
         Claims::officer("li", "civil_affairs")
             .role("clerk")
@@ -168,20 +158,52 @@ async fn callers_reach_their_divisions_and_roles_and_no_further() {
         .role("viewer")
         .division("370303")
         .purpose("home visits");
-    let mut silent = clerk();
-    silent.purpose = None;
+    let system = |department: &str, role: &str| {
+        Claims::system("system", department)
+            .role(role)
+            .division("*")
+    };
+    let silent = |claims: Claims| Claims {
+        purpose: None,
+        ..claims
+    };
     for (claims, division, expected) in [
         (clerk(), "370303105201", None),
         (clerk(), "370304", Some("DIVISION_OUT_OF_REACH")),
         (clerk(), "37", Some("DIVISION_OUT_OF_REACH")),
         (health, "370303", Some("ACTION_NOT_PERMITTED")),
-        (silent, "370303", Some("PURPOSE_REQUIRED")),
+        (silent(clerk()), "370303", Some("PURPOSE_REQUIRED")),
+        // Systems, too, those of the platform among them.
         (
-            Claims::system("tiering", "platform")
-                .role("service")
-                .division("*"),
+            system("platform", "service").purpose("tiers"),
             "370303",
             None,
+        ),
+        (
+            system("platform", "service"),
+            "370303",
+            Some("PURPOSE_REQUIRED"),
+        ),
+        (
+            system("platform", "service").purpose(" "),
+            "370303",
+            Some("PURPOSE_REQUIRED"),
+        ),
+        (
+            system("civil_affairs", "viewer").purpose("statistics"),
+            "370303",
+            None,
+        ),
+        (
+            system("civil_affairs", "viewer"),
+            "370303",
+            Some("PURPOSE_REQUIRED"),
+        ),
+        // No purpose opens what no policy permits.
+        (
+            system("health", "viewer"),
+            "370303",
+            Some("ACTION_NOT_PERMITTED"),
         ),
     ] {
         let channel = running.channel_of(&issuer.issue(&claims));
@@ -199,9 +221,7 @@ async fn callers_reach_their_divisions_and_roles_and_no_further() {
 async fn a_refusal_names_a_division_only_to_who_named_it() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let clerk = Claims::officer("li", "civil_affairs")
         .role("clerk")
         .division("370303")
@@ -221,9 +241,7 @@ async fn a_refusal_names_a_division_only_to_who_named_it() {
 async fn a_call_may_state_its_purpose_in_chinese() {
     let issuer = TokenIssuer::generate();
     let settings = settings(&issuer);
-    let running = Running::start(Desk::new().server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = Desk::new().serve(&settings).await;
     let claims = Claims::officer("li", "civil_affairs")
         .role("clerk")
         .division("370303");
@@ -252,9 +270,7 @@ async fn reference_data_is_open_to_every_known_caller() {
     let settings = settings(&issuer);
     let desk = Desk::new();
     desk.released.add_permits(1);
-    let running = Running::start(desk.server(&settings), &settings)
-        .await
-        .unwrap();
+    let running = desk.serve(&settings).await;
     let channel = running.channel_of(&issuer.issue(&Claims::officer("zhao", "fire_service")));
     assert_eq!(call(channel, WAIT, text("")).await.unwrap(), "done");
     running.stop().await.unwrap();

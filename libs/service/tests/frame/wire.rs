@@ -29,6 +29,7 @@ pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 // Why a stream or a connection ends.
 pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// How long an answer is waited for.

@@ -11,16 +11,11 @@ use crate::{
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType, date_time_ymd};
 use service::{
     Settings, TokenIssuer,
-    testing::{Bearer, Running, anybody, settings},
+    testing::{Bearer, anybody, settings},
 };
 use tonic::{
     Code, Status, service::interceptor::InterceptedService, transport::Channel, transport::Endpoint,
 };
-
-async fn running(settings: &Settings) -> Running {
-    let server = Desk::new().server(settings);
-    Running::start(server, settings).await.unwrap()
-}
 
 /// A server that serves nobody without a certificate of this authority.
 fn strict(files: &Files) -> Settings {
@@ -95,7 +90,7 @@ async fn a_server_is_known_by_its_authority_its_name_and_its_time() {
     for (what, issued) in &wrong {
         let files = Files::of(issued, &authority);
         let settings = settings_with(&files);
-        let running = running(&settings).await;
+        let running = Desk::new().serve(&settings).await;
         let own = Some(authority.caller(TIERING));
         let distrustful = channel(running.address, &authority, own);
         let status = call(distrustful, READ, text("370303"))
@@ -137,7 +132,7 @@ async fn a_client_is_known_by_its_authority_and_its_time() {
     ];
     // Whether or not a certificate is asked for: one that is shown must be good.
     for settings in [settings_with(&files), strict(&files)] {
-        let running = running(&settings).await;
+        let running = Desk::new().serve(&settings).await;
         for (what, issued) in &wrong {
             let forged = channel(running.address, &authority, Some(issued.clone()));
             is_kept_out(forged, &format!("a client {what}")).await;
@@ -154,7 +149,7 @@ async fn where_a_certificate_is_asked_for_no_token_stands_in_for_it() {
     let issuer = TokenIssuer::generate();
     let mut settings = strict(&files);
     settings.auth.keys = vec![issuer.public_key()];
-    let running = running(&settings).await;
+    let running = Desk::new().serve(&settings).await;
     let token = issuer.issue(&anybody());
     let bare = channel(running.address, &authority, None);
     let bearer = InterceptedService::new(bare, Bearer::of(&token));
@@ -171,7 +166,7 @@ async fn a_token_that_is_shown_must_be_good_whatever_the_certificate() {
     let issuer = TokenIssuer::generate();
     let mut settings = settings_with(&files);
     settings.auth.keys = vec![issuer.public_key()];
-    let running = running(&settings).await;
+    let running = Desk::new().serve(&settings).await;
     let outcome = async |token: String| -> Result<String, Status> {
         let own = Some(authority.caller(TIERING));
         let known = channel(running.address, &authority, own);
@@ -196,7 +191,7 @@ async fn a_name_is_the_whole_name() {
     let files = Files::of(&authority.server(), &authority);
     let mut settings = settings_with(&files);
     settings.auth.certificates[0].name = "tiering.platform".to_owned();
-    let running = running(&settings).await;
+    let running = Desk::new().serve(&settings).await;
     let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
     for (names, expected) in [
         (vec![dns("tiering.platform")], true),
@@ -225,7 +220,7 @@ async fn who_speaks_plainly_to_tls_and_tls_to_a_plain_port_gets_no_answer() {
     let authority = Authority::new();
     let files = Files::of(&authority.server(), &authority);
     let settings_of_tls = settings_with(&files);
-    let secured = running(&settings_of_tls).await;
+    let secured = Desk::new().serve(&settings_of_tls).await;
     let plain = Endpoint::from_shared(format!("http://{}", secured.address));
     is_kept_out(plain.unwrap().connect_lazy(), "a plain client").await;
     tiering_gets_in(secured.address, &authority).await;
@@ -233,7 +228,7 @@ async fn who_speaks_plainly_to_tls_and_tls_to_a_plain_port_gets_no_answer() {
 
     let issuer = TokenIssuer::generate();
     let settings_of_plain = settings(&issuer);
-    let plain = running(&settings_of_plain).await;
+    let plain = Desk::new().serve(&settings_of_plain).await;
     let own = Some(authority.caller(TIERING));
     is_kept_out(channel(plain.address, &authority, own), "a client of TLS").await;
     let channel = plain.channel_of(&issuer.issue(&anybody()));

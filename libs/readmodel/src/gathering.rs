@@ -1,10 +1,11 @@
 //! One question for many callers at once: what is asked while others are under way goes out together with the next one.
 //!
 //! Asking another service, or a database, for one thing costs about as much as asking for fifty. So nobody waits while nothing is
-//! under way, and under load what goes out grows instead of its number. Of single rows [`readmodel::LookUp`] does the same.
+//! under way, and under load what goes out grows instead of its number. Single rows are looked up by [`LookUp`](crate::LookUp).
 
 use std::{
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +19,7 @@ const UNDER_WAY: usize = 2;
 /// Gathers what callers ask at the same time. Clones gather together.
 ///
 /// ```
-/// # use service::Gathering;
+/// # use readmodel::Gathering;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// let lengths = Gathering::new(100, |words: Vec<&'static str>| async move {
@@ -94,7 +95,10 @@ impl<Q: Send + 'static, A: Send + 'static> Shared<Q, A> {
     async fn work(self: Arc<Self>, mut turn: OwnedSemaphorePermit) {
         loop {
             while let Some((questions, answers, span)) = self.next() {
-                let found = (self.find)(questions).instrument(span).await;
+                let search = async { (self.find)(questions).await }.instrument(span);
+                // One that panics takes along nobody but those whom it is for.
+                let found = AssertUnwindSafe(search).catch_unwind().await;
+                let found = found.unwrap_or_default();
                 for (answer, found) in answers.into_iter().zip(found) {
                     // A caller that has gone needs no answer.
                     let _ = answer.send(found);
@@ -194,5 +198,15 @@ mod tests {
             assert_eq!(gathering.ask(13).await, None);
             assert_eq!(gathering.ask(7).await, Some(70));
         }
+    }
+
+    #[tokio::test]
+    async fn a_search_that_panics_leaves_nobody_waiting() {
+        let gathering = Gathering::new(1, |numbers: Vec<u32>| async move {
+            assert_ne!(numbers, [13]);
+            numbers
+        });
+        let asking = [13, 13, 13, 7].map(|number| gathering.ask(number));
+        assert_eq!(join_all(asking).await, [None, None, None, Some(7)]);
     }
 }

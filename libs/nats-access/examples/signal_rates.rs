@@ -1,6 +1,6 @@
 //! Prints how long a signal takes from a device to the stream, and how many the relay keeps up with on this machine.
 //!
-//! `cargo run --release -p nats-access --example rates`
+//! `cargo run --release -p nats-access --example signal_rates`
 
 #![allow(clippy::unwrap_used, reason = "whoever measures sees what fails")]
 #![allow(dead_code, reason = "the tests use more of the place")]
