@@ -65,6 +65,26 @@ impl PoliciesInForce {
         self
     }
 
+    /// The policies right below a division's own: it is the one above them, or would be.
+    pub fn right_below(
+        &self,
+        division: &DivisionCode,
+    ) -> impl Iterator<Item = &InForce> + use<'_> {
+        let division = *division;
+        let below = self
+            .divisions
+            .iter()
+            .filter(move |(code, _)| **code != division && division.contains(code));
+        let nothing_between = move |code: &DivisionCode| {
+            let between = code.upwards().skip(1);
+            let mut between = between.take_while(|above| *above != division);
+            !between.any(|above| self.divisions.contains_key(&above))
+        };
+        below
+            .filter(move |(code, _)| nothing_between(code))
+            .map(|(_, policy)| policy)
+    }
+
     /// The divisions within a division that have policies of their own, itself included.
     pub fn within(&self, division: &DivisionCode) -> impl Iterator<Item = &DivisionCode> {
         let division = *division;
@@ -117,6 +137,21 @@ mod tests {
             "35"
         );
         assert_eq!(policies.above(&code("35")).0.jurisdiction.to_string(), "0");
+        let below = |division: &str| {
+            let division = code(division);
+            let below = policies.right_below(&division);
+            below
+                .map(|(policy, _)| policy.jurisdiction.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(below("35"), ["350524100"]);
+        assert_eq!(below("3505"), ["350524100"]);
+        assert_eq!(below("350524100"), Vec::<String>::new());
+        let with_a_county = policies.clone().with(code("350524"), policy("350524"));
+        let province = code("35");
+        let below = with_a_county.right_below(&province).collect::<Vec<_>>();
+        assert_eq!(below.len(), 1);
+        assert_eq!(below[0].0.jurisdiction.to_string(), "350524");
         assert_eq!(
             policies
                 .within(&code("3505"))

@@ -9,8 +9,10 @@ use proto::eldercare::registry::v1::{
 };
 use readmodel::{Follower, ReactorRunner, Runner};
 use service::{
-    Application, Background, Clock, Connections, Server, Settings, Shutdown, access::Access,
+    Application, Background, Clock, Connections, Server, Settings, Shutdown,
+    access::Access,
     connections,
+    elder_keys::{Erasures, Forgotten},
 };
 use sqlx::{PgPool, migrate::Migrator};
 use tokio::time::Duration;
@@ -33,6 +35,7 @@ pub struct App {
     registry: Registry,
     background: Background,
     erased: Follower,
+    forgotten: Forgotten,
     access: Access,
 }
 
@@ -53,6 +56,9 @@ impl Application for App {
         let log = connections.own_log().await?;
         let access = connections.access(clock.clone()).await?;
         let vault = keys::vault(connections.nats, settings).await?;
+        // One replica erases, and each remembers keys for itself.
+        let erasures = Erasures::from_now(vault.clone(), Arc::clone(&log)).await;
+        let forgotten = erasures.forgotten();
         let pool = connections.database;
         lookup_keys::settle(&log, &index, clock.now()).await?;
         connections::migrate(&pool, Self::migrations()).await?;
@@ -82,8 +88,10 @@ impl Application for App {
             registry,
             background: Background::new()
                 .with("registry_elders", |stopped| projection.run(stopped))
-                .with(on_elder_erased::NAME, |stopped| reactor.run(stopped)),
+                .with(on_elder_erased::NAME, |stopped| reactor.run(stopped))
+                .with("registry_erasures", |stopped| erasures.run(stopped)),
             erased,
+            forgotten,
             access,
         })
     }
@@ -117,6 +125,7 @@ impl Application for App {
     fn settled(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
         let (log, pool) = (Arc::clone(&self.registry.log), self.registry.pool.clone());
         let followers = [self.registry.follower.clone(), self.erased.clone()];
+        let forgotten = self.forgotten.clone();
         let vault = self.registry.vault.clone();
         Box::pin(async move {
             let catching_up = async {
@@ -125,6 +134,7 @@ impl Application for App {
                     // A rebuild may take long; nothing but the end of the process ends the wait.
                     follower.reaches(head).await;
                 }
+                forgotten.reaches(head).await;
                 // An empty log is caught up with before there are tables.
                 while !tables_are_there(&pool).await {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -169,6 +179,12 @@ impl App {
     #[must_use]
     pub fn follower(&self) -> Follower {
         self.registry.follower.clone()
+    }
+
+    /// Follows how far this process has dropped the keys of those who were erased.
+    #[must_use]
+    pub fn forgotten(&self) -> Forgotten {
+        self.forgotten.clone()
     }
 
     /// Makes the projection of the read model, for rebuilding and verifying it.

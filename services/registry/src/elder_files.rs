@@ -65,14 +65,19 @@ impl ElderFiles {
         }
     }
 
+    /// This very file, merged or not.
+    pub(crate) async fn own(&self, elder: ElderId) -> Result<Option<FoundFile>, DatabaseError> {
+        let row = self.files.row(elder.as_uuid()).await?;
+        Ok(row.map(|row| read(&row)).transpose()?)
+    }
+
     /// A file; of a merged one the file that stands for it.
     pub(crate) async fn get(&self, elder: ElderId) -> Result<Option<FoundFile>, DatabaseError> {
         let mut id = elder;
         for _ in 0..LONGEST_CHAIN {
-            let Some(row) = self.files.row(id.as_uuid()).await? else {
+            let Some(found) = self.own(id).await? else {
                 return Ok(None);
             };
-            let found = read(&row)?;
             match found.elder.merged_into {
                 Some(surviving) => id = surviving,
                 None => return Ok(Some(found)),
@@ -152,20 +157,19 @@ impl ElderFiles {
         rows.iter().map(read).collect()
     }
 
-    /// The file that holds one of these claims to an ID number; of a merged one the file that stands for it.
+    /// The file that holds one of these claims to an ID number; of a merged one the file that stands for it. One query tells
+    /// both who holds a claim and that nobody does: a second one for the file would tell by its time that there is one.
     pub(crate) async fn by_claim(
         &self,
         claims: &[String],
     ) -> Result<Option<FoundFile>, DatabaseError> {
-        let holder: Option<Uuid> = sqlx::query_scalar(
-            "SELECT elder_id FROM registry_elders.elder WHERE identity_claim = ANY($1) LIMIT 1",
-        )
-        .bind(claims)
-        .fetch_optional(&self.pool)
-        .await?;
+        let held = self.by_claims(claims).await?;
+        let holder = held.into_values().next();
         match holder {
-            Some(holder) => self.get(ElderId(holder)).await,
-            None => Ok(None),
+            Some(FoundFile { elder, .. }) if elder.merged_into.is_some() => {
+                self.get(elder.id).await
+            }
+            found => Ok(found),
         }
     }
 

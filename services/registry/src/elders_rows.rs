@@ -40,6 +40,7 @@ CREATE TABLE fact (
     handicap_grade smallint NOT NULL,
     consent smallint NOT NULL,
     source smallint NOT NULL,
+    circumstances integer NOT NULL,
     PRIMARY KEY (elder_id, first_day)
 ) WITH (fillfactor = 90);
 ";
@@ -78,6 +79,7 @@ const FACT_COLUMNS: &[&str] = &[
     "handicap_grade",
     "consent",
     "source",
+    "circumstances",
 ];
 
 /// A row of `elder`, ready to be written.
@@ -109,6 +111,7 @@ pub(crate) struct FactRow {
     handicap_grade: i16,
     consent: i16,
     source: i16,
+    circumstances: i32,
 }
 
 /// What a batch does to the tables.
@@ -213,7 +216,8 @@ async fn copy_facts(db: &mut PgConnection, rows: &[FactRow]) -> Result<(), Apply
             .put(row.observations)
             .put(row.handicap_grade)
             .put(row.consent)
-            .put(row.source);
+            .put(row.source)
+            .put(row.circumstances);
     })
     .await?;
     Ok(())
@@ -253,15 +257,16 @@ async fn upsert_facts(db: &mut PgConnection, rows: &[FactRow]) -> Result<(), App
     }
     sqlx::query(
         "INSERT INTO fact (elder_id, first_day, last_day, division_code, status, sex, birth_date, categories, \
-                           assistance, capability, observations, handicap_grade, consent, source) \
+                           assistance, capability, observations, handicap_grade, consent, source, circumstances) \
          SELECT * FROM unnest($1::uuid[], $2::date[], $3::date[], $4::text[], $5::int2[], $6::int2[], $7::date[], \
-                              $8::int4[], $9::int4[], $10::int2[], $11::int4[], $12::int2[], $13::int2[], $14::int2[]) \
+                              $8::int4[], $9::int4[], $10::int2[], $11::int4[], $12::int2[], $13::int2[], $14::int2[], \
+                              $15::int4[]) \
          ON CONFLICT (elder_id, first_day) DO UPDATE SET \
              last_day = excluded.last_day, division_code = excluded.division_code, status = excluded.status, \
              sex = excluded.sex, birth_date = excluded.birth_date, categories = excluded.categories, \
              assistance = excluded.assistance, capability = excluded.capability, \
              observations = excluded.observations, handicap_grade = excluded.handicap_grade, \
-             consent = excluded.consent, source = excluded.source",
+             consent = excluded.consent, source = excluded.source, circumstances = excluded.circumstances",
     )
     .bind(rows.iter().map(|row| row.elder).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.first_day).collect::<Vec<_>>())
@@ -277,6 +282,7 @@ async fn upsert_facts(db: &mut PgConnection, rows: &[FactRow]) -> Result<(), App
     .bind(rows.iter().map(|row| row.handicap_grade).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.consent).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.source).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.circumstances).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
@@ -305,6 +311,7 @@ impl FactRow {
                 Source::Api => 0,
                 Source::Survey => 1,
             },
+            circumstances: bits(facts.circumstances),
         }
     }
 }

@@ -5,8 +5,8 @@
 //! date, which like the sex is the same in all of them.
 
 use civic::{
-    Assistance, CapabilityLevel, Category, ConsentState, ElderStatus, HandicapGrade, LocalDay,
-    Observation, Set, Sex, VillageCode,
+    Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, ElderStatus,
+    HandicapGrade, LocalDay, Observation, Set, Sex, VillageCode,
 };
 use elders::Facts;
 
@@ -31,12 +31,17 @@ pub(crate) struct SpanFacts {
     pub(crate) observations: Set<Observation>,
     pub(crate) handicap_grade: Option<HandicapGrade>,
     pub(crate) consent: ConsentState,
+    pub(crate) circumstances: Set<CircumstanceKind>,
 }
 
 /// The spans of an elder, from the first to the last day of the calendar without a gap.
 pub(crate) fn spans(facts: &Facts) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::with_capacity(1);
-    let turns = facts.turning_days();
+    let mut turns = facts.turning_days();
+    for circumstance in facts.circumstances() {
+        turns.insert(circumstance.first_day);
+        turns.extend(circumstance.last_day.map(LocalDay::next));
+    }
     for first_day in
         std::iter::once(LocalDay::MIN).chain(turns.into_iter().filter(|day| *day > LocalDay::MIN))
     {
@@ -52,6 +57,7 @@ pub(crate) fn spans(facts: &Facts) -> Vec<Span> {
             observations: on_day.observations,
             handicap_grade: on_day.handicap_grade,
             consent: on_day.consent.state,
+            circumstances: on_day.circumstances,
         };
         if let Some(before) = spans.last_mut() {
             if before.facts == facts {
@@ -95,6 +101,7 @@ mod tests {
             prop_assert_eq!(span.observations, on_day.observations);
             prop_assert_eq!(span.handicap_grade, on_day.handicap_grade);
             prop_assert_eq!(span.consent, on_day.consent.state);
+            prop_assert_eq!(span.circumstances, on_day.circumstances);
         }
 
         #[test]

@@ -18,7 +18,6 @@ use crate::{
     call::Call,
     parse::queries::History,
     queries::FILE,
-    refusals,
     registry::Registry,
 };
 
@@ -29,13 +28,15 @@ impl Registry {
         call: &Call,
         history: &History,
     ) -> Result<pb::GetElderHistoryResponse, Status> {
-        let file = self.standing_records(history.elder).await?;
-        self.may_change(call, &file.file(None))?;
+        let file = self.standing_records(call, history.elder).await?;
+        let stands = file.file(None);
+        self.may_change(call, &stands)?;
         let elder = file.elder;
-        let key = match self.vault.key(elder.as_uuid()).await {
-            Ok(key) => Some(key),
-            Err(vault::KeyError::Erased) => None,
-            Err(vault::KeyError::Unavailable(away)) => return Err(refusals::of_keys(away)),
+        // The log says first who is erased: a key may still be in memory.
+        let key = if matches!(stands.state.0, elders::File::Erased) {
+            None
+        } else {
+            self.key_of(elder).await?
         };
         let told = Telling {
             stream: self.log.stream(),

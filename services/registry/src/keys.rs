@@ -11,11 +11,11 @@ use vault::{
     Vault, VaultOptions,
 };
 
-/// Opens the vault, which the registry owns.
-pub(crate) async fn vault(
-    client: async_nats::Client,
-    settings: &Settings,
-) -> anyhow::Result<Vault> {
+/// Opens the vault, which the registry owns, over a connection to the log's server.
+///
+/// # Errors
+/// A key or a cipher that is missing or malformed; where the server does not answer, or the stream is missing or could lose keys.
+pub async fn vault(client: async_nats::Client, settings: &Settings) -> anyhow::Result<Vault> {
     let gather = if settings.nats.sync_always {
         vault::Gather::Always
     } else {

@@ -58,7 +58,7 @@ pub mod settings;
 mod vault_grpc;
 
 pub use app::App;
-pub use keys::{blind_index, key_ring};
+pub use keys::{blind_index, key_ring, vault as open_vault};
 pub use settings::RegistrySettings;
 
 /// What the methods of the registry and of its vault do, as the policies speak of it.

@@ -52,7 +52,7 @@ impl Registry {
             }
             Some(instant) => {
                 // Who may read of the past is who is in charge now, wherever the elder lived then.
-                let stands = self.standing_records(get.elder).await?.file(None);
+                let stands = self.standing_records(call, get.elder).await?.file(None);
                 let stands = stands.state.0.open();
                 let stands = stands.ok_or_else(refusals::elder_not_found)?;
                 let village = residence(stands, call.today());
@@ -74,7 +74,8 @@ impl Registry {
         Ok(answer::elder(shown(&file), moment, Some(&key)))
     }
 
-    async fn key_of(&self, elder: ElderId) -> Result<Option<Arc<DataKey>>, Status> {
+    /// The key of an elder; none where there is none any more.
+    pub(crate) async fn key_of(&self, elder: ElderId) -> Result<Option<Arc<DataKey>>, Status> {
         match self.vault.key(elder.as_uuid()).await {
             Ok(key) => Ok(Some(key)),
             Err(vault::KeyError::Erased) => Ok(None),

@@ -160,21 +160,13 @@ impl Registry {
         Ok(None)
     }
 
-    async fn known_file(&self, elder: ElderId) -> Result<Arc<Loaded<elder::File>>, Status> {
-        let name = elder.to_string();
-        let loaded = self
-            .elders
-            .load(&name)
-            .await
-            .map_err(refusals::of_loading)?;
-        if !loaded.is_new() {
-            return Ok(loaded);
-        }
-        // What is remembered as not being there may have come since, by another replica.
-        self.elders
-            .load_newest(&name)
-            .await
-            .map_err(refusals::of_loading)
+    /// A file as it is known; where memory has none, as the log has it.
+    pub(crate) async fn known_file(
+        &self,
+        elder: ElderId,
+    ) -> Result<Arc<Loaded<elder::File>>, Status> {
+        let loaded = self.elders.load_if_there(&elder.to_string()).await;
+        loaded.map_err(refusals::of_loading)
     }
 
     /// Lets a command on a file go on if its caller may work where the elder lives; tells the elder's division. To all others
@@ -201,7 +193,8 @@ impl Registry {
     }
 
     /// As [`Registry::may_change`], and asks once more of what the log holds where the caller may not: nobody is refused on
-    /// what may be stale. A request that an erased file has answered gets that answer again.
+    /// what may be stale. A request that an erased file has answered gets that answer again. For a file that is not there the
+    /// log has been asked already ([`Registry::file_for`]); a second time would set it apart from one that lies elsewhere.
     pub(crate) async fn permit_change(
         &self,
         call: &Call,
@@ -209,8 +202,9 @@ impl Registry {
         known: &Loaded<elder::File>,
         request: Uuid,
     ) -> Result<Option<String>, Status> {
-        if let Ok(division) = self.may_change(call, known) {
-            return Ok(division);
+        let permitted = self.may_change(call, known);
+        if permitted.is_ok() || known.is_new() {
+            return permitted;
         }
         let newest = self.elders.load_newest(&elder.to_string()).await;
         let newest = newest.map_err(refusals::of_loading)?;

@@ -17,7 +17,7 @@ use crate::{
 pub const NAME: &str = "registry_elders";
 
 /// Raised whenever tables or fold change.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 static TABLES: LazyLock<String> = LazyLock::new(|| {
     [

@@ -1,8 +1,8 @@
 //! How many elders a division has, by each fact on which visiting rests.
 
 use civic::{
-    Age, Assistance, CapabilityLevel, Category, ConsentState, DivisionCode, DivisionLevel,
-    ElderStatus, LocalDay, Observation, Set, Sex, Term,
+    Age, Assistance, CapabilityLevel, Category, CircumstanceKind, ConsentState, DivisionCode,
+    DivisionLevel, ElderStatus, LocalDay, Observation, Set, Sex, Term,
 };
 use proto::eldercare::registry::v1 as pb;
 use sqlx::{PgPool, Row as _};
@@ -28,22 +28,22 @@ pub(crate) async fn count(
     let rows = sqlx::query(
         "WITH held AS ( \
              SELECT status, sex, categories, assistance, capability, observations, handicap_grade, consent, source, \
-                    9 - width_bucket(birth_date - 1, $4::date[]) AS band, \
+                    circumstances, 9 - width_bucket(birth_date - 1, $4::date[]) AS band, \
                     left(division_code, $5) AS part \
              FROM registry_elders.fact \
              WHERE division_code >= $1 AND division_code < $2 AND first_day <= $3 AND last_day >= $3 \
          ) \
          SELECT grouping(status, sex, categories, assistance, capability, observations, handicap_grade, consent, \
-                         source, band, part)::int4, \
+                         source, circumstances, band, part)::int4, \
                 coalesce(status, sex, categories, assistance, capability, observations, handicap_grade, consent, \
-                         source, band)::int4, \
+                         source, circumstances, band)::int4, \
                 part, \
                 count(*), \
                 count(*) FILTER (WHERE status = $6), \
                 count(*) FILTER (WHERE status = $6 AND band > 0 AND categories <> 0) \
          FROM held \
          GROUP BY GROUPING SETS ((status), (sex), (categories), (assistance), (capability), (observations), \
-                                 (handicap_grade), (consent), (source), (band), (part))",
+                                 (handicap_grade), (consent), (source), (circumstances), (band), (part))",
     )
     .bind(division.as_str())
     .bind(division.beyond())
@@ -58,12 +58,12 @@ pub(crate) async fn count(
     for row in rows {
         // A bit is set for each column that the row is not about; the first column is the highest bit.
         let grouping: i32 = row.try_get(0)?;
-        let about = 10 - (!grouping & 0x7ff).trailing_zeros();
+        let about = 11 - (!grouping & 0xfff).trailing_zeros();
         let value: Option<i32> = row.try_get(1)?;
         let all: i64 = row.try_get(3)?;
         let active: i64 = row.try_get(4)?;
         let in_scope: i64 = row.try_get(5)?;
-        if about == 10 {
+        if about == 11 {
             counts.parts.push((row.try_get(2)?, active));
         } else if let Some(value) = value {
             counts.take(about, value, all, active, in_scope);
@@ -101,7 +101,7 @@ struct Counts {
     active: i64,
     in_scope: i64,
     /// By column, in the order of the query: value and count.
-    by_column: [Vec<(i32, i64)>; 10],
+    by_column: [Vec<(i32, i64)>; 11],
     parts: Vec<(String, i64)>,
 }
 
@@ -128,6 +128,7 @@ impl Counts {
             grade,
             consent,
             source,
+            circumstances,
             band,
         ] = &self.by_column;
         pb::GetStatisticsResponse {
@@ -157,6 +158,7 @@ impl Counts {
                 if source == 0 { "API" } else { "SURVEY" }.to_owned()
             }),
             by_status: of_words::<ElderStatus>(status),
+            by_circumstance: of_sets::<CircumstanceKind>(circumstances),
         }
     }
 }

@@ -35,7 +35,10 @@ impl VaultFace {
     }
 }
 
-/// What its methods do, and which is urgent.
+/// The service that tells people of calls for help. Without keys it tells nobody.
+const ALERTS: &str = "alerts";
+
+/// What its methods do, and which is urgent, and whose.
 pub(crate) fn actions() -> Actions {
     let declared = Actions::new().declare(
         SERVICE_NAME,
@@ -45,8 +48,7 @@ pub(crate) fn actions() -> Actions {
             ("RotateKeys", Action::Operate),
         ],
     );
-    // Without keys alerts tell nobody that help is needed.
-    declared.urgent(SERVICE_NAME, &["GetKeys"])
+    declared.urgent_of(&[ALERTS], SERVICE_NAME, &["GetKeys"])
 }
 
 #[tonic::async_trait]

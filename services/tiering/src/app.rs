@@ -20,6 +20,7 @@ use crate::audit::{self, Audit};
 use crate::codec::CONTEXT;
 use crate::facts_table::FactsTable;
 use crate::grpc::{self, TieringFace};
+use crate::measures::NAME;
 use crate::on_elder_facts::Evaluator;
 use crate::policies_in_force::Policies;
 use crate::progress::Progress;
@@ -113,7 +114,7 @@ impl App {
         let facts = Runner::new(pool.clone(), Arc::clone(&registry), FactsTable::default);
         let tiers = Runner::new(pool.clone(), Arc::clone(&own), TiersTable::default);
         let progress = ReaderFollower::new(pool.clone());
-        let evaluating = ReaderLag::of("tiering evaluator", pool.clone())
+        let evaluating = ReaderLag::of(NAME, pool.clone())
             .in_log(&registry, |done: &Progress| done.registry)
             .in_log(&own, |done: &Progress| done.tiering);
         let policies = Arc::new(Policies::default());
@@ -132,6 +133,7 @@ impl App {
             pool,
             registry,
             books: Repository::new(Arc::clone(&own)),
+            comparisons: Repository::new(Arc::clone(&own)),
             tiering: own,
             clock,
             policies,

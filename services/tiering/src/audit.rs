@@ -25,7 +25,7 @@ pub struct Audit {
     pub elders: u64,
     /// The day as of which they were.
     pub day: Option<LocalDay>,
-    /// Elders of whom something else holds today than follows from their facts.
+    /// Elders of whom something else holds today than follows from their facts, or whose facts can't be read.
     pub stale: Vec<ElderId>,
     /// How many these are.
     pub stale_count: u64,
@@ -71,12 +71,16 @@ pub async fn audit(pool: &PgPool) -> Result<Audit, sqlx::Error> {
     let mut rows = sqlx::query(AssertSqlSafe(statement)).fetch(&mut *tx);
     while let Some(row) = rows.try_next().await? {
         let elder = ElderId(row.try_get(10)?);
+        audit.elders += 1;
         let facts = row
             .try_get::<Option<&[u8]>, _>(11)?
             .map(facts_table::kept)
             .transpose();
-        let facts =
-            facts.map_err(|_unreadable| sqlx::Error::Decode("facts that can't be read".into()))?;
+        let Ok(facts) = facts else {
+            // What holds can't be said to follow from facts that nobody can read.
+            note(elder, &mut audit.stale, &mut audit.stale_count);
+            continue;
+        };
         let due = facts.map(|facts| Today::of(elder, &facts, day));
         let holds = (
             row.try_get::<Option<String>, _>(12)?,
@@ -90,7 +94,6 @@ pub async fn audit(pool: &PgPool) -> Result<Audit, sqlx::Error> {
                 due.next_change_on.map(LocalDay::date),
             )
         });
-        audit.elders += 1;
         if holds != expected {
             note(elder, &mut audit.stale, &mut audit.stale_count);
         }

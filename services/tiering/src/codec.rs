@@ -14,9 +14,10 @@ use proto::eldercare::tiering::v1 as pb;
 use crate::evaluate::{Assignment, PolicyRef};
 use crate::policy::Interval;
 use crate::policy_book::{self, PolicyBook};
+use crate::policy_comparison::{Compared, PolicyComparison};
 use crate::tier::{self, Tier};
 
-/// The context that owns both aggregates.
+/// The context that owns the aggregates.
 pub const CONTEXT: &str = "tiering";
 
 impl Aggregate for Tier {
@@ -110,6 +111,32 @@ impl Aggregate for PolicyBook {
             yaml: message.yaml,
             on: wire::day(message.on, "on")?,
         })
+    }
+}
+
+impl Aggregate for PolicyComparison {
+    const CONTEXT: &'static str = CONTEXT;
+    const NAME: &'static str = "comparison";
+
+    fn encode(Compared(policy): &Compared) -> RawEvent {
+        RawEvent::of(&pb::PoliciesCompared {
+            division_code: policy.jurisdiction.to_string(),
+            version: policy.version.cast_signed(),
+        })
+    }
+
+    fn decode(raw: &RawEvent) -> Result<Compared, DecodeError> {
+        if raw.event_type != pb::PoliciesCompared::full_name() {
+            return Err(DecodeError::unknown(raw));
+        }
+        let message: pb::PoliciesCompared = wire::message(raw)?;
+        Ok(Compared(PolicyRef {
+            jurisdiction: message
+                .division_code
+                .parse()
+                .map_err(|_code| DecodeError::malformed("division_code"))?,
+            version: version(message.version, "version")?,
+        }))
     }
 }
 

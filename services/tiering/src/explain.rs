@@ -6,7 +6,7 @@ use civic::{Age, ElderId, LocalDay, Set, Term};
 use elders::{Event, Facts, FactsOnDay, codec};
 use eventlog::Record;
 
-use crate::evaluate::{Assignment, Judge};
+use crate::evaluate::{Assignment, Judge, PolicyRef};
 use crate::facts_key::FactsKey;
 use crate::facts_table::stands_for;
 use crate::policies_in_force::PoliciesInForce;
@@ -16,6 +16,8 @@ use crate::policies_in_force::PoliciesInForce;
 pub struct Explanation {
     /// Why out of scope; empty when in scope.
     pub out_of_scope: Vec<&'static str>,
+    /// The policy that held where the elder lived; none before the elder was registered.
+    pub policy: Option<PolicyRef>,
     /// What the policy gives.
     pub assignment: Option<Assignment>,
     /// Every rule of the policy, in its order.
@@ -156,6 +158,7 @@ pub fn explain(
             .into_iter()
             .map(elders::OutOfScope::name)
             .collect(),
+        policy: Some(*policy_ref),
         assignment,
         rules: rules.collect(),
         facts: origins,

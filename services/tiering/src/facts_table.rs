@@ -31,6 +31,8 @@ struct Kept {
     facts: Option<Facts>,
     /// The file that stands for this one.
     merged_into: Option<ElderId>,
+    /// Whether another one ever stood for it: on a past day it may have.
+    once_merged: bool,
     /// The day on which the file was opened: nobody is visited by a file that is not there.
     opened_on: LocalDay,
     sequence: u64,
@@ -49,7 +51,7 @@ impl Projection for FactsTable {
 
     // To be raised too when the form of `elders::Facts` changes: rows of another form can't be read.
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     // Of an erased elder the row stays without facts, so that the evaluator ends the tier.
@@ -58,6 +60,7 @@ impl Projection for FactsTable {
             elder_id uuid PRIMARY KEY,
             facts bytea,
             merged_into uuid,
+            once_merged boolean NOT NULL,
             opened_on date NOT NULL,
             sequence bigint NOT NULL,
             recorded_on date NOT NULL,
@@ -104,9 +107,14 @@ impl Projection for FactsTable {
         let mut kept = load(db, &decoded).await?;
         for (elder, record, events) in &decoded {
             let on = LocalDay::of(record.metadata.time);
-            let (facts, merged_into, opened_on) =
-                kept.remove(elder).map_or((None, None, on), |kept| {
-                    (kept.facts, kept.merged_into, kept.opened_on)
+            let (facts, merged_into, once_merged, opened_on) =
+                kept.remove(elder).map_or((None, None, false, on), |kept| {
+                    (
+                        kept.facts,
+                        kept.merged_into,
+                        kept.once_merged,
+                        kept.opened_on,
+                    )
                 });
             kept.insert(
                 *elder,
@@ -117,6 +125,7 @@ impl Projection for FactsTable {
                     merged_into: events
                         .iter()
                         .fold(merged_into, |into, event| stands_for(into, event, *elder)),
+                    once_merged: once_merged || events.iter().any(|event| merges(event, *elder)),
                     opened_on,
                     sequence: record.sequence,
                     on,
@@ -147,6 +156,11 @@ pub(crate) fn stands_for(
     before.filter(|_| !taken_back && !erased)
 }
 
+/// Whether an event merges an elder's file into another.
+pub(crate) fn merges(event: &Event, elder: ElderId) -> bool {
+    stands_for(None, event, elder).is_some()
+}
+
 /// Of merged files among these, the files that stand for them.
 ///
 /// # Errors
@@ -171,6 +185,41 @@ pub async fn standing_for(
     rows.iter()
         .map(|row| Ok((ElderId(row.try_get(0)?), ElderId(row.try_get(1)?))))
         .collect()
+}
+
+/// What is kept of an elder.
+pub(crate) struct KeptFacts {
+    pub(crate) facts: Facts,
+    /// Whether the file was ever merged into another, be it that this was taken back.
+    pub(crate) once_merged: bool,
+    /// The last record that they hold.
+    pub(crate) sequence: u64,
+}
+
+/// An elder's facts as far as they are kept; none where nobody is known, or nobody any more.
+///
+/// # Errors
+/// The database's; a row of another version of the program.
+pub(crate) async fn facts_of(
+    db: impl PgExecutor<'_>,
+    elder: ElderId,
+) -> Result<Option<KeptFacts>, sqlx::Error> {
+    let statement = format!(
+        "SELECT facts, once_merged, sequence FROM {NAME}.elder WHERE elder_id = $1 AND facts IS NOT NULL"
+    );
+    let row = sqlx::query(AssertSqlSafe(statement))
+        .bind(elder.as_uuid())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| {
+        let facts = kept(row.try_get(0)?);
+        Ok(KeptFacts {
+            facts: facts.map_err(|error| sqlx::Error::Decode(error.into()))?,
+            once_merged: row.try_get(1)?,
+            sequence: row.try_get::<i64, _>(2)?.cast_unsigned(),
+        })
+    })
+    .transpose()
 }
 
 /// Facts as a row keeps them.
@@ -206,6 +255,7 @@ async fn load(
         entry.insert(Kept {
             facts: None,
             merged_into: None,
+            once_merged: false,
             opened_on: LocalDay::of(metadata.time),
             sequence: 0,
             on: LocalDay::of(metadata.time),
@@ -217,8 +267,7 @@ async fn load(
     if known.is_empty() {
         return Ok(rows);
     }
-    let statement =
-        "SELECT elder_id, facts, merged_into, opened_on FROM elder WHERE elder_id = ANY($1)";
+    let statement = "SELECT elder_id, facts, merged_into, opened_on, once_merged FROM elder WHERE elder_id = ANY($1)";
     let found = sqlx::query(statement).bind(&known).fetch_all(db).await?;
     for row in found {
         let facts = row.try_get::<Option<&[u8]>, _>(1)?.map(kept).transpose();
@@ -227,10 +276,12 @@ async fn load(
         let merged_into = row.try_get::<Option<Uuid>, _>(2)?.map(ElderId);
         let opened_on = LocalDay::try_from(row.try_get::<NaiveDate, _>(3)?)
             .map_err(|_day| ApplyError::Poison("a day of the read model can't be read"))?;
+        let once_merged = row.try_get(4)?;
         if let Some(row) = rows.get_mut(&ElderId(row.try_get(0)?)) {
             row.facts = facts;
             row.merged_into = merged_into;
             row.opened_on = opened_on;
+            row.once_merged = once_merged;
         }
     }
     Ok(rows)
@@ -240,6 +291,7 @@ async fn write(db: &mut PgConnection, rows: HashMap<ElderId, Kept>) -> Result<()
     let mut elders = Vec::with_capacity(rows.len());
     let mut facts = Vec::with_capacity(rows.len());
     let mut survivors = Vec::with_capacity(rows.len());
+    let mut once_merged = Vec::with_capacity(rows.len());
     let mut openings: Vec<NaiveDate> = Vec::with_capacity(rows.len());
     let mut sequences = Vec::with_capacity(rows.len());
     let mut days: Vec<NaiveDate> = Vec::with_capacity(rows.len());
@@ -250,6 +302,7 @@ async fn write(db: &mut PgConnection, rows: HashMap<ElderId, Kept>) -> Result<()
         elders.push(elder.as_uuid());
         facts.push(kept.facts.as_ref().map(stored));
         survivors.push(kept.merged_into.map(|survivor| survivor.as_uuid()));
+        once_merged.push(kept.once_merged);
         openings.push(kept.opened_on.date());
         sequences.push(kept.sequence.cast_signed());
         days.push(kept.on.date());
@@ -258,14 +311,16 @@ async fn write(db: &mut PgConnection, rows: HashMap<ElderId, Kept>) -> Result<()
         traces.push(kept.traceparent);
     }
     sqlx::query(
-        "INSERT INTO elder (elder_id, facts, merged_into, opened_on, sequence, recorded_on, record_id, correlation_id, traceparent) \
-         SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::date[], $5::bigint[], $6::date[], $7::uuid[], $8::uuid[], $9::text[]) \
-         ON CONFLICT (elder_id) DO UPDATE SET facts = excluded.facts, merged_into = excluded.merged_into, sequence = excluded.sequence, \
+        "INSERT INTO elder (elder_id, facts, merged_into, once_merged, opened_on, sequence, recorded_on, record_id, correlation_id, traceparent) \
+         SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::bool[], $5::date[], $6::bigint[], $7::date[], $8::uuid[], $9::uuid[], $10::text[]) \
+         ON CONFLICT (elder_id) DO UPDATE SET facts = excluded.facts, merged_into = excluded.merged_into, \
+         once_merged = excluded.once_merged, sequence = excluded.sequence, \
          recorded_on = excluded.recorded_on, record_id = excluded.record_id, correlation_id = excluded.correlation_id, traceparent = excluded.traceparent",
     )
     .bind(&elders)
     .bind(&facts)
     .bind(&survivors)
+    .bind(&once_merged)
     .bind(&openings)
     .bind(&sequences)
     .bind(&days)

@@ -403,6 +403,14 @@ fn explained(
             })
             .collect(),
         next_change_on: explanation.next_change_on.map(write_day),
+        policy_division_code: explanation
+            .policy
+            .map(|policy| policy.jurisdiction.to_string())
+            .unwrap_or_default(),
+        policy_version: explanation
+            .policy
+            .map(|policy| signed(policy.version))
+            .unwrap_or_default(),
     }
 }
 

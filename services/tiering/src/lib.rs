@@ -3,7 +3,8 @@
 //! - [`policy`]: a policy as data (with [`condition`], [`facts_key`] and [`evaluate`] the crate `tier-policy`, since visits
 //!   judges by policies too); [`publication`]: what it must fulfil, tried out on
 //!   everybody that it can tell apart ([`abstraction`]).
-//! - [`tier`], [`policy_book`]: the aggregates, one elder's tier and one division's policies; [`codec`]: their bytes.
+//! - [`tier`], [`policy_book`]: the aggregates, one elder's tier and one division's policies; [`policy_comparison`]: what keeps
+//!   two publications, one above the other, apart; [`codec`]: their bytes.
 //! - [`facts_table`], [`tiers_table`]: the read models of the registry's log and of our own; [`policies_in_force`]: which
 //!   policy holds where.
 //! - [`on_elder_facts`]: the evaluator (what it finds is dated in `holds_from`, decided and written in `tier_decisions`), which keeps [`today_table`] and tells its [`progress`].
@@ -20,6 +21,7 @@ pub mod publication;
 pub use tier_policy::{condition, evaluate, facts_key, policy};
 
 pub mod policy_book;
+pub mod policy_comparison;
 pub mod tier;
 
 pub mod codec;

@@ -5,6 +5,9 @@ use opentelemetry::metrics::{Counter, Gauge};
 use opentelemetry::{KeyValue, global};
 use service::Lateness;
 
+/// As whom the evaluator tells how far it is, and parks what it can't read.
+pub(crate) const NAME: &str = "tiering evaluator";
+
 /// The evaluator's figures.
 #[derive(Clone, Debug)]
 pub(crate) struct Measures {
@@ -28,7 +31,7 @@ impl Measures {
                 .with_unit("{record}")
                 .with_description("Records written about tiers")
                 .build(),
-            late: Lateness::of("tiering evaluator"),
+            late: Lateness::of(NAME),
             days_behind: meter
                 .i64_gauge("eldercare.tiering.days.behind")
                 .with_unit("{day}")

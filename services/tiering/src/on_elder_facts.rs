@@ -7,6 +7,8 @@
 //! Judging is as of today, or as of the day that is being caught up with; a change bears the day from which it holds by
 //! what is known then (`holds_from`), which may lie before.
 //!
+//! Facts that can't be read are parked, and all others are judged (`unreadable`).
+//!
 //! Without its database (tables `tiering_today`) it begins anew: everybody is judged as of the day of the last change on
 //! record, then the days since are caught up with.
 
@@ -30,7 +32,7 @@ use uuid::Uuid;
 use crate::evaluate::Jurisdiction;
 use crate::facts_table;
 use crate::holds_from::{Judges, holds_from};
-use crate::measures::Measures;
+use crate::measures::{Measures, NAME};
 use crate::policies_in_force::{Policies, PoliciesInForce, PoliciesOverTime};
 use crate::progress::Progress;
 use crate::tier::Tier;
@@ -41,6 +43,7 @@ use crate::today_table::{self, Today};
 mod days;
 mod facts;
 mod policies;
+mod unreadable;
 
 /// How many elders are judged in one go.
 const CHUNK: i64 = 2_000;
@@ -82,7 +85,7 @@ impl Evaluator {
     /// Runs until `shutdown`. Whatever fails in between is tried again.
     pub async fn run(self, shutdown: CancellationToken) {
         let measures = Measures::new();
-        run_reader(&self.pool, "tiering evaluator", &shutdown, |conn| {
+        run_reader(&self.pool, NAME, &shutdown, |conn| {
             self.lead(conn, &measures)
         })
         .await;
@@ -109,6 +112,9 @@ impl Evaluator {
             active: self.progress.active(progress.begun.then_some(progress)),
         };
         active.load_policies(progress.day).await?;
+        if progress.begun {
+            active.look_again(progress.day).await?;
+        }
         loop {
             active.step().await?;
         }
@@ -175,6 +181,12 @@ struct NextPolicy {
     jurisdiction: Jurisdiction,
     /// The first day on which it holds.
     on: LocalDay,
+    /// Its record's id.
+    record: Uuid,
+    /// What that came of.
+    correlation: Uuid,
+    /// Its trace.
+    traceparent: Option<String>,
 }
 
 /// An elder who was judged, with what the day is found by from which the outcome holds: all that is known, and the day on
@@ -227,9 +239,9 @@ impl Active<'_> {
         let statement = format!(
             "SELECT coalesce((SELECT sequence FROM readmodel.checkpoint WHERE projection = '{}'), 0), \
                     coalesce((SELECT sequence FROM readmodel.checkpoint WHERE projection = '{}'), 0), \
-                    p.sequence, p.division, p.on_day \
+                    p.sequence, p.division, p.on_day, p.record_id, p.correlation_id, p.traceparent \
              FROM (SELECT 1) AS one LEFT JOIN LATERAL ( \
-                 SELECT sequence, division, on_day FROM {}.policy WHERE sequence > $1 ORDER BY sequence LIMIT 1) AS p ON true",
+                 SELECT sequence, division, on_day, record_id, correlation_id, traceparent FROM {}.policy WHERE sequence > $1 ORDER BY sequence LIMIT 1) AS p ON true",
             facts_table::NAME,
             tiers_table::NAME,
             tiers_table::NAME,
@@ -244,14 +256,21 @@ impl Active<'_> {
         let on = row
             .try_get::<Option<NaiveDate>, _>(4)?
             .and_then(|day| LocalDay::try_from(day).ok());
-        let policy = sequence.zip(jurisdiction).zip(on);
+        let record: Option<Uuid> = row.try_get(5)?;
+        let correlation: Option<Uuid> = row.try_get(6)?;
+        let traceparent: Option<String> = row.try_get(7)?;
+        let place = sequence.zip(jurisdiction).zip(on);
+        let policy = place.zip(record.zip(correlation));
         Ok(Inputs {
             facts: row.try_get::<i64, _>(0)?.cast_unsigned(),
             tiers: row.try_get::<i64, _>(1)?.cast_unsigned(),
-            policy: policy.map(|((sequence, jurisdiction), on)| NextPolicy {
-                sequence: sequence.cast_unsigned(),
-                jurisdiction,
+            policy: policy.map(|((place, on), (record, correlation))| NextPolicy {
+                sequence: place.0.cast_unsigned(),
+                jurisdiction: place.1,
                 on,
+                record,
+                correlation,
+                traceparent,
             }),
         })
     }

@@ -1,7 +1,7 @@
 //! The policies of one division, version by version. The last one holds.
 //!
-//! A policy is checked against the one above it when it is published. When the one above changes later, the policies
-//! below go on as they are until their divisions publish anew.
+//! A policy is checked when it is published, against the one above it and against those right below it: none is in force
+//! that falls short of the one above, whichever of them came first.
 
 use std::convert::Infallible;
 

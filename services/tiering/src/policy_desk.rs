@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use civic::{DivisionCode, LocalDay};
-use eventlog::{Aggregate, Position, Repository, RequestDigest};
+use decider::Decider as _;
+use eventlog::{Aggregate, ExecuteError, Held, Position, Repository, RequestDigest};
 use service::{Caller, Paged, Refusal, errors, paging};
 use tokio::sync::SemaphorePermit;
 use tonic::{Code, Status};
@@ -13,6 +14,7 @@ use crate::parse;
 use crate::policies_in_force::{NATIONAL, PoliciesInForce, national_row};
 use crate::policy::{Fault, Policy};
 use crate::policy_book::{self, PolicyBook};
+use crate::policy_comparison::{Compared, PolicyComparison};
 use crate::publication;
 use crate::simulate::{self, Outcome};
 use crate::tiering::{Tiering, unread};
@@ -31,7 +33,7 @@ pub struct Publication {
 }
 
 impl Tiering {
-    /// Checks a policy against the one above it, and puts it in force.
+    /// Checks a policy against the one above it and those right below it, and puts it in force.
     pub async fn publish(
         &self,
         caller: &Caller,
@@ -44,28 +46,45 @@ impl Tiering {
         let now = self.clock.now();
         let context = caller.context(request_id, digest, now, Some(division));
         let jurisdiction = Jurisdiction::Division(division);
-        // A retry is answered as the first time, whatever the policy above has become since.
-        let book = self
-            .books
-            .load_newest(division.as_str())
-            .await
-            .map_err(service::not_loaded)?;
-        if book.request(request_id).is_none() {
-            let _place = self.trial().await?;
-            let above = self.above(&division).await?;
-            check(yaml.clone(), above).await?;
-        }
         let command = policy_book::Command::Publish {
             jurisdiction,
-            yaml,
+            yaml: yaml.clone(),
             on: LocalDay::of(now),
         };
+        // A retry is answered as the first time, whatever the policies above and below have become since.
         let committed = self
             .books
-            .execute(division.as_str(), &context, &command)
+            .transact(
+                division.as_str(),
+                &context,
+                |unit, book: Held<PolicyBook>| {
+                    let (command, yaml) = (&command, &yaml);
+                    async move {
+                        let Ok(events) = book.state.decide(command);
+                        if !events.is_empty() {
+                            let id = PolicyComparison::id(&division);
+                            let comparison = unit.load(&self.comparisons, &id).await?;
+                            self.checked_now(&division, yaml.clone())
+                                .await
+                                .map_err(ExecuteError::Refused)?;
+                            let compared = events.iter().map(|event| {
+                                let policy_book::Event::Published { version, .. } = event;
+                                Compared(PolicyRef {
+                                    jurisdiction,
+                                    version: *version,
+                                })
+                            });
+                            let compared = compared.collect();
+                            unit.record(comparison, compared);
+                        }
+                        unit.record(book, events);
+                        Ok(())
+                    }
+                },
+            )
             .await;
         let committed =
-            committed.map_err(|error| service::not_executed(error, |never| match never {}))?;
+            committed.map_err(|error| service::not_executed(error, |refused: Status| refused))?;
         let version = if committed.repeated {
             self.version_at(division, committed.position.sequence)
                 .await?
@@ -86,24 +105,20 @@ impl Tiering {
             .map_err(|error| errors::internal(&error))
     }
 
-    /// The policy above a division, by the newest that the log knows.
-    async fn above(&self, division: &DivisionCode) -> Result<Arc<Policy>, Status> {
-        for above in division.upwards().skip(1) {
-            let book = self
-                .books
-                .load_newest(above.as_str())
-                .await
-                .map_err(service::not_loaded)?;
-            if book.state.version > 0 {
-                match Policy::parse(&book.state.yaml) {
-                    Ok(policy) => return Ok(Arc::new(policy)),
-                    Err(_) => {
-                        tracing::error!(division = %above, "a published policy can't be read: the one above it holds")
-                    }
-                }
-            }
-        }
-        Ok(Policy::national())
+    /// Checks a policy against those in force by all that the log holds now.
+    async fn checked_now(&self, division: &DivisionCode, yaml: String) -> Result<(), Status> {
+        let _place = self.trial().await?;
+        let caught_up = self.tiers.catches_up(self.tiering.as_ref()).await;
+        caught_up.map_err(unread)?;
+        let in_force = self.in_force().await?;
+        checked(&in_force, division, yaml).await?;
+        Ok(())
+    }
+
+    /// The policies in force, as far as the read model knows them.
+    async fn in_force(&self) -> Result<PoliciesInForce, Status> {
+        let in_force = self.policies.on(&self.pool, LocalDay::MAX).await;
+        in_force.map_err(errors::of_database)
     }
 
     /// The version that a record published.
@@ -211,17 +226,13 @@ impl Tiering {
     ) -> Result<Outcome, Status> {
         caller.may_where_asked(&division)?;
         let _place = self.trial().await?;
-        let before = self
-            .policies
-            .on(&self.pool, LocalDay::MAX)
-            .await
-            .map_err(errors::of_database)?;
-        let draft = check(yaml, Arc::clone(&before.above(&division).1)).await?;
+        let before = self.in_force().await?;
+        let draft = checked(&before, &division, yaml).await?;
         let draft_ref = PolicyRef {
             jurisdiction: Jurisdiction::Division(division),
             version: 0,
         };
-        let after = before.clone().with(division, (draft_ref, Arc::new(draft)));
+        let after = before.clone().with(division, (draft_ref, draft));
         self.simulated(&division, &before, &after, told).await
     }
 
@@ -239,13 +250,56 @@ impl Tiering {
     }
 }
 
-/// Reads and checks a policy beside the threads that answer calls: it may take a second.
-async fn check(yaml: String, above: Arc<Policy>) -> Result<Policy, Status> {
-    let checked =
-        tokio::task::spawn_blocking(move || publication::check(&yaml, Some(&above))).await;
-    checked
-        .map_err(|error| errors::internal(&error))?
-        .map_err(refused)
+/// Reads a policy, and checks it against the one above it and those right below it.
+async fn checked(
+    in_force: &PoliciesInForce,
+    division: &DivisionCode,
+    yaml: String,
+) -> Result<Arc<Policy>, Status> {
+    let above = Arc::clone(&in_force.above(division).1);
+    let policy = beside(move || publication::check(&yaml, Some(&above))).await?;
+    let policy = Arc::new(policy.map_err(refused)?);
+    let mut short = Vec::new();
+    for (below, rules) in in_force.right_below(division) {
+        let (above, rules) = (Arc::clone(&policy), Arc::clone(rules));
+        let held = beside(move || publication::hold_against(&rules, Some(&above))).await?;
+        if let Err(faults) = held {
+            short.extend(faults.into_iter().next().map(|fault| (*below, fault)));
+        }
+    }
+    match below_fall_short(&short) {
+        Some(refused) => Err(refused),
+        None => Ok(policy),
+    }
+}
+
+/// Beside the threads that answer calls: a check may take a second.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| errors::internal(&error))
+}
+
+/// A policy that is refused, since others below it, each with its first fault, would fall short of it.
+fn below_fall_short(short: &[(PolicyRef, Fault)]) -> Option<Status> {
+    let (first, fault) = short.first()?;
+    let divisions = short.iter().take(MOST_FAULTS);
+    let divisions = divisions.map(|(policy, _)| policy.jurisdiction.to_string());
+    let divisions = divisions.collect::<Vec<_>>();
+    let (named, count) = (divisions.join(", "), short.len());
+    let (division, version) = (first.jurisdiction, first.version);
+    let Fault { line, en, zh, .. } = fault;
+    let refusal = Refusal::new(
+        Code::FailedPrecondition,
+        "POLICY_BELOW_FALLS_SHORT",
+        format!(
+            "{count} policies below fall short of this one, and are to be published anew first: {named}; \
+             of {division} version {version}, line {line}: {en}"
+        ),
+        format!(
+            "有 {count} 项下级政策低于本政策的要求，须先重新发布：{named}；其中 {division} 第 {version} 版第 {line} 行：{zh}"
+        ),
+    );
+    Some(refusal.with("divisions", divisions.join(",")).into())
 }
 
 /// A policy that is refused: each fault with its line.

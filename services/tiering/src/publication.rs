@@ -21,12 +21,21 @@ use crate::policy::{Fault, Policy};
 /// All faults found, by line.
 pub fn check(yaml: &str, above: Option<&Policy>) -> Result<Policy, Vec<Fault>> {
     let policy = Policy::parse(yaml)?;
+    hold_against(&policy, above)?;
+    Ok(policy)
+}
+
+/// Checks a policy that was read against the one above it.
+///
+/// # Errors
+/// All faults found, by line.
+pub fn hold_against(policy: &Policy, above: Option<&Policy>) -> Result<(), Vec<Fault>> {
     let mut faults = Faults::default();
     if let Some(above) = above {
-        compare_names(&policy, above, &mut faults);
+        compare_names(policy, above, &mut faults);
     }
-    match try_everybody(&policy, above, &mut faults) {
-        Ok(()) if faults.found.is_empty() => Ok(policy),
+    match try_everybody(policy, above, &mut faults) {
+        Ok(()) if faults.found.is_empty() => Ok(()),
         Ok(()) => Err(faults.sorted()),
         Err(fault) => {
             faults.found.push(fault);

@@ -35,12 +35,12 @@ pub(crate) struct Evaluated {
 pub(crate) struct Cause {
     /// What the request id is derived from.
     pub(crate) event: Position,
-    /// The record of the registry that is answered.
+    /// The record that is answered: of the registry, or the policy that was published.
     pub(crate) answers: Option<Position>,
     /// That record's id.
     pub(crate) causation: Option<Uuid>,
     /// What that record came of.
-    pub(crate) correlation: Option<Uuid>,
+    pub(crate) correlation: Uuid,
     /// Its trace.
     pub(crate) traceparent: Option<String>,
 }
@@ -120,7 +120,7 @@ impl Cause {
             request_id,
             // No request stands behind it.
             request_digest: [0; 16],
-            correlation_id: self.correlation.unwrap_or(request_id),
+            correlation_id: self.correlation,
             causation_id: self.causation,
             division: village.map(|village| village.to_string()),
             traceparent: self.traceparent.clone(),

@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use civic::{DivisionCode, ElderId, LocalDay};
+use elders::{Facts, codec};
 use eventlog::{EventLog, ReadError, Record, Repository, Subject};
-use readmodel::{Follower, ReaderFollower};
+use readmodel::{DatabaseError, Follower, ReaderFollower};
 use service::{Caller, Clock, Paged, RequestDigests, errors, paging};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::explain::{self, Explanation, Known};
-use crate::facts_table;
+use crate::facts_table::{self, KeptFacts};
 use crate::policies_in_force::Policies;
 use crate::policy_book::PolicyBook;
+use crate::policy_comparison::PolicyComparison;
 use crate::progress::Progress;
 use crate::tiers_queries::{self, Counts, Filter, Found};
 
@@ -61,6 +63,8 @@ pub struct Tiering {
     pub policies: Arc<Policies>,
     /// The policies as aggregates.
     pub books: Repository<PolicyBook>,
+    /// What ties the check of a policy to those that it was checked against.
+    pub comparisons: Repository<PolicyComparison>,
     /// Follows the tiers.
     pub tiers: Follower,
     /// Follows the evaluator.
@@ -82,9 +86,8 @@ impl Tiering {
                 "该老年人没有分级",
             )
         };
-        let found = self.found(&[elder]).await?.pop().flatten();
+        let found = self.found(caller, &[elder]).await?.pop().flatten();
         let found = found.ok_or_else(without)?;
-        caller.knows(&found.village.division(), without)?;
         caller.told("GetTier", [found.row.elder], TIER).await?;
         Ok(found)
     }
@@ -95,21 +98,25 @@ impl Tiering {
         caller: &Caller,
         elders: &[ElderId],
     ) -> Result<Vec<Option<Found>>, Status> {
-        let found = self.found(elders).await?;
-        let seen: Vec<Option<Found>> = found
-            .into_iter()
-            .map(|found| found.filter(|found| caller.reaches(&found.village.division())))
-            .collect();
+        let seen = self.found(caller, elders).await?;
         let read = seen.iter().flatten().map(|found| found.row.elder);
         caller.told("BatchGetTiers", read, TIER).await?;
         Ok(seen)
     }
 
-    /// The tier of each of these elders; of a merged file that of the surviving one.
-    async fn found(&self, elders: &[ElderId]) -> Result<Vec<Option<Found>>, Status> {
+    /// The tier of each of these elders whom the caller may see; of a merged file that of the surviving one. The same is asked
+    /// about who lives elsewhere as about who is not known, so that both take as long.
+    async fn found(
+        &self,
+        caller: &Caller,
+        elders: &[ElderId],
+    ) -> Result<Vec<Option<Found>>, Status> {
+        let within_reach =
+            |_: &ElderId, found: &mut Found| caller.reaches(&found.village.division());
         let mut tiers = tiers_queries::of_elders(&self.pool, elders)
             .await
             .map_err(errors::of_database)?;
+        tiers.retain(within_reach);
         // A merged file has no tier of its own.
         let without: Vec<ElderId> = elders
             .iter()
@@ -121,12 +128,12 @@ impl Tiering {
             standing = facts_table::standing_for(&self.pool, &without)
                 .await
                 .map_err(errors::of_database)?;
-        }
-        if !standing.is_empty() {
+            // Asked also where nobody was merged: who was, into a file of elsewhere, does not take longer.
             let survivors: Vec<ElderId> = standing.values().copied().collect();
-            let theirs = tiers_queries::of_elders(&self.pool, &survivors)
+            let mut theirs = tiers_queries::of_elders(&self.pool, &survivors)
                 .await
                 .map_err(errors::of_database)?;
+            theirs.retain(within_reach);
             tiers.extend(theirs);
         }
         let standing = elders
@@ -217,13 +224,14 @@ impl Tiering {
         // As known at the end of that day; today as known now.
         let before = (day < today).then(|| day.end());
         let mut elder = elder;
-        let mut records = self.facts_of(elder).await?;
+        let past = before.is_some();
+        let mut records = self.facts_within_reach(caller, elder, past).await?;
         for _ in 0..facts_table::LONGEST_CHAIN {
             let Some(survivor) = explain::standing_for(elder, &records, before) else {
                 break;
             };
             elder = survivor;
-            records = self.facts_of(elder).await?;
+            records = self.facts_within_reach(caller, elder, past).await?;
         }
         let known = explain::known(elder, &records, day, before);
         let (facts, origins) = match known {
@@ -252,17 +260,59 @@ impl Tiering {
         Ok(explain::explain(&facts, origins, day, &in_force))
     }
 
-    /// What the registry's log holds about an elder.
-    async fn facts_of(&self, elder: ElderId) -> Result<Vec<Record>, Status> {
+    /// What the registry's log holds about an elder, if the caller may work where the elder lives, or if the file was merged: then
+    /// the surviving one decides. For a past day it is enough that it ever was: on that day another one may have stood for it. All
+    /// that say the row and what the log has beyond it. About anybody else the log is not read, and there is nothing: they take no
+    /// longer than who is not known.
+    async fn facts_within_reach(
+        &self,
+        caller: &Caller,
+        elder: ElderId,
+        past: bool,
+    ) -> Result<Vec<Record>, Status> {
         let subject = Subject::new("registry", "elder", &elder.to_string())
             .map_err(|error| errors::internal(&error))?;
+        if let Some(kept) = self.facts_kept(elder).await? {
+            let newer = self.registry.read(&subject, kept.sequence).await;
+            let newer = newer.map_err(unread)?;
+            let events = newer.iter().flat_map(|record| &record.events);
+            let events = events.filter_map(|raw| codec::decode(raw).ok());
+            let (mut latest, mut once_merged) = (Some(kept.facts), kept.once_merged);
+            for event in events {
+                once_merged |= facts_table::merges(&event, elder);
+                latest = Facts::after(latest, &event, elder);
+            }
+            let within_reach = latest.is_none_or(|latest| {
+                let today = latest.on(self.clock.today());
+                let another_stands = today.merged || (past && once_merged);
+                another_stands || caller.reaches(&today.village().division())
+            });
+            if !within_reach {
+                return Ok(vec![]);
+            }
+        }
         self.registry.read(&subject, 0).await.map_err(unread)
+    }
+
+    /// An elder's row. One that can't be read counts as none, since the log decides then, whoever asks; a database that is away is
+    /// needed for the policies all the same.
+    async fn facts_kept(&self, elder: ElderId) -> Result<Option<KeptFacts>, Status> {
+        let kept = facts_table::facts_of(&self.pool, elder).await;
+        match kept.map_err(DatabaseError::from) {
+            Ok(kept) => Ok(kept),
+            Err(error) if error.is_passing() => Err(errors::of_look_up(error)),
+            Err(error) => {
+                tracing::warn!(%error, "an elder's row can't be read: the log decides");
+                Ok(None)
+            }
+        }
     }
 }
 
 fn not_registered() -> Explanation {
     Explanation {
         out_of_scope: vec!["NOT_REGISTERED"],
+        policy: None,
         assignment: None,
         rules: vec![],
         facts: vec![],

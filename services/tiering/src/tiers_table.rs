@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::evaluate::{Assignment, Jurisdiction, PolicyRef};
 use crate::policy::Interval;
 use crate::policy_book::{self, PolicyBook};
+use crate::policy_comparison::PolicyComparison;
 use crate::tier::{self, Tier};
 
 /// The projection's name and schema.
@@ -30,7 +31,7 @@ impl Projection for TiersTable {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     // An ended tier keeps its row, without a tier: the next decision expects its sequence.
@@ -55,6 +56,9 @@ impl Projection for TiersTable {
             published_at timestamptz NOT NULL,
             published_by text NOT NULL,
             sequence bigint NOT NULL,
+            record_id uuid NOT NULL,
+            correlation_id uuid NOT NULL,
+            traceparent text,
             PRIMARY KEY (division, version)
         );
         CREATE INDEX policy_sequence ON policy (sequence);"
@@ -76,6 +80,9 @@ impl Projection for TiersTable {
                 for event in read_events(record, PolicyBook::decode, &mut parked) {
                     write_policy(db, record, event).await?;
                 }
+            } else if aggregate == PolicyComparison::NAME {
+                // It tells nothing that a policy's own record does not.
+                read_events(record, PolicyComparison::decode, &mut parked);
             } else {
                 parked.extend(
                     record
@@ -102,8 +109,8 @@ async fn write_policy(
         on,
     } = event;
     sqlx::query(
-        "INSERT INTO policy (division, version, yaml, on_day, published_at, published_by, sequence) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO policy (division, version, yaml, on_day, published_at, published_by, sequence, \
+         record_id, correlation_id, traceparent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(jurisdiction.as_str())
     .bind(version.cast_signed())
@@ -112,6 +119,9 @@ async fn write_policy(
     .bind(record.metadata.time)
     .bind(&record.metadata.actor)
     .bind(record.sequence.cast_signed())
+    .bind(record.metadata.id)
+    .bind(record.metadata.correlation_id)
+    .bind(&record.metadata.traceparent)
     .execute(db)
     .await?;
     Ok(())

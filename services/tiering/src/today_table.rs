@@ -58,6 +58,38 @@ pub struct Due {
     pub traceparent: Option<String>,
 }
 
+/// A row of the facts that can't be read: of another version of the program, as a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Whom it is about.
+    pub elder: ElderId,
+    /// The sequence in the registry of the last record about the elder.
+    pub sequence: u64,
+    /// The day on which it was written; the first of all where that can't be read either.
+    pub recorded_on: LocalDay,
+}
+
+/// A row of the facts. One that can't be read shall not hold up the others.
+pub type Row = Result<Due, Unreadable>;
+
+/// The sequence of a row, be it that it can't be read.
+#[must_use]
+pub fn sequence_of(row: &Row) -> u64 {
+    match row {
+        Ok(due) => due.sequence,
+        Err(unreadable) => unreadable.sequence,
+    }
+}
+
+/// The day on which a row's last record was written.
+#[must_use]
+pub fn recorded_on(row: &Row) -> LocalDay {
+    match row {
+        Ok(due) => due.recorded_on,
+        Err(unreadable) => unreadable.recorded_on,
+    }
+}
+
 const DUE: &str = "f.elder_id, f.facts, f.sequence, f.record_id, f.correlation_id, f.traceparent, f.recorded_on, f.opened_on";
 
 /// The elders about whom the registry recorded something after a sequence, in its order.
@@ -68,7 +100,7 @@ pub async fn recorded_after(
     db: &mut PgConnection,
     sequence: u64,
     most: i64,
-) -> Result<Vec<Due>, sqlx::Error> {
+) -> Result<Vec<Row>, sqlx::Error> {
     let facts = facts_table::NAME;
     let statement = format!(
         "SELECT {DUE} FROM {facts}.elder f WHERE f.sequence > $1 ORDER BY f.sequence LIMIT $2"
@@ -87,7 +119,7 @@ pub async fn due_by(
     db: &mut PgConnection,
     day: LocalDay,
     most: i64,
-) -> Result<Vec<Due>, sqlx::Error> {
+) -> Result<Vec<Row>, sqlx::Error> {
     let facts = facts_table::NAME;
     let statement = format!(
         "SELECT {DUE} FROM tiering_today.elder e JOIN {facts}.elder f USING (elder_id) \
@@ -99,26 +131,59 @@ pub async fn due_by(
     rows.fetch_all(db).await?.iter().map(due).collect()
 }
 
-fn due(row: &sqlx::postgres::PgRow) -> Result<Due, sqlx::Error> {
-    let facts = row
-        .try_get::<Option<&[u8]>, _>(1)?
-        .map(facts_table::kept)
-        .transpose();
+/// Some elders, whatever is due.
+///
+/// # Errors
+/// The database's.
+pub async fn of_elders(db: &mut PgConnection, elders: &[ElderId]) -> Result<Vec<Row>, sqlx::Error> {
+    let facts = facts_table::NAME;
+    let statement = format!("SELECT {DUE} FROM {facts}.elder f WHERE f.elder_id = ANY($1)");
+    let elders: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(&elders);
+    rows.fetch_all(db).await?.iter().map(due).collect()
+}
+
+/// Whoever can't be judged is not found by a day any more: elders are found again by the list of what is parked.
+///
+/// # Errors
+/// The database's.
+pub async fn not_due(db: &mut PgConnection, elders: &[ElderId]) -> Result<(), sqlx::Error> {
+    let elders: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
+    sqlx::query("UPDATE tiering_today.elder SET next_change_on = NULL WHERE elder_id = ANY($1)")
+        .bind(&elders)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// What a row holds is no error of the database's.
+fn due(row: &sqlx::postgres::PgRow) -> Result<Row, sqlx::Error> {
+    let facts = row.try_get::<Option<&[u8]>, _>(1)?;
     let day = |column: usize| {
-        LocalDay::try_from(row.try_get::<NaiveDate, _>(column)?)
-            .map_err(|_day| sqlx::Error::Decode("a column of the facts holds no day".into()))
+        let day = row.try_get::<NaiveDate, _>(column)?;
+        Ok::<_, sqlx::Error>(LocalDay::try_from(day).ok())
     };
-    Ok(Due {
-        recorded_on: day(6)?,
-        opened_on: day(7)?,
-        elder: ElderId(row.try_get(0)?),
-        facts: facts
-            .map_err(|_unreadable| sqlx::Error::Decode("facts that can't be read".into()))?,
-        sequence: row.try_get::<i64, _>(2)?.cast_unsigned(),
+    let (recorded_on, opened_on) = (day(6)?, day(7)?);
+    let elder = ElderId(row.try_get(0)?);
+    let sequence = row.try_get::<i64, _>(2)?.cast_unsigned();
+    let facts = facts.map(facts_table::kept).transpose();
+    let (Ok(facts), Some(recorded_on), Some(opened_on)) = (facts, recorded_on, opened_on) else {
+        return Ok(Err(Unreadable {
+            elder,
+            sequence,
+            recorded_on: recorded_on.unwrap_or(LocalDay::MIN),
+        }));
+    };
+    Ok(Ok(Due {
+        recorded_on,
+        opened_on,
+        elder,
+        facts,
+        sequence,
         record: row.try_get(3)?,
         correlation: row.try_get(4)?,
         traceparent: row.try_get(5)?,
-    })
+    }))
 }
 
 /// Elders in scope of a division's subtree, after one, in the order of their ids.

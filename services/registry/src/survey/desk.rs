@@ -146,13 +146,8 @@ impl Desk<'_> {
     ) -> Result<Outcome, Status> {
         let request = derived_ids::survey_row(self.options.import, candidate.row);
         if elder == derived_ids::elder(request) {
-            let name = elder.to_string();
-            let file = self
-                .registry
-                .elders
-                .load(&name)
-                .await
-                .map_err(refusals::of_loading)?;
+            // An earlier try may have written it without ever being told so: memory then has nothing of it.
+            let file = self.registry.known_file(elder).await?;
             if let Some(known) = file.request(request) {
                 if !self.digest.is(&known.digest) {
                     return Err(self.of_another_workbook(service::errors::request_id_reused()));
@@ -200,12 +195,7 @@ impl Desk<'_> {
         let file = match looked_up {
             Some(found) => &*found.elder,
             None => {
-                loaded = self
-                    .registry
-                    .elders
-                    .load(&elder.to_string())
-                    .await
-                    .map_err(refusals::of_loading)?;
+                loaded = self.registry.known_file(elder).await?;
                 let Some(open) = loaded.state.0.open() else {
                     return Ok(Holder::Erased);
                 };

@@ -260,6 +260,14 @@ async fn keys_are_for_services_alone() {
     let visits = Claims::system("visits", "platform")
         .role("service")
         .division("*");
+    let status = running
+        .clients
+        .vault_of(&visits)
+        .get_keys(request.clone())
+        .await
+        .unwrap_err();
+    assert_eq!(service::testing::reason(&status), "PURPOSE_REQUIRED");
+    let visits = visits.purpose("visits");
     let keys = running
         .clients
         .vault_of(&visits)

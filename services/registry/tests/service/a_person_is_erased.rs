@@ -3,10 +3,12 @@
 use crate::support::{
     self, Client, Running, another, get, id_number, register, request_id, wang_xiuying,
 };
+use eventlog::Position;
 use proto::eldercare::registry::v1 as pb;
-use service::testing::reason;
+use service::{Claims, testing::reason};
 use tonic::Code;
 use uuid::Uuid;
+use vault::KeyError;
 
 fn erasure(elder_id: &str) -> pb::EraseElderRequest {
     pb::EraseElderRequest {
@@ -161,20 +163,64 @@ async fn of_who_was_erased_nothing_is_told_of_any_time() {
     }
 }
 
+/// What is personal in a file's history and can be read.
+async fn personal_history(client: &mut Client, elder_id: &str) -> Vec<String> {
+    let history = pb::GetElderHistoryRequest {
+        elder_id: elder_id.to_owned(),
+        ..pb::GetElderHistoryRequest::default()
+    };
+    let answer = client.get_elder_history(history).await.unwrap();
+    let changes = answer.into_inner().changes.into_iter();
+    changes
+        .flat_map(|change| change.fields)
+        .filter(|field| field.personal && !field.value.is_empty())
+        .map(|field| field.field)
+        .collect()
+}
+
+#[tokio::test]
+async fn what_one_replica_has_erased_another_opens_no_more_with_what_it_remembers() {
+    let running = Running::new().await;
+    let other = running.beside().await;
+    let (elder_id, _) = register(&mut running.client(), wang_xiuying()).await;
+    let visits = Claims::system("visits", "platform")
+        .role("service")
+        .division("*")
+        .purpose("visits");
+    let handed_out = async || {
+        let wanted = pb::GetKeysRequest {
+            elder_ids: vec![elder_id.clone()],
+        };
+        let answer = other.clients.vault_of(&visits).get_keys(wanted).await;
+        answer.unwrap().into_inner().keys.len()
+    };
+    assert_eq!(handed_out().await, 1);
+    assert_eq!(other.vault.remembered(), 1);
+    let told = personal_history(&mut other.client(), &elder_id).await;
+    assert!(told.contains(&"name".to_owned()), "{told:?}");
+
+    let erased = running.client().erase_elder(erasure(&elder_id)).await;
+    let committed = erased.unwrap().into_inner().committed.unwrap();
+    // Whatever the replica remembers yet: the history asks the log first.
+    let told = personal_history(&mut other.client(), &elder_id).await;
+    assert!(told.is_empty(), "{told:?}");
+    let position: Position = committed.position.parse().unwrap();
+    other.forgotten.reaches(position.sequence).await;
+    assert_eq!(handed_out().await, 0);
+    let person = Uuid::try_parse(&elder_id).unwrap();
+    let key = other.vault.key(person).await;
+    assert!(matches!(key, Err(KeyError::Erased)), "{key:?}");
+    other.stop().await;
+    running.stop().await;
+}
+
 /// Two replicas are asked under one request id, in the same moment, for two elders, of whom one may be registered.
 #[tokio::test]
 async fn a_registration_refused_on_one_replica_takes_no_key_from_the_other() {
     let running = Running::new().await;
     let taken = wang_xiuying();
     register(&mut running.client(), taken.clone()).await;
-    let ground = &running.ground;
-    let other = support::Ground {
-        nats: ground.nats.clone(),
-        database: ground.database.clone(),
-        issuer: ground.issuer.clone(),
-        clock: ground.clock.clone(),
-    };
-    let other = other.start().await;
+    let other = running.beside().await;
     for person in 0..24 {
         let right = another(100 + person);
         let wrong = pb::RegisterElderRequest {

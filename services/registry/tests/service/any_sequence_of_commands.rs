@@ -1,6 +1,7 @@
-//! Whatever is asked in whatever order, elders' files, claims to ID numbers and pairs of files stay what the rules allow.
+//! Whatever is asked in whatever order, elders' files, claims to ID numbers, pairs of files and counties' tables stay what the
+//! rules allow.
 
-use civic::{ElderId, ElderStatus};
+use civic::{DivisionCode, DivisionLevel, ElderId, ElderStatus};
 use decider::Decider as _;
 use elders::{
     Event,
@@ -12,8 +13,14 @@ use elders::{
     },
 };
 use eventlog::Aggregate as _;
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::{select, subsequence},
+};
 use registry::{
+    divisions::{Division, Divisions, Publish},
     duplicate::{self, Duplicate, Pair},
     elder::{Command, File},
     identity::{self, Claim},
@@ -118,6 +125,88 @@ proptest! {
             prop_assert_eq!(merged_into, stands);
             let again = pair.decide(&command);
             prop_assert!(again.is_err() || again == Ok(Vec::new()), "asked again, nothing more happens");
+        }
+    }
+}
+
+/// A division of a few, whether it belongs there or not.
+fn division() -> impl Strategy<Value = Division> {
+    let codes = [
+        "3505",
+        "350524",
+        "350525",
+        "350524100",
+        "350524101",
+        "350524100001",
+        "350524101001",
+    ];
+    let names = ["凤城镇", "蓬莱镇", " "];
+    (select(codes.to_vec()), select(names.to_vec())).prop_map(|(code, name)| Division {
+        code: code.parse().unwrap(),
+        name: name.to_owned(),
+    })
+}
+
+/// A county's table as it should be.
+fn right_table() -> impl Strategy<Value = Publish> {
+    let below = [
+        "350524100",
+        "350524100001",
+        "350524101",
+        "350524101001",
+        "350524101002",
+    ];
+    let below = subsequence(below.to_vec(), 0..=below.len());
+    (below, select(vec!["旧名", "新名"])).prop_map(|(below, name)| {
+        let codes = ["350524"].into_iter().chain(below);
+        let codes: Vec<DivisionCode> = codes.map(|code| code.parse().unwrap()).collect();
+        let within = |code: &DivisionCode| {
+            let parent = code.parent().filter(|parent| codes.contains(parent));
+            code.level() == DivisionLevel::County || parent.is_some()
+        };
+        let table = codes.iter().filter(|code| within(code));
+        let table = table.map(|code| Division {
+            code: *code,
+            name: name.to_owned(),
+        });
+        Publish(table.collect())
+    })
+}
+
+/// Any table, and whether it is known to be as it should be.
+fn any_table() -> impl Strategy<Value = (Publish, bool)> {
+    prop_oneof![
+        3 => right_table().prop_map(|table| (table, true)),
+        1 => vec(division(), 0..6).prop_map(|divisions| (Publish(divisions), false)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_of_tables_leaves_a_division_outside_its_county(tables in vec(any_table(), 1..20)) {
+        let mut divisions = Divisions::default();
+        for (table, right) in tables {
+            let decided = divisions.decide(&table);
+            prop_assert!(decided.is_ok() || !right, "what is right is published");
+            let Ok(events) = decided else { continue };
+            for event in &events {
+                prop_assert_eq!(&Divisions::decode(&Divisions::encode(event)).unwrap(), event);
+            }
+            let before = divisions.clone();
+            divisions = divisions.evolve_all(&events);
+            prop_assert_eq!(events.is_empty(), before == divisions, "only what changes is written");
+            prop_assert_eq!(divisions.iter().count(), table.0.len(), "the table is the last one asked for");
+            for Division { code, name } in &table.0 {
+                prop_assert_eq!(divisions.name(code), Some(name.as_str()));
+                prop_assert!(!name.trim().is_empty());
+            }
+            let of_counties = divisions.iter().filter(|(code, _)| code.level() == DivisionLevel::County);
+            prop_assert_eq!(of_counties.count(), 1);
+            for (code, _) in divisions.iter() {
+                let known = code.parent().is_some_and(|parent| divisions.name(&parent).is_some());
+                prop_assert!(known || code.level() == DivisionLevel::County, "each has its parent");
+            }
+            prop_assert_eq!(divisions.decide(&table), Ok(Vec::new()), "asked again, nothing more happens");
         }
     }
 }

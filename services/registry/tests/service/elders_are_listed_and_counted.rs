@@ -214,6 +214,7 @@ async fn a_division_is_counted_by_every_fact() {
     other.categories.clear();
     other.handicap_grade = 0;
     other.capability = None;
+    other.circumstances.clear();
     other.division_code = OTHER_VILLAGE.to_owned();
     let (dead, position) = register(&mut client, other).await;
     let statistics = pb::GetStatisticsRequest {
@@ -258,6 +259,7 @@ async fn a_division_is_counted_by_every_fact() {
         table(&[("MOBILITY_IMPAIRED", 2)])
     );
     assert_eq!(told(&counts.by_consent), table(&[("GRANTED", 2)]));
+    assert_eq!(told(&counts.by_circumstance), table(&[("ACCIDENT", 1)]));
     assert_eq!(
         told(&counts.by_division),
         table(&[("350524100", 1), ("350524101", 1)])
@@ -280,7 +282,7 @@ async fn a_division_is_counted_by_every_fact() {
     let counts = client
         .get_statistics(pb::GetStatisticsRequest {
             min_position,
-            ..statistics
+            ..statistics.clone()
         })
         .await
         .unwrap()
@@ -291,6 +293,16 @@ async fn a_division_is_counted_by_every_fact() {
         table(&[("ACTIVE", 1), ("DECEASED", 1)])
     );
     assert_eq!(told(&counts.by_sex), table(&[("FEMALE", 1)]));
+
+    // The last day of the circumstance, and the one after it.
+    for (day, there) in [("2024-11-10", true), ("2024-11-11", false)] {
+        let noon = instant(&format!("{day}T12:00:00+08:00"));
+        running.ground.clock.advance_to(noon).unwrap();
+        let counts = client.get_statistics(statistics.clone()).await.unwrap();
+        let counts = told(&counts.into_inner().by_circumstance);
+        assert_eq!(counts.contains_key("ACCIDENT"), there, "{day}");
+    }
+    running.verify().await;
 }
 
 #[tokio::test]

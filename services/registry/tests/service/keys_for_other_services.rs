@@ -17,6 +17,7 @@ fn visits() -> Claims {
     Claims::system("visits", "platform")
         .role("service")
         .division("*")
+        .purpose("visits")
 }
 
 /// The settings of another service, known to the registry by these claims.
@@ -127,10 +128,15 @@ async fn who_may_not_have_keys_is_refused() {
     let running = Running::new().await;
     let (elder_id, _) = register(&mut running.client(), wang_xiuying()).await;
     let officer = service::testing::anybody();
-    let elsewhere = Claims::system("visits", "platform")
-        .role("service")
-        .division("110101");
-    for claims in [officer, elsewhere] {
+    let elsewhere = Claims {
+        divisions: vec!["110101".to_owned()],
+        ..visits()
+    };
+    let silent = Claims {
+        purpose: None,
+        ..visits()
+    };
+    for claims in [officer, elsewhere, silent] {
         let vault = elder_keys::of_registry(&settings_of(&running, &claims)).unwrap();
         let refused = vault.key(id(&elder_id)).await;
         assert!(

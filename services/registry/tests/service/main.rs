@@ -3,6 +3,7 @@
 
 mod a_file_is_opened_and_read;
 mod a_person_is_erased;
+mod a_position_never_reached;
 mod a_survey_is_imported;
 mod accesses;
 mod annexes;

@@ -1,21 +1,27 @@
 //! The rows follow from the log alone: in whatever batches it is read, and past records that the program does not know.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::support::{self, Running, another, get, register, request_id, wang_xiuying};
+use backing_services::testing::fresh_database;
 use civic::ElderId;
-use elders::{Event, codec, purpose, testing as generated};
+use elders::{Event, codec, event::Merge, purpose, testing as generated};
 use eventlog::{EventLog, MemoryLog, Metadata, NewRecord, Position, RawEvent, Subject};
 use proptest::{
     prelude::*,
+    sample::select,
     strategy::ValueTree as _,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use proto::eldercare::registry::v1 as pb;
-use readmodel::{Runner, Settings};
-use registry::registry_elders::RegistryElders;
-use sqlx::{PgPool, Row as _};
-use tokio_util::sync::CancellationToken;
+use readmodel::Settings;
+use registry::{
+    divisions::{Division, Divisions, Publish},
+    duplicate::{self, Duplicate, Pair},
+    registry_elders::RegistryElders,
+};
+use service::testing::{anybody_of, carry_out, rows_of};
+use sqlx::PgPool;
 use tonic::Code;
 use uuid::Uuid;
 use vault::{BlindIndex, KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
@@ -44,7 +50,64 @@ fn vault() -> Vault {
     )
 }
 
-/// A log of some elders' files, their events mixed as they come.
+/// What may be asked of a pair of files.
+fn pair_command(pair: Pair) -> impl Strategy<Value = duplicate::Command> {
+    let merge = Merge {
+        surviving: pair.elder,
+        merged: pair.other,
+        reason: "ONE_PERSON".into(),
+    };
+    select(vec![
+        duplicate::Command::Report(pair, "SAME_HOME".into()),
+        duplicate::Command::Dismiss("TWO_PERSONS".into()),
+        duplicate::Command::Merge(merge.clone()),
+        duplicate::Command::Unmerge(merge),
+    ])
+}
+
+/// A county's table with so many towns, whose names are of this edition.
+fn county_table(county: &str, towns: usize, edition: u8) -> Publish {
+    let division = |code: String| Division {
+        name: format!("{code} {edition}"),
+        code: code.parse().unwrap(),
+    };
+    let towns = (0..towns).map(|town| division(format!("{county}{}", 100 + town)));
+    let county = std::iter::once(division(county.to_owned()));
+    Publish(county.chain(towns).collect())
+}
+
+/// What is recorded between the files' own records.
+#[derive(Default)]
+struct Others {
+    pairs: HashMap<Pair, Duplicate>,
+    counties: HashMap<&'static str, Divisions>,
+}
+
+impl Others {
+    /// Goes on with a pair or with a county's table now and then.
+    async fn go_on(
+        &mut self,
+        (log, runner): (&dyn EventLog, &mut TestRunner),
+        step: usize,
+        pair: Option<Pair>,
+    ) {
+        let metadata = metadata(&format!("2024-11-01T10:{:02}:00+08:00", step % 60));
+        if let Some(pair) = pair.filter(|_| step.is_multiple_of(3)) {
+            let command = pair_command(pair).new_tree(runner).unwrap().current();
+            let state = self.pairs.entry(pair).or_default();
+            let id = pair.id().to_string();
+            carry_out(log, (id.as_str(), state), metadata, &command).await;
+        } else if step.is_multiple_of(7) {
+            let table = (select(vec!["350524", "350525"]), 0..5_usize, 0..3_u8);
+            let (county, towns, edition) = table.new_tree(runner).unwrap().current();
+            let table = county_table(county, towns, edition);
+            let state = self.counties.entry(county).or_default();
+            carry_out(log, (county, state), metadata, &table).await;
+        }
+    }
+}
+
+/// A log of some elders' files, their events mixed as they come, with those of pairs and divisions among them.
 async fn log_of_elders(
     vault: &Vault,
     elders: usize,
@@ -54,9 +117,8 @@ async fn log_of_elders(
     let log: Arc<dyn EventLog> = Arc::new(MemoryLog::new("REGISTRY"));
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let mut sample =
-        |strategy: BoxedStrategy<Event>| strategy.new_tree(&mut runner).unwrap().current();
     let mut last = vec![0; elders];
+    let mut others = Others::default();
     let persons: Vec<ElderId> = (0..elders)
         .map(|number| ElderId(Uuid::from_u128(0x8000 + number as u128)))
         .collect();
@@ -83,7 +145,9 @@ async fn log_of_elders(
         } else {
             generated::change().boxed()
         };
-        let mut event = sample(event);
+        let mut event = event.new_tree(&mut runner).unwrap().current();
+        let neighbours = Pair::of(person, persons[(which + 1) % elders]);
+        others.go_on((&*log, &mut runner), step, neighbours).await;
         if let Event::Registered(registered) = &mut event {
             registered.elder = person;
             registered.identity = name(format!("甲{which}"));
@@ -105,32 +169,13 @@ async fn log_of_elders(
     log
 }
 
-/// All rows of the read model, filled in batches of this size.
+/// All rows of all tables of the read model, filled in batches of this size.
 async fn rows(log: &Arc<dyn EventLog>, vault: &Vault, settings: Settings) -> Vec<String> {
-    let database = backing_services::testing::fresh_database().await;
-    let pool = PgPool::connect(&database).await.unwrap();
+    let pool = PgPool::connect(&fresh_database().await).await.unwrap();
     let index = BlindIndex::local_default(Mode::Local).unwrap();
     let vault = vault.clone();
-    let runner = Runner::new(pool.clone(), Arc::clone(log), move || {
-        RegistryElders::new(vault.clone(), index.clone())
-    })
-    .with_settings(settings);
-    let (follower, stopped) = (runner.follower(), CancellationToken::new());
-    let run = tokio::spawn(runner.run(stopped.clone()));
-    let end = Position::new(log.stream(), log.last_sequence().await.unwrap());
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
-    follower.wait_for(&end, deadline).await.unwrap();
-    let rows = sqlx::query(
-        "SELECT e::text FROM registry_elders.elder e UNION ALL SELECT f::text FROM registry_elders.fact f ORDER BY 1",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
-    let parked = readmodel::parked::count(&pool, None).await.unwrap();
-    assert_eq!(parked, 0);
-    stopped.cancel();
-    run.await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
+    let make = move || RegistryElders::new(vault.clone(), index.clone());
+    rows_of(&pool, log, settings, make).await
 }
 
 #[tokio::test]
@@ -145,6 +190,11 @@ async fn the_rows_are_the_same_in_batches_of_any_size() {
     };
     let one_by_one = rows(&log, &vault, batches(1)).await;
     assert!(one_by_one.len() > 80, "elders and their facts");
+    for table in ["division", "duplicate", "elder", "erased", "fact"] {
+        let of_table = format!("{table} ");
+        let filled = one_by_one.iter().any(|row| row.starts_with(&of_table));
+        assert!(filled, "{table} is put to the test");
+    }
     let in_bulk = Settings {
         bulk_from: 0,
         rebuild_records: 50,
@@ -262,4 +312,40 @@ async fn an_event_of_an_unknown_type_is_parked_and_stops_nothing_else() {
     assert_eq!(status.code(), Code::Internal);
     assert!(client.record_handicap(grade(&other)).await.is_ok());
     running.verify().await;
+}
+
+#[tokio::test]
+async fn of_the_past_the_log_tells_also_where_a_row_cannot_be_read() {
+    let running = Running::new().await;
+    let (elder_id, position) = register(&mut running.client(), wang_xiuying()).await;
+    get(&mut running.client(), &elder_id, &position).await;
+    let history = pb::GetElderHistoryRequest {
+        elder_id: elder_id.clone(),
+        ..pb::GetElderHistoryRequest::default()
+    };
+    let then = pb::GetElderRequest {
+        elder_id,
+        as_of: support::timestamp("2024-11-01T09:00:00+08:00"),
+        ..pb::GetElderRequest::default()
+    };
+    let mut here = running.clients.of(&anybody_of("350524100"));
+    let mut elsewhere = running.clients.of(&anybody_of("350524101"));
+    for disturbance in [
+        "UPDATE registry_elders.elder SET file = '\\xff'",
+        "ALTER TABLE registry_elders.elder RENAME TO away",
+    ] {
+        let disturbed = sqlx::query(disturbance).execute(&running.pool).await;
+        disturbed.unwrap();
+        let changes = here.get_elder_history(history.clone()).await.unwrap();
+        assert_eq!(changes.into_inner().changes.len(), 1);
+        let told = here.get_elder(then.clone()).await.unwrap();
+        assert_eq!(told.into_inner().elder.unwrap().name, "王秀英");
+        let refused = [
+            elsewhere.get_elder_history(history.clone()).await.map(drop),
+            elsewhere.get_elder(then.clone()).await.map(drop),
+        ];
+        for refused in refused {
+            assert_eq!(refused.unwrap_err().code(), Code::NotFound);
+        }
+    }
 }

@@ -5,10 +5,7 @@ use crate::support::{
     timestamp,
 };
 use proto::eldercare::{registry::v1 as pb, r#type::v1 as types};
-use service::{
-    Claims,
-    testing::{AskedFor, anybody, every_method_is_asked},
-};
+use service::testing::{AskedFor, anybody_of, every_method_is_asked};
 
 /// The town of `VILLAGE`.
 const TOWN: &str = "350524100";
@@ -166,11 +163,7 @@ async fn an_elder_of_elsewhere_is_as_unknown_as_one_who_never_was() {
     everybody.merge_elders(merging.clone()).await.unwrap();
     let written = running.log.last_sequence().await.unwrap();
 
-    let officer = Claims {
-        divisions: vec![TOWN.to_owned()],
-        ..anybody()
-    };
-    let mut officer = running.clients.of(&officer);
+    let mut officer = running.clients.of(&anybody_of(TOWN));
     let unknown = asked_for(&mut officer, &request_id(), &own).await;
     for elder_id in [&elsewhere, &merged, &erased] {
         let told = asked_for(&mut officer, elder_id, &own).await;
@@ -211,11 +204,7 @@ async fn an_elder_of_elsewhere_is_as_unknown_as_one_who_never_was() {
     repeated.is_told_as(&of_nobody);
     assert_eq!(running.log.last_sequence().await.unwrap(), written);
     // To those who work where the elder lived, the request is answered again.
-    let there = Claims {
-        divisions: vec!["350524101".to_owned()],
-        ..anybody()
-    };
-    let mut there = running.clients.of(&there);
+    let mut there = running.clients.of(&anybody_of("350524101"));
     assert!(there.erase_elder(erasure).await.is_ok());
     assert_eq!(running.log.last_sequence().await.unwrap(), written);
 }

@@ -6,6 +6,7 @@ use readmodel::{Traces, Work};
 
 use super::{Active, CHUNK, Evaluator, Judged, ReaderFailed};
 use crate::holds_from::assign;
+use crate::measures::NAME;
 use crate::tier_decisions::{Cause, Evaluated};
 use crate::today_table::{self, Due, Today};
 
@@ -26,16 +27,16 @@ impl Active<'_> {
         known: Option<u64>,
         until: LocalDay,
     ) -> Result<bool, ReaderFailed> {
-        let mut due =
+        let mut rows =
             today_table::recorded_after(&mut self.conn, self.progress.registry, CHUNK).await?;
-        let more = due.len() as i64 == CHUNK;
+        let more = rows.len() as i64 == CHUNK;
         // In the order of the log: what comes after a later record waits with it.
-        let within = due
+        let within = rows
             .iter()
-            .take_while(|due| due.recorded_on <= until)
+            .take_while(|row| today_table::recorded_on(row) <= until)
             .count();
-        due.truncate(within);
-        let Some(last) = due.last() else {
+        rows.truncate(within);
+        let Some(last) = rows.last().map(today_table::sequence_of) else {
             if let Some(known) = known.filter(|known| *known > self.progress.registry) {
                 // Records that are about no elder's facts.
                 self.progress.registry = known;
@@ -44,14 +45,22 @@ impl Active<'_> {
             return Ok(false);
         };
         let reached = known.filter(|_| !more).unwrap_or_default();
-        self.progress.registry = last.sequence.max(reached);
+        let due = self.readable(rows).await?;
+        self.progress.registry = last.max(reached);
+        self.judge_recorded(due, self.progress.day).await?;
+        Ok(true)
+    }
+
+    /// Judges elders on a day because of the last that was recorded about them.
+    pub(super) async fn judge_recorded(
+        &mut self,
+        due: Vec<Due>,
+        day: LocalDay,
+    ) -> Result<(), ReaderFailed> {
         let stream = self.evaluator.registry.stream().to_owned();
         self.measures.judged(due.len(), "fact");
-        self.judge_facts(due, self.progress.day, |due| {
-            Position::new(&*stream, due.sequence)
-        })
-        .await?;
-        Ok(true)
+        self.judge_facts(due, day, |due| Position::new(&*stream, due.sequence))
+            .await
     }
 
     /// Judges elders by their facts on a day, appends what differs, and commits what holds now with the progress.
@@ -72,7 +81,7 @@ impl Active<'_> {
                     due.sequence,
                 )),
                 causation: Some(due.record),
-                correlation: Some(due.correlation),
+                correlation: due.correlation,
                 traceparent: due.traceparent,
             };
             let row = due
@@ -104,7 +113,7 @@ impl Active<'_> {
         }
         self.append(judged).await?;
         self.commit(&rows, &erased).await?;
-        traces.passed(Work::React, "tiering evaluator");
+        traces.passed(Work::React, NAME);
         Ok(())
     }
 }

@@ -2,10 +2,12 @@
 
 use civic::{DivisionCode, LocalDay};
 use eventlog::Position;
+use readmodel::{Traces, Work};
 
 use super::{Active, CHUNK, Judged, NextPolicy, ReaderFailed};
 use crate::evaluate::Jurisdiction;
 use crate::holds_from::assign;
+use crate::measures::NAME;
 use crate::tier_decisions::{Cause, Evaluated};
 use crate::today_table;
 
@@ -25,12 +27,15 @@ impl Active<'_> {
 
     /// A policy goes into force: those within its division are judged by what holds there now.
     pub(super) async fn policy(&mut self, policy: NextPolicy) -> Result<(), ReaderFailed> {
+        let traces = Traces::from_here_on(policy.traceparent.as_deref());
         self.load_policies(self.progress.day).await?;
         if let Jurisdiction::Division(division) = policy.jurisdiction {
             self.judge_division(&division, &policy).await?;
         }
         self.progress.tiering = policy.sequence;
-        self.commit(&[], &[]).await
+        self.commit(&[], &[]).await?;
+        traces.passed(Work::React, NAME);
+        Ok(())
     }
 
     async fn judge_division(
@@ -42,11 +47,11 @@ impl Active<'_> {
         // Whoever was judged since it was published was judged by it already.
         let on = policy.on.min(self.progress.day);
         let cause = Cause {
+            answers: Some(event.clone()),
             event,
-            answers: None,
-            causation: None,
-            correlation: None,
-            traceparent: None,
+            causation: Some(policy.record),
+            correlation: policy.correlation,
+            traceparent: policy.traceparent.clone(),
         };
         let mut after = None;
         loop {

@@ -1,8 +1,9 @@
 //! Why an elder has a tier: today, and on a past day as it was known then.
 
 use civic::CapabilityLevel;
-use elders::event::Event;
+use elders::event::{Event, Merge, Registered};
 use proto::eldercare::tiering::v1 as pb;
+use service::testing::anybody_of;
 use tonic::Code;
 
 use crate::support::*;
@@ -97,6 +98,10 @@ async fn a_tier_is_explained_by_rules_and_by_the_events_that_gave_the_facts() {
         (before.in_scope, before.out_of_scope_reasons),
         (false, vec!["NOT_REGISTERED".to_owned()])
     );
+    assert_eq!(
+        (before.policy_division_code.as_str(), before.policy_version),
+        ("", 0)
+    );
     let future = client
         .explain_tier(on(she, Some("2024-10-21")))
         .await
@@ -124,6 +129,11 @@ async fn a_tier_is_explained_by_rules_and_by_the_events_that_gave_the_facts() {
         (false, vec!["NOT_ACTIVE".to_owned()])
     );
     assert!(dead.rules.iter().all(|rule| !rule.applies));
+    // The rules are those of a policy, though nothing is given by it.
+    assert_eq!(
+        (dead.policy_division_code.as_str(), dead.policy_version),
+        ("0", 1)
+    );
     world.stop().await;
 }
 
@@ -190,6 +200,59 @@ async fn nothing_is_told_of_an_erased_elder() {
             (refused.code(), reason(&refused).as_str()),
             (Code::NotFound, "ELDER_NOT_FOUND")
         );
+    }
+    world.stop().await;
+}
+
+/// Writes into all rows what nobody can read.
+async fn garble(world: &Running) {
+    sqlx::query("UPDATE tiering_facts.elder SET facts = $1")
+        .bind(vec![0xff_u8])
+        .execute(&world.instance.pool)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn for_a_file_of_elsewhere_answers_on_a_past_day_the_one_that_stood_for_it_then() {
+    let world = Running::on("2024-10-01").await;
+    let [she, twin] = [1, 2].map(elder);
+    let elsewhere = |elder: &mut Registered| elder.residence = residence("370303100001");
+    for (one, registration) in [
+        (she, registered(she, "1940-05-05", |_| {})),
+        (twin, registered(twin, "1950-05-05", elsewhere)),
+    ] {
+        world.record(one, &[registration]).await;
+    }
+    let merge = Merge {
+        surviving: she,
+        merged: twin,
+        reason: "ONE_PERSON".to_owned(),
+    };
+    for (day, event) in [
+        ("2024-10-05", Event::Merged(merge.clone())),
+        ("2024-10-10", Event::Unmerged(merge)),
+    ] {
+        world.advance(day).await;
+        for file in [twin, she] {
+            world.record(file, std::slice::from_ref(&event)).await;
+        }
+    }
+    world.advance("2024-10-12").await;
+
+    let mut client = world.instance.client(&anybody_of("350524"));
+    // By the rows, and where they can't be read.
+    for readable in [true, false] {
+        if !readable {
+            garble(&world).await;
+        }
+        let while_merged = client.explain_tier(on(twin, Some("2024-10-07"))).await;
+        let assignment = while_merged.unwrap().into_inner().assignment.unwrap();
+        assert_eq!(assignment.reasons, ["AGE_80"]);
+        for day in [Some("2024-10-03"), Some("2024-10-11"), None] {
+            let refused = client.explain_tier(on(twin, day)).await.unwrap_err();
+            assert_eq!(refused.code(), Code::NotFound, "{day:?}");
+        }
     }
     world.stop().await;
 }

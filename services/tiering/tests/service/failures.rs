@@ -150,6 +150,69 @@ async fn a_record_that_cannot_be_read_stops_nothing() {
 }
 
 #[tokio::test]
+async fn facts_that_cannot_be_read_hold_up_nobody_else_and_are_judged_once_they_can_be() {
+    let world = Ground::in_memory("2024-10-01").await.0.start().await;
+    registered_many(&world.ground, 3).await;
+    world.settled().await;
+    let ground = world.stop().await;
+    let pool = sqlx::PgPool::connect(&ground.database).await.unwrap();
+    let facts: Vec<u8> =
+        sqlx::query_scalar("SELECT facts FROM tiering_facts.elder WHERE elder_id = $1")
+            .bind(elder(1).as_uuid())
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    let keep = async |facts: &[u8]| {
+        sqlx::query("UPDATE tiering_facts.elder SET facts = $2 WHERE elder_id = $1")
+            .bind(elder(1).as_uuid())
+            .bind(facts.to_vec())
+            .execute(&pool)
+            .await
+            .unwrap();
+    };
+    let parked = async || -> Vec<String> {
+        sqlx::query_scalar(
+            "SELECT subject FROM readmodel.parked WHERE projection = 'tiering evaluator'",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap()
+    };
+    // Everybody is to be judged again, one of them by what nobody can read.
+    keep(&[0xff; 9]).await;
+    pool.execute("UPDATE tiering_today.progress SET registry = 0")
+        .await
+        .unwrap();
+    ground
+        .record(elder(2), &[assessed(CapabilityLevel::Total, "2024-10-01")])
+        .await;
+
+    let world = ground.start().await;
+    let reasons = world.short(elder(2)).await.unwrap().1;
+    assert_eq!(reasons, ["AGE_80", "SEVERE_DISABILITY"]);
+    assert_eq!(parked().await, [elder(1).to_string()]);
+    // The tier on record stays, and days go on, be it that time alone may change something.
+    let kept = world.short(elder(1)).await.unwrap();
+    pool.execute("UPDATE tiering_today.elder SET next_change_on = '2024-10-02'")
+        .await
+        .unwrap();
+    world.advance("2024-10-03").await;
+    assert_eq!(world.short(elder(1)).await.unwrap(), kept);
+    assert_eq!(parked().await, [elder(1).to_string()]);
+    let audit = world.instance.app.audit().await.unwrap();
+    assert_eq!(
+        (audit.elders, audit.stale, audit.mistaken_count),
+        (3, vec![elder(1)], 0)
+    );
+
+    keep(&facts).await;
+    world.advance("2024-10-04").await;
+    assert_eq!(parked().await, Vec::<String>::new());
+    world.verify().await;
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_bulk_of_elders_is_judged_in_batches() {
     let (ground, _) = Ground::in_memory("2024-10-01").await;
     registered_many(&ground, 5_500).await;

@@ -1,7 +1,9 @@
 //! Policies of divisions: published, refused, retried, simulated; the nearest upwards holds.
 
+use eventlog::{Aggregate as _, Metadata, Subject};
 use proto::eldercare::tiering::v1 as pb;
 use tiering::policy::NATIONAL_YAML;
+use tiering::policy_book::{self, PolicyBook};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
@@ -160,6 +162,125 @@ async fn a_published_policy_changes_the_tiers_of_its_division() {
         .collect();
     assert_eq!(divisions, [("0", 1), ("350524", 1), ("350524100", 1)]);
     world.verify().await;
+    world.stop().await;
+}
+
+/// What a refusal says of the divisions whose policies fall short.
+fn falling_short(refused: &tonic::Status) -> String {
+    assert_eq!(
+        (refused.code(), reason(refused).as_str()),
+        (Code::FailedPrecondition, "POLICY_BELOW_FALLS_SHORT")
+    );
+    refused.get_details_error_info().unwrap().metadata["divisions"].clone()
+}
+
+#[tokio::test]
+async fn a_policy_is_not_published_over_those_below_that_fall_short_of_it() {
+    let world = populated("2024-10-01").await;
+    let mut client = world.client();
+    let at_70 = NATIONAL_YAML.replacen("when: age >= 80", "when: age >= 70", 1);
+    for division in ["350524", "350524100", "350525"] {
+        let asked = publish(division, &at_75());
+        client.publish_policy(asked).await.unwrap();
+    }
+    world.settled().await;
+    // The town's is the county's business.
+    let refused = client.publish_policy(publish("35", &at_70)).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(falling_short(&refused), "350524,350525");
+    assert!(
+        refused.message().contains("350524 version 1, line"),
+        "{}",
+        refused.message()
+    );
+    let simulated = pb::SimulatePolicyRequest {
+        division_code: "35".to_owned(),
+        yaml: at_70.clone(),
+        min_position: String::new(),
+    };
+    let mut answers = client
+        .simulate_policy(simulated)
+        .await
+        .unwrap()
+        .into_inner();
+    let untried = answers.message().await.unwrap_err();
+    assert_eq!(falling_short(&untried), "350524,350525");
+    // What asks for no more than they give is in nobody's way.
+    client
+        .publish_policy(publish("35", &at_75()))
+        .await
+        .unwrap();
+
+    let refused = client.publish_policy(publish("350524", &at_70)).await;
+    assert_eq!(falling_short(&refused.unwrap_err()), "350524100");
+    for division in ["350524100", "350524", "350525", "35"] {
+        let asked = publish(division, &at_70);
+        client.publish_policy(asked).await.unwrap();
+    }
+    world.settled().await;
+    world.verify().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_policies_at_once_the_second_is_checked_against_the_first() {
+    let ground = Ground::on("2024-10-01").await;
+    let (one, other) = (ground.instance().await, ground.instance().await);
+    let at_70 = NATIONAL_YAML.replacen("when: age >= 80", "when: age >= 70", 1);
+    let anybody = service::testing::anybody();
+    for province in ["11", "35", "37", "44"] {
+        let (mut above, mut below) = (one.client(&anybody), other.client(&anybody));
+        let (above, below) = tokio::join!(
+            above.publish_policy(publish(province, &at_70)),
+            below.publish_policy(publish(&format!("{province}0524"), &at_75())),
+        );
+        match (above, below) {
+            (Ok(_), Err(refused)) => {
+                assert_eq!(reason(&refused), "RULE_NARROWED", "{province}");
+            }
+            (Err(refused), Ok(_)) => {
+                assert_eq!(falling_short(&refused), format!("{province}0524"));
+            }
+            both => panic!("{province}: {both:?}"),
+        }
+    }
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_tier_that_a_policy_changed_says_which_publication_it_came_of() {
+    let world = populated("2024-10-01").await;
+    let event = policy_book::Event::Published {
+        jurisdiction: "350524".parse().unwrap(),
+        version: 1,
+        yaml: at_75(),
+        on: day("2024-10-01"),
+    };
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let metadata = Metadata {
+        traceparent: Some(trace.to_owned()),
+        ..world.ground.metadata()
+    };
+    let (record, correlation) = (metadata.id, metadata.correlation_id);
+    let subject = Subject::new("tiering", "policy", "350524").unwrap();
+    let events = vec![PolicyBook::encode(&event)];
+    let log = &*world.ground.tiering;
+    let position = service::testing::write(log, subject, metadata, events).await;
+    world.settled().await;
+    let subject = Subject::new("tiering", "tier", &elder(0).to_string()).unwrap();
+    let changed = log.read(&subject, 0).await.unwrap().pop().unwrap();
+    assert_eq!(
+        changed.events[0].event_type,
+        "eldercare.tiering.v1.TierChanged"
+    );
+    let caused = changed.metadata;
+    assert_eq!(caused.answers.unwrap().to_string(), position);
+    assert_eq!(
+        (caused.causation_id, caused.correlation_id),
+        (Some(record), correlation)
+    );
+    assert_eq!(caused.traceparent.as_deref(), Some(trace));
     world.stop().await;
 }
 

@@ -15,7 +15,7 @@ use proto::eldercare::tiering::v1::tiering_service_client::TieringServiceClient;
 use proto::eldercare::r#type::v1 as types;
 pub(crate) use service::testing::reason;
 use service::testing::{Authorised, Served};
-use service::{Application as _, Claims, Clock, TokenIssuer};
+use service::{Application as _, Claims, Clock, Settings, TokenIssuer};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tiering::App;
@@ -107,7 +107,13 @@ impl Ground {
 
     /// Starts a process.
     pub(crate) async fn instance(&self) -> Instance {
-        let settings = service::testing::settings(&self.issuer);
+        self.instance_with(|_| {}).await
+    }
+
+    /// Starts a process with other settings.
+    pub(crate) async fn instance_with(&self, change: impl FnOnce(&mut Settings)) -> Instance {
+        let mut settings = service::testing::settings(&self.issuer);
+        change(&mut settings);
         let pool = PgPoolOptions::new()
             .max_connections(4)
             .connect(&self.database)

@@ -3,8 +3,7 @@
 use civic::ElderId;
 use elders::event::{Event, Merge, Registered};
 use proto::eldercare::tiering::v1 as pb;
-use service::Claims;
-use service::testing::{AskedFor, anybody, every_method_is_asked};
+use service::testing::{AskedFor, anybody_of, every_method_is_asked};
 
 use crate::support::{Client, Running, date, elder, registered, residence};
 
@@ -77,11 +76,7 @@ async fn an_elder_of_elsewhere_is_as_unknown_as_one_who_never_was() {
     assert!(world.tier(tiered).await.is_some());
     assert!(world.tier(without).await.is_none());
 
-    let officer = Claims {
-        divisions: vec!["350524".to_owned()],
-        ..anybody()
-    };
-    let mut client = world.instance.client(&officer);
+    let mut client = world.instance.client(&anybody_of("350524"));
     let unknown = asked_for(&mut client, elder(99)).await;
     for elsewhere in [tiered, without, erased, merged] {
         asked_for(&mut client, elsewhere).await.is_told_as(&unknown);

@@ -39,6 +39,7 @@ pub(crate) struct Running {
     pub(crate) index: vault::BlindIndex,
     pub(crate) pool: sqlx::PgPool,
     pub(crate) follower: readmodel::Follower,
+    pub(crate) forgotten: service::elder_keys::Forgotten,
     shutdown: Shutdown,
     served: JoinHandle<anyhow::Result<()>>,
 }
@@ -134,6 +135,7 @@ impl Ground {
             index: app.index(),
             pool: app.pool(),
             follower: app.follower(),
+            forgotten: app.forgotten(),
             shutdown,
             served,
         })
@@ -154,6 +156,17 @@ impl Running {
         self.shutdown.request();
         self.served.await.unwrap().unwrap();
         self.ground
+    }
+
+    /// A second replica over the same data.
+    pub(crate) async fn beside(&self) -> Self {
+        let ground = Ground {
+            nats: Arc::clone(&self.ground.nats),
+            database: self.ground.database.clone(),
+            issuer: Arc::clone(&self.ground.issuer),
+            clock: self.ground.clock.clone(),
+        };
+        ground.start().await
     }
 
     /// The same data under a new process: nothing is remembered.
