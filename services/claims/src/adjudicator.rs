@@ -10,7 +10,7 @@
 
 mod earlier_rows;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -26,10 +26,11 @@ use readmodel::{
     ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, Traces, Work,
     reaction_request_id, run_reader, table_is_there,
 };
-use service::Clock;
+use service::{Clock, telemetry};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::adjudication::{Appealed, Days, Earlier, Registers, Run, Runs};
@@ -44,6 +45,10 @@ use crate::settlements::{self, Settlements};
 
 /// The reader's name: request ids rest on it.
 pub const NAME: &str = "adjudicator";
+/// The name of its lock, by which operators know it.
+const LOCK: &str = "claims adjudicator";
+/// Its part in a trace.
+const REACT: &str = "react claims adjudicator";
 /// The id of the aggregate that runs are records of.
 const RUNS: &str = "orders";
 /// How many records are judged in one run.
@@ -74,7 +79,7 @@ impl Adjudicator {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let adjudicator = Arc::new(self);
-        run_reader(&adjudicator.pool, "claims adjudicator", &shutdown, |conn| {
+        run_reader(&adjudicator.pool, LOCK, &shutdown, |conn| {
             let adjudicator = Arc::clone(&adjudicator);
             async move { adjudicator.lead(conn).await }
         })
@@ -177,6 +182,8 @@ struct Chunk {
     appealed: HashMap<Uuid, Appealed>,
     /// The last one that means something.
     latest: Option<Record>,
+    /// The traces of all that mean something.
+    traces: BTreeSet<String>,
     /// The sequence of the last record.
     last: u64,
 }
@@ -185,6 +192,7 @@ impl Chunk {
     fn of(deliveries: &[Delivery], last: u64) -> Self {
         let mut items = Vec::new();
         let mut latest = None;
+        let mut traces = BTreeSet::new();
         for delivery in deliveries {
             match delivery {
                 Delivery::Record(record) => {
@@ -192,6 +200,7 @@ impl Chunk {
                     read(record, &mut items);
                     if items.len() > before {
                         latest = Some(record);
+                        traces.extend(record.metadata.traceparent.clone());
                     }
                 }
                 // The read model parks it; here it is nothing.
@@ -200,6 +209,7 @@ impl Chunk {
         }
         Self {
             latest: latest.cloned(),
+            traces,
             items,
             earlier: Earlier::default(),
             appealed: HashMap::new(),
@@ -242,10 +252,22 @@ impl Active<'_> {
             // All that runs have said stands in the read model.
             let before = self.progress.read.max(self.progress.written);
             self.adjudicator.book.reaches(before).await;
-            let traces = Traces::of([&latest]);
-            let run = self.judge(chunk).await?;
-            self.progress.written = self.append(run, last, &latest).await?;
-            traces.passed(Work::React, "claims adjudicator");
+            let mut others = std::mem::take(&mut chunk.traces);
+            // One record bears one trace: the run goes on in that of the last request, and the others end with it.
+            let span = match latest.metadata.traceparent.as_deref() {
+                Some(trace) => {
+                    others.remove(trace);
+                    telemetry::span_of(REACT, Some(trace))
+                }
+                None => Span::none(),
+            };
+            let traces = Traces::from_here_on(others.iter().map(String::as_str));
+            let judging = async {
+                let run = self.judge(chunk).await?;
+                self.append(run, last, &latest).await
+            };
+            self.progress.written = judging.instrument(span).await?;
+            traces.passed(Work::React, LOCK);
         }
         self.progress.read = last;
         self.progress.write(&mut self.conn).await?;
@@ -413,12 +435,11 @@ struct Move {
 
 /// The programmes whose funds a run moves.
 fn programmes(run: &Run) -> impl Iterator<Item = &str> {
-    let moved: std::collections::BTreeSet<&String> =
-        run.premiums.keys().chain(run.reserved.keys()).collect();
+    let moved: BTreeSet<&String> = run.premiums.keys().chain(run.reserved.keys()).collect();
     moved.into_iter().map(String::as_str)
 }
 
-/// The context of a run that was read up to a sequence.
+/// The context of a run that was read up to a sequence, in the present trace.
 fn context(stream: &str, last: u64, latest: &Record, now: DateTime<Utc>) -> CommandContext {
     let position = Position::new(stream, last);
     let request_id = reaction_request_id(NAME, &position, 0);
@@ -431,7 +452,7 @@ fn context(stream: &str, last: u64, latest: &Record, now: DateTime<Utc>) -> Comm
         correlation_id: request_id,
         causation_id: Some(latest.metadata.id),
         division: None,
-        traceparent: latest.metadata.traceparent.clone(),
+        traceparent: telemetry::traceparent().or_else(|| latest.metadata.traceparent.clone()),
         answers: Some(position),
     }
 }

@@ -83,14 +83,19 @@ impl Application for App {
         })
     }
 
-    /// Waits for what was there when this was called: while orders come in all the time the log is never at rest.
+    /// Waits for what was there when this was called: while orders come in all the time the log is never at rest. Nor does it wait
+    /// for all orders of a large provider whose contract has ended, which are looked at again while others are answered.
     fn ready(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
         let (claims, rechecked) = (self.claims.clone(), self.rechecked.clone());
         Box::pin(async move {
             let reading = async {
                 let registry = connections::last_sequence(claims.registry.as_ref()).await;
                 claims.facts.reaches(registry).await;
-                while settle_once(&claims, &rechecked, registry).await.is_none() {
+                let read = |done: &Rechecked| done.own;
+                while settle_once(&claims, &rechecked, registry, read)
+                    .await
+                    .is_none()
+                {
                     tokio::time::sleep(AGAIN).await;
                 }
             };
@@ -103,7 +108,8 @@ async fn settle(claims: &Claims, rechecked: &ReaderFollower<Rechecked>) {
     let registry = connections::last_sequence(claims.registry.as_ref()).await;
     claims.facts.reaches(registry).await;
     loop {
-        let Some(last) = settle_once(claims, rechecked, registry).await else {
+        let followed = Rechecked::own_followed;
+        let Some(last) = settle_once(claims, rechecked, registry, followed).await else {
             tokio::time::sleep(AGAIN).await;
             continue;
         };
@@ -114,16 +120,17 @@ async fn settle(claims: &Claims, rechecked: &ReaderFollower<Rechecked>) {
     }
 }
 
-/// Waits until what is in our own log now has its verdicts, and what was recorded since is judged: the last sequence of that; none
-/// while a time for an appeal that is over is still to be closed.
+/// Waits until what is in our own log now has its verdicts, and what was recorded since is judged as far as `own` counts it: the
+/// last sequence of that; none while a time for an appeal that is over is still to be closed.
 async fn settle_once(
     claims: &Claims,
     rechecked: &ReaderFollower<Rechecked>,
     registry: u64,
+    own: fn(&Rechecked) -> u64,
 ) -> Option<u64> {
     let last = connections::last_sequence(claims.own.as_ref()).await;
     claims.adjudicated_up_to(last).await;
-    let enough = |done: &Rechecked| done.registry >= registry && done.own >= last;
+    let enough = |done: &Rechecked| done.registry >= registry && own(done) >= last;
     rechecked.wait_until(enough).await;
     // A database that is away is waited for.
     let next = appeals_closing::next(&claims.pool).await;
@@ -257,7 +264,7 @@ fn lags(claims: &Claims) -> (ReaderLag<Adjudicated>, ReaderLag<Rechecked>) {
         .in_log(&claims.own, |done: &Adjudicated| done.read);
     let rechecking = ReaderLag::of("claims on_elder_facts", claims.pool.clone())
         .in_log(&claims.registry, |done: &Rechecked| done.registry)
-        .in_log(&claims.own, |done: &Rechecked| done.own);
+        .in_log(&claims.own, Rechecked::own_followed);
     (adjudicating, rechecking)
 }
 

@@ -20,12 +20,13 @@ use vault::DataKey;
 use workbooks::Exports;
 
 use crate::caregiver::Caregiver;
+use crate::codec::purpose;
 use crate::definition::Definition;
 use crate::enrolment::Enrolments;
 use crate::entitlements::Entitlements;
 use crate::facts_table;
 use crate::fund::Fund;
-use crate::order::Order;
+use crate::order::{Order, Submitted};
 use crate::programme::{Defined, Programme};
 use crate::progress::Adjudicated;
 use crate::provider::Provider;
@@ -220,6 +221,15 @@ impl Claims {
 pub(crate) fn facts(kept: Option<Kept>) -> Option<(Facts, u64)> {
     let kept = kept?;
     Some((kept.facts?, kept.sequence))
+}
+
+/// Where a service began, if it can be told.
+pub(crate) fn check_in(order: &Submitted, key: &DataKey) -> Option<GeoPosition> {
+    let place = key
+        .open(purpose::CHECK_IN, order.elder.as_uuid(), &order.check_in)
+        .ok()?;
+    let position = place.position?;
+    GeoPosition::new(position.latitude, position.longitude).ok()
 }
 
 /// Where the elder lived on a day, if it is known.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use civic::ElderId;
 use decider::Decider as _;
+use elders::Facts;
 use eventlog::{
     Aggregate as _, AppendError, ExecuteError, KnownRequest, NewRecord, Repository, RequestDigest,
 };
@@ -82,7 +83,7 @@ impl Claims {
         caller: &Caller,
         arrived: Vec<Arrived>,
     ) -> Result<Vec<Outcome>, Status> {
-        let then = self.then(&arrived).await?;
+        let then = self.then(caller, &arrived).await?;
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(arrived.len());
         let (mut fresh, mut again) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
@@ -137,25 +138,53 @@ impl Claims {
         Ok(told.collect())
     }
 
-    async fn then(&self, arrived: &[Arrived]) -> Result<Then, Status> {
+    async fn then(&self, caller: &Caller, arrived: &[Arrived]) -> Result<Then, Status> {
         let mut elders: Vec<ElderId> = arrived.iter().map(|one| one.elder).collect();
         elders.sort_unstable();
         elders.dedup();
-        let persons: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
         let codes: HashSet<String> = arrived.iter().map(|one| one.programme.clone()).collect();
         // The clock is read before the facts: what is recorded after it does not judge.
         let now = self.clock.now();
-        let (programmes, facts, keys) = tokio::join!(
-            self.programmes_of(codes),
-            facts_table::TABLE.of(&self.pool, &elders),
-            self.keys.vault.keys(&persons),
-        );
+        let known = async {
+            let known = facts_table::TABLE.of(&self.pool, &elders).await;
+            let known = known.map_err(errors::of_database)?;
+            let keys = self.keys_within_reach(caller, arrived, &known).await?;
+            Ok::<_, Status>((known, keys))
+        };
+        let (programmes, known) = tokio::join!(self.programmes_of(codes), known);
+        let (elders, keys) = known?;
         Ok(Then {
             programmes: programmes?,
-            elders: facts.map_err(errors::of_database)?,
-            keys: keys.map_err(|error| person_keys::away(&error))?,
+            elders,
+            keys,
             now,
         })
+    }
+
+    /// The keys of the elders about whom the caller may hand orders in. No other is asked for: how long that takes, and that it
+    /// fails where keys are out of reach, would tell an elder of elsewhere from one that nobody has heard of.
+    async fn keys_within_reach(
+        &self,
+        caller: &Caller,
+        arrived: &[Arrived],
+        known: &HashMap<ElderId, elder_tables::Kept>,
+    ) -> Result<HashMap<Uuid, Arc<DataKey>>, Status> {
+        let reached = |one: &&Arrived| {
+            let facts = known.get(&one.elder).and_then(|kept| kept.facts.as_ref());
+            let there = |facts: &Facts| {
+                let then = facts.on(one.service.day());
+                caller.reaches(&then.village().division())
+            };
+            by_provider::are_there(caller, &one.provider) && facts.is_some_and(there)
+        };
+        let persons: HashSet<Uuid> = arrived
+            .iter()
+            .filter(reached)
+            .map(|one| one.elder.as_uuid())
+            .collect();
+        let persons: Vec<Uuid> = persons.into_iter().collect();
+        let keys = self.keys.vault.keys(&persons).await;
+        keys.map_err(|error| person_keys::away(&error))
     }
 
     /// Whatever stands against an order now: if it is in the log already, that stands. Only this very order, and for

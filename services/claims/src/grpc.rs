@@ -1,20 +1,24 @@
 //! The gRPC face of claims: parse, execute, answer. No rule lives here.
 
+mod actions;
+mod cursors;
 mod streams;
 
 use std::pin::Pin;
 
-use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::claims::v1 as pb;
-use proto::eldercare::claims::v1::claims_service_server::{ClaimsService, SERVICE_NAME};
-use service::{Action, Actions, Caller, Deadline};
+use proto::eldercare::claims::v1::claims_service_server::ClaimsService;
+use service::{Caller, Deadline};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
-use uuid::Uuid;
 
+pub use self::actions::actions;
+use self::cursors::{
+    cursor_bytes, cursor_of, entry_bytes, entry_of, sequence_of, settlement_bytes, settlement_of,
+};
 use crate::claims::Claims;
 use crate::desk::Kept;
 use crate::parse::Parse;
@@ -45,46 +49,6 @@ impl ClaimsFace {
     fn position(&self, sequence: u64) -> String {
         eventlog::Position::new(self.claims.own.stream(), sequence).to_string()
     }
-}
-
-/// What each method does, as the policies of permission speak of it.
-pub fn actions() -> Actions {
-    Actions::new().declare(
-        SERVICE_NAME,
-        &[
-            ("DefineProgramme", Action::Administer),
-            ("GetProgramme", Action::ReadReference),
-            ("ListProgrammes", Action::ReadReference),
-            ("EnrolPersons", Action::Write),
-            ("EndEnrolment", Action::Write),
-            ("GetEntitlement", Action::ReadPersonal),
-            ("ContractProvider", Action::Write),
-            ("EndContract", Action::Write),
-            ("RegisterCaregiver", Action::Write),
-            ("RetireCaregiver", Action::Write),
-            ("SubmitOrder", Action::Submit),
-            ("SubmitOrders", Action::Submit),
-            ("GetOrder", Action::ReadOrders),
-            ("ListOrders", Action::ReadOrders),
-            ("AppealOrder", Action::Submit),
-            ("DecideAppeal", Action::Review),
-            ("ListAppeals", Action::ReadPersonal),
-            ("ListHeldOrders", Action::ReadPersonal),
-            ("DecideHold", Action::Review),
-            ("DraftSettlement", Action::Write),
-            ("ConfirmSettlement", Action::Review),
-            ("RecordPayment", Action::Review),
-            ("AdjustSettlement", Action::Review),
-            ("GetSettlement", Action::ReadPersonal),
-            ("ListSettlements", Action::ReadStatistics),
-            ("ExportSettlement", Action::ExportPersonal),
-            ("ListSuspicions", Action::ReadPersonal),
-            ("FundDeposit", Action::Write),
-            ("GetFund", Action::ReadStatistics),
-            ("GetFundLedger", Action::ReadStatistics),
-            ("GetFigures", Action::ReadStatistics),
-        ],
-    )
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -384,10 +348,10 @@ impl ClaimsService for ClaimsFace {
         request: Request<pb::DecideHoldRequest>,
     ) -> Answer<pb::DecideHoldResponse> {
         let (caller, deadline) = call(&request)?;
-        let (asked, key, withdraw) = self.parse.hold_decision(request.into_inner())?;
+        let (asked, decision) = self.parse.hold_decision(request.into_inner())?;
         let (standing, position) = self
             .claims
-            .decide_hold(&caller, asked, key, withdraw, deadline)
+            .decide_hold(&caller, asked, decision, deadline)
             .await?;
         Ok(Response::new(pb::DecideHoldResponse {
             standing: Some(standing),
@@ -472,19 +436,13 @@ impl ClaimsService for ClaimsFace {
         let (caller, deadline) = call(&request)?;
         let asked = self.parse.list_settlements(request.into_inner())?;
         self.claims.wait(asked.position, deadline).await?;
-        let after = asked.page.after.as_deref().and_then(|cursor| {
-            let (number, provider) = cursor.split_at_checked(4)?;
-            let provider = std::str::from_utf8(provider).ok()?.to_owned();
-            Some((provider, i32::from_be_bytes(number.try_into().ok()?)))
-        });
+        let after = asked.page.after.as_deref().and_then(settlement_of);
         let (settlements, next) = self
             .claims
             .list_settlements(&caller, &asked.filter, after, asked.page.size)
             .await?;
         let next = next.map_or_else(String::new, |(provider, number)| {
-            let mut cursor = number.to_be_bytes().to_vec();
-            cursor.extend_from_slice(provider.as_bytes());
-            asked.list.token(&cursor)
+            asked.list.token(&settlement_bytes(&provider, number))
         });
         Ok(Response::new(pb::ListSettlementsResponse {
             settlements,
@@ -551,20 +509,12 @@ impl ClaimsService for ClaimsFace {
         let (caller, deadline) = call(&request)?;
         let asked = self.parse.ledger(request.into_inner())?;
         self.claims.wait(asked.position, deadline).await?;
-        let after = asked.page.after.as_deref().and_then(|cursor| {
-            let (sequence, place) = cursor.split_at_checked(8)?;
-            let place = i32::from_be_bytes(place.try_into().ok()?);
-            Some((sequence_of(sequence)?, place))
-        });
+        let after = asked.page.after.as_deref().and_then(entry_of);
         let (entries, next) = self
             .claims
             .ledger(&caller, &asked.filter, after, asked.page.size)
             .await?;
-        let next = next.map_or_else(String::new, |(sequence, place)| {
-            let mut cursor = sequence.to_be_bytes().to_vec();
-            cursor.extend_from_slice(&place.to_be_bytes());
-            asked.list.token(&cursor)
-        });
+        let next = next.map_or_else(String::new, |next| asked.list.token(&entry_bytes(next)));
         Ok(Response::new(pb::GetFundLedgerResponse {
             entries,
             next_page_token: next,
@@ -585,21 +535,4 @@ impl ClaimsService for ClaimsFace {
 
 fn call<T>(request: &Request<T>) -> Result<(Caller, Deadline), Status> {
     Ok((Caller::from_request(request)?, Deadline::of(request)))
-}
-
-fn sequence_of(bytes: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(bytes.try_into().ok()?))
-}
-
-fn cursor_bytes((at, key): crate::appeals::Cursor) -> Vec<u8> {
-    let mut bytes = at.timestamp_micros().to_be_bytes().to_vec();
-    bytes.extend_from_slice(key.as_bytes());
-    bytes
-}
-
-fn cursor_of(bytes: &[u8]) -> Option<crate::appeals::Cursor> {
-    let (at, key) = bytes.split_at_checked(8)?;
-    let at = i64::from_be_bytes(at.try_into().ok()?);
-    let at = DateTime::<Utc>::from_timestamp_micros(at)?;
-    Some((at, Uuid::from_slice(key).ok()?))
 }

@@ -17,7 +17,7 @@ use crate::order;
 use crate::orders::{STANDING, STANDINGS, from_orders, standing};
 use crate::refusals;
 use crate::settlement_rows::id;
-use crate::settlements::Command;
+use crate::settlements::{self, Command};
 
 /// Which are listed.
 #[derive(Clone, Debug)]
@@ -25,6 +25,17 @@ pub(crate) struct Filter {
     pub(crate) division: DivisionCode,
     /// None: those on hold and those to be recovered.
     pub(crate) state: Option<HoldState>,
+}
+
+/// What a reviewer decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decision {
+    /// On which order.
+    pub(crate) key: Uuid,
+    /// Whether the approval is withdrawn.
+    pub(crate) withdraw: bool,
+    /// The version of what stood against it when it was read, where that was said.
+    pub(crate) read: Option<u64>,
 }
 
 /// After which one a page begins.
@@ -64,10 +75,12 @@ impl Claims {
             .map_err(errors::of_database)?;
         let held = rows.iter().map(|row| {
             let held_at: DateTime<Utc> = row.try_get(19)?;
+            let codes = set::<OrderCode>(row.try_get(18)?);
             let held = pb::HeldOrder {
                 standing: Some(standing(row)?),
-                codes: wire_set(set::<OrderCode>(row.try_get(18)?)),
+                codes: wire_set(codes),
                 held_at: Some(write_time(held_at)),
+                etag: service::etag(settlements::version(codes)),
             };
             Ok(((held_at, row.try_get(0)?), held))
         });
@@ -86,10 +99,10 @@ impl Claims {
         &self,
         caller: &Caller,
         asked: Asked,
-        key: Uuid,
-        withdraw: bool,
+        decision: Decision,
         deadline: Deadline,
     ) -> Result<(pb::OrderStanding, Position), Status> {
+        let key = decision.key;
         let (brief, _) = self.brief(key).await?;
         caller.knows(&brief.village.division(), refusals::no_order)?;
         if brief.submitted_by == caller.actor() {
@@ -100,8 +113,9 @@ impl Claims {
         let id = id(&standing.programme_code, &standing.provider_id);
         let command = Command::Decide {
             order: key,
-            withdraw,
+            withdraw: decision.withdraw,
             by: caller.actor(),
+            read: decision.read,
         };
         let context = asked.by(caller, self.clock.now(), Some(brief.village.division()));
         let committed = self.settlements.execute(&id, &context, &command).await;

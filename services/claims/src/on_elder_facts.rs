@@ -3,38 +3,48 @@
 //! recovery once it is.
 //!
 //! Two logs lead here. A record about an elder has all of the elder's approved orders looked at again; the end of an enrolment,
-//! a contract or a listing those of the days after it; and an approval has itself looked at again where any of these came since
-//! the order was judged. Each order is asked all, by what is recorded now: so what stands against it is said whole, and said
-//! again only where it has grown. What follows is decided by the provider's settlements, once, however often it is found.
+//! a contract or a listing those of the days after it; and an approval, or a reviewer's word that keeps one, has itself looked at
+//! again where any of these came since the order was judged. Each order is asked all, by what is recorded now: so what stands
+//! against it is said whole, and said again only where it has grown. What follows is decided by the provider's settlements, once,
+//! however often it is found.
+//!
+//! After the end of a contract there may be very many orders. So an end is kept, and its orders are looked at a page at a time, in
+//! the order in which they were handed in: whatever else is recorded meanwhile has its turn after each page, and whoever leads
+//! after a broken connection goes on with the page at which it broke.
+//!
+//! What can't be read of an order, of a programme or of settlements is parked, and all others go on. What can't be asked since the
+//! programme's version can't be read, or said since settlements can't be, is kept, and looked at once more by whoever leads next.
 //!
 //! How far it has got is told by [`Rechecked`].
 
 mod affected;
+mod ends_kept;
+mod handed_in;
+mod judged;
+mod told;
+mod turns;
+mod unsaid;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use civic::{ElderId, OrderCode, Set};
-use elders::Facts;
-use eventlog::{
-    Aggregate as _, CommandContext, Deliveries, Delivery, ExecuteError, Record, Repository,
-};
-use futures::StreamExt as _;
+use civic::ElderId;
+use eventlog::{CommandContext, Delivery, ExecuteError, Record};
 use readmodel::{
-    ActiveReader, HEARTBEAT, ReaderFailed, ReaderFollower, run_reader, table_is_there,
+    ActiveReader, ReaderFailed, ReaderFollower, Traces, Work, run_reader, table_is_there,
 };
 use service::connections;
 use sqlx::{Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::affected::{Affected, Cause, Told};
+use self::affected::{Affected, PAGE};
+use self::judged::Found;
+use self::told::{Cause, Told};
+use self::turns::{Turn, Turns};
 use crate::book_table;
-use crate::claims::{Claims, home};
-use crate::codec::purpose;
+use crate::claims::Claims;
 use crate::facts_table;
-use crate::judging::{self, Service};
-use crate::order::{Event, Order, Submitted};
 use crate::progress::Rechecked;
 use crate::registered::{self, Whom};
 use crate::settlement_rows;
@@ -42,14 +52,8 @@ use crate::settlements::Command;
 
 /// The reader's name.
 pub const NAME: &str = "on_elder_facts";
-/// How many records are taken in at once.
-const CHUNK: usize = 500;
-/// The codes that follow from facts about the elder. Beside them count those by which registers stand against an order.
-const OF_FACTS: [OrderCode; 3] = [
-    OrderCode::NotEntitled,
-    OrderCode::NotAliveOrPresent,
-    OrderCode::LocationMismatch,
-];
+/// The name of its lock, by which operators know it.
+const LOCK: &str = "claims on_elder_facts";
 
 /// What it works with.
 #[derive(Clone)]
@@ -62,15 +66,10 @@ impl Rechecker {
     /// Runs until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let rechecker = Arc::new(self);
-        run_reader(
-            &rechecker.claims.pool,
-            "claims on_elder_facts",
-            &shutdown,
-            |conn| {
-                let rechecker = Arc::clone(&rechecker);
-                async move { rechecker.lead(conn).await }
-            },
-        )
+        run_reader(&rechecker.claims.pool, LOCK, &shutdown, |conn| {
+            let rechecker = Arc::clone(&rechecker);
+            async move { rechecker.lead(conn).await }
+        })
         .await;
     }
 
@@ -85,36 +84,26 @@ impl Rechecker {
         let own = connections::last_sequence(claims.own.as_ref()).await;
         claims.book.reaches(own).await;
         let progress = Rechecked::known(&mut conn).await?.unwrap_or_default();
-        let mut registry = self.claims.registry.subscribe(progress.registry).await?;
-        let mut own = self.claims.own.subscribe(progress.own).await?;
+        let registry = self.claims.registry.subscribe(progress.registry).await?;
+        let own = self.claims.own.subscribe(progress.own).await?;
+        let mut turns = Turns::of(registry, own);
         let mut active = Active {
             rechecker: self,
             conn,
             progress,
-            ended: progress.own,
+            last_end: progress.own,
+            unsaid: Some(Uuid::nil()),
             active: self.progress.active(Some(progress)),
         };
         loop {
-            tokio::select! {
-                batch = next(&mut registry) => {
-                    for chunk in batch?.chunks(CHUNK) {
-                        active.facts_recorded(chunk).await?;
-                    }
-                }
-                batch = next(&mut own) => {
-                    for chunk in batch?.chunks(CHUNK) {
-                        active.own_recorded(chunk).await?;
-                    }
-                }
-                () = tokio::time::sleep(HEARTBEAT) => active.conn.ping().await?,
+            match turns.turn(active.pages()).await? {
+                Turn::Facts(piece) => active.facts_recorded(&piece).await?,
+                Turn::Own(piece) => active.own_recorded(&piece).await?,
+                Turn::Page => active.page().await?,
+                Turn::Rest => active.conn.ping().await?,
             }
         }
     }
-}
-
-async fn next(deliveries: &mut Deliveries) -> Result<Vec<Delivery>, ReaderFailed> {
-    let batch = deliveries.next().await.transpose()?;
-    batch.ok_or_else(|| ReaderFailed::because("the subscription ended"))
 }
 
 /// The active reader.
@@ -123,12 +112,19 @@ struct Active<'a> {
     conn: PgConnection,
     progress: Rechecked,
     /// Up to this sequence of our own log something may have ended: orders from before it were judged without it.
-    ended: u64,
+    last_end: u64,
+    /// Orders after this one may be among those of which something could not be said before; none: all were looked at.
+    unsaid: Option<Uuid>,
     /// Tells of it.
     active: ActiveReader<Rechecked>,
 }
 
 impl Active<'_> {
+    /// Whether there are orders that are still to be looked at.
+    fn pages(&self) -> bool {
+        self.unsaid.is_some() || self.progress.ended.is_some()
+    }
+
     /// Records of the registry's log.
     async fn facts_recorded(&mut self, chunk: &[Delivery]) -> Result<(), ReaderFailed> {
         let Some(last) = chunk.last().map(Delivery::sequence) else {
@@ -149,7 +145,9 @@ impl Active<'_> {
             self.recheck(affected).await?;
         }
         self.progress.registry = last;
-        self.step().await
+        self.progress = self.progress.write(&mut self.conn).await?;
+        self.active.tell(self.progress);
+        Ok(())
     }
 
     /// Records of our own log.
@@ -162,35 +160,78 @@ impl Active<'_> {
         for record in records(chunk) {
             told.read(own, record);
         }
-        if !told.is_empty() {
+        let ends = told.ended.iter().map(|end| end.cause.position.sequence);
+        self.last_end = ends.fold(self.last_end, u64::max);
+        if !told.approved.is_empty() {
             self.rechecker.claims.book.reaches(last).await;
-            let mut affected = BTreeMap::new();
-            for (end, cause) in &told.ends {
-                let orders = affected::after(&mut self.conn, end, cause).await?;
-                affected.extend(orders.into_iter().map(|order| (order.key, order)));
-                self.ended = self.ended.max(cause.position.sequence);
-            }
-            if !told.approved.is_empty() {
-                let orders =
-                    affected::of_approvals(&mut self.conn, &told.approved, self.ended).await?;
-                affected.extend(orders.into_iter().map(|order| (order.key, order)));
-            }
-            self.recheck(affected.into_values().collect()).await?;
+            let approved = &told.approved;
+            let affected = affected::of_approvals(&mut self.conn, approved, self.last_end).await?;
+            self.recheck(affected).await?;
         }
         self.progress.own = last;
-        self.step().await
-    }
-
-    async fn step(&mut self) -> Result<(), ReaderFailed> {
-        self.progress.write(&mut self.conn).await?;
+        let mut tx = self.conn.begin().await?;
+        ends_kept::add(&mut tx, &told.ended).await?;
+        self.progress = self.progress.write(&mut tx).await?;
+        tx.commit().await?;
         self.active.tell(self.progress);
         Ok(())
     }
 
-    async fn recheck(&mut self, orders: Vec<Affected>) -> Result<(), ReaderFailed> {
-        if orders.is_empty() {
+    /// Looks at the next orders: first of all ends, since callers may wait for these.
+    async fn page(&mut self) -> Result<(), ReaderFailed> {
+        match self.unsaid.filter(|_| self.progress.ended.is_none()) {
+            Some(order) => self.unsaid_after(order).await,
+            None => self.after_an_end().await,
+        }
+    }
+
+    /// Looks at the next orders of which something could not be said.
+    async fn unsaid_after(&mut self, order: Uuid) -> Result<(), ReaderFailed> {
+        let page = unsaid::after(&mut self.conn, order).await?;
+        let last = page.last().filter(|_| page.len() >= PAGE);
+        self.unsaid = last.map(|(order, _)| *order);
+        if page.is_empty() {
             return Ok(());
         }
+        let causes: HashMap<Uuid, Cause> = page.into_iter().collect();
+        let affected = affected::of_unsaid(&mut self.conn, &causes).await?;
+        let unsaid = self.recheck(affected).await?;
+        let said = causes.into_keys().filter(|order| !unsaid.contains(order));
+        unsaid::forget(&mut self.conn, &said.collect::<Vec<_>>()).await?;
+        Ok(())
+    }
+
+    /// Looks at the next orders of the days after something has ended.
+    async fn after_an_end(&mut self) -> Result<(), ReaderFailed> {
+        let own = self.rechecker.claims.own.stream();
+        let kept = ends_kept::next(&mut self.conn, own).await?;
+        if let Some(kept) = &kept {
+            // The end itself, and all approvals of before.
+            let sequence = kept.ended.cause.position.sequence;
+            self.rechecker.claims.book.reaches(sequence).await;
+            let page = affected::after(&mut self.conn, kept).await?;
+            let up_to = affected::looked_at(&page);
+            self.recheck(page).await?;
+            let mut tx = self.conn.begin().await?;
+            kept.ended.looked_at(&mut tx, up_to).await?;
+            self.progress = self.progress.write(&mut tx).await?;
+            tx.commit().await?;
+        } else {
+            // Somebody else has looked at the last ones.
+            self.progress.ended = None;
+        }
+        self.active.tell(self.progress);
+        Ok(())
+    }
+
+    /// Asks orders all that may stand against them, by what is recorded now; those of which something could not be asked or said.
+    async fn recheck(&mut self, orders: Vec<Affected>) -> Result<HashSet<Uuid>, ReaderFailed> {
+        let mut unsaid = HashSet::new();
+        if orders.is_empty() {
+            return Ok(unsaid);
+        }
+        let requests = orders.iter().map(|one| one.cause.traceparent.as_deref());
+        let traces = Traces::from_here_on(requests.flatten().collect::<BTreeSet<&str>>());
         let claims = &self.rechecker.claims;
         let whom = Whom::of(orders.iter().map(|one| &one.served));
         let registers = registered::registers(&mut self.conn, &whom, registered::NOW).await?;
@@ -202,131 +243,80 @@ impl Active<'_> {
         for one in orders {
             let mut codes = registers.against(&one.served);
             let mut known = one.registry_sequence;
+            let mut whole = true;
             let kept = facts.get(&one.served.elder).filter(|_| one.moved);
             if let Some((facts, sequence)) =
                 kept.and_then(|kept| Some((kept.facts.as_ref()?, kept.sequence)))
-                && let Some((order, record)) = self.order(one.key).await?
+                && let Some((order, record)) = self.order(&one).await?
             {
                 let key = keys.get(&one.served.elder.as_uuid()).map(|key| &**key);
-                let judged = self.codes(&order, &record, facts, sequence, key).await?;
-                codes = codes.union(judged.intersection(Set::from(OF_FACTS)));
+                let found = self.found(&order, &record, facts, sequence, key).await?;
+                codes = codes.union(found.codes);
                 known = sequence;
+                whole = found.whole;
             }
-            let codes = codes.difference(one.codes);
-            if !codes.is_empty() {
-                self.doubt(&one, codes, known).await?;
+            let found = Found {
+                codes: codes.difference(one.codes),
+                whole,
+            };
+            let said = found.codes.is_empty() || self.doubt(&one, &found, known).await?;
+            if !(said && whole) {
+                unsaid::keep(&mut self.conn, one.key, &one.cause).await?;
+                unsaid.insert(one.key);
             }
         }
-        Ok(())
+        traces.passed(Work::React, LOCK);
+        Ok(unsaid)
     }
 
-    /// An order as it was handed in, with its record.
-    async fn order(&self, key: Uuid) -> Result<Option<(Submitted, Record)>, ReaderFailed> {
-        let subject = Repository::<Order>::subject(&key.to_string());
-        let subject = subject.map_err(ReaderFailed::because)?;
-        let records = self.rechecker.claims.own.read(&subject, 0).await?;
-        let Some(record) = records.into_iter().next() else {
-            return Ok(None);
-        };
-        let event = record
-            .events
-            .first()
-            .and_then(|raw| Order::decode(raw).ok());
-        Ok(match event {
-            Some(Event::Submitted(order)) => Some((*order, record)),
-            Some(
-                Event::AppealFiled { .. }
-                | Event::AppealAccepted { .. }
-                | Event::AppealRefused { .. }
-                | Event::NotSettled { .. },
-            )
-            | None => None,
-        })
-    }
-
-    /// What the order would be told if it were handed in with these facts.
-    async fn codes(
-        &self,
-        order: &Submitted,
-        record: &Record,
-        facts: &Facts,
-        sequence: u64,
-        key: Option<&vault::DataKey>,
-    ) -> Result<Set<OrderCode>, ReaderFailed> {
-        let person = order.elder.as_uuid();
-        let place = key.and_then(|key| {
-            let place = key.open(purpose::CHECK_IN, person, &order.check_in).ok()?;
-            let position = place.position?;
-            civic::GeoPosition::new(position.latitude, position.longitude).ok()
-        });
-        let home = key.and_then(|key| home(facts, order.day(), order.elder, key));
-        // Where either is not known, there is no distance.
-        let (place, home) = place
-            .zip(home)
-            .map_or((None, None), |(place, home)| (Some(place), Some(home)));
-        let somewhere = civic::GeoPosition::new(0.0, 0.0).map_err(ReaderFailed::because)?;
-        let service = Service {
-            check_in_at: order.check_in_at,
-            check_out_at: order.check_out_at,
-            place: place.unwrap_or(somewhere),
-            items: order.items.clone(),
-            evidence: order.evidence.clone(),
-        };
-        let programme = self.rechecker.claims.programme(&order.programme).await;
-        let programme = programme.map_err(|status| ReaderFailed::because(status.message()))?;
-        let version = programme.version(order.version);
-        let version = version.filter(|_| order.version != 0);
-        let judged = judging::judge(
-            version.map(|(_, definition)| &**definition),
-            &service,
-            facts,
-            sequence,
-            home.as_ref(),
-            record.metadata.time,
-        );
-        Ok(judged.codes)
-    }
-
+    /// Says what stands against an order; whether it could be said.
     async fn doubt(
-        &self,
+        &mut self,
         order: &Affected,
-        codes: Set<OrderCode>,
+        found: &Found,
         registry_sequence: u64,
-    ) -> Result<(), ReaderFailed> {
+    ) -> Result<bool, ReaderFailed> {
         let claims = &self.rechecker.claims;
         let key = order.key;
         let position = order.cause.position.clone();
-        let request_id = Uuid::new_v5(&key, format!("looked at again by {position}").as_bytes());
+        // Once all can be asked there may be more to be said because of the same record.
+        let all = if found.whole {
+            ""
+        } else {
+            ", but for its programme"
+        };
+        let request = format!("looked at again by {position}{all}");
+        let request_id = Uuid::new_v5(&key, request.as_bytes());
         let context = CommandContext {
             request_id,
             // The order and the record say all of the request.
             request_digest: [0; 16].into(),
             actor: "system:claims".to_owned(),
             now: claims.clock.now(),
-            correlation_id: request_id,
+            correlation_id: order.cause.correlation,
             causation_id: Some(order.cause.id),
             division: Some(order.village.clone()),
-            traceparent: None,
+            traceparent: order.cause.traceparent.clone(),
             answers: Some(position),
         };
         let command = Command::Doubt {
             order: key,
-            codes,
+            codes: found.codes,
             registry_sequence,
         };
         let served = &order.served;
         let id = settlement_rows::id(&served.programme, &served.provider);
-        match claims.settlements.execute(&id, &context, &command).await {
-            Ok(_) | Err(ExecuteError::Refused(_)) => Ok(()),
+        let done = claims.settlements.execute(&id, &context, &command).await;
+        match done {
+            Ok(_) | Err(ExecuteError::Refused(_)) => Ok(true),
+            // Nothing of them is drafted or paid either.
             Err(ExecuteError::Unreadable {
-                sequence, reason, ..
+                subject,
+                sequence,
+                reason,
             }) => {
-                tracing::error!(
-                    sequence,
-                    reason,
-                    "settlements can't be read: an order is not put on hold"
-                );
-                Ok(())
+                self.pass_by(&subject, sequence, reason).await?;
+                Ok(false)
             }
             Err(error) => Err(ReaderFailed::because(error)),
         }

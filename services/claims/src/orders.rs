@@ -184,7 +184,7 @@ impl Claims {
         let subject = subject.map_err(|error| errors::internal(&error))?;
         let records = self.own.read(&subject, 0).await;
         let records = records.map_err(|error| service::not_loaded(error.into()))?;
-        let found = records.first().and_then(submitted);
+        let found = records.first().and_then(Submitted::of);
         let order = found.ok_or_else(refusals::no_order)?;
         caller.knows(&order.village.division(), refusals::no_order)?;
         let mut standings = self.standings(&[key]).await?;
@@ -308,17 +308,6 @@ impl Claims {
         let told = orders.iter().map(|one| &one.elder_id);
         caller.told("ListOrders", told, STANDINGS).await?;
         Ok((orders, next))
-    }
-}
-
-fn submitted(record: &Record) -> Option<Submitted> {
-    let event = Order::decode(record.events.first()?).ok()?;
-    match event {
-        Event::Submitted(submitted) => Some(*submitted),
-        Event::AppealFiled { .. }
-        | Event::AppealAccepted { .. }
-        | Event::AppealRefused { .. }
-        | Event::NotSettled { .. } => None,
     }
 }
 

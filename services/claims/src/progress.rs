@@ -1,7 +1,8 @@
-//! How far our readers have got, as `claims_kept.progress` keeps it.
+//! How far our readers have got, as `claims_kept` keeps it.
 
 use async_trait::async_trait;
 use readmodel::Reached;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgExecutor, PgPool, Row as _};
 
 use crate::{adjudicator, on_elder_facts};
@@ -22,6 +23,8 @@ pub struct Rechecked {
     pub registry: u64,
     /// Our own log up to this sequence.
     pub own: u64,
+    /// The first record of our own log by which something has ended, while orders of the days after it are still to be looked at.
+    pub ended: Option<u64>,
 }
 
 impl Adjudicated {
@@ -30,8 +33,16 @@ impl Adjudicated {
     /// # Errors
     /// The database's.
     pub async fn known(db: impl PgExecutor<'_>) -> Result<Option<Self>, sqlx::Error> {
-        let numbers = known(db, adjudicator::NAME).await?;
-        Ok(numbers.map(|[read, written]| Self { read, written }))
+        let statement = "SELECT first, second FROM claims_kept.progress WHERE reader = $1";
+        let row = sqlx::query(statement)
+            .bind(adjudicator::NAME)
+            .fetch_optional(db)
+            .await?;
+        row.map(|row| {
+            let [read, written] = numbers(&row)?;
+            Ok(Self { read, written })
+        })
+        .transpose()
     }
 
     /// Writes it.
@@ -39,26 +50,71 @@ impl Adjudicated {
     /// # Errors
     /// The database's.
     pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        write(db, adjudicator::NAME, [self.read, self.written]).await
+        sqlx::query(
+            "INSERT INTO claims_kept.progress (reader, first, second) VALUES ($1, $2, $3) \
+             ON CONFLICT (reader) DO UPDATE SET first = excluded.first, second = excluded.second",
+        )
+        .bind(adjudicator::NAME)
+        .bind(self.read.cast_signed())
+        .bind(self.written.cast_signed())
+        .execute(db)
+        .await?;
+        Ok(())
     }
 }
 
 impl Rechecked {
-    /// As the table says; none before the first start.
+    /// As the tables say; none before the first start.
     ///
     /// # Errors
     /// The database's.
     pub async fn known(db: impl PgExecutor<'_>) -> Result<Option<Self>, sqlx::Error> {
-        let numbers = known(db, on_elder_facts::NAME).await?;
-        Ok(numbers.map(|[registry, own]| Self { registry, own }))
+        let statement = "SELECT first, greatest(second, third), (SELECT min(sequence) FROM claims_kept.ended) \
+             FROM claims_kept.progress WHERE reader = $1";
+        let row = sqlx::query(statement)
+            .bind(on_elder_facts::NAME)
+            .fetch_optional(db)
+            .await?;
+        row.map(|row| {
+            let [registry, own] = numbers(&row)?;
+            let ended: Option<i64> = row.try_get(2)?;
+            Ok(Self {
+                registry,
+                own,
+                ended: ended.map(i64::cast_unsigned),
+            })
+        })
+        .transpose()
     }
 
-    /// Writes it.
+    /// Writes how far both logs are read; the same with what has ended by then, which has rows of its own that are written before.
     ///
     /// # Errors
     /// The database's.
-    pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        write(db, on_elder_facts::NAME, [self.registry, self.own]).await
+    pub async fn write(self, db: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let ended: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO claims_kept.progress (reader, first, second, third) \
+             VALUES ($1, $2, least($3, (SELECT min(sequence) - 1 FROM claims_kept.ended)), $3) \
+             ON CONFLICT (reader) DO UPDATE \
+             SET first = excluded.first, second = excluded.second, third = excluded.third \
+             RETURNING (SELECT min(sequence) FROM claims_kept.ended)",
+        )
+        .bind(on_elder_facts::NAME)
+        .bind(self.registry.cast_signed())
+        .bind(self.own.cast_signed())
+        .fetch_one(db)
+        .await?;
+        Ok(Self {
+            ended: ended.map(i64::cast_unsigned),
+            ..self
+        })
+    }
+
+    /// Our own log up to this sequence, with all that follows from it.
+    #[must_use]
+    pub fn own_followed(&self) -> u64 {
+        let before = |first: u64| first.saturating_sub(1);
+        self.ended.map_or(self.own, before)
     }
 }
 
@@ -76,29 +132,7 @@ impl Reached for Rechecked {
     }
 }
 
-async fn known(db: impl PgExecutor<'_>, reader: &str) -> Result<Option<[u64; 2]>, sqlx::Error> {
-    let statement = "SELECT first, second FROM claims_kept.progress WHERE reader = $1";
-    let row = sqlx::query(statement)
-        .bind(reader)
-        .fetch_optional(db)
-        .await?;
-    row.map(|row| {
-        let (first, second): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        Ok([first, second].map(i64::cast_unsigned))
-    })
-    .transpose()
-}
-
-async fn write(db: &mut PgConnection, reader: &str, numbers: [u64; 2]) -> Result<(), sqlx::Error> {
-    let [first, second] = numbers.map(u64::cast_signed);
-    sqlx::query(
-        "INSERT INTO claims_kept.progress (reader, first, second) VALUES ($1, $2, $3) \
-         ON CONFLICT (reader) DO UPDATE SET first = excluded.first, second = excluded.second",
-    )
-    .bind(reader)
-    .bind(first)
-    .bind(second)
-    .execute(db)
-    .await?;
-    Ok(())
+fn numbers(row: &PgRow) -> Result<[u64; 2], sqlx::Error> {
+    let (first, second): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok([first, second].map(i64::cast_unsigned))
 }

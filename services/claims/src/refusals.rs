@@ -279,6 +279,7 @@ pub(crate) fn of_settlement(refusal: settlements::Refusal) -> Status {
     use settlements::Refusal as R;
     let (reason, en, zh) = match refusal {
         R::Unknown => return no_settlement(),
+        R::HoldChanged => return errors::etag_mismatch(),
         R::NothingToSettle => (
             "NOTHING_TO_SETTLE",
             "nothing was approved in this month that is in no settlement yet",

@@ -206,6 +206,7 @@ async fn follow_recovery(db: &mut PgConnection, order: Uuid) -> Result<(), sqlx:
     Ok(())
 }
 
+/// More may stand against an order than was said of it before: it waits since the first of it, until that is decided.
 async fn hold(
     db: &mut PgConnection,
     record: &Record,
@@ -213,14 +214,21 @@ async fn hold(
     state: HoldState,
     codes: Set<OrderCode>,
 ) -> Result<(), sqlx::Error> {
+    let undecided = [
+        HoldState::OnHold,
+        HoldState::ForRecovery,
+        HoldState::Recovered,
+    ];
     sqlx::query(
         "INSERT INTO hold (order_key, state, codes, held_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (order_key) DO UPDATE SET state = excluded.state, codes = excluded.codes, held_at = excluded.held_at",
+         ON CONFLICT (order_key) DO UPDATE SET state = excluded.state, codes = excluded.codes, \
+             held_at = CASE WHEN hold.state = ANY($5) THEN hold.held_at ELSE excluded.held_at END",
     )
     .bind(order)
     .bind(place(state))
     .bind(bits(codes))
     .bind(record.metadata.time)
+    .bind(undecided.map(place).to_vec())
     .execute(db)
     .await?;
     Ok(())

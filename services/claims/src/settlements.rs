@@ -1,10 +1,15 @@
 //! What a provider is paid by a programme (结算): settlements in their order, each order in one, corrections in later ones.
 
-use std::collections::{BTreeMap, HashSet};
+mod doubts;
+mod drafting;
+
+use std::collections::BTreeMap;
 
 use civic::{CalendarMonth, Fen, HoldState, LocalDay, OrderCode, Set, SettlementStage};
 use decider::Decider;
 use uuid::Uuid;
+
+pub use self::doubts::{Hold, version};
 
 /// The settlements of a provider and a programme, as the events leave them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,15 +20,6 @@ pub struct Settlements {
     pub adjustments: BTreeMap<Uuid, Adjustment>,
     /// Orders against which a fact stands that was recorded after their approval.
     pub holds: BTreeMap<Uuid, Hold>,
-}
-
-/// What follows from a fact that stands against an approved order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// Where it stands.
-    pub state: HoldState,
-    /// What stands against the order, as it was last said.
-    pub codes: Set<OrderCode>,
 }
 
 /// A settlement.
@@ -136,6 +132,8 @@ pub enum Command {
         withdraw: bool,
         /// Who decides.
         by: String,
+        /// The [`version`] of what the reviewer had read; none: whatever stands against the order.
+        read: Option<u64>,
     },
 }
 
@@ -184,11 +182,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// An order leaves its settlement until a reviewer decides.
+    /// An order leaves its settlement until a reviewer decides; or more stands against one that waits for that already.
     PutOnHold {
         /// Which.
         order: Uuid,
-        /// What stands against it.
+        /// All that stands against it and that the reviewer is to decide upon.
         codes: Set<OrderCode>,
         /// The settlement that it leaves; none: it was in none.
         left: Option<u32>,
@@ -204,11 +202,11 @@ pub enum Event {
         /// Who decided.
         by: String,
     },
-    /// What was paid for an order is to come back.
+    /// What was paid for an order is to come back; or more stands against one of which that was said already.
     RecoveryListed {
         /// Which.
         order: Uuid,
-        /// What stands against it.
+        /// All that stands against it.
         codes: Set<OrderCode>,
         /// The settlement by which it was paid.
         number: u32,
@@ -240,6 +238,8 @@ pub enum Refusal {
     MoreThanPaid,
     /// The order is not on hold.
     NotOnHold,
+    /// Something else stands against the order than the reviewer had read.
+    HoldChanged,
     /// The sum is too large to count.
     TooLarge,
 }
@@ -257,14 +257,6 @@ impl Settlements {
         self.settlements.get_mut(place)
     }
 
-    /// Whether an approved order may be in a settlement as things stand.
-    fn may_settle(&self, order: &Uuid) -> bool {
-        self.holds.get(order).is_none_or(|hold| match hold.state {
-            HoldState::OnHold | HoldState::Withdrawn => false,
-            HoldState::Kept | HoldState::ForRecovery | HoldState::Recovered => true,
-        })
-    }
-
     /// The settlement that an order is in.
     fn settlement_of(&self, order: &Uuid) -> Option<(u32, &Settlement, Fen)> {
         let mut numbered = (1_u32..).zip(&self.settlements);
@@ -272,130 +264,6 @@ impl Settlements {
             let line = settlement.lines.iter().find(|line| line.order == *order)?;
             Some((number, settlement, line.amount))
         })
-    }
-
-    fn doubt(
-        &self,
-        order: Uuid,
-        codes: Set<OrderCode>,
-        registry_sequence: u64,
-    ) -> Result<Vec<Event>, Refusal> {
-        if let Some(hold) = self.holds.get(&order) {
-            let settled = match hold.state {
-                // Somebody is to look at it already, or has seen all of this.
-                HoldState::OnHold
-                | HoldState::Withdrawn
-                | HoldState::ForRecovery
-                | HoldState::Recovered => true,
-                HoldState::Kept => codes.iter().all(|code| hold.codes.contains(code)),
-            };
-            if settled {
-                return Ok(vec![]);
-            }
-        }
-        let settlement = self.settlement_of(&order);
-        if let Some((number, settlement, amount)) = settlement
-            && settlement.stage == SettlementStage::Paid
-        {
-            return Ok(vec![Event::RecoveryListed {
-                order,
-                codes,
-                number,
-                amount,
-                registry_sequence,
-            }]);
-        }
-        Ok(vec![Event::PutOnHold {
-            order,
-            codes,
-            left: settlement.map(|(number, ..)| number),
-            registry_sequence,
-        }])
-    }
-
-    fn hold(&mut self, order: Uuid, state: HoldState, codes: Set<OrderCode>) {
-        self.holds.insert(order, Hold { state, codes });
-    }
-
-    /// Whether adjustments that name an order have taken back all that was paid for it.
-    fn taken_back(&self, order: &Uuid) -> bool {
-        let paid = self.settlement_of(order).map(|(.., amount)| amount.0);
-        let adjustments = self.adjustments.values();
-        let about = adjustments.filter(|one| one.order.as_ref() == Some(order));
-        let adjusted: i128 = about.map(|one| i128::from(one.amount.0)).sum();
-        paid.is_some_and(|paid| i128::from(paid) + adjusted <= 0)
-    }
-
-    /// An order leaves the list of those to be recovered once its money is back, and returns to it where that is undone.
-    fn follow_recovery(&mut self, order: &Uuid) {
-        let state = if self.taken_back(order) {
-            HoldState::Recovered
-        } else {
-            HoldState::ForRecovery
-        };
-        let listed = |hold: &&mut Hold| {
-            hold.state == HoldState::ForRecovery || hold.state == HoldState::Recovered
-        };
-        if let Some(hold) = self.holds.get_mut(order).filter(listed) {
-            hold.state = state;
-        }
-    }
-
-    fn draft(
-        &self,
-        month: CalendarMonth,
-        approved: &[Line],
-        most: usize,
-    ) -> Result<Vec<Event>, Refusal> {
-        let numbers = 1..=u32::try_from(self.settlements.len()).unwrap_or(u32::MAX);
-        let mut numbered = numbers.zip(&self.settlements);
-        let draft = numbered.find(|(_, settlement)| {
-            settlement.month == month && settlement.stage == SettlementStage::Draft
-        });
-        let number = match draft {
-            Some((number, _)) => number,
-            None => u32::try_from(self.settlements.len() + 1).unwrap_or(u32::MAX),
-        };
-        let others = self.settlements.iter().zip(1_u32..);
-        let others = others.filter(|(_, other)| *other != number);
-        let elsewhere: HashSet<Uuid> = others
-            .flat_map(|(settlement, _)| settlement.lines.iter().map(|line| line.order))
-            .collect();
-        let mut once = HashSet::new();
-        let lines: Vec<Line> = approved
-            .iter()
-            .filter(|line| self.may_settle(&line.order))
-            .filter(|line| !elsewhere.contains(&line.order) && once.insert(line.order))
-            .copied()
-            .take(most)
-            .collect();
-        let waiting = self.adjustments.iter().filter(|(_, adjustment)| {
-            adjustment
-                .borne_by
-                .is_none_or(|borne_by| borne_by == number)
-        });
-        let (adjustments, amounts): (Vec<Uuid>, Vec<Fen>) = waiting
-            .map(|(id, adjustment)| (*id, adjustment.amount))
-            .unzip();
-        if lines.is_empty() && adjustments.is_empty() {
-            return Err(Refusal::NothingToSettle);
-        }
-        let mut sums = lines.iter().map(|line| line.amount).chain(amounts);
-        let total = sums.try_fold(Fen::ZERO, Fen::checked_add);
-        let total = total.ok_or(Refusal::TooLarge)?;
-        if let Some((_, draft)) = draft
-            && draft.lines == lines
-            && draft.adjustments == adjustments
-        {
-            return Ok(vec![]);
-        }
-        Ok(vec![Event::Drafted {
-            number,
-            month,
-            lines,
-            adjustments,
-            total,
-        }])
     }
 }
 
@@ -478,16 +346,14 @@ impl Decider for Settlements {
                 order,
                 codes,
                 registry_sequence,
-            } => self.doubt(*order, *codes, *registry_sequence),
+            } => Ok(self.doubt(*order, *codes, *registry_sequence)),
             Command::Decide {
                 order,
                 withdraw,
                 by,
+                read,
             } => {
-                let hold = self.holds.get(order);
-                if hold.is_none_or(|hold| hold.state != HoldState::OnHold) {
-                    return Err(Refusal::NotOnHold);
-                }
+                self.may_decide(order, *read)?;
                 Ok(vec![Event::HoldEnded {
                     order: *order,
                     withdrawn: *withdraw,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use civic::{DivisionCode, ElderId, GeoPosition, LocalDay};
 use elders::codec::write_day;
-use eventlog::{Aggregate as _, Repository};
+use eventlog::Repository;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::eldercare::claims::v1 as pb;
 use service::{Caller, errors, person_keys};
@@ -14,9 +14,8 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::book_table::NAME;
-use crate::claims::Claims;
-use crate::codec::purpose;
-use crate::order::{Event, Order, Submitted};
+use crate::claims::{Claims, check_in};
+use crate::order::{Order, Submitted};
 
 /// The most orders that are looked through at once.
 const MOST: usize = 50_000;
@@ -112,11 +111,8 @@ impl Claims {
             let at_home = order.facts.metres_from_home;
             let away = at_home.is_none_or(|metres| metres > AT_HOME_METRES);
             let person = order.elder.as_uuid();
-            let place = keys.get(&person).filter(|_| away).and_then(|key| {
-                let place = key.open(purpose::CHECK_IN, person, &order.check_in).ok()?;
-                let position = place.position?;
-                GeoPosition::new(position.latitude, position.longitude).ok()
-            });
+            let key = keys.get(&person).filter(|_| away);
+            let place = key.and_then(|key| check_in(&order, key));
             let known = programmes.get(&order.programme);
             let version = known.and_then(|known| known.version(order.version));
             let version = version.filter(|_| order.version != 0);
@@ -139,17 +135,7 @@ impl Claims {
         let subject = subject.map_err(|error| errors::internal(&error))?;
         let records = self.own.read(&subject, 0).await;
         let records = records.map_err(|error| service::not_loaded(error.into()))?;
-        let first = records.first().and_then(|record| record.events.first());
-        Ok(match first.and_then(|raw| Order::decode(raw).ok()) {
-            Some(Event::Submitted(submitted)) => Some(*submitted),
-            Some(
-                Event::AppealFiled { .. }
-                | Event::AppealAccepted { .. }
-                | Event::AppealRefused { .. }
-                | Event::NotSettled { .. },
-            )
-            | None => None,
-        })
+        Ok(records.first().and_then(Submitted::of))
     }
 }
 

@@ -4,7 +4,7 @@ use civic::Fen;
 use elders::codec::write_day;
 use elders::terms::{WireTerm as _, set_from_wire, wire_set};
 use elders::wire::{self, write_time};
-use eventlog::{Aggregate, DecodeError, RawEvent};
+use eventlog::{Aggregate, DecodeError, RawEvent, Record};
 use prost::Name as _;
 use proto::eldercare::claims::v1 as pb;
 use proto::eldercare::r#type::v1 as types;
@@ -71,6 +71,19 @@ impl Aggregate for Order {
             })
         } else {
             Err(DecodeError::unknown(raw))
+        }
+    }
+}
+
+impl Submitted {
+    /// The order that a record hands in; none where the record says something else, or can't be read.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        match Order::decode(record.events.first()?).ok()? {
+            order::Event::Submitted(submitted) => Some(*submitted),
+            order::Event::AppealFiled { .. }
+            | order::Event::AppealAccepted { .. }
+            | order::Event::AppealRefused { .. }
+            | order::Event::NotSettled { .. } => None,
         }
     }
 }

@@ -1,34 +1,28 @@
 //! Which approved orders a record may stand against: those of an elder whose facts have moved, those that lie after the end of
-//! an enrolment, a contract or a listing, and those that were approved just now.
+//! an enrolment, a contract or a listing, those that were approved or kept just now, and those of which something could not be
+//! said before.
 
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use civic::{ElderId, LocalDay, OrderCode, OrderState, Set};
+use civic::{ElderId, OrderCode, OrderState, Set};
 use elder_tables::columns::{day, place, set};
-use eventlog::{Aggregate as _, Position, RawEvent, Record};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
-use crate::adjudication::{self, Runs, Served};
+use super::ends_kept::Kept;
+use super::told::{Cause, What};
+use crate::adjudication::Served;
 use crate::book_table;
-use crate::caregiver::{self, Caregiver};
-use crate::enrolment::{self, Enrolments, Whose};
 use crate::facts_table;
-use crate::provider::{self, Provider};
-
-/// The record that has an order looked at again.
-#[derive(Clone, Debug)]
-pub(super) struct Cause {
-    pub(super) position: Position,
-    pub(super) id: Uuid,
-}
 
 /// An approved order that is looked at again.
 #[derive(Clone, Debug)]
 pub(super) struct Affected {
     pub(super) key: Uuid,
+    /// Where it was handed in.
+    pub(super) sequence: u64,
     pub(super) served: Served,
     pub(super) village: String,
     /// What it was approved in spite of, on appeal.
@@ -40,96 +34,8 @@ pub(super) struct Affected {
     pub(super) cause: Cause,
 }
 
-/// Something in our registers that ends, and after which day.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    Enrolment(Whose, LocalDay),
-    Contract {
-        provider: String,
-        contract: Uuid,
-        last: LocalDay,
-    },
-    Listing(Uuid, LocalDay),
-}
-
-/// What records of our own log mean for approved orders.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    /// Orders that were approved, each by which run.
-    pub(super) approved: HashMap<Uuid, Cause>,
-    /// What has ended.
-    pub(super) ends: Vec<(End, Cause)>,
-}
-
-impl Cause {
-    pub(super) fn of(stream: &str, record: &Record) -> Self {
-        Self {
-            position: Position::new(stream, record.sequence),
-            id: record.metadata.id,
-        }
-    }
-}
-
-impl Told {
-    /// Takes a record in. What can't be read means nothing: the read model parks it.
-    pub(super) fn read(&mut self, stream: &str, record: &Record) {
-        let cause = || Cause::of(stream, record);
-        for raw in &record.events {
-            if record.subject.aggregate() == Runs::NAME {
-                let approved = Runs::decode(raw).ok().and_then(|said| approved(&said));
-                self.approved.extend(approved.map(|order| (order, cause())));
-            } else {
-                self.ends.extend(end(record, raw).map(|end| (end, cause())));
-            }
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.approved.is_empty() && self.ends.is_empty()
-    }
-}
-
-fn approved(verdict: &adjudication::Event) -> Option<Uuid> {
-    match verdict {
-        adjudication::Event::Approved { order, .. } => Some(*order),
-        adjudication::Event::Held { .. }
-        | adjudication::Event::Consumed { .. }
-        | adjudication::Event::Released { .. }
-        | adjudication::Event::PremiumsBooked { .. }
-        | adjudication::Event::NotSettled { .. } => None,
-    }
-}
-
-fn end(record: &Record, raw: &RawEvent) -> Option<End> {
-    let aggregate = record.subject.aggregate();
-    if aggregate == Enrolments::NAME {
-        match Enrolments::decode(raw).ok()? {
-            enrolment::Event::Ended { whose, last, .. } => Some(End::Enrolment(whose, last)),
-            enrolment::Event::Enrolled { .. } | enrolment::Event::Charged { .. } => None,
-        }
-    } else if aggregate == Provider::NAME {
-        match Provider::decode(raw).ok()? {
-            provider::Event::Ended {
-                provider,
-                contract,
-                last,
-            } => Some(End::Contract {
-                provider,
-                contract,
-                last,
-            }),
-            provider::Event::Contracted(_) => None,
-        }
-    } else if aggregate == Caregiver::NAME {
-        let caregiver = record.subject.id().parse().ok()?;
-        match Caregiver::decode(raw).ok()? {
-            caregiver::Event::Retired(last) => Some(End::Listing(caregiver, last)),
-            caregiver::Event::Registered(_) => None,
-        }
-    } else {
-        None
-    }
-}
+/// How many orders that are still to be looked at have their turn at once.
+pub(super) const PAGE: usize = 50;
 
 /// The approved orders of elders whose facts have moved since they were handed in, by the last record about each.
 pub(super) async fn of_elders(
@@ -142,7 +48,7 @@ pub(super) async fn of_elders(
     each(&query.fetch_all(db).await?, 3, causes)
 }
 
-/// Of orders that were approved just now, those against which something may stand that was not known when they were handed
+/// Of orders that were approved or kept just now, those against which something may stand that was not known when they were handed
 /// in: facts that have moved, or what has ended up to a sequence.
 pub(super) async fn of_approvals(
     db: &mut PgConnection,
@@ -159,46 +65,54 @@ pub(super) async fn of_approvals(
     each(&query.fetch_all(db).await?, 0, causes)
 }
 
-/// The approved orders of days after something has ended.
+/// Of orders against which something could not be said, those that are still approved.
+pub(super) async fn of_unsaid(
+    db: &mut PgConnection,
+    causes: &HashMap<Uuid, Cause>,
+) -> Result<Vec<Affected>, sqlx::Error> {
+    let orders: Vec<Uuid> = causes.keys().copied().collect();
+    let statement = statement("o.order_key = ANY($1)");
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(orders);
+    each(&query.fetch_all(db).await?, 0, causes)
+}
+
+/// The next approved orders of the days after something has ended, of those that were judged without knowing of it; a page at
+/// the most.
 pub(super) async fn after(
     db: &mut PgConnection,
-    end: &End,
-    cause: &Cause,
+    kept: &Kept,
 ) -> Result<Vec<Affected>, sqlx::Error> {
-    let rows = match end {
-        End::Enrolment(whose, last) => {
-            let statement = statement("o.elder_id = $1 AND o.programme = $2 AND o.day > $3");
-            let query = sqlx::query(AssertSqlSafe(statement))
-                .bind(whose.elder.as_uuid())
-                .bind(&whose.programme)
-                .bind(last.date());
-            query.fetch_all(db).await?
-        }
-        End::Contract {
-            provider,
-            contract,
-            last,
-        } => {
-            let book = book_table::NAME;
-            let statement = statement(&format!(
-                "o.provider_id = $1 AND o.day > $2 \
-                 AND o.programme IN (SELECT programme FROM {book}.contract WHERE contract_id = $3)"
-            ));
-            let query = sqlx::query(AssertSqlSafe(statement))
-                .bind(provider)
-                .bind(last.date())
-                .bind(contract);
-            query.fetch_all(db).await?
-        }
-        End::Listing(caregiver, last) => {
-            let statement = statement("o.caregiver_id = $1 AND o.day > $2");
-            let query = sqlx::query(AssertSqlSafe(statement))
-                .bind(caregiver)
-                .bind(last.date());
-            query.fetch_all(db).await?
-        }
+    let ended = &kept.ended;
+    let of_them = match &ended.what {
+        What::Enrolment(_) => "o.elder_id = $5 AND o.programme = $6".to_owned(),
+        What::Contract { .. } => format!(
+            "o.provider_id = $5 AND o.programme IN (SELECT programme FROM {}.contract WHERE contract_id = $6)",
+            book_table::NAME
+        ),
+        What::Listing(_) => "o.caregiver_id = $5".to_owned(),
     };
-    rows.iter().map(|row| affected(row, cause)).collect()
+    let statement = statement(&format!(
+        "o.sequence > $1 AND o.sequence < $2 AND o.day > $3 AND {of_them}"
+    ));
+    let query = sqlx::query(AssertSqlSafe(format!("{statement} LIMIT $4")))
+        .bind(kept.looked_at.cast_signed())
+        .bind(ended.cause.position.sequence.cast_signed())
+        .bind(ended.last.date())
+        .bind(i64::try_from(PAGE).unwrap_or(i64::MAX));
+    let query = match &ended.what {
+        What::Enrolment(whose) => query.bind(whose.elder.as_uuid()).bind(&whose.programme),
+        What::Contract { provider, contract } => query.bind(provider).bind(contract),
+        What::Listing(caregiver) => query.bind(caregiver),
+    };
+    let rows = query.fetch_all(db).await?;
+    let orders = rows.iter().map(|row| affected(row, &ended.cause));
+    orders.collect()
+}
+
+/// Up to which order all are looked at with a page; none: there are no more.
+pub(super) fn looked_at(page: &[Affected]) -> Option<u64> {
+    let last = page.last().filter(|_| page.len() >= PAGE);
+    last.map(|order| order.sequence)
 }
 
 /// Whether facts about the elder were recorded since, of somebody who is not erased.
@@ -209,7 +123,7 @@ fn statement(condition: &str) -> String {
     let approved = place(OrderState::Approved);
     format!(
         "SELECT o.order_key, o.programme, o.provider_id, o.elder_id, o.caregiver_id, o.day, o.village, o.codes, \
-             o.registry_sequence, {MOVED} \
+             o.registry_sequence, {MOVED}, o.sequence \
          FROM {book}.service_order o LEFT JOIN {facts}.elder e ON e.elder_id = o.elder_id \
          WHERE o.state = {approved} AND o.approved_at IS NOT NULL AND {condition} ORDER BY o.sequence"
     )
@@ -242,6 +156,7 @@ fn affected(row: &PgRow, cause: &Cause) -> Result<Affected, sqlx::Error> {
         codes: set(row.try_get(7)?),
         registry_sequence: row.try_get::<i64, _>(8)?.cast_unsigned(),
         moved: row.try_get(9)?,
+        sequence: row.try_get::<i64, _>(10)?.cast_unsigned(),
         cause: cause.clone(),
     })
 }

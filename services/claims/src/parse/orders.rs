@@ -11,14 +11,14 @@ use service::{Asked, Checks, List, Paged};
 use uuid::Uuid;
 
 use super::{
-    LISTS, Parse, Parsed, count, maybe_day, maybe_provider, maybe_term, page_of, past,
+    LISTS, Parse, Parsed, count, day, maybe_day, maybe_provider, maybe_term, page_of,
     programme_code, provider_id, term,
 };
 use crate::by_provider::Named;
 use crate::desk::Arrived;
 use crate::figures::Group;
 use crate::judging::{Evidence, Service};
-use crate::{appeals, holds, order, orders};
+use crate::{appeals, holds, order, orders, suspicions};
 
 /// The longest number of an order.
 const LONGEST_ORDER: usize = 64;
@@ -30,6 +30,8 @@ const MOST: usize = 50;
 const LONGEST_STATEMENT: usize = 2_000;
 /// The longest service.
 const LONGEST: TimeDelta = TimeDelta::hours(24);
+/// The most days in which patterns are looked for.
+const MOST_DAYS: i64 = 366;
 
 impl Parse {
     pub(crate) fn order(
@@ -250,14 +252,49 @@ impl Parse {
     pub(crate) fn hold_decision(
         &self,
         mut request: pb::DecideHoldRequest,
-    ) -> Parsed<(Asked, Uuid, bool)> {
+    ) -> Parsed<(Asked, holds::Decision)> {
         let mut checks = Checks::new();
         let id = std::mem::take(&mut request.request_id);
         let asked = self.asked(&mut checks, &id, &request);
         let key = key(&mut checks, &request.provider_id, &request.order_id);
+        let read = checks.etag(&request.etag);
         let decision = checks.known::<pb::HoldDecision>("decision", request.decision);
         let withdraw = decision.map(|decision| decision == pb::HoldDecision::Withdraw);
-        checks.all((asked, key, withdraw))
+        let (asked, key, withdraw, read) = checks.all((asked, key, withdraw, read))?;
+        let decision = holds::Decision {
+            key,
+            withdraw,
+            read,
+        };
+        Ok((asked, decision))
+    }
+
+    pub(crate) fn suspicions(
+        &self,
+        request: &pb::ListSuspicionsRequest,
+    ) -> Parsed<(suspicions::Filter, Option<Position>)> {
+        let mut checks = Checks::new();
+        let division = checks.division("division_code", &request.division_code);
+        let provider = maybe_provider(&mut checks, &request.provider_id);
+        let first = day(&mut checks, "first_day", request.first_day);
+        let last = day(&mut checks, "last_day", request.last_day);
+        let days = first.zip(last);
+        checks.that(
+            days.is_none_or(|(first, last)| (0..MOST_DAYS).contains(&first.days_until(last))),
+            "last_day",
+            "DAYS_INVALID",
+            "must not lie before the first day, nor 366 days or more after it",
+            "不得早于起始日，且期间不超过 366 天",
+        );
+        let position = self.position(&mut checks, &request.min_position);
+        let filter = division.zip(provider).zip(days);
+        let filter = filter.map(|((division, provider), (first, last))| suspicions::Filter {
+            division,
+            provider,
+            first,
+            last,
+        });
+        checks.all((filter, position))
     }
 }
 
@@ -335,4 +372,23 @@ fn group(number: i32) -> Option<Group> {
         pb::FigureGroup::Code => Group::Code,
         pb::FigureGroup::Division => Group::Division,
     })
+}
+
+/// An instant that has come already.
+fn past(
+    checks: &mut Checks,
+    field: &str,
+    at: Option<prost_types::Timestamp>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let at = checks.present(field, at);
+    let at = at.and_then(|at| checks.instant(field, Some(at))?)?;
+    checks.that(
+        at <= now,
+        field,
+        "IN_THE_FUTURE",
+        "has not come yet",
+        "时间尚未到来",
+    );
+    (at <= now).then_some(at)
 }

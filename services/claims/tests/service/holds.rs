@@ -2,16 +2,21 @@
 //! once it is paid.
 
 use civic::ElderId;
+use claims::settlements::Settlements;
+use elders::codec;
 use elders::event::{Event, Residence};
+use eventlog::{Repository, Subject};
 use proto::eldercare::claims::v1 as pb;
 use tonic::Code;
 
+use crate::money::adjustment;
 use crate::support::{
-    COUNTY, Ground, Running, all_in, day, id, in_words, officer, order, reason, short_order,
+    COUNTY, Ground, Running, all_in, day, id, in_words, officer, order, reason, retirement,
+    short_order,
 };
 
 /// An insured elder with the approved orders `A` of 10 and `B` of 20 February.
-async fn approved(ground: &Ground) -> (Running, ElderId, String) {
+pub(crate) async fn approved(ground: &Ground) -> (Running, ElderId, String) {
     let running = ground.start().await;
     let caregiver = running.insurance().await;
     running.granted("LTCI", 100_000).await;
@@ -23,16 +28,33 @@ async fn approved(ground: &Ground) -> (Running, ElderId, String) {
     (running, elder, caregiver)
 }
 
-/// Orders against which later facts stand: number, state and codes.
-pub(crate) async fn held(running: &Running) -> Vec<String> {
+/// From a day on nothing entitles the elder any more.
+pub(crate) fn no_longer_poor(on: &str) -> Event {
+    Event::ProfileUpdated(elders::event::ProfileUpdated {
+        on: Some(day(on)),
+        categories: None,
+        assistance: Some(civic::Set::new()),
+        wanted_services: None,
+        remarks: None,
+    })
+}
+
+/// Orders against which later facts stand.
+pub(crate) async fn held_orders(running: &Running) -> Vec<pb::HeldOrder> {
     running.settled().await;
     let request = pb::ListHeldOrdersRequest {
         division_code: COUNTY.to_owned(),
         ..Default::default()
     };
     let listed = running.client().list_held_orders(request).await.unwrap();
-    let listed = listed.into_inner().orders.into_iter();
+    listed.into_inner().orders
+}
+
+/// Orders against which later facts stand: number, state and codes.
+pub(crate) async fn held(running: &Running) -> Vec<String> {
+    let listed = held_orders(running).await;
     listed
+        .iter()
         .map(|held| {
             let standing = held.standing.as_ref().unwrap();
             let state = standing.hold().as_str_name().replace("HOLD_STATE_", "");
@@ -45,6 +67,22 @@ pub(crate) async fn held(running: &Running) -> Vec<String> {
         .collect()
 }
 
+/// A decision on an order of provider P01, whatever stands against it.
+fn decision(number: &str, withdraw: bool) -> pb::DecideHoldRequest {
+    let decision = if withdraw {
+        pb::HoldDecision::Withdraw
+    } else {
+        pb::HoldDecision::Keep
+    };
+    pb::DecideHoldRequest {
+        request_id: id(),
+        provider_id: "P01".to_owned(),
+        order_id: number.to_owned(),
+        decision: decision.into(),
+        etag: String::new(),
+    }
+}
+
 /// A reviewer decides; where the order stands then, or why it is refused.
 pub(crate) async fn decide(
     running: &Running,
@@ -52,17 +90,7 @@ pub(crate) async fn decide(
     number: &str,
     withdraw: bool,
 ) -> Result<String, String> {
-    let decision = if withdraw {
-        pb::HoldDecision::Withdraw
-    } else {
-        pb::HoldDecision::Keep
-    };
-    let request = pb::DecideHoldRequest {
-        request_id: id(),
-        provider_id: "P01".to_owned(),
-        order_id: number.to_owned(),
-        decision: decision.into(),
-    };
+    let request = decision(number, withdraw);
     let mut client = running.client_of(&officer(by, COUNTY));
     match client.decide_hold(request).await {
         Ok(decided) => Ok(in_words(&decided.into_inner().standing.unwrap())),
@@ -125,14 +153,7 @@ async fn a_reviewer_keeps_an_order_and_the_next_settlement_bears_it() {
     let moved = Event::Relocated(moved, day("2024-02-29"));
     ground.record(elder, &[moved]).await;
     assert_eq!(held(&running).await, Vec::<String>::new());
-    let grade = Event::ProfileUpdated(elders::event::ProfileUpdated {
-        on: Some(day("2024-02-19")),
-        categories: None,
-        assistance: Some(civic::Set::new()),
-        wanted_services: None,
-        remarks: None,
-    });
-    ground.record(elder, &[grade]).await;
+    ground.record(elder, &[no_longer_poor("2024-02-19")]).await;
     let told = held(&running).await;
     assert_eq!(told, ["B ON_HOLD NOT_ENTITLED NOT_ALIVE_OR_PRESENT"]);
     running.stop().await;
@@ -164,23 +185,14 @@ async fn a_withdrawn_approval_frees_what_it_took() {
 async fn what_is_paid_already_is_listed_for_recovery_and_comes_back_by_an_adjustment() {
     let ground = Ground::at("2024-03-01 09:00");
     let (running, elder, _) = approved(&ground).await;
-    let draft = running.draft("P01", "2024-03-01").await.unwrap();
-    let confirmed = running.confirm(&draft).await.unwrap();
-    running.pay(&confirmed).await.unwrap();
+    running.paid("P01", "2024-03-01").await;
     ground.dies(elder, "2024-02-15").await;
     assert_eq!(
         held(&running).await,
         ["B FOR_RECOVERY NOT_ALIVE_OR_PRESENT"]
     );
-    assert_eq!(
-        running
-            .settlement("P01", 1)
-            .await
-            .settlement
-            .unwrap()
-            .total_fen,
-        40_000
-    );
+    let stays = running.settlement("P01", 1).await.settlement.unwrap();
+    assert_eq!(stays.total_fen, 40_000);
     let decided = decide(&running, "reviewer", "B", true).await;
     assert_eq!(decided, Err("NOT_ON_HOLD".to_owned()));
     adjusted(&running, -20_000, "B").await;
@@ -191,15 +203,7 @@ async fn what_is_paid_already_is_listed_for_recovery_and_comes_back_by_an_adjust
 
 /// Puts right what was paid for an order by the first settlement.
 async fn adjusted(running: &Running, fen: i64, order: &str) {
-    let adjustment = pb::AdjustSettlementRequest {
-        request_id: id(),
-        programme_code: "LTCI".to_owned(),
-        provider_id: "P01".to_owned(),
-        number: 1,
-        amount_fen: fen,
-        order_id: order.to_owned(),
-        reason: "死亡后服务".to_owned(),
-    };
+    let adjustment = adjustment(1, fen, order);
     let adjusted = running.client().adjust_settlement(adjustment).await;
     adjusted.unwrap();
 }
@@ -208,9 +212,7 @@ async fn adjusted(running: &Running, fen: i64, order: &str) {
 async fn an_order_is_to_be_recovered_until_adjustments_have_taken_all_of_it_back() {
     let ground = Ground::at("2024-03-01 09:00");
     let (running, elder, _) = approved(&ground).await;
-    let draft = running.draft("P01", "2024-03-01").await.unwrap();
-    let confirmed = running.confirm(&draft).await.unwrap();
-    running.pay(&confirmed).await.unwrap();
+    running.paid("P01", "2024-03-01").await;
     ground.dies(elder, "2024-02-05").await;
     let both = [
         "A FOR_RECOVERY NOT_ALIVE_OR_PRESENT",
@@ -292,12 +294,7 @@ async fn nobody_decides_on_an_order_that_they_handed_in() {
     let (running, elder, _) = approved(&ground).await;
     ground.dies(elder, "2024-02-15").await;
     assert_eq!(held(&running).await.len(), 1);
-    let request = pb::DecideHoldRequest {
-        request_id: id(),
-        provider_id: "P01".to_owned(),
-        order_id: "B".to_owned(),
-        decision: pb::HoldDecision::Keep.into(),
-    };
+    let request = decision("B", false);
     // Whoever the client stands for by default handed it in.
     let refused = running.client().decide_hold(request).await.unwrap_err();
     assert_eq!(
@@ -308,6 +305,41 @@ async fn nobody_decides_on_an_order_that_they_handed_in() {
         let refused = decide(&running, "reviewer", number, false).await;
         assert_eq!(refused, Err(why.to_owned()));
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reviewer_who_has_not_read_all_that_stands_against_an_order_is_to_read_it_again() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, caregiver) = approved(&ground).await;
+    ground.dies(elder, "2024-02-15").await;
+    let read = held_orders(&running).await.remove(0);
+    let retired = retirement(&caregiver, "2024-02-15");
+    running.client().retire_caregiver(retired).await.unwrap();
+    let both = ["B ON_HOLD NOT_ALIVE_OR_PRESENT PROVIDER_INVALID"];
+    assert_eq!(held(&running).await, both);
+    let end = ground.end().await;
+    let decided = async |etag: &str| {
+        let request = pb::DecideHoldRequest {
+            etag: etag.to_owned(),
+            ..decision("B", false)
+        };
+        let mut reviewer = running.client_of(&officer("reviewer", COUNTY));
+        reviewer.decide_hold(request).await
+    };
+    let stale = decided(&read.etag).await.unwrap_err();
+    assert_eq!(
+        (stale.code(), reason(&stale).as_str()),
+        (Code::Aborted, "ETAG_MISMATCH")
+    );
+    let none = decided("2").await.unwrap_err();
+    assert_eq!(none.code(), Code::InvalidArgument);
+    assert_eq!(held(&running).await, both);
+    assert_eq!(ground.end().await, end);
+    let read = held_orders(&running).await.remove(0);
+    let kept = decided(&read.etag).await.unwrap().into_inner();
+    assert_eq!(kept.standing.unwrap().hold(), pb::HoldState::Kept);
+    assert_eq!(held(&running).await, Vec::<String>::new());
     running.stop().await;
 }
 
@@ -366,5 +398,28 @@ async fn a_lost_database_holds_nothing_again() {
         pb::HoldState::Kept
     );
     assert_eq!(ground.end().await, end);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_follows_from_a_fact_goes_on_in_its_trace() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let (running, elder, _) = approved(&ground).await;
+    let mut metadata = ground.metadata();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    metadata.traceparent = Some(trace.to_owned());
+    let subject = Subject::new("registry", "elder", &elder.to_string()).unwrap();
+    let died = Event::Died {
+        on: day("2024-02-15"),
+    };
+    let events = vec![codec::encode(&died)];
+    service::testing::write(&*ground.registry, subject, metadata.clone(), events).await;
+    assert_eq!(held(&running).await.len(), 1);
+    let subject = Repository::<Settlements>::subject("LTCI-P01").unwrap();
+    let records = ground.own.read(&subject, 0).await.unwrap();
+    let followed = &records.last().unwrap().metadata;
+    assert_eq!(followed.traceparent, metadata.traceparent);
+    assert_eq!(followed.correlation_id, metadata.correlation_id);
+    assert_eq!(followed.causation_id, Some(metadata.id));
     running.stop().await;
 }

@@ -16,4 +16,5 @@ mod registers;
 mod replicas;
 mod restarts;
 mod support;
+mod unreadable;
 mod who_works_elsewhere;

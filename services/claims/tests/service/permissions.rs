@@ -215,22 +215,26 @@ async fn each_role_may_do_what_it_is_for() {
 async fn whoever_reads_of_persons_says_what_for() {
     let ground = Ground::at("2024-03-01 09:00");
     let (running, named) = county(&ground).await;
-    let without = Claims::officer("officer", "civil_affairs")
-        .division(COUNTY)
-        .role("viewer");
-    let client = running.client_of(&without);
-    let mut told = let_in(every_call(client, &named).await);
-    told.sort_unstable();
-    // Figures, sums and funds tell of nobody.
-    assert_eq!(
-        told,
-        [
-            "get_figures",
-            "get_fund",
-            "get_fund_ledger",
-            "list_settlements"
-        ]
-    );
+    for without in [
+        Claims::officer("officer", "civil_affairs"),
+        Claims::system("system", "civil_affairs"),
+    ] {
+        let without = without.division(COUNTY).role("viewer");
+        let client = running.client_of(&without);
+        let mut told = let_in(every_call(client, &named).await);
+        told.sort_unstable();
+        // Figures, sums and funds tell of nobody.
+        assert_eq!(
+            told,
+            [
+                "get_figures",
+                "get_fund",
+                "get_fund_ledger",
+                "list_settlements"
+            ],
+            "{without:?}"
+        );
+    }
     running.stop().await;
 }
 

@@ -16,6 +16,7 @@ fn system_of(provider: &str, division: &str) -> Claims {
         .division(division)
         .role("provider")
         .provider(provider)
+        .purpose("settlement")
 }
 
 /// The county with providers P01 and P02, each with a caregiver, and an insured elder.
@@ -273,6 +274,14 @@ async fn a_providers_system_may_call_nothing_else() {
         }
         assert_eq!(refused.len(), 23, "{refused:?}");
     }
+    // What became of its orders it is told where it says what for.
+    let silent = Claims {
+        purpose: None,
+        ..system_of("P01", COUNTY)
+    };
+    let mut client = running.client_of(&silent);
+    let refused = client.get_order(asked("P01", "A")).await.unwrap_err();
+    assert_eq!(reason(&refused), "PURPOSE_REQUIRED");
     // Programmes it may read, as everybody may.
     let mut client = running.client_of(&system_of("P01", COUNTY));
     let request = pb::ListProgrammesRequest::default();

@@ -98,9 +98,7 @@ async fn without_its_database_claims_give_the_same_answers_and_write_nothing_aga
     running.decide("E5", true).await.unwrap();
     running.appeal("F5").await.unwrap();
     running.decide("F5", false).await.unwrap();
-    let draft = running.draft("P01", "2024-03-01").await.unwrap();
-    let confirmed = running.confirm(&draft).await.unwrap();
-    running.pay(&confirmed).await.unwrap();
+    running.paid("P01", "2024-03-01").await;
     let elders = [elders[0], elders[1], other];
     running.advance("2024-03-20 09:00").await;
     let before = answers(&running, &elders).await;
@@ -154,7 +152,19 @@ fn says_a_verdict(record: &Record) -> bool {
 }
 
 /// Another log, with those records of ours that are wanted.
-async fn copied(ground: &Ground, wanted: impl Fn(&Record) -> bool) -> MemoryLog {
+pub(crate) async fn copied(ground: &Ground, wanted: impl Fn(&Record) -> bool) -> MemoryLog {
+    let put = |delivery: Delivery| match delivery {
+        Delivery::Record(record) => wanted(&record).then_some(Delivery::Record(record)),
+        Delivery::Unreadable { .. } => panic!("{delivery:?}"),
+    };
+    rewritten(ground, put).await
+}
+
+/// Another log, with what is put in the place of each message of ours.
+pub(crate) async fn rewritten(
+    ground: &Ground,
+    put: impl Fn(Delivery) -> Option<Delivery>,
+) -> MemoryLog {
     let copy = MemoryLog::new("CLAIMS");
     let end = ground.end().await;
     let mut deliveries = ground.own.subscribe(0).await.unwrap();
@@ -163,12 +173,17 @@ async fn copied(ground: &Ground, wanted: impl Fn(&Record) -> bool) -> MemoryLog 
     while seen < end {
         for delivery in deliveries.next().await.unwrap().unwrap() {
             seen = delivery.sequence();
-            let Delivery::Record(record) = delivery else {
-                panic!("{delivery:?}");
+            let record = match put(delivery) {
+                None => continue,
+                Some(Delivery::Record(record)) => record,
+                Some(Delivery::Unreadable {
+                    subject, payload, ..
+                }) => {
+                    let sequence = copy.write_unreadable(&subject, payload);
+                    last.insert(subject, sequence);
+                    continue;
+                }
             };
-            if !wanted(&record) {
-                continue;
-            }
             let expected = last.entry(record.subject.to_string()).or_default();
             let copied = NewRecord {
                 subject: record.subject,

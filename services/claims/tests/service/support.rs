@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use backing_services::{Nats, testing};
 use chrono::{DateTime, Utc};
-use civic::LocalDay;
+use civic::{ElderId, LocalDay};
 use claims::App;
 use claims::adjudication::{Event as Verdict, Runs};
 use elders::codec;
@@ -29,13 +29,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
-use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
+use vault::{KeyRing, KeyStore as _, MemoryKeyStore, Mode, Vault, VaultOptions};
 
 pub(crate) use self::calls::{BY_ID, Named, every_call};
 pub(crate) use self::orders::{
     all_in, appeal_request, decision_request, file, in_words, order, outcome_in_words, short_order,
 };
-pub(crate) use self::registers::{a_caregiver, enrolment};
+pub(crate) use self::registers::{
+    a_caregiver, a_contract, definition, end_of_contract, end_of_enrolment, enrolment, retirement,
+};
 pub(crate) use self::told::{Person, place};
 
 pub(crate) const VILLAGE: &str = "350524100001";
@@ -192,6 +194,17 @@ impl Ground {
             database,
             served,
         }
+    }
+
+    /// Puts another vault in the place of ours, in which nothing but bytes that are no key lie for somebody.
+    pub(crate) async fn loses_the_key_of(&mut self, elder: ElderId) {
+        let store = MemoryKeyStore::new();
+        store
+            .put(elder.as_uuid(), 0, "no key".into())
+            .await
+            .unwrap();
+        let ring = KeyRing::local_default(Mode::Local).unwrap();
+        self.vault = Vault::new(Arc::new(store), ring, VaultOptions::default());
     }
 
     /// Of a record that is written now.

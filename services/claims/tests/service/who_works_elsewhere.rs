@@ -1,11 +1,13 @@
 //! Who works elsewhere learns nothing of an elder, an order, a provider, a caregiver or a settlement by the id: each method
 //! answers as for an id that nobody has heard of.
 
+use proto::eldercare::claims::v1 as pb;
 use service::testing::{AskedFor, every_method_is_asked};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::support::{
-    BY_ID, COUNTY, Ground, Named, OTHER_COUNTY, Running, every_call, officer, word_for_word,
+    BY_ID, COUNTY, Ground, Named, OTHER_COUNTY, Running, every_call, officer, order, reason,
+    word_for_word,
 };
 
 /// The methods that name divisions, or programmes, which all may know of; and the two whose streams tell of each item by itself.
@@ -77,5 +79,27 @@ async fn what_lies_elsewhere_is_as_unknown_as_what_never_was() {
     }
     let there: Vec<&AskedFor> = there.iter().collect();
     every_method_is_asked("eldercare.claims.v1.ClaimsService", &there, &OTHERS);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_key_of_an_elder_of_elsewhere_is_not_asked_for() {
+    let mut ground = Ground::at("2024-03-01 09:00");
+    let there = ground.elder().await;
+    // Whoever asks for the key is told that it can't be had.
+    ground.loses_the_key_of(there).await;
+    let running = ground.start().await;
+    let caregiver = running.insurance().await;
+    running.settled().await;
+    let told_in = async |county: &str| {
+        let request = pb::SubmitOrderRequest {
+            order: Some(order("A", there, &caregiver, "2024-02-10 09:00")),
+            min_position: String::new(),
+        };
+        let mut client = running.client_of(&officer("clerk", county));
+        client.submit_order(request).await.unwrap_err()
+    };
+    assert_eq!(reason(&told_in(OTHER_COUNTY).await), "ELDER_NOT_FOUND");
+    assert_eq!(told_in(COUNTY).await.code(), Code::Unavailable);
     running.stop().await;
 }

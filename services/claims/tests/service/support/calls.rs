@@ -6,8 +6,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    COUNTY, Client, LTCI, Running, a_caregiver, all_in, appeal_request, date, decision_request, id,
-    order, short_order,
+    COUNTY, Client, LTCI, Running, a_caregiver, a_contract, all_in, appeal_request, date,
+    decision_request, definition, end_of_contract, end_of_enrolment, id, order, retirement,
+    short_order,
 };
 
 /// The methods that ask for somebody or something by an id.
@@ -72,9 +73,7 @@ impl Running {
         assert_eq!(self.told(&good).await, "APPROVED");
         let short = short_order("B", elder, &caregiver, "2024-02-11 09:00");
         self.told(&short).await;
-        let draft = self.draft("P01", "2024-03-01").await.unwrap();
-        let confirmed = self.confirm(&draft).await.unwrap();
-        self.pay(&confirmed).await.unwrap();
+        let paid = self.paid("P01", "2024-03-01").await;
         Named {
             elder,
             enrolment,
@@ -83,7 +82,7 @@ impl Running {
             caregiver,
             approved: "A".to_owned(),
             abnormal: "B".to_owned(),
-            settlement: draft.number,
+            settlement: paid.number,
         }
     }
 }
@@ -103,24 +102,10 @@ pub(crate) async fn every_call(
             outcomes.push((stringify!($method), outcome.map(|_| ())));
         };
     }
-    call!(
-        define_programme,
-        pb::DefineProgrammeRequest {
-            request_id: id(),
-            programme_code: "MORE".to_owned(),
-            division_code: COUNTY.to_owned(),
-            definition: LTCI.to_owned(),
-        }
-    );
+    call!(define_programme, definition("MORE", LTCI));
     call!(
         end_enrolment,
-        pb::EndEnrolmentRequest {
-            request_id: id(),
-            programme_code: programme(),
-            elder_id: elder.to_string(),
-            enrolment_id: named.enrolment.clone(),
-            last_day: date("2024-12-30"),
-        }
+        end_of_enrolment(elder, &named.enrolment, "2024-12-30")
     );
     call!(
         get_entitlement,
@@ -131,37 +116,13 @@ pub(crate) async fn every_call(
             min_position: String::new(),
         }
     );
-    call!(
-        contract_provider,
-        pb::ContractProviderRequest {
-            request_id: id(),
-            contract: Some(pb::Contract {
-                provider_id: "P09".to_owned(),
-                programme_code: programme(),
-                name: "禾康".to_owned(),
-                first_day: date("2024-01-01"),
-                last_day: None,
-            }),
-        }
-    );
+    call!(contract_provider, a_contract("P09", "LTCI"));
     call!(
         end_contract,
-        pb::EndContractRequest {
-            request_id: id(),
-            provider_id: provider(),
-            contract_id: named.contract.clone(),
-            last_day: date("2024-12-31"),
-        }
+        end_of_contract(&named.provider, &named.contract, "2024-12-31")
     );
     call!(register_caregiver, a_caregiver(&named.provider));
-    call!(
-        retire_caregiver,
-        pb::RetireCaregiverRequest {
-            request_id: id(),
-            caregiver_id: named.caregiver.clone(),
-            last_day: date("2024-12-31"),
-        }
-    );
+    call!(retire_caregiver, retirement(&named.caregiver, "2024-12-31"));
     call!(
         submit_order,
         pb::SubmitOrderRequest {
@@ -207,6 +168,7 @@ pub(crate) async fn every_call(
             provider_id: provider(),
             order_id: named.approved.clone(),
             decision: pb::HoldDecision::Keep.into(),
+            etag: String::new(),
         }
     );
     call!(

@@ -66,6 +66,13 @@ impl Running {
         Ok(paid.into_inner().settlement.unwrap())
     }
 
+    /// Drafts what is approved in a month and waits, confirms it and pays all of it today.
+    pub(crate) async fn paid(&self, provider: &str, month_of: &str) -> pb::Settlement {
+        let draft = self.draft(provider, month_of).await.unwrap();
+        let confirmed = self.confirm(&draft).await.unwrap();
+        self.pay(&confirmed).await.unwrap()
+    }
+
     pub(crate) fn payment_of(&self, settlement: &pb::Settlement) -> pb::RecordPaymentRequest {
         pb::RecordPaymentRequest {
             request_id: id(),

@@ -29,30 +29,78 @@ pub(crate) fn a_caregiver(provider: &str) -> pb::RegisterCaregiverRequest {
     }
 }
 
+/// A programme of the county.
+pub(crate) fn definition(code: &str, text: &str) -> pb::DefineProgrammeRequest {
+    pb::DefineProgrammeRequest {
+        request_id: id(),
+        programme_code: code.to_owned(),
+        division_code: COUNTY.to_owned(),
+        definition: text.to_owned(),
+    }
+}
+
+/// A contract with a provider from the beginning of the year on.
+pub(crate) fn a_contract(provider: &str, programme: &str) -> pb::ContractProviderRequest {
+    pb::ContractProviderRequest {
+        request_id: id(),
+        contract: Some(pb::Contract {
+            provider_id: provider.to_owned(),
+            programme_code: programme.to_owned(),
+            name: "禾康".to_owned(),
+            first_day: date("2024-01-01"),
+            last_day: None,
+        }),
+    }
+}
+
+/// An earlier last day for an enrolment in the insurance.
+pub(crate) fn end_of_enrolment(
+    elder: ElderId,
+    enrolment: &str,
+    last: &str,
+) -> pb::EndEnrolmentRequest {
+    pb::EndEnrolmentRequest {
+        request_id: id(),
+        programme_code: "LTCI".to_owned(),
+        elder_id: elder.to_string(),
+        enrolment_id: enrolment.to_owned(),
+        last_day: date(last),
+    }
+}
+
+/// A last day for a contract.
+pub(crate) fn end_of_contract(
+    provider: &str,
+    contract: &str,
+    last: &str,
+) -> pb::EndContractRequest {
+    pb::EndContractRequest {
+        request_id: id(),
+        provider_id: provider.to_owned(),
+        contract_id: contract.to_owned(),
+        last_day: date(last),
+    }
+}
+
+/// A last day on a provider's list.
+pub(crate) fn retirement(caregiver: &str, last: &str) -> pb::RetireCaregiverRequest {
+    pb::RetireCaregiverRequest {
+        request_id: id(),
+        caregiver_id: caregiver.to_owned(),
+        last_day: date(last),
+    }
+}
+
 impl Running {
-    pub(crate) async fn define(&self, code: &str, definition: &str) -> Result<i32, Status> {
-        let request = pb::DefineProgrammeRequest {
-            request_id: id(),
-            programme_code: code.to_owned(),
-            division_code: COUNTY.to_owned(),
-            definition: definition.to_owned(),
-        };
+    pub(crate) async fn define(&self, code: &str, text: &str) -> Result<i32, Status> {
+        let request = definition(code, text);
         let defined = self.client().define_programme(request).await?;
         Ok(defined.into_inner().version)
     }
 
     /// The contract's id.
     pub(crate) async fn contract(&self, provider: &str, programme: &str) -> Result<String, Status> {
-        let request = pb::ContractProviderRequest {
-            request_id: id(),
-            contract: Some(pb::Contract {
-                provider_id: provider.to_owned(),
-                programme_code: programme.to_owned(),
-                name: "禾康".to_owned(),
-                first_day: date("2024-01-01"),
-                last_day: None,
-            }),
-        };
+        let request = a_contract(provider, programme);
         let contracted = self.client().contract_provider(request).await?;
         Ok(contracted.into_inner().contract_id)
     }
