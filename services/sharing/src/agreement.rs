@@ -262,3 +262,26 @@ impl Decider for Agreement {
         self
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::Terms;
+    use crate::cut::{Cut, Grants};
+    use crate::products::ProductName;
+
+    /// What health is granted of the elders of some divisions until the end of 2024.
+    pub(crate) fn terms(divisions: &[&str], grants: &[(ProductName, &'static str, Cut)]) -> Terms {
+        let mut products = Grants::default();
+        for (product, field, cut) in grants {
+            products.grant(*product, field, *cut);
+        }
+        Terms {
+            department: "health".to_owned(),
+            purpose: "家庭医生签约".to_owned(),
+            legal_basis: "川民〔2023〕100号".to_owned(),
+            products,
+            divisions: divisions.iter().map(|code| code.parse().unwrap()).collect(),
+            until: "2024-12-31".parse().unwrap(),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use civic::{DivisionCode, LocalDay};
 use eventlog::Record;
 use prost::Message as _;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor};
 use uuid::Uuid;
 
@@ -46,6 +47,42 @@ pub(crate) async fn ids_in_force(
         .bind(on.date())
         .fetch_all(db)
         .await
+}
+
+/// The rows (`agreement_id, terms`) of the agreements that are in force on a day, with a department or with all, the first
+/// proposed first.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn rows_in_force(
+    db: impl PgExecutor<'_>,
+    on: LocalDay,
+    department: Option<&str>,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let statement = format!(
+        "SELECT agreement_id, terms FROM {NAME}.agreement WHERE stage = $1 AND last_day >= $2 \
+         AND ($3::text IS NULL OR department = $3) ORDER BY sequence"
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(APPROVED)
+        .bind(on.date())
+        .bind(department)
+        .fetch_all(db)
+        .await
+}
+
+/// The rows (`agreement_id, terms`) of some agreements.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn rows_of(
+    db: impl PgExecutor<'_>,
+    agreements: &[Uuid],
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let statement =
+        format!("SELECT agreement_id, terms FROM {NAME}.agreement WHERE agreement_id = ANY($1)");
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(agreements);
+    rows.fetch_all(db).await
 }
 
 /// Writes what happened to an agreement. There are few, so each event is written by itself.

@@ -7,7 +7,6 @@ use civic::{DivisionCode, LocalDay};
 use elder_tables::columns::day;
 use elders::wire::write_time;
 use eventlog::Position;
-use prost::Message as _;
 use proto::eldercare::sharing::v1 as pb;
 use service::{Asked, Caller, Deadline, errors, paging};
 use sqlx::postgres::PgRow;
@@ -15,10 +14,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::agreement::{Command, Stage, State, Terms};
+use crate::agreement::{Command, State, Terms};
 use crate::agreement_rows::{APPROVED, ENDED, PROPOSED, SUSPENDED, stage};
 use crate::book_table::NAME;
-use crate::codec::read_terms;
+use crate::granting::{self, Granting};
 use crate::refusals;
 use crate::sharing::Sharing;
 
@@ -90,7 +89,7 @@ impl Sharing {
             .change(caller, asked, agreement, division, &command)
             .await?;
         self.wait(Some(position.clone()), deadline).await?;
-        self.show_out_of_nothing(&department).await?;
+        self.take_from(&department, deadline).await?;
         Ok(position)
     }
 
@@ -109,7 +108,7 @@ impl Sharing {
             .change(caller, asked, agreement, division, &command)
             .await?;
         self.wait(Some(position.clone()), deadline).await?;
-        self.show_out_of_nothing(&department).await?;
+        self.take_from(&department, deadline).await?;
         Ok(position)
     }
 
@@ -131,13 +130,20 @@ impl Sharing {
         Ok(committed.position)
     }
 
-    /// Cuts the connections of a department to which nothing is granted any more.
-    async fn show_out_of_nothing(&self, department: &str) -> Result<(), Status> {
+    /// Sees that a department fetches nothing over NATS that is granted to it no longer, and cuts its connections where nothing is.
+    async fn take_from(&self, department: &str, deadline: Deadline) -> Result<(), Status> {
         let left = self.agreements_of(department).await;
         if left.map_err(errors::of_database)?.is_empty() {
             self.show_out(department);
         }
-        Ok(())
+        let Some(consumers) = &self.consumers else {
+            return Ok(());
+        };
+        let seen_to = deadline.bounds(consumers.see_to(department)).await?;
+        seen_to.map_err(|error| {
+            tracing::warn!(%error, department, "a department's consumer could not be seen to");
+            errors::unavailable("feeds")
+        })
     }
 
     /// Lets the call go on if its caller works for all divisions of an agreement; its department, and the division around them.
@@ -212,40 +218,15 @@ impl Sharing {
         Ok((agreements.collect(), next))
     }
 
-    /// All agreements with a department that are in force today, the first proposed first.
+    /// All agreements with a department that are in force today and can be read, the first proposed first.
     pub(crate) async fn agreements_of(
         &self,
         department: &str,
     ) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
         let today = self.clock.today();
-        let statement = format!(
-            "SELECT agreement_id, terms FROM {NAME}.agreement \
-             WHERE department = $1 AND stage = $2 AND last_day >= $3 ORDER BY sequence"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(department)
-            .bind(APPROVED)
-            .bind(today.date())
-            .fetch_all(&self.pool)
-            .await?;
-        in_force(&rows, today)
+        let granting = Granting::in_force(&self.pool, today, Some(department)).await?;
+        Ok(granting.agreements)
     }
-}
-
-/// The agreements of rows (`agreement_id, terms`) that are approved, as far as they are in force on a day.
-pub(crate) fn in_force(rows: &[PgRow], today: LocalDay) -> Result<Vec<(Uuid, Terms)>, sqlx::Error> {
-    let agreement = |row: &PgRow| -> Result<Option<(Uuid, Terms)>, sqlx::Error> {
-        let agreement: Uuid = row.try_get(0)?;
-        let Ok(terms) = read_terms(terms(row.try_get(1)?)?) else {
-            // Of another version of the program: what is not understood grants nothing, and hinders no other.
-            tracing::error!(%agreement, "the terms of an agreement can't be read: it grants nothing");
-            return Ok(None);
-        };
-        let in_force = Stage::Approved.state_on(today, terms.until) == State::InForce;
-        Ok(in_force.then_some((agreement, terms)))
-    };
-    let agreements = rows.iter().map(agreement);
-    agreements.filter_map(Result::transpose).collect()
 }
 
 /// Lets the call go on if its caller works for all of these divisions.
@@ -289,7 +270,8 @@ fn told(row: &PgRow, today: LocalDay) -> Result<pb::Agreement, sqlx::Error> {
     let approved_at: Option<DateTime<Utc>> = row.try_get(8)?;
     Ok(pb::Agreement {
         agreement_id: agreement.to_string(),
-        terms: Some(terms(row.try_get(3)?)?),
+        // One that can't be read is found here, and can be ended.
+        terms: granting::listed(row.try_get(3)?),
         state: wire(stage.state_on(today, day(row.try_get(4)?)?)).into(),
         proposed_by: row.try_get(5)?,
         proposed_at: Some(write_time(row.try_get(6)?)),
@@ -297,10 +279,6 @@ fn told(row: &PgRow, today: LocalDay) -> Result<pb::Agreement, sqlx::Error> {
         approved_at: approved_at.map(write_time),
         reason: row.try_get(9)?,
     })
-}
-
-fn terms(bytes: &[u8]) -> Result<pb::AgreementTerms, sqlx::Error> {
-    pb::AgreementTerms::decode(bytes).map_err(|_unreadable| broken())
 }
 
 fn broken() -> sqlx::Error {

@@ -34,9 +34,10 @@ use crate::feeds::index::Published;
 use crate::feeds::publisher::{self, Publisher};
 use crate::feeds::stream::FeedStream;
 use crate::glass_notices::{self, GlassNotices};
+use crate::granting;
 use crate::grpc::{self, SharingFace};
 use crate::in_force::InForce;
-use crate::measures;
+use crate::measures::{self, GlassMeasures};
 use crate::recorder;
 use crate::settings::SharingSettings;
 use crate::sharing::{Logs, Sharing};
@@ -74,6 +75,15 @@ impl SideStreams {
             feeds,
             doors: None,
             accesses: None,
+        }
+    }
+
+    /// The same feeds, which departments that are let in read over NATS too.
+    #[must_use]
+    pub fn feeds_behind(feeds: FeedStream, doors: FeedDoors) -> Self {
+        Self {
+            doors: Some(doors),
+            ..Self::feeds_alone(feeds)
         }
     }
 
@@ -124,7 +134,7 @@ impl Application for App {
 
     fn add_to(&self, server: Server, shutdown: &Shutdown) -> Server {
         let most = server.max_message_bytes();
-        let face = SharingFace::new(self.sharing.clone(), shutdown.draining());
+        let face = SharingFace::new(self.sharing.clone(), most, shutdown.draining());
         let face = SharingServiceServer::new(face);
         server.service(
             face.max_decoding_message_size(most)
@@ -231,6 +241,11 @@ impl App {
         keys: Keys,
     ) -> anyhow::Result<Self> {
         AuditKeys::check(settings, own)?;
+        if !settings.is_local() && own.notices.receivers() == 0 {
+            tracing::warn!(
+                "`sharing.notices.broken_glass` names no receiver: nobody is told of dossiers opened beyond all agreements"
+            );
+        }
         let connections = Connections::open(CONTEXT, settings).await?;
         let side = SideStreams::open(&connections, settings, own).await?;
         let logs = Logs {
@@ -270,7 +285,9 @@ impl App {
         let erasures = erasures.await;
         let (recorder, writer) = recorder::recording(Arc::clone(&logs.own), clock.clone());
         let (withdrawals, withdrawn) = mpsc::unbounded_channel();
-        let has_doors = side.as_ref().is_some_and(|side| side.doors.is_some());
+        let doors = side.as_ref().and_then(|side| side.doors.as_ref());
+        let consumers = doors
+            .map(|doors| doors.consumers(pool.clone(), clock.clone(), secrets.passwords.clone()));
         let sharing = Sharing {
             agreements: Repository::new(Arc::clone(&logs.own)),
             broken_glass: Repository::new(Arc::clone(&logs.own)),
@@ -289,7 +306,8 @@ impl App {
             audit,
             feeds: side.as_ref().map(|side| side.feeds.clone()),
             feed_passwords: secrets.passwords,
-            withdrawals: has_doors.then_some(withdrawals),
+            withdrawals: consumers.is_some().then_some(withdrawals),
+            consumers,
         };
         let mut followers = sharing.followers.iter();
         let book = followers.find(|one| one.projection() == book_table::NAME);
@@ -307,17 +325,24 @@ impl App {
             clock: sharing.clock.clone(),
             channels,
             recipients: own.notices.broken_glass.clone(),
+            measures: GlassMeasures::new(),
         };
+        let receivers = own.notices.receivers();
         let chain = measures::of_the_chain(&sharing);
+        let agreements = measures::of_agreements(&sharing);
         let (pool, time) = (sharing.pool.clone(), sharing.clock.clone());
         let background = models
             .background
             .with(auditing::NAME, |stopped| auditor.run(stopped))
             .with("sharing_audit_lag", |stopped| chain.run(stopped))
+            .with(granting::NAME, |stopped| agreements.run(stopped))
             .with("sharing_audit_heads", |stopped| {
                 measures::watch_unsigned(pool, time, stopped)
             })
             .with(glass_notices::NAME, |stopped| glass_notices.run(stopped))
+            .with("sharing_glass_receivers", move |stopped| {
+                measures::tell_receivers(receivers, stopped)
+            })
             .with("sharing_looks", |stopped| writer.run(stopped))
             .with("sharing_erasures", |stopped| erasures.run(stopped));
         let app = Self {
@@ -366,13 +391,17 @@ impl App {
                     measures::watch_accesses(looked_at, stopped)
                 });
         }
-        if let Some(doors) = side.doors {
-            let passwords = sharing.feed_passwords.clone();
-            let open = doors.open(sharing.pool.clone(), sharing.clock.clone(), passwords);
+        if let Some((doors, consumers)) = side.doors.zip(sharing.consumers.clone()) {
+            let (pool, passwords) = (sharing.pool.clone(), sharing.feed_passwords.clone());
+            let open = doors.open(pool, sharing.clock.clone(), passwords, consumers.clone());
             let (callout, ushers) = open?;
+            let watching = sharing.clone();
             self.background = self
                 .background
                 .with("sharing_doors", |stopped| callout.run(stopped))
+                .with("sharing_consumers", |stopped| {
+                    watching.watch_consumers(consumers, stopped)
+                })
                 .with("sharing_ushers", |stopped| {
                     ushers.show_out(withdrawn, stopped)
                 });

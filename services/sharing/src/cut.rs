@@ -150,19 +150,22 @@ pub fn cut(document: &Document, grants: &Grants) -> Option<CutDocument> {
         };
         let Some(value) = value else { continue };
         left.fields.insert(field.name.to_owned(), value);
-        let how = match cut {
-            Cut::Plain => "",
-            Cut::Masked => {
-                left.masked.push(field.name);
-                ":masked"
-            }
-        };
-        if field.personal() {
-            let product = document.product.name();
-            left.told.push(format!("{product}.{}{how}", field.name));
+        if cut == Cut::Masked {
+            left.masked.push(field.name);
         }
+        left.told.extend(told_as(document.product, field, cut));
     }
     (!left.fields.is_empty()).then_some(left)
+}
+
+/// How a look names a field that is told; not at all where it is not personal.
+pub(crate) fn told_as(product: ProductName, field: &Field, cut: Cut) -> Option<String> {
+    let how = match cut {
+        Cut::Plain => "",
+        Cut::Masked => ":masked",
+    };
+    let (product, name) = (product.name(), field.name);
+    field.personal().then(|| format!("{product}.{name}{how}"))
 }
 
 /// Whether what the mask of an ID number hides, the birth date, is told beside it: with the last four digits it gives the rest.

@@ -1,13 +1,14 @@
 //! The read model of the registry's log: the facts of each elder, and, for situations, on which days each lived in which village
-//! with a file that was active.
+//! with a file that was active, and was in scope.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use civic::{DivisionCode, ElderId, ElderStatus, LocalDay, VillageCode};
+use civic::{Age, DivisionCode, ElderId, ElderStatus, LocalDay, VillageCode};
 use elder_tables::Card;
 use elders::event::Event;
+use elders::facts::AGE_IN_SCOPE;
 use elders::{Facts, FactsOnDay, codec, purpose};
 use eventlog::Record;
 use proto::eldercare::r#type::v1 as types;
@@ -43,7 +44,7 @@ impl Projection for EldersTable {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn ddl(&self) -> &'static str {
@@ -59,12 +60,13 @@ impl Projection for EldersTable {
             from_day date NOT NULL,
             to_day date,
             village text COLLATE \"C\" NOT NULL,
+            in_scope boolean NOT NULL,
             PRIMARY KEY (elder_id, from_day)
         );"
     }
 
     fn post_load_ddl(&self) -> &'static str {
-        "CREATE INDEX home_village ON home (village, from_day, to_day, elder_id);"
+        "CREATE INDEX home_village ON home (village, from_day, to_day, elder_id, in_scope);"
     }
 
     async fn apply(
@@ -102,7 +104,7 @@ impl Projection for EldersTable {
                 .fold(facts, |facts, event| Facts::after(facts, event, *elder));
             elders.insert(*elder, facts);
         }
-        // Most of what is told of an elder changes nothing of home and status.
+        // Most of what is told of an elder changes nothing of home, status and scope.
         let mut changed = spells_of(&elders);
         changed.retain(|elder, spells| before.get(elder) != Some(&*spells));
         write_facts(db, &elders).await?;
@@ -158,29 +160,33 @@ struct Spell {
     /// The first day on which it no longer holds.
     to: Option<LocalDay>,
     village: VillageCode,
+    /// Whether visits are for the elder on these days: old enough, and of some category.
+    in_scope: bool,
 }
 
 /// The spells of an elder, the earliest first. Of a merged file there are none: the other one stands for it.
 fn spells(facts: &Facts) -> Vec<Spell> {
     let mut spells: Vec<Spell> = Vec::with_capacity(1);
-    let turns = facts.turning_days();
+    let mut turns = facts.turning_days();
+    turns.insert(Age::birthday_reaching(facts.birth_date(), AGE_IN_SCOPE));
     let turns = turns.into_iter().filter(|day| *day > LocalDay::MIN);
     for day in std::iter::once(LocalDay::MIN).chain(turns) {
         let on_day = facts.on(day);
         let counts = on_day.status == ElderStatus::Active && !on_day.merged;
-        let village = counts.then(|| *on_day.village());
+        let holds = counts.then(|| (*on_day.village(), on_day.in_scope()));
         if let Some(last) = spells.last_mut()
             && last.to.is_none()
         {
-            if village == Some(last.village) {
+            if holds == Some((last.village, last.in_scope)) {
                 continue;
             }
             last.to = Some(day);
         }
-        spells.extend(village.map(|village| Spell {
+        spells.extend(holds.map(|(village, in_scope)| Spell {
             from: day,
             to: None,
             village,
+            in_scope,
         }));
     }
     spells
@@ -262,7 +268,7 @@ async fn write_spells(
         .bind(elders)
         .execute(&mut *db)
         .await?;
-    let (mut elders, mut villages) = (vec![], vec![]);
+    let (mut elders, mut villages, mut scopes) = (vec![], vec![], vec![]);
     let (mut firsts, mut ends): (Vec<NaiveDate>, Vec<Option<NaiveDate>>) = (vec![], vec![]);
     for (elder, spells) in changed {
         for spell in spells {
@@ -270,16 +276,18 @@ async fn write_spells(
             firsts.push(spell.from.date());
             ends.push(spell.to.map(LocalDay::date));
             villages.push(spell.village.as_str());
+            scopes.push(spell.in_scope);
         }
     }
     sqlx::query(
-        "INSERT INTO home (elder_id, from_day, to_day, village) \
-         SELECT * FROM unnest($1::uuid[], $2::date[], $3::date[], $4::text[])",
+        "INSERT INTO home (elder_id, from_day, to_day, village, in_scope) \
+         SELECT * FROM unnest($1::uuid[], $2::date[], $3::date[], $4::text[], $5::boolean[])",
     )
     .bind(elders)
     .bind(firsts)
     .bind(ends)
     .bind(villages)
+    .bind(scopes)
     .execute(db)
     .await?;
     Ok(())
@@ -311,7 +319,12 @@ pub(crate) async fn facts_of_all(
     elders: &[ElderId],
 ) -> Result<BTreeMap<ElderId, Facts>, sqlx::Error> {
     let ids: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
-    let rows = sqlx::query(FACTS).bind(ids).fetch_all(db).await?;
+    // Planned each time: a plan that was made while there were few elders would read all of them.
+    let rows = sqlx::query(FACTS)
+        .persistent(false)
+        .bind(ids)
+        .fetch_all(db)
+        .await?;
     let mut all = BTreeMap::new();
     for row in &rows {
         if let (elder, Some(facts)) = read_facts(row)? {
@@ -416,7 +429,9 @@ fn contact(contact: types::Contact) -> Value {
 #[cfg(test)]
 mod tests {
     use civic::{Category, Set, Sex};
-    use elders::event::{Capability, Consent, Merge, Registered, Residence, Source};
+    use elders::event::{
+        Capability, Consent, Merge, ProfileUpdated, Registered, Residence, Source,
+    };
     use elders::{purpose, testing};
     use proptest::prelude::*;
     use proto::eldercare::registry::v1 as registry;
@@ -487,13 +502,24 @@ mod tests {
         })
     }
 
-    /// First day, end and village of the spells that events leave after the registration.
+    /// First day, end and village of where events leave an elder after the registration, in scope or not.
     fn left<const N: usize>(events: [Event; N]) -> Vec<(LocalDay, Option<LocalDay>, String)> {
         let spells = spells(&facts(events).unwrap());
-        let spells = spells.into_iter();
-        spells
-            .map(|spell| (spell.from, spell.to, spell.village.to_string()))
+        let homes =
+            spells.chunk_by(|one, next| one.to == Some(next.from) && one.village == next.village);
+        homes
+            .map(|home| {
+                let (first, last) = (home.first().unwrap(), home.last().unwrap());
+                (first.from, last.to, first.village.to_string())
+            })
             .collect()
+    }
+
+    /// First day and end of the spells in scope.
+    fn in_scope<const N: usize>(events: [Event; N]) -> Vec<(LocalDay, Option<LocalDay>)> {
+        let spells = spells(&facts(events).unwrap()).into_iter();
+        let spells = spells.filter(|spell| spell.in_scope);
+        spells.map(|spell| (spell.from, spell.to)).collect()
     }
 
     fn since_ever(to: Option<&str>) -> (LocalDay, Option<LocalDay>, String) {
@@ -557,6 +583,25 @@ mod tests {
     }
 
     #[test]
+    fn scope_begins_with_the_sixtieth_birthday_and_needs_a_category() {
+        let since = day("2000-03-01");
+        assert_eq!(in_scope([]), [(since, None)]);
+        let is_of = |on: &str, categories: Set<Category>| {
+            Event::ProfileUpdated(ProfileUpdated {
+                on: Some(day(on)),
+                categories: Some(categories),
+                ..ProfileUpdated::default()
+            })
+        };
+        let (gone, back) = ("2024-10-01", "2024-11-05");
+        let spells = in_scope([
+            is_of(gone, Set::new()),
+            is_of(back, Category::EmptyNest.into()),
+        ]);
+        assert_eq!(spells, [(since, Some(day(gone))), (day(back), None)]);
+    }
+
+    #[test]
     fn an_erased_elder_has_no_facts() {
         let erased = Event::Erased {
             reason: "REQUEST".to_owned(),
@@ -579,10 +624,12 @@ mod tests {
             }
             let spells = spells(&facts);
             let holds = |spell: &&Spell| spell.from <= day && spell.to.is_none_or(|to| to > day);
-            let held: Vec<VillageCode> = spells.iter().filter(holds).map(|spell| spell.village).collect();
+            let held = spells.iter().filter(holds).map(|spell| (spell.village, spell.in_scope));
+            let held: Vec<(VillageCode, bool)> = held.collect();
             let on_day = facts.on(day);
             let counts = on_day.status == ElderStatus::Active && !on_day.merged;
-            let expected: Vec<VillageCode> = counts.then(|| *on_day.village()).into_iter().collect();
+            let expected = counts.then(|| (*on_day.village(), on_day.in_scope()));
+            let expected: Vec<(VillageCode, bool)> = expected.into_iter().collect();
             prop_assert_eq!(held, expected);
         }
     }

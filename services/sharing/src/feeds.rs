@@ -8,10 +8,12 @@
 //! - [`index`]: what the feeds bore so far, so that elders can leave them, or be erased from them.
 //! - [`publisher`]: reads all logs and writes the feeds; each event comes out once, whenever it dies; [`positions`]: how far it
 //!   has come.
-//! - [`query`]: the same for callers by gRPC; [`access`], [`credentials`]: for departments by NATS.
+//! - [`query`], [`telling`]: the same for callers by gRPC, who reads on record; [`access`], [`consumers`], [`credentials`]: for
+//!   departments by NATS.
 
 pub(crate) mod access;
 pub(crate) mod changes;
+pub(crate) mod consumers;
 mod credentials;
 mod documents;
 pub(crate) mod index;
@@ -22,6 +24,7 @@ mod query;
 mod shown;
 mod standing;
 pub mod stream;
+mod telling;
 mod unreadable;
 
 pub(crate) use query::{FeedAsked, Start};

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use civic::{Category, DivisionCode, ElderId, LocalDay, Set, VillageCode};
 use elders::FactsOnDay;
-use futures::future::try_join_all;
 use proto::eldercare::sharing::v1 as pb;
 use service::{Action, Caller, Refusal, Violation, errors, person_keys};
 use tonic::{Code, Status};
@@ -21,7 +20,7 @@ use crate::agreement::Terms;
 use crate::cut::{CutDocument, Grants, cut};
 use crate::document::Document;
 use crate::dossier::document;
-use crate::look::Look;
+use crate::look_groups::groups;
 use crate::products::ProductName;
 use crate::right::{Right, fields_of, look_by, recorded};
 use crate::sharing::Sharing;
@@ -29,8 +28,6 @@ use crate::{cards_table, elders_table, tiers_table};
 
 /// How many elders are looked at for one page, where the database alone can't tell who is meant.
 const LOOKED_AT: u32 = 2_000;
-/// How many elders one look tells of.
-const IN_A_LOOK: usize = 200;
 
 /// By what elders are searched; what is not said does not matter.
 #[derive(Clone, Debug, Default)]
@@ -202,34 +199,23 @@ impl Sharing {
         Ok(told.collect())
     }
 
-    /// Puts on record who is told of whom, by right and agreements.
+    /// Puts on record what is told of whom, by which agreements: of each elder just that.
     async fn record_all(
         &self,
         caller: &Caller,
         told: &[Told],
         address: &str,
     ) -> Result<(), Status> {
-        let mut by_agreements: BTreeMap<&Option<Vec<Uuid>>, Vec<&Told>> = BTreeMap::new();
-        for one in told {
-            let of_same = by_agreements.entry(&one.right.agreements);
-            of_same.or_default().push(one);
-        }
         let now = self.clock.now();
-        let mut looks = Vec::new();
-        for (agreements, elders) in by_agreements {
-            for some in elders.chunks(IN_A_LOOK) {
-                let look = Look {
-                    elders: some.iter().map(|one| one.elder).collect(),
-                    fields: fields_of(some.iter().flat_map(|one| &one.left)),
-                    ..look_by(caller, "FindElders", address.to_owned(), now)
-                };
-                looks.push(recorded(look, agreements.clone()));
-            }
-        }
-        // Those that wait together go on record together.
-        let recording = looks.into_iter().map(|look| self.recorder.record(look));
-        try_join_all(recording).await?;
-        Ok(())
+        let look = look_by(caller, "FindElders", address.to_owned(), now);
+        let of_elders = told
+            .iter()
+            .map(|one| (&one.right.agreements, one.elder, fields_of(&one.left)));
+        let looks = groups(of_elders).into_iter().map(|group| {
+            let agreements = group.by.clone();
+            recorded(group.within(&look), agreements)
+        });
+        self.recorder.record_all(looks.collect()).await
     }
 
     /// By what right the caller may be told of these elders now.

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::document::instant;
 use crate::look::BrokenGlass;
+use crate::measures::GlassMeasures;
 use crate::notice_settings::NoticeRecipient;
 
 /// The reader's name.
@@ -49,6 +50,8 @@ pub(crate) struct GlassNotices {
     pub(crate) channels: Channels,
     /// Who is told.
     pub(crate) recipients: Vec<NoticeRecipient>,
+    /// Counts those of which nobody is.
+    pub(crate) measures: GlassMeasures,
 }
 
 /// How far the log is read.
@@ -152,24 +155,24 @@ impl GlassNotices {
             return None;
         };
         let broken = Broken::of(record).filter(|broken| broken.opened_at >= since)?;
-        if self.recipients_of(&broken).is_empty() {
-            let sequence = broken.sequence;
+        let (sequence, told) = (broken.sequence, self.recipients_of(&broken).len());
+        if told == 0 {
+            self.measures.untold();
             tracing::warn!(
                 sequence,
                 "a dossier was opened beyond all agreements, and nobody is configured to be told"
             );
             return None;
         }
+        tracing::warn!(sequence, told, "a dossier was opened beyond all agreements");
         Some(broken)
     }
 
     /// Who is told of it, each by a notice of their own.
     fn recipients_of(&self, broken: &Broken) -> BTreeMap<Uuid, NoticeRecipient> {
-        let Ok(division) = broken.division.parse::<DivisionCode>() else {
-            return BTreeMap::new();
-        };
+        let division = broken.division.parse::<DivisionCode>().ok();
         let recipients = self.recipients.iter();
-        let recipients = recipients.filter(|one| one.division.contains(&division));
+        let recipients = recipients.filter(|one| one.answers_for(division.as_ref()));
         recipients
             .map(|one| (broken.notice_to(one), one.clone()))
             .collect()

@@ -6,7 +6,7 @@ use civic::ElderId;
 use futures::{Stream, StreamExt as _};
 use proto::eldercare::sharing::v1 as pb;
 use proto::eldercare::sharing::v1::sharing_service_server::{SERVICE_NAME, SharingService};
-use service::{Action, Actions, Caller, Deadline};
+use service::{Action, Actions, AnswerRoom, Caller, Deadline};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -21,13 +21,19 @@ use crate::sharing::Sharing;
 pub(crate) struct SharingFace {
     sharing: Sharing,
     parse: Parse,
+    /// The largest message that is given, in bytes.
+    largest_answer: usize,
     /// Once cancelled, streams that would go on for ever end.
     draining: CancellationToken,
 }
 
 impl SharingFace {
-    /// Answers from these parts.
-    pub(crate) fn new(sharing: Sharing, draining: CancellationToken) -> Self {
+    /// Answers from these parts, in messages of so many bytes at most.
+    pub(crate) fn new(
+        sharing: Sharing,
+        largest_answer: usize,
+        draining: CancellationToken,
+    ) -> Self {
         let parse = Parse {
             streams: sharing.logs.all().map(|log| log.stream().to_owned()),
             digests: sharing.digests.clone(),
@@ -35,6 +41,7 @@ impl SharingFace {
         Self {
             sharing,
             parse,
+            largest_answer,
             draining,
         }
     }
@@ -181,7 +188,7 @@ impl SharingService for SharingFace {
         request: Request<pb::GetDossierRequest>,
     ) -> Answer<pb::GetDossierResponse> {
         let (caller, deadline) = call(&request)?;
-        let address = address_of(&request);
+        let address = address_of(&caller);
         let (asked, position) = self.parse.dossier(request.get_ref())?;
         self.sharing.wait(position, deadline).await?;
         let dossier = self.sharing.dossier(&caller, asked, address).await?;
@@ -193,7 +200,7 @@ impl SharingService for SharingFace {
         request: Request<pb::BreakGlassRequest>,
     ) -> Answer<pb::BreakGlassResponse> {
         let (caller, _) = call(&request)?;
-        let address = address_of(&request);
+        let address = address_of(&caller);
         let (asked, elder, reason, newest) = self.parse.break_glass(request.into_inner())?;
         let dossier = self
             .sharing
@@ -207,7 +214,7 @@ impl SharingService for SharingFace {
         request: Request<pb::FindEldersRequest>,
     ) -> Answer<pb::FindEldersResponse> {
         let (caller, deadline) = call(&request)?;
-        let address = address_of(&request);
+        let address = address_of(&caller);
         let today = self.sharing.clock.today();
         let asked = self.parse.find(request.into_inner(), today)?;
         self.sharing.wait(asked.position, deadline).await?;
@@ -257,8 +264,12 @@ impl SharingService for SharingFace {
         request: Request<pb::QueryFeedRequest>,
     ) -> Answer<pb::QueryFeedResponse> {
         let (caller, _) = call(&request)?;
+        let address = address_of(&caller);
         let (asked, size) = parse::query_feed(request.get_ref())?;
-        let events = self.sharing.query_feed(&caller, asked, size).await?;
+        let events = self
+            .sharing
+            .query_feed(&caller, asked, size, &address)
+            .await?;
         Ok(Response::new(events))
     }
 
@@ -269,8 +280,9 @@ impl SharingService for SharingFace {
         request: Request<pb::SubscribeFeedRequest>,
     ) -> Answer<Self::SubscribeFeedStream> {
         let (caller, _) = call(&request)?;
+        let address = address_of(&caller);
         let asked = parse::subscribe_feed(request.get_ref())?;
-        let events = self.sharing.subscribe_feed(&caller, asked).await?;
+        let events = self.sharing.subscribe_feed(&caller, asked, address).await?;
         Ok(Response::new(self.until_draining(events)))
     }
 
@@ -338,13 +350,15 @@ impl SharingService for SharingFace {
         request: Request<pb::GetAccessHistoryRequest>,
     ) -> Answer<pb::GetAccessHistoryResponse> {
         let (caller, deadline) = call(&request)?;
-        let address = address_of(&request);
+        let address = address_of(&caller);
         let asked = self.parse.history(request.into_inner())?;
         self.sharing.wait(asked.position, deadline).await?;
         let before = asked.page.after.as_deref().and_then(cursor_of);
+        let page = (before, asked.page.size);
+        let room = AnswerRoom::within(self.largest_answer);
         let (looks, next) = self
             .sharing
-            .get_access_history(&caller, &asked.filter, before, asked.page.size, address)
+            .get_access_history(&caller, &asked.filter, page, room, address)
             .await?;
         let next = next.map_or_else(String::new, |next| asked.list.token(&cursor_bytes(next)));
         Ok(Response::new(pb::GetAccessHistoryResponse {
@@ -390,11 +404,10 @@ fn call<T>(request: &Request<T>) -> Result<(Caller, Deadline), Status> {
     Ok((Caller::from_request(request)?, Deadline::of(request)))
 }
 
-/// The address of the peer; empty where none is known. What a header says of it is not trusted.
-fn address_of<T>(request: &Request<T>) -> String {
-    request.remote_addr().map_or_else(String::new, |address| {
-        address.ip().to_canonical().to_string()
-    })
+/// From where a call comes; empty where that is not known.
+fn address_of(caller: &Caller) -> String {
+    let address = caller.address();
+    address.map_or_else(String::new, |address| address.to_string())
 }
 
 fn elder_of(bytes: &[u8]) -> Option<ElderId> {

@@ -1,4 +1,7 @@
 //! Who has looked at whose data, and why where that is told; and the newest signed head of the chain over all on record.
+//!
+//! Who looked at somebody says something of that one, too: each page of a history is a look at those whom it names, on record
+//! before it is told. So a history does not show the look that it is; the next one does.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +11,7 @@ use elders::wire::write_time;
 use eventlog::Position;
 use prost::Message as _;
 use proto::eldercare::sharing::v1 as pb;
-use service::{Action, Caller, access, errors, paging};
+use service::{Action, AnswerRoom, Caller, access, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 use tonic::{Code, Status};
@@ -17,11 +20,16 @@ use vault::{DataKey, Sealed};
 
 use crate::book_table::NAME;
 use crate::codec::purpose;
-use crate::look::{Look, LookKind, Recorded};
+use crate::look::{LookKind, Recorded};
+use crate::look_groups::groups;
 use crate::refusals;
 use crate::right::look_by;
 use crate::sharing::Sharing;
 
+/// By which method histories are told.
+const METHOD: &str = "GetAccessHistory";
+/// What goes on record where somebody is told who looked at an elder.
+const HISTORY: &str = "access.history";
 /// What goes on record where somebody is told why a glass was broken.
 const REASON: &str = "break_glass.reason";
 
@@ -60,8 +68,8 @@ impl Sharing {
         &self,
         caller: &Caller,
         filter: &Filter,
-        before: Option<Cursor>,
-        size: u32,
+        (before, size): (Option<Cursor>, u32),
+        mut room: AnswerRoom,
         address: String,
     ) -> Result<(Vec<pb::RecordedLook>, Option<Cursor>), Status> {
         match &filter.whose {
@@ -108,44 +116,45 @@ impl Sharing {
         let found = rows.iter().map(|row| self.recorded(row, &filter.whose));
         let found = found.collect::<Result<Vec<_>, sqlx::Error>>();
         let mut found = found.map_err(errors::of_database)?;
-        let next = paging::cut(&mut found, size).map(|last| last.cursor);
-        self.tell_reasons(caller, &mut found, address).await?;
-        let looks: Vec<pb::RecordedLook> = found.into_iter().map(|one| one.told).collect();
-        let elders = looks.iter().filter_map(|one| one.look.as_ref());
-        let elders: BTreeSet<&String> = elders.flat_map(|look| &look.elder_ids).collect();
-        access::record(caller, "GetAccessHistory", elders);
+        let mut next = paging::cut(&mut found, size).map(|last| last.cursor);
+        self.open_reasons(caller, &mut found).await?;
+        let fitting = found.iter().take_while(|one| room.takes(&one.told));
+        let fitting = fitting.count();
+        if fitting < found.len() {
+            found.truncate(fitting);
+            next = found.last().map(|last| last.cursor);
+        }
+        self.put_on_record(caller, &found, address).await?;
+        self.close_reasons(caller, &mut found).await?;
+        let looks = found.into_iter().map(|one| one.told).collect();
         Ok((looks, next))
     }
 
-    /// Adds why glasses were broken, for a caller who may review where the elder lives. That it is told is a look by itself,
-    /// on record before. Of an erased elder nobody learns it any more.
-    async fn tell_reasons(
+    /// Puts on record whose histories are told, and of whom it is told why a glass was broken.
+    async fn put_on_record(
         &self,
         caller: &Caller,
-        found: &mut [Found],
+        found: &[Found],
         address: String,
     ) -> Result<(), Status> {
-        let reasons = found.iter().filter_map(|one| one.reason.as_ref());
-        let elders: BTreeSet<ElderId> = reasons.map(|(elder, _)| *elder).collect();
-        let mut told = Vec::new();
-        for elder in elders {
-            match self.division_of(elder).await {
-                Ok(division) if caller.may(Action::Review, &division).is_ok() => told.push(elder),
-                Ok(_) => {}
-                Err(status) if status.code() == Code::NotFound => {}
-                Err(status) => return Err(status),
-            }
-        }
+        let told: Vec<(ElderId, Vec<String>)> = found.iter().flat_map(Found::told_of).collect();
         if told.is_empty() {
             return Ok(());
         }
-        let look = Look {
-            elders: told.clone(),
-            fields: vec![REASON.to_owned()],
-            ..look_by(caller, "GetAccessHistory", address, self.clock.now())
-        };
-        self.recorder.record(Recorded::Access(look)).await?;
-        for elder in told {
+        let elders: BTreeSet<ElderId> = told.iter().map(|(elder, _)| *elder).collect();
+        let look = look_by(caller, METHOD, address, self.clock.now());
+        let told = told.into_iter().map(|(elder, fields)| ((), elder, fields));
+        let looks = groups(told).into_iter();
+        let looks = looks.map(|group| Recorded::Access(group.within(&look)));
+        self.recorder.record_all(looks.collect()).await?;
+        access::record(caller, METHOD, elders);
+        Ok(())
+    }
+
+    /// Adds why glasses were broken, for a caller who may review where the elder lives. Of an erased elder nobody learns it any
+    /// more.
+    async fn open_reasons(&self, caller: &Caller, found: &mut [Found]) -> Result<(), Status> {
+        for elder in self.reviewed_by(caller, found).await? {
             // Who was erased meanwhile has none.
             let Some(key) = self.keys.key(elder.as_uuid()).await? else {
                 continue;
@@ -155,6 +164,43 @@ impl Sharing {
             }
         }
         Ok(())
+    }
+
+    /// Takes away what has become nobody's, or somebody else's, to tell while it went on record.
+    async fn close_reasons(&self, caller: &Caller, found: &mut [Found]) -> Result<(), Status> {
+        if found.iter().all(|one| one.told.reason.is_empty()) {
+            return Ok(());
+        }
+        let still = self.reviewed_by(caller, found).await?;
+        for one in found {
+            let elder = one.broken_at();
+            let may_be_told = elder.is_some_and(|elder| still.contains(&elder));
+            if !may_be_told {
+                one.told.reason.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// The elders of broken glasses of whom the caller may be told why.
+    async fn reviewed_by(
+        &self,
+        caller: &Caller,
+        found: &[Found],
+    ) -> Result<BTreeSet<ElderId>, Status> {
+        let elders: BTreeSet<ElderId> = found.iter().filter_map(Found::broken_at).collect();
+        let mut reviewed = BTreeSet::new();
+        for elder in elders {
+            match self.division_of(elder).await {
+                Ok(division) if caller.may(Action::Review, &division).is_ok() => {
+                    reviewed.insert(elder);
+                }
+                Ok(_) => {}
+                Err(status) if status.code() == Code::NotFound => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(reviewed)
     }
 
     /// The look of a row.
@@ -210,6 +256,22 @@ impl Sharing {
 }
 
 impl Found {
+    /// At whom a glass was broken, where that is why this look stands here.
+    fn broken_at(&self) -> Option<ElderId> {
+        self.reason.as_ref().map(|(elder, _)| *elder)
+    }
+
+    /// Of whom it tells, and what, as looks name it.
+    fn told_of(&self) -> Vec<(ElderId, Vec<String>)> {
+        let mut fields = vec![HISTORY.to_owned()];
+        if !self.told.reason.is_empty() {
+            fields.push(REASON.to_owned());
+        }
+        let ids = self.told.look.iter().flat_map(|look| &look.elder_ids);
+        let elders = ids.filter_map(|id| id.parse::<ElderId>().ok());
+        elders.map(|elder| (elder, fields.clone())).collect()
+    }
+
     /// Adds why the glass of this elder was broken.
     fn open(&mut self, whose: ElderId, key: &DataKey) {
         let Some((elder, sealed)) = &self.reason else {

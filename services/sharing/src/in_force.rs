@@ -1,21 +1,21 @@
 //! The agreements in force (生效的协议), as the table says at this moment: what is suspended or ended grants nothing from then on.
 //!
 //! Whoever asks at the same time shares one look at the table, and at ids alone: terms never change, so they are read again only
-//! where other agreements are in force.
+//! where other agreements are in force. One that can't be read grants nothing; it alone is read again each time, since its row may be
+//! made anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use civic::LocalDay;
 use readmodel::DatabaseError;
 use service::{Clock, Gathering};
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::agreement::Terms;
-use crate::agreement_rows::{self, APPROVED};
-use crate::agreements::in_force;
-use crate::book_table::NAME;
+use crate::agreement_rows::ids_in_force;
+use crate::granting::{self, Granting};
 
 /// How many callers share a look at most.
 const TOGETHER: usize = 1_000;
@@ -31,7 +31,8 @@ type Found = Result<Arc<Agreements>, DatabaseError>;
 pub(crate) struct Agreements {
     on: LocalDay,
     /// As the table has them, also those whose terms can't be read.
-    ids: Vec<Uuid>,
+    found: Vec<Uuid>,
+    unreadable: BTreeSet<Uuid>,
     by_department: BTreeMap<String, Vec<(Uuid, Terms)>>,
 }
 
@@ -66,12 +67,22 @@ async fn look(
     today: LocalDay,
     known: &Known,
 ) -> Result<Arc<Agreements>, sqlx::Error> {
-    let ids = agreement_rows::ids_in_force(pool, today).await?;
+    let ids = ids_in_force(pool, today).await?;
     let before = locked(known).clone();
-    if let Some(before) = before.filter(|before| before.are(today, &ids)) {
-        return Ok(before);
+    if let Some(before) = before.as_ref().filter(|before| before.are(today, &ids))
+        && before.are_as_readable(pool).await?
+    {
+        return Ok(Arc::clone(before));
     }
-    let now = Arc::new(Agreements::read(pool, today).await?);
+    let granting = Granting::in_force(pool, today, None).await?;
+    let now = Arc::new(Agreements::of(today, granting));
+    if before.is_none_or(|before| before.unreadable != now.unreadable)
+        && let Err(error) = granting::park(pool, &now.unreadable).await
+    {
+        // What can be read is told all the same; what can't is parked with the next look.
+        tracing::warn!(%error, "agreements that can't be read could not be parked");
+        return Ok(now);
+    }
     *locked(known) = Some(Arc::clone(&now));
     Ok(now)
 }
@@ -81,21 +92,12 @@ fn locked(known: &Known) -> MutexGuard<'_, Option<Arc<Agreements>>> {
 }
 
 impl Agreements {
-    async fn read(pool: &PgPool, today: LocalDay) -> Result<Self, sqlx::Error> {
-        let statement = format!(
-            "SELECT agreement_id, terms FROM {NAME}.agreement WHERE stage = $1 AND last_day >= $2 ORDER BY sequence"
-        );
-        let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(APPROVED)
-            .bind(today.date())
-            .fetch_all(pool)
-            .await?;
-        let ids = rows.iter().map(|row| row.try_get(0));
-        let ids = ids.collect::<Result<Vec<Uuid>, sqlx::Error>>()?;
-        Ok(Self::of(today, ids, in_force(&rows, today)?))
-    }
-
-    fn of(on: LocalDay, ids: Vec<Uuid>, agreements: Vec<(Uuid, Terms)>) -> Self {
+    fn of(on: LocalDay, granting: Granting) -> Self {
+        let Granting {
+            found,
+            agreements,
+            unreadable,
+        } = granting;
         let mut by_department: BTreeMap<String, Vec<(Uuid, Terms)>> = BTreeMap::new();
         for (id, terms) in agreements {
             let with_one = by_department.entry(terms.department.clone());
@@ -103,14 +105,20 @@ impl Agreements {
         }
         Self {
             on,
-            ids,
+            found,
+            unreadable,
             by_department,
         }
     }
 
     /// Whether these are the ones of these ids, on this day.
     fn are(&self, on: LocalDay, ids: &[Uuid]) -> bool {
-        self.on == on && self.ids == ids
+        self.on == on && self.found == ids
+    }
+
+    /// Whether none of those that could not be read can be now.
+    async fn are_as_readable(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+        granting::are_unreadable(pool, &self.unreadable, self.on).await
     }
 
     /// Those with a department, the first proposed first.
@@ -121,10 +129,8 @@ impl Agreements {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::cut::Grants;
+    use crate::agreement::testing;
 
     fn day(text: &str) -> LocalDay {
         text.parse().unwrap()
@@ -137,11 +143,7 @@ mod tests {
     fn terms(department: &str) -> Terms {
         Terms {
             department: department.to_owned(),
-            purpose: "家庭医生签约".to_owned(),
-            legal_basis: "川民〔2023〕100号".to_owned(),
-            products: Grants::default(),
-            divisions: BTreeSet::new(),
-            until: day("2024-12-31"),
+            ..testing::terms(&[], &[])
         }
     }
 
@@ -149,15 +151,26 @@ mod tests {
     fn what_is_remembered_counts_only_while_the_table_has_just_these_on_the_same_day() {
         let today = day("2024-03-01");
         let ids = vec![id(1), id(2), id(3)];
-        let agreements = vec![(id(1), terms("health")), (id(3), terms("health"))];
-        let known = Agreements::of(today, ids.clone(), agreements);
-        // Also where the terms of one can't be read.
+        let granting = Granting {
+            found: ids.clone(),
+            agreements: ids.iter().map(|id| (*id, terms("health"))).collect(),
+            ..Granting::default()
+        };
+        let known = Agreements::of(today, granting.clone());
         assert!(known.are(today, &ids));
         let (suspended, approved) = ([id(1), id(3)], [id(1), id(2), id(3), id(4)]);
         for others in [&suspended[..], &approved[..], &[]] {
             assert!(!known.are(today, others));
         }
         assert!(!known.are(today.next(), &ids));
+        // One that can't be read has none of the others read again.
+        let unreadable = Granting {
+            found: approved.to_vec(),
+            unreadable: [id(4)].into(),
+            ..granting
+        };
+        let known = Agreements::of(today, unreadable);
+        assert!(known.are(today, &approved));
     }
 
     #[test]
@@ -167,8 +180,12 @@ mod tests {
             (id(1), terms("police")),
             (id(2), terms("health")),
         ];
-        let ids = agreements.iter().map(|(id, _)| *id).collect();
-        let known = Agreements::of(day("2024-03-01"), ids, agreements);
+        let granting = Granting {
+            found: agreements.iter().map(|(id, _)| *id).collect(),
+            agreements,
+            unreadable: [id(4)].into(),
+        };
+        let known = Agreements::of(day("2024-03-01"), granting);
         let with = |department| {
             let ids = known.with(department).map(|(id, _)| *id);
             ids.collect::<Vec<_>>()

@@ -4,14 +4,16 @@
 //! - [`agreement`], [`look`]: the aggregates; [`codec`]: their bytes.
 //! - [`elders_table`], [`cards_table`], [`tiers_table`], [`visits_table`], [`alerts_table`], [`claims_table`],
 //!   [`book_table`]: the read models of all logs, our own as the last one.
-//! - `right`: by what right somebody is told; `in_force`: by which agreements at this moment; `recorder`: puts on record what goes
-//!   out, before it does; `access_mover`: what other services told; `glass_notices`: tells supervisors of dossiers opened beyond
-//!   all agreements.
+//! - `right`: by what right somebody is told; `in_force`: by which agreements at this moment; `granting`: what these grant, as far
+//!   as they can be read; `parked_rows`: what could not be read; `recorder`: puts on record what goes out, before it does;
+//!   `look_groups`: whom one look names; `access_mover`: what other services told; `glass_notices`: tells supervisors of dossiers
+//!   opened beyond all agreements.
 //! - [`feeds`]: durable streams of events for departments, cut to their agreements; [`credential`]: what a department shows to
 //!   read its own; [`erasure`]: which departments were asked to erase what they hold, and have.
-//! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour; `measures`: what
-//!   operators see.
-//! - `agreements`, `dossier`, `find`, `situation`, `watch`, `history`, `erasures`: what callers ask; `parse`, `grpc`: the face; [`app`]: the whole.
+//! - [`audit_chain`]: the chain over our own log and how it is verified; `auditing`: makes it, and signs its head each hour;
+//!   `measures`: what operators see.
+//! - `agreements`, `dossier`, `find`, `situation`, `watch`, `history`, `erasures`: what callers ask; `coverage`: what of a situation
+//!   follows from several read models; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
@@ -46,13 +48,17 @@ pub mod access_mover;
 pub mod feeds;
 
 mod agreements;
+mod coverage;
 mod dossier;
 mod erasures;
 mod find;
 mod glass_notices;
+mod granting;
 mod history;
 mod in_force;
+mod look_groups;
 mod measures;
+mod parked_rows;
 mod recorder;
 mod refusals;
 mod right;

@@ -22,7 +22,7 @@ pub struct Look {
     pub purpose: String,
     /// By which method, such as `GetDossier`.
     pub method: String,
-    /// From where: the address of the peer; empty where none is known.
+    /// From where: the address of the peer, or of whom a trusted proxy has the call from; empty where none is known.
     pub address: String,
     /// When the answer went out.
     pub at: DateTime<Utc>,

@@ -1,5 +1,5 @@
-//! What an operator wants to know of sharing: how far feeds are behind the services, whether looks are moved, and whether the chain over
-//! them is made and signed.
+//! What an operator wants to know of sharing: how far feeds are behind the services, whether looks are moved, whether the chain over them
+//! is made and signed, and whether anybody is told of dossiers that are opened beyond all agreements.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use async_nats::jetstream;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use opentelemetry::global;
+use opentelemetry::metrics::Counter;
 use readmodel::{Reached, ReaderLag};
 use service::{Clock, access};
 use sqlx::{PgPool, Row as _};
@@ -16,6 +17,7 @@ use crate::auditing;
 use crate::codec::CONTEXT;
 use crate::feeds::index::Published;
 use crate::feeds::publisher;
+use crate::granting;
 use crate::sharing::Sharing;
 
 /// How often it is looked.
@@ -47,6 +49,22 @@ impl Reached for Chained {
     }
 }
 
+/// No log is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoLog;
+
+#[async_trait]
+impl Reached for NoLog {
+    async fn told(_: &PgPool) -> Result<Option<Self>, sqlx::Error> {
+        Ok(Some(Self))
+    }
+}
+
+/// How many agreements can't be read. They are met where somebody is told by them, and not in a log.
+pub(crate) fn of_agreements(sharing: &Sharing) -> ReaderLag<NoLog> {
+    ReaderLag::of(granting::NAME, sharing.pool.clone())
+}
+
 /// How far the chain is behind our log.
 pub(crate) fn of_the_chain(sharing: &Sharing) -> ReaderLag<Chained> {
     ReaderLag::of(auditing::NAME, sharing.pool.clone())
@@ -63,6 +81,43 @@ pub(crate) fn of_feeds(sharing: &Sharing) -> ReaderLag<Published> {
         .in_log(&logs.alerts, |published: &Published| published.reached[3])
         .in_log(&logs.claims, |published: &Published| published.reached[4])
         .in_log(&logs.own, |published: &Published| published.reached[5])
+}
+
+/// Counts dossiers that were opened beyond all agreements, and of which nobody is told.
+#[derive(Clone, Debug)]
+pub(crate) struct GlassMeasures(Counter<u64>);
+
+impl GlassMeasures {
+    /// Bound to the meter provider of this moment: telemetry is started before.
+    pub(crate) fn new() -> Self {
+        let untold = global::meter("sharing")
+            .u64_counter("eldercare.broken_glass.untold")
+            .with_unit("{dossier}")
+            .with_description("Dossiers opened beyond all agreements of which nobody is told")
+            .build();
+        // From the start on: whoever watches would not see the first one come.
+        untold.add(0, &[]);
+        Self(untold)
+    }
+
+    /// One more.
+    pub(crate) fn untold(&self) {
+        self.0.add(1, &[]);
+    }
+}
+
+/// Says until `shutdown` how many are told of dossiers that are opened beyond all agreements.
+pub(crate) async fn tell_receivers(receivers: u64, shutdown: CancellationToken) {
+    let told = global::meter("sharing")
+        .u64_gauge("eldercare.broken_glass.receivers")
+        .with_unit("{receiver}")
+        .with_description("Receivers that are told of dossiers opened beyond all agreements")
+        .build();
+    let tell = || async {
+        told.record(receivers, &[]);
+        tokio::time::sleep(EVERY).await;
+    };
+    while shutdown.run_until_cancelled(tell()).await.is_some() {}
 }
 
 /// Looks until `shutdown` for how long records have waited for a signed head.

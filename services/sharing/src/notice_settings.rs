@@ -3,10 +3,10 @@
 //! | key | default | meaning |
 //! | --- | --- | --- |
 //! | `sharing.notices.channels.…` | none configured | the ways to tell somebody (`notices::settings` has the table) |
-//! | `sharing.notices.broken_glass` | empty | whom to tell: a list of `division`, `channel` and `address` |
+//! | `sharing.notices.broken_glass` | empty | whom to tell: a list of `division`, `channel` and `address`; without a division of all |
 //!
 //! Of a broken glass all are told whose division is the elder's, or lies around it. A supervisor who is to be told in two
-//! ways stands there twice.
+//! ways stands there twice. Where nobody is named, or LOG alone, a service says so at its start, and `measures` count it.
 
 use anyhow::{Context as _, ensure};
 use civic::{DivisionCode, NoticeChannel};
@@ -29,8 +29,9 @@ pub struct NoticeSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoticeRecipient {
-    /// The division, any level.
-    pub division: DivisionCode,
+    /// The division, any level; none: all that there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub division: Option<DivisionCode>,
     /// How.
     pub channel: NoticeChannel,
     /// Where: a URL, a telephone number, or the id of an application's user.
@@ -54,6 +55,24 @@ impl NoticeSettings {
         }
         Ok(channels)
     }
+
+    /// How many are named who are told. Of what goes to LOG nobody hears who does not look.
+    pub(crate) fn receivers(&self) -> u64 {
+        let receivers = self.broken_glass.iter();
+        let receivers = receivers.filter(|one| one.channel != NoticeChannel::Log);
+        receivers.count() as u64
+    }
+}
+
+impl NoticeRecipient {
+    /// Whether they answer for an elder who lives there; none where nobody knows where.
+    pub(crate) fn answers_for(&self, division: Option<&DivisionCode>) -> bool {
+        match (&self.division, division) {
+            (None, _) => true,
+            (Some(own), Some(division)) => own.contains(division),
+            (Some(_), None) => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -63,12 +82,31 @@ mod tests {
     fn by(channel: NoticeChannel) -> NoticeSettings {
         NoticeSettings {
             broken_glass: vec![NoticeRecipient {
-                division: "350524".parse().unwrap(),
+                division: Some("350524".parse().unwrap()),
                 channel,
                 address: Secret::new("13811178935"),
             }],
             ..NoticeSettings::default()
         }
+    }
+
+    #[test]
+    fn who_reads_a_log_is_no_receiver() {
+        assert_eq!(NoticeSettings::default().receivers(), 0);
+        assert_eq!(by(NoticeChannel::Log).receivers(), 0);
+        assert_eq!(by(NoticeChannel::Sms).receivers(), 1);
+    }
+
+    #[test]
+    fn whoever_has_no_division_answers_for_all() {
+        let village = "350524100001".parse().unwrap();
+        let elsewhere = "350525100001".parse().unwrap();
+        let of_county = &by(NoticeChannel::Sms).broken_glass[0];
+        assert!(of_county.answers_for(Some(&village)));
+        assert!(!of_county.answers_for(Some(&elsewhere)) && !of_county.answers_for(None));
+        let read = r#"{"channel": "SMS", "address": "13811178935"}"#;
+        let of_all: NoticeRecipient = serde_json::from_str(read).unwrap();
+        assert!(of_all.answers_for(Some(&elsewhere)) && of_all.answers_for(None));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use eventlog::{Aggregate as _, EventLog, Metadata, NewRecord, Position, Repository};
+use futures::future::try_join_all;
 use service::{Clock, errors};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -68,6 +69,16 @@ impl Recorder {
         answer
             .await
             .unwrap_or_else(|_ended| Err(errors::unavailable("the log")))
+    }
+
+    /// Returns once all these looks are in the log. Those that wait together go on record together.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`]: then nothing may be told.
+    pub(crate) async fn record_all(&self, looks: Vec<Recorded>) -> Result<(), Status> {
+        let recording = looks.into_iter().map(|look| self.record(look));
+        try_join_all(recording).await?;
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::dossier::DossierRows;
 use crate::elders_table;
 use crate::erasure::Erasure;
 use crate::feeds::access::FeedPasswords;
+use crate::feeds::consumers::Consumers;
 use crate::feeds::index::Published;
 use crate::feeds::stream::FeedStream;
 use crate::in_force::InForce;
@@ -83,6 +84,8 @@ pub(crate) struct Sharing {
     pub(crate) feeds: Option<FeedStream>,
     /// The passwords of departments.
     pub(crate) feed_passwords: FeedPasswords,
+    /// What departments fetch from over NATS; none where they are not let in.
+    pub(crate) consumers: Option<Consumers>,
     /// Told of departments whose connections are to be cut; none where they are not let in.
     pub(crate) withdrawals: Option<mpsc::UnboundedSender<String>>,
     pub(crate) audit: AuditKeys,

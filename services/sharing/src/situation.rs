@@ -1,4 +1,7 @@
 //! How things stand in a division on a day (态势总览): numbers alone. Those of a small village may tell of few.
+//!
+//! Of a past day they are those of its end, by what is on record now: what bears a day or a time of its own holds from then,
+//! whenever it was recorded, all else from the day on which it was recorded.
 
 use civic::{DivisionCode, LocalDay, Severity};
 use elders::codec::write_day;
@@ -9,6 +12,7 @@ use tonic::Status;
 
 use crate::alerts_table::{self, Delay, OpenAlerts, ResponseTimes};
 use crate::claims_table::{self, FundSums, OrderCount};
+use crate::coverage::{Coverage, coverage};
 use crate::sharing::Sharing;
 use crate::{elders_table, tiers_table, visits_table};
 
@@ -49,17 +53,12 @@ async fn read(
 ) -> Result<pb::Situation, sqlx::Error> {
     let elders = elders_table::active(&mut *db, division, on).await?;
     let tiers = tiers_table::counts(&mut *db, division, on).await?;
-    let week = on.iso_week();
-    let before = week.prev();
-    let visited = visits_table::visited(&mut *db, division, week.first_day(), on).await?;
-    let missed =
-        visits_table::missed(&mut *db, division, before.first_day(), before.last_day()).await?;
+    let visits = visits(&mut *db, division, on).await?;
     let open = alerts_table::open(&mut *db, division, on.end()).await?;
     let since = on.plus_days(1 - RESPONSE_DAYS);
     let times = alerts_table::response_times(&mut *db, division, &URGENT, since, on).await?;
-    let first = on.month().first_day();
-    let orders = claims_table::order_counts(&mut *db, division, first, on).await?;
-    let funds = claims_table::funds(&mut *db, division).await?;
+    let orders = claims_table::order_counts(&mut *db, division, on).await?;
+    let funds = claims_table::funds(&mut *db, division, on).await?;
     let tiers = tiers.into_iter();
     Ok(pb::Situation {
         division_code: division.to_string(),
@@ -68,14 +67,39 @@ async fn read(
         tiers: tiers
             .map(|(tier, elders)| pb::TierCount { tier, elders })
             .collect(),
-        visits: Some(pb::VisitCoverage {
-            visited_elders: visited,
-            missed_duties: missed,
-        }),
+        visits: Some(visits),
         open_alerts: open.iter().map(of_open).collect(),
         response_times: Some(of_times(&times)),
         orders: orders.iter().map(of_orders).collect(),
         funds: funds.into_iter().map(of_fund).collect(),
+    })
+}
+
+async fn visits(
+    db: &mut PgConnection,
+    division: &DivisionCode,
+    on: LocalDay,
+) -> Result<pb::VisitCoverage, sqlx::Error> {
+    let week = on.iso_week();
+    let visited = visits_table::visited(&mut *db, division, week.first_day(), on).await?;
+    let before = week.prev();
+    let (first, last) = (before.first_day(), before.last_day());
+    let missed = visits_table::missed(&mut *db, division, first, last).await?;
+    let met_in_time = visits_table::met_in_time(&mut *db, division, first, last).await?;
+    let Coverage {
+        in_scope,
+        covered,
+        owed,
+        met,
+    } = coverage(&mut *db, division, on).await?;
+    Ok(pb::VisitCoverage {
+        visited_elders: visited,
+        missed_duties: missed,
+        closed_duties: missed.saturating_add(met_in_time),
+        in_scope_elders: in_scope,
+        covered_elders: covered,
+        owed_duties: owed,
+        met_duties: met,
     })
 }
 

@@ -133,7 +133,9 @@ fn decode(raw: &RawEvent, recorded: LocalDay) -> Result<Option<Change>, DecodeEr
             on: read_on(message.on, recorded)?,
             given: None,
         }))
-    } else if name == pb::PolicyPublished::full_name() {
+    } else if name == pb::PolicyPublished::full_name()
+        || name == pb::PoliciesCompared::full_name()
+    {
         Ok(None)
     } else {
         Err(DecodeError::unknown(raw))
@@ -467,6 +469,9 @@ mod tests {
     #[test]
     fn policies_are_known_and_passed_by() {
         let published = RawEvent::of(&pb::PolicyPublished::default());
-        assert_eq!(decode(&published, on("2024-10-01")), Ok(None));
+        let compared = RawEvent::of(&pb::PoliciesCompared::default());
+        for of_policies in [published, compared] {
+            assert_eq!(decode(&of_policies, on("2024-10-01")), Ok(None));
+        }
     }
 }

@@ -1,6 +1,8 @@
-//! The read model of visits' log: what was recorded, doubted, decided and found at visits, and which duties were missed.
+//! The read model of visits' log: what was recorded, doubted, decided and found at visits, which duties were missed and how many
+//! were met, and who has to visit.
 
 mod misses;
+mod owing;
 mod records;
 
 use async_trait::async_trait;
@@ -15,9 +17,11 @@ use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
 pub(crate) use self::misses::missed;
+pub(crate) use self::owing::met_in_time;
 pub(crate) use self::records::{VisitRow, by_key, of_all, of_asked, visited, whose};
 
 use self::misses::{Duty, Miss, MissedRows, read_duty};
+use self::owing::OwingRows;
 use self::records::{CONFIRMED, REJECTED, Recorded, VisitRows, recorded};
 
 use crate::feeds::changes::{Change, Which, of_events};
@@ -28,8 +32,10 @@ pub const NAME: &str = "sharing_visits";
 
 /// The aggregates whose events are kept: elders' years.
 const YEAR: &str = "year";
+/// Divisions that visit their elders.
+const VISITING: &str = "visiting";
 /// The other aggregates of the log, which say nothing of elders' visits.
-const OTHERS: [&str; 4] = ["visitor", "visiting", "campaign", "plan"];
+const OTHERS: [&str; 3] = ["visitor", "campaign", "plan"];
 
 /// Folds visits' records.
 #[derive(Debug, Default)]
@@ -42,12 +48,13 @@ impl Projection for VisitsTable {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn ddl(&self) -> &'static str {
         // What is personal stays sealed. Words are kept by their places: a record counts where the elder was met (0), and it
-        // was confirmed (1), or nobody doubts it. Of a week or a month the campaign is the nil UUID.
+        // was confirmed (1), or nobody doubts it. Of a week or a month the campaign is the nil UUID. Of duties that were met
+        // when their periods closed it is enough to know how many there were.
         "CREATE TABLE record (
             record_id uuid PRIMARY KEY,
             elder_id uuid NOT NULL,
@@ -76,12 +83,23 @@ impl Projection for VisitsTable {
             village text COLLATE \"C\" NOT NULL,
             met_late boolean NOT NULL,
             PRIMARY KEY (elder_id, kind, first_day, campaign_id)
+        );
+        CREATE TABLE met (
+            last_day date NOT NULL,
+            village text COLLATE \"C\" NOT NULL,
+            duties bigint NOT NULL,
+            PRIMARY KEY (last_day, village)
+        );
+        CREATE TABLE visiting (
+            division text COLLATE \"C\" PRIMARY KEY,
+            start_on date NOT NULL
         );"
     }
 
     fn post_load_ddl(&self) -> &'static str {
         "CREATE INDEX record_elder ON record (elder_id, start_at DESC);
         CREATE INDEX record_day ON record (day, village, elder_id) WHERE counted;
+        CREATE INDEX record_met ON record (elder_id, day) WHERE counted;
         CREATE INDEX missed_day ON missed (last_day, village);"
     }
 
@@ -93,9 +111,17 @@ impl Projection for VisitsTable {
     ) -> Result<Vec<Parked>, ApplyError> {
         let mut parked = Vec::new();
         let (mut visits, mut missed) = (VisitRows::default(), MissedRows::default());
+        let mut owing = OwingRows::default();
         for record in records {
             let aggregate = record.subject.aggregate();
             if OTHERS.contains(&aggregate) {
+                continue;
+            }
+            if aggregate == VISITING {
+                let told = read_events(record, owing::decode, &mut parked);
+                for started in told.into_iter().flatten() {
+                    owing.started(started);
+                }
                 continue;
             }
             if aggregate != YEAR {
@@ -122,6 +148,7 @@ impl Projection for VisitsTable {
                         visits.change(record, elder).findings.insert(finding);
                     }
                     Told::Missed(duty, miss) => missed.missed(duty, miss),
+                    Told::Met(last) => owing.met(last, record.metadata.division.as_deref()),
                     Told::MetLate(duty) => missed.met_late(duty),
                     Told::Nothing => {}
                 }
@@ -129,6 +156,7 @@ impl Projection for VisitsTable {
         }
         visits.write(db).await?;
         missed.write(db).await?;
+        owing.write(db).await?;
         Ok(parked)
     }
 }
@@ -145,7 +173,7 @@ pub(crate) fn changes(record: &Record) -> Vec<Change> {
             Told::Doubted { record, .. }
             | Told::Decided { record, .. }
             | Told::Found { record, .. } => Some(record),
-            Told::Missed(..) | Told::MetLate(_) | Told::Nothing => None,
+            Told::Missed(..) | Told::Met(_) | Told::MetLate(_) | Told::Nothing => None,
         };
         Ok(visit.map(|visit| (ProductName::Visit, Which::One(visit))))
     })
@@ -174,6 +202,8 @@ enum Told {
         finding: FindingKind,
     },
     Missed(Duty, Miss),
+    /// A duty of a period that ended on this day was met when that closed.
+    Met(LocalDay),
     MetLate(Duty),
     /// Nothing that is kept.
     Nothing,
@@ -220,11 +250,11 @@ fn decode(raw: &RawEvent) -> Result<Told, DecodeError> {
         Ok(Told::Missed(duty, miss))
     } else if name == pb::DutyMet::full_name() {
         let message: pb::DutyMet = wire::message(raw)?;
-        let (duty, _last) = read_duty(&message.elder_id, message.period)?;
+        let (duty, last) = read_duty(&message.elder_id, message.period)?;
         Ok(if message.late {
             Told::MetLate(duty)
         } else {
-            Told::Nothing
+            Told::Met(last)
         })
     } else if name == pb::ReferralAnswered::full_name() || name == pb::ReferralClosed::full_name() {
         Ok(Told::Nothing)

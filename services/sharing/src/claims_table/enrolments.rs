@@ -1,10 +1,10 @@
-//! Enrolments, with what is used of their years' entitlements.
+//! Enrolments: why somebody was admitted, what was charged, and what is used and left of the year's entitlement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use civic::{ElderId, LocalDay};
-use elder_tables::columns::day;
+use civic::{ElderId, Fen, LocalDay};
+use elder_tables::columns::{day, word};
 use elders::wire::{self, id, message};
 use eventlog::{DecodeError, RawEvent, Record};
 use proto::eldercare::claims::v1 as pb;
@@ -12,6 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
+use super::programmes::Quota;
 use super::{NAME, short_name};
 use crate::document::Document;
 use crate::dossier::Finding;
@@ -20,10 +21,16 @@ use crate::products::ProductName;
 
 /// What is said of an enrolment.
 pub(super) enum EnrolmentSaid {
-    Enrolled(Enrolment, NaiveDate, NaiveDate),
+    Enrolled(Enrolment, Admission),
+    Charged(Enrolment, Fen),
     Ended(Enrolment, NaiveDate),
-    /// Nothing that is kept here.
-    Nothing,
+}
+
+/// From when to when somebody is enrolled, and by which rule.
+pub(super) struct Admission {
+    first: NaiveDate,
+    last: NaiveDate,
+    basis: String,
 }
 
 /// Which enrolment.
@@ -34,34 +41,41 @@ pub(super) struct Enrolment {
     enrolment: Uuid,
 }
 
+impl Enrolment {
+    fn of(elder: &str, programme: String, enrolment: &str) -> Result<Self, DecodeError> {
+        Ok(Self {
+            elder: wire::elder(elder)?,
+            programme,
+            enrolment: id(enrolment, "enrolment_id")?,
+        })
+    }
+}
+
 pub(super) fn decode(raw: &RawEvent) -> Result<EnrolmentSaid, DecodeError> {
     match short_name(raw)? {
         "PersonEnrolled" => {
             let said: pb::PersonEnrolled = message(raw)?;
             let first = wire::day(said.first_day, "first_day")?;
             let last = wire::day(said.last_day, "last_day")?;
-            let enrolment = Enrolment {
-                elder: wire::elder(&said.elder_id)?,
-                enrolment: id(&said.enrolment_id, "enrolment_id")?,
-                programme: said.programme_code,
+            let which = Enrolment::of(&said.elder_id, said.programme_code, &said.enrolment_id)?;
+            let admission = Admission {
+                first: first.date(),
+                last: last.date(),
+                basis: said.basis,
             };
-            Ok(EnrolmentSaid::Enrolled(
-                enrolment,
-                first.date(),
-                last.date(),
-            ))
+            Ok(EnrolmentSaid::Enrolled(which, admission))
+        }
+        "PremiumCharged" => {
+            let said: pb::PremiumCharged = message(raw)?;
+            let which = Enrolment::of(&said.elder_id, said.programme_code, &said.enrolment_id)?;
+            Ok(EnrolmentSaid::Charged(which, Fen(said.amount_fen)))
         }
         "EnrolmentEnded" => {
             let said: pb::EnrolmentEnded = message(raw)?;
             let last = wire::day(said.last_day, "last_day")?;
-            let enrolment = Enrolment {
-                elder: wire::elder(&said.elder_id)?,
-                enrolment: id(&said.enrolment_id, "enrolment_id")?,
-                programme: said.programme_code,
-            };
-            Ok(EnrolmentSaid::Ended(enrolment, last.date()))
+            let which = Enrolment::of(&said.elder_id, said.programme_code, &said.enrolment_id)?;
+            Ok(EnrolmentSaid::Ended(which, last.date()))
         }
-        "PremiumCharged" => Ok(EnrolmentSaid::Nothing),
         _ => Err(DecodeError::unknown(raw)),
     }
 }
@@ -74,7 +88,8 @@ impl EnrolmentSaid {
             | Self::Ended(Enrolment { enrolment, .. }, _) => {
                 Some((ProductName::Enrolment, Which::One(enrolment)))
             }
-            Self::Nothing => None,
+            // It stands in the record of its enrolment, which tells both.
+            Self::Charged(..) => None,
         }
     }
 }
@@ -89,25 +104,30 @@ pub(super) struct Enrolments {
 pub(super) struct Enrolled {
     sequence: u64,
     village: String,
-    first: NaiveDate,
-    last: NaiveDate,
+    admission: Admission,
+    premium: Option<Fen>,
 }
 
 impl Enrolments {
     pub(super) fn fold(&mut self, record: &Record, said: EnrolmentSaid) {
         match said {
-            EnrolmentSaid::Enrolled(enrolment, first, last) => {
+            EnrolmentSaid::Enrolled(enrolment, admission) => {
                 self.new.entry(enrolment).or_insert_with(|| Enrolled {
                     sequence: record.sequence,
                     village: record.metadata.division.clone().unwrap_or_default(),
-                    first,
-                    last,
+                    admission,
+                    premium: None,
                 });
+            }
+            EnrolmentSaid::Charged(enrolment, amount) => {
+                // One record says both.
+                if let Some(new) = self.new.get_mut(&enrolment) {
+                    new.premium = Some(amount);
+                }
             }
             EnrolmentSaid::Ended(enrolment, last) => {
                 self.ended.insert(enrolment, last);
             }
-            EnrolmentSaid::Nothing => {}
         }
     }
 
@@ -116,18 +136,22 @@ impl Enrolments {
             let (mut elders, mut programmes, mut ids) = (vec![], vec![], vec![]);
             let (mut sequences, mut villages) = (vec![], vec![]);
             let (mut firsts, mut lasts) = (vec![], vec![]);
+            let (mut bases, mut premiums): (Vec<&str>, Vec<Option<i64>>) = (vec![], vec![]);
             for (enrolment, new) in &self.new {
                 elders.push(enrolment.elder.as_uuid());
                 programmes.push(enrolment.programme.as_str());
                 ids.push(enrolment.enrolment);
                 sequences.push(new.sequence.cast_signed());
                 villages.push(new.village.as_str());
-                firsts.push(new.first);
-                lasts.push(new.last);
+                firsts.push(new.admission.first);
+                lasts.push(new.admission.last);
+                bases.push(new.admission.basis.as_str());
+                premiums.push(new.premium.map(|premium| premium.0));
             }
             sqlx::query(
-                "INSERT INTO enrolment (elder_id, programme, enrolment_id, sequence, village, first_day, last_day) \
-                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::text[], $6::date[], $7::date[]) \
+                "INSERT INTO enrolment (elder_id, programme, enrolment_id, sequence, village, first_day, last_day, basis, premium) \
+                 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::text[], $6::date[], $7::date[], \
+                     $8::text[], $9::bigint[]) \
                  ON CONFLICT DO NOTHING",
             )
             .bind(elders)
@@ -137,6 +161,8 @@ impl Enrolments {
             .bind(villages)
             .bind(firsts)
             .bind(lasts)
+            .bind(bases)
+            .bind(premiums)
             .execute(&mut *db)
             .await?;
         }
@@ -183,14 +209,24 @@ pub(crate) struct EnrolmentRow {
     pub(crate) last: LocalDay,
     /// What is used of the entitlement of the first day's calendar year.
     pub(crate) units_used: i64,
+    /// By which rule of the programme.
+    pub(crate) basis: String,
+    /// What was charged for the year with this enrolment.
+    pub(crate) premium: Option<Fen>,
+    /// The entitlement of a year; none where no version of the programme holds on any of the days.
+    pub(crate) quota: Option<Quota>,
 }
 
-/// Enrolments, with what is used of the entitlement of the first day's calendar year.
+/// Enrolments, with what is used of the entitlement of the first day's calendar year, and what that is by the newest version that
+/// holds on one of the days.
 fn select(which: &str) -> String {
     format!(
-        "SELECT e.enrolment_id, e.programme, e.elder_id, e.first_day, e.last_day, coalesce(u.units, 0), e.sequence \
+        "SELECT e.enrolment_id, e.programme, e.elder_id, e.first_day, e.last_day, coalesce(u.units, 0), e.sequence, \
+             e.basis, e.premium, p.unit, p.units \
          FROM {NAME}.enrolment e LEFT JOIN {NAME}.used u ON u.elder_id = e.elder_id AND u.programme = e.programme \
              AND u.year = extract(year FROM e.first_day)::integer \
+         LEFT JOIN LATERAL (SELECT v.unit, v.units FROM {NAME}.programme v \
+             WHERE v.code = e.programme AND v.effective_from <= e.last_day ORDER BY v.version DESC LIMIT 1) p ON true \
          WHERE {which}"
     )
 }
@@ -239,8 +275,8 @@ async fn many(
     rows.iter().map(EnrolmentRow::of).collect()
 }
 
-/// The enrolments that changes name, one by one or by what is used of a year, each by what names it and with its elder. One
-/// that is not there is missing.
+/// The enrolments that changes name, one by one, by what is used of a year or by what that is, each by what names it and with its
+/// elder. One that is not there is missing.
 ///
 /// # Errors
 /// The database's.
@@ -250,6 +286,7 @@ pub(crate) async fn whose_enrolments(
 ) -> Result<Vec<(Which, Uuid, ElderId)>, sqlx::Error> {
     let mut keys: Vec<Uuid> = vec![];
     let (mut elders, mut programmes, mut years) = (vec![], vec![], vec![]);
+    let (mut defined, mut versions) = (vec![], vec![]);
     for which in named {
         match which {
             Which::One(key) => keys.push(*key),
@@ -262,37 +299,52 @@ pub(crate) async fn whose_enrolments(
                 programmes.push(programme.as_str());
                 years.push(*year);
             }
+            Which::Version { programme, version } => {
+                defined.push(programme.as_str());
+                versions.push(*version);
+            }
             // It bears orders.
             Which::Settlement { .. } => {}
         }
     }
     let statement = format!(
-        "SELECT enrolment_id, elder_id, NULL::text, NULL::integer FROM {NAME}.enrolment WHERE enrolment_id = ANY($1) \
+        "SELECT enrolment_id, elder_id, NULL::text, NULL::integer, NULL::integer \
+         FROM {NAME}.enrolment WHERE enrolment_id = ANY($1) \
          UNION ALL \
-         SELECT e.enrolment_id, e.elder_id, e.programme, account.year \
+         SELECT e.enrolment_id, e.elder_id, e.programme, account.year, NULL::integer \
          FROM unnest($2::uuid[], $3::text[], $4::integer[]) AS account (elder_id, programme, year) \
          JOIN {NAME}.enrolment e ON e.elder_id = account.elder_id AND e.programme = account.programme \
-             AND extract(year FROM e.first_day)::integer = account.year"
+             AND extract(year FROM e.first_day)::integer = account.year \
+         UNION ALL \
+         SELECT e.enrolment_id, e.elder_id, e.programme, NULL::integer, v.version \
+         FROM unnest($5::text[], $6::integer[]) AS named (code, version) \
+         JOIN {NAME}.programme v ON v.code = named.code AND v.version = named.version \
+         LEFT JOIN {NAME}.programme earlier ON earlier.code = v.code AND earlier.version = v.version - 1 \
+         JOIN {NAME}.enrolment e ON e.programme = v.code AND e.last_day >= v.effective_from \
+         WHERE (earlier.unit, earlier.units) IS DISTINCT FROM (v.unit, v.units)"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(keys)
         .bind(elders)
         .bind(programmes)
         .bind(years)
+        .bind(defined)
+        .bind(versions)
         .fetch_all(db)
         .await?;
     rows.iter()
         .map(|row| {
             let (key, elder) = (row.try_get(0)?, ElderId(row.try_get(1)?));
             let programme: Option<String> = row.try_get(2)?;
-            let year: Option<i32> = row.try_get(3)?;
-            let which = match programme.zip(year) {
-                Some((programme, year)) => Which::Account {
+            let (year, version): (Option<i32>, Option<i32>) = (row.try_get(3)?, row.try_get(4)?);
+            let which = match (programme, year, version) {
+                (Some(programme), Some(year), _) => Which::Account {
                     elder,
                     programme,
                     year,
                 },
-                None => Which::One(key),
+                (Some(programme), None, Some(version)) => Which::Version { programme, version },
+                (Some(_) | None, _, _) => Which::One(key),
             };
             Ok((which, key, elder))
         })
@@ -308,11 +360,17 @@ impl EnrolmentRow {
             first: day(row.try_get(3)?)?,
             last: day(row.try_get(4)?)?,
             units_used: row.try_get(5)?,
+            basis: row.try_get(7)?,
+            premium: row.try_get::<Option<i64>, _>(8)?.map(Fen),
+            quota: quota(row)?,
         })
     }
 
     /// The document of an enrolment.
     pub(crate) fn document(&self) -> Document {
+        let basis = Some(self.basis.as_str()).filter(|basis| !basis.is_empty());
+        // More than there is may be used: a later version may set it lower.
+        let left = |quota: Quota| quota.units.saturating_sub(self.units_used).max(0);
         Document::new(ProductName::Enrolment, self.enrolment, self.elder)
             .with("enrolment_id", self.enrolment.to_string())
             .with("programme_code", self.programme.as_str())
@@ -320,5 +378,19 @@ impl EnrolmentRow {
             .with("first_day", self.first.to_string())
             .with("last_day", self.last.to_string())
             .with("units_used", self.units_used)
+            .with_known("basis", basis)
+            .with_known("premium", self.premium.map(|premium| premium.to_string()))
+            .with_known("unit", self.quota.map(|quota| quota.unit.name()))
+            .with_known("units_a_year", self.quota.map(|quota| quota.units))
+            .with_known("units_left", self.quota.map(left))
     }
+}
+
+fn quota(row: &PgRow) -> Result<Option<Quota>, sqlx::Error> {
+    let (unit, units): (Option<i32>, Option<i64>) = (row.try_get(9)?, row.try_get(10)?);
+    let quota = unit.zip(units).map(|(unit, units)| {
+        let unit = word(unit)?;
+        Ok(Quota { unit, units })
+    });
+    quota.transpose()
 }

@@ -1,9 +1,9 @@
-//! Service orders with what became of them, and what they use of years' entitlements.
+//! Service orders with what became of them and since when, and what they use of years' entitlements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use civic::{DivisionCode, ElderId, Fen, LocalDay, OrderCode, OrderStage, Set};
+use civic::{ElderId, Fen, LocalDay, OrderCode, OrderStage, Set};
 use elder_tables::columns::{bits, day, place, set, word};
 use elders::terms::set_from_wire;
 use elders::wire::{self, id, message};
@@ -13,6 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgExecutor, Row as _};
 use uuid::Uuid;
 
+use super::order_days::{OrderDays, Standing};
 use super::{NAME, short_name};
 use crate::document::Document;
 use crate::dossier::Finding;
@@ -38,7 +39,7 @@ pub(super) struct Submitted {
     programme: String,
     elder: ElderId,
     village: String,
-    day: NaiveDate,
+    day: LocalDay,
     codes: Set<OrderCode>,
     amount: i64,
 }
@@ -59,7 +60,7 @@ pub(super) fn decode(raw: &RawEvent) -> Result<OrderSaid, DecodeError> {
             wire::village(&said.division_code)?;
             Ok(OrderSaid::Submitted(Box::new(Submitted {
                 elder: wire::elder(&said.elder_id)?,
-                day: LocalDay::of(wire::time(said.check_in_at, "check_in_at")?).date(),
+                day: LocalDay::of(wire::time(said.check_in_at, "check_in_at")?),
                 codes: codes(&said.codes)?,
                 amount: said.amount_fen,
                 provider: said.provider_id,
@@ -145,41 +146,56 @@ impl OrderSaid {
 /// The orders of a batch: new ones, and what happened to these and to older ones.
 #[derive(Default)]
 pub(super) struct Orders {
-    new: BTreeMap<Uuid, (Box<Submitted>, u64)>,
+    new: BTreeMap<Uuid, New>,
     changed: BTreeMap<Uuid, Change>,
     used: BTreeMap<Year, i64>,
 }
 
-/// What happened to an order; nothing where nothing is said. The last word holds.
+/// An order as it was handed in.
+struct New {
+    submitted: Box<Submitted>,
+    sequence: u64,
+    recorded: LocalDay,
+}
+
+/// What happened to an order; nothing where nothing is said. Of codes and payments the last word holds.
 #[derive(Default)]
-pub(super) struct Change {
-    pub(super) stage: Option<OrderStage>,
+struct Change {
+    /// How far it came, one after the other, and on which day.
+    steps: Vec<(OrderStage, LocalDay)>,
     codes: Option<Set<OrderCode>>,
-    pub(super) paid_on: Option<NaiveDate>,
+    paid_on: Option<LocalDay>,
 }
 
 impl Orders {
+    /// What is said holds from the day on which it was recorded.
     pub(super) fn fold(&mut self, record: &Record, said: OrderSaid) {
         let own = record.subject.id().parse::<Uuid>().ok();
+        let recorded = LocalDay::of(record.metadata.time);
         match said {
             OrderSaid::Submitted(submitted) => {
                 if let Some(key) = own {
-                    let new = self.new.entry(key);
-                    new.or_insert((submitted, record.sequence));
+                    self.new.entry(key).or_insert(New {
+                        submitted,
+                        sequence: record.sequence,
+                        recorded,
+                    });
                 }
             }
             OrderSaid::Appealed => {
                 if let Some(key) = own {
-                    self.change(key).stage = Some(OrderStage::Appealed);
+                    self.step(key, OrderStage::Appealed, recorded);
                 }
             }
-            OrderSaid::Approved(key) => self.change(key).stage = Some(OrderStage::Approved),
-            OrderSaid::Held(key, codes) => {
-                let change = self.change(key);
-                change.stage = Some(OrderStage::Abnormal);
-                change.codes = Some(codes);
+            OrderSaid::Approved(key) => {
+                self.step(key, OrderStage::Approved, recorded);
             }
-            OrderSaid::NotSettled(key) => self.change(key).stage = Some(OrderStage::NotSettled),
+            OrderSaid::Held(key, codes) => {
+                self.step(key, OrderStage::Abnormal, recorded).codes = Some(codes);
+            }
+            OrderSaid::NotSettled(key) => {
+                self.step(key, OrderStage::NotSettled, recorded);
+            }
             OrderSaid::Used(year, units) => {
                 let used = self.used.entry(year).or_default();
                 *used = used.saturating_add(units);
@@ -188,42 +204,70 @@ impl Orders {
         }
     }
 
-    pub(super) fn change(&mut self, key: Uuid) -> &mut Change {
-        self.changed.entry(key).or_default()
+    /// An order was paid on a day, whenever that was recorded.
+    pub(super) fn paid(&mut self, key: Uuid, on: LocalDay) {
+        self.step(key, OrderStage::Paid, on).paid_on = Some(on);
+    }
+
+    fn step(&mut self, key: Uuid, stage: OrderStage, on: LocalDay) -> &mut Change {
+        let change = self.changed.entry(key).or_default();
+        change.steps.push((stage, on));
+        change
     }
 
     pub(super) async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        self.insert(db).await?;
-        self.update(db).await?;
+        let mut days = OrderDays::default();
+        let mut standing = self.insert(db).await?;
+        for order in standing.values() {
+            days.comes(order);
+        }
+        let older = self.changed.keys().copied();
+        let older = older.filter(|key| !standing.contains_key(key)).collect();
+        let older = standing_of(db, older).await?;
+        standing.extend(older);
+        for (key, change) in &self.changed {
+            // Of an order whose beginning could not be read nothing is kept.
+            let Some(order) = standing.get_mut(key) else {
+                continue;
+            };
+            for (stage, on) in &change.steps {
+                days.goes_on(order, *stage, *on);
+            }
+        }
+        self.update(db, &standing).await?;
+        days.write(db).await?;
         self.use_up(db).await
     }
 
-    async fn insert(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Writes new orders; where they stand, without those that were there already.
+    async fn insert(&self, db: &mut PgConnection) -> Result<BTreeMap<Uuid, Standing>, sqlx::Error> {
         if self.new.is_empty() {
-            return Ok(());
+            return Ok(BTreeMap::new());
         }
         let (mut keys, mut sequences) = (vec![], vec![]);
         let (mut providers, mut numbers, mut programmes) = (vec![], vec![], vec![]);
         let (mut elders, mut villages, mut days) = (vec![], vec![], vec![]);
-        let (mut all_codes, mut amounts) = (vec![], vec![]);
-        for (key, (order, sequence)) in &self.new {
+        let (mut all_codes, mut amounts, mut since) = (vec![], vec![], vec![]);
+        for (key, new) in &self.new {
+            let order = &new.submitted;
             keys.push(*key);
-            sequences.push(sequence.cast_signed());
+            sequences.push(new.sequence.cast_signed());
             providers.push(order.provider.as_str());
             numbers.push(order.number.as_str());
             programmes.push(order.programme.as_str());
             elders.push(order.elder.as_uuid());
             villages.push(order.village.as_str());
-            days.push(order.day);
+            days.push(order.day.date());
             all_codes.push(bits(order.codes));
             amounts.push(order.amount);
+            since.push(new.since().date());
         }
-        sqlx::query(
+        let inserted: Vec<Uuid> = sqlx::query_scalar(
             "INSERT INTO service_order (order_key, sequence, provider_id, order_id, programme, elder_id, village, day, \
-                 codes, amount, stage) \
+                 codes, amount, since, stage) \
              SELECT *, 0 FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], \
-                 $8::date[], $9::integer[], $10::bigint[]) \
-             ON CONFLICT (order_key) DO NOTHING",
+                 $8::date[], $9::integer[], $10::bigint[], $11::date[]) \
+             ON CONFLICT (order_key) DO NOTHING RETURNING order_key",
         )
         .bind(keys)
         .bind(sequences)
@@ -235,34 +279,47 @@ impl Orders {
         .bind(days)
         .bind(all_codes)
         .bind(amounts)
-        .execute(db)
+        .bind(since)
+        .fetch_all(db)
         .await?;
-        Ok(())
+        let inserted = inserted.into_iter();
+        let standing = inserted.filter_map(|key| Some((key, self.new.get(&key)?.standing())));
+        Ok(standing.collect())
     }
 
-    async fn update(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn update(
+        &self,
+        db: &mut PgConnection,
+        standing: &BTreeMap<Uuid, Standing>,
+    ) -> Result<(), sqlx::Error> {
         if self.changed.is_empty() {
             return Ok(());
         }
-        let (mut keys, mut stages) = (vec![], vec![]);
+        let (mut keys, mut stages, mut since) = (vec![], vec![], vec![]);
         let (mut all_codes, mut paid) = (vec![], vec![]);
         for (key, change) in &self.changed {
+            let Some(order) = standing.get(key) else {
+                continue;
+            };
             keys.push(*key);
-            stages.push(change.stage.map(place));
+            stages.push(place(order.stage));
+            since.push(order.since.date());
             all_codes.push(change.codes.map(bits));
-            paid.push(change.paid_on);
+            paid.push(change.paid_on.map(LocalDay::date));
         }
         // Planned each time: a plan that was made while there were few orders would read all of them.
         sqlx::query(
-            "UPDATE service_order SET stage = coalesce(now.stage, service_order.stage), \
+            "UPDATE service_order SET stage = now.stage, since = now.since, \
                  codes = coalesce(now.codes, service_order.codes), \
                  paid_on = coalesce(now.paid_on, service_order.paid_on) \
-             FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::date[]) AS now (order_key, stage, codes, paid_on) \
+             FROM unnest($1::uuid[], $2::integer[], $3::date[], $4::integer[], $5::date[]) \
+                 AS now (order_key, stage, since, codes, paid_on) \
              WHERE service_order.order_key = now.order_key",
         )
         .persistent(false)
         .bind(keys)
         .bind(stages)
+        .bind(since)
         .bind(all_codes)
         .bind(paid)
         .execute(db)
@@ -291,6 +348,53 @@ impl Orders {
         .await?;
         Ok(())
     }
+}
+
+impl New {
+    /// From which day on it waits. What is handed in before the service counts from the service on.
+    fn since(&self) -> LocalDay {
+        self.recorded.max(self.submitted.day)
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            stage: OrderStage::Waiting,
+            since: self.since(),
+            village: self.submitted.village.clone(),
+            day: self.submitted.day,
+            amount: self.submitted.amount,
+        }
+    }
+}
+
+/// Where orders stand; one that is not there is missing.
+async fn standing_of(
+    db: &mut PgConnection,
+    orders: Vec<Uuid>,
+) -> Result<Vec<(Uuid, Standing)>, sqlx::Error> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Planned each time: a plan that was made while there were few orders would read all of them.
+    let rows = sqlx::query(
+        "SELECT order_key, stage, since, village, day, amount FROM service_order WHERE order_key = ANY($1)",
+    )
+    .persistent(false)
+    .bind(orders)
+    .fetch_all(db)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let standing = Standing {
+                stage: word(row.try_get(1)?)?,
+                since: day(row.try_get(2)?)?,
+                village: row.try_get(3)?,
+                day: day(row.try_get(4)?)?,
+                amount: row.try_get(5)?,
+            };
+            Ok((row.try_get(0)?, standing))
+        })
+        .collect()
 }
 
 /// A service order as it stands.
@@ -390,8 +494,8 @@ pub(crate) async fn whose_orders(
                 bearing.push(settlements.as_str());
                 numbers.push(*number);
             }
-            // Enrolments have it.
-            Which::Account { .. } => {}
+            // Enrolments have them.
+            Which::Account { .. } | Which::Version { .. } => {}
         }
     }
     let statement = format!(
@@ -461,50 +565,6 @@ impl OrderRow {
             .with("amount", self.amount.to_string())
             .with_known("paid_on", self.paid_on.map(|on| on.to_string()))
     }
-}
-
-/// How many orders have come so far, and what they cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OrderCount {
-    /// How far.
-    pub(crate) stage: OrderStage,
-    /// How many.
-    pub(crate) orders: i64,
-    /// What they cost together.
-    pub(crate) amount: Fen,
-}
-
-/// The orders of a division by how far they have come, of services that took place on some days, both included.
-/// A state that no order is in is missing.
-///
-/// # Errors
-/// The database's; a row of another version of the program.
-pub(crate) async fn order_counts(
-    db: impl PgExecutor<'_>,
-    division: &DivisionCode,
-    first: LocalDay,
-    last: LocalDay,
-) -> Result<Vec<OrderCount>, sqlx::Error> {
-    let statement = format!(
-        "SELECT stage, count(*), coalesce(sum(amount), 0)::bigint FROM {NAME}.service_order \
-         WHERE village >= $1 AND village < $2 AND day BETWEEN $3 AND $4 GROUP BY stage ORDER BY stage"
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(division.as_str())
-        .bind(division.beyond())
-        .bind(first.date())
-        .bind(last.date())
-        .fetch_all(db)
-        .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(OrderCount {
-                stage: word(row.try_get(0)?)?,
-                orders: row.try_get(1)?,
-                amount: Fen(row.try_get(2)?),
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]

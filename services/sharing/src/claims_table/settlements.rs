@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::NaiveDate;
-use civic::OrderStage;
+use civic::LocalDay;
 use elders::wire::{self, id, message};
 use eventlog::{DecodeError, RawEvent, Record};
 use proto::eldercare::claims::v1 as pb;
@@ -11,6 +10,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::orders::Orders;
+use super::payments::{Payments, Settlement};
 use super::short_name;
 use crate::feeds::changes::Which;
 use crate::products::ProductName;
@@ -19,7 +19,7 @@ use crate::products::ProductName;
 pub(super) enum SettlementSaid {
     /// It bears these orders; a draft of that number that was there before is replaced.
     Drafted(i32, BTreeSet<Uuid>),
-    Paid(i32, NaiveDate),
+    Paid(i32, LocalDay),
     /// An order leaves its settlement.
     Left(Uuid),
     /// Nothing that is kept here.
@@ -37,7 +37,7 @@ pub(super) fn decode(raw: &RawEvent) -> Result<SettlementSaid, DecodeError> {
         "SettlementPaid" => {
             let said: pb::SettlementPaid = message(raw)?;
             let on = wire::day(said.paid_on, "paid_on")?;
-            Ok(SettlementSaid::Paid(said.number, on.date()))
+            Ok(SettlementSaid::Paid(said.number, on))
         }
         "OrderPutOnHold" => {
             let said: pb::OrderPutOnHold = message(raw)?;
@@ -67,12 +67,14 @@ impl SettlementSaid {
     }
 }
 
-/// Writes which orders a settlement bears; where it is paid, so are they. There are few of these, each of many orders.
+/// Writes which orders a settlement bears; where it is paid, so are they, and the fund's money went out on that day. There are few
+/// of these, each of many orders.
 pub(super) async fn write(
     db: &mut PgConnection,
     record: &Record,
     said: SettlementSaid,
     orders: &mut Orders,
+    payments: &mut Payments,
 ) -> Result<(), sqlx::Error> {
     let settlements = record.subject.id();
     match said {
@@ -106,10 +108,9 @@ pub(super) async fn write(
             .fetch_all(&mut *db)
             .await?;
             for key in paid {
-                let change = orders.change(key);
-                change.stage = Some(OrderStage::Paid);
-                change.paid_on = Some(on);
+                orders.paid(key, on);
             }
+            payments.paid_on(Settlement::among(settlements, number), on);
         }
         SettlementSaid::Left(order) => {
             sqlx::query("DELETE FROM settled WHERE order_key = $1")

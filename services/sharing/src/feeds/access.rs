@@ -1,15 +1,17 @@
 //! Lets departments in to the NATS server, each to read its own feeds and nothing else, and shows out who may no longer.
 //!
 //! A department makes no consumers: the server would deliver to any subject that it named (nats-server #8274). Sharing keeps
-//! one pull consumer for each, whose name nobody else can guess; the department fetches from it, acknowledges, and sets it
-//! back to any position of `FEEDS` (`CONSUMER.RESET` with `{"seq":4711}`). No permission bounds where somebody wants to be
-//! answered, so departments live in an account without streams, and answers stay there ([`nats_access::ServerAccess`]).
+//! one pull consumer for each ([`super::consumers`]), whose name nobody else can guess; the department fetches from it,
+//! acknowledges, and sets it back to any position of `FEEDS` (`CONSUMER.RESET` with `{"seq":4711}`). No permission bounds where
+//! somebody wants to be answered, so departments live in an account without streams, and answers stay there
+//! ([`nats_access::ServerAccess`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream::{self, consumer};
+use async_nats::jetstream;
+use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
 use nats_access::{
     Admission, AuthCallout, CalloutSettings, Connections, Credentials as Shown, DEPARTMENT_USERS,
@@ -26,6 +28,7 @@ use uuid::Uuid;
 use crate::agreement_rows::APPROVED;
 use crate::book_table::NAME;
 use crate::credential_rows;
+use crate::feeds::consumers::Consumers;
 use crate::feeds::stream::STREAM;
 
 /// Those who answer the server about departments.
@@ -39,9 +42,6 @@ const NAME_OF_CONSUMER: Uuid = Uuid::nil();
 
 /// How much of a consumer's name nobody can guess: 132 bits.
 const SECRET_OF_NAME: usize = 22;
-
-/// How many messages a department may have that it has not acknowledged.
-const UNACKNOWLEDGED: i64 = 5_000;
 
 /// How many departments are shown out at once.
 const AT_ONCE: usize = 16;
@@ -111,6 +111,7 @@ pub(crate) fn inboxes(department: &str) -> String {
 #[derive(Clone)]
 pub struct FeedDoors {
     client: async_nats::Client,
+    stream: Stream<()>,
     system: async_nats::Client,
     access: NatsDoors,
 }
@@ -131,13 +132,26 @@ impl FeedDoors {
         settings: &Settings,
         access: &NatsDoors,
     ) -> anyhow::Result<Self> {
+        let stream = jetstream::new(client.clone());
+        let stream = stream.get_stream_no_info(STREAM).await?;
         let system = access.system(&settings.nats);
         let system = connections::nats("sharing-doors", &system).await;
         Ok(Self {
             client,
+            stream,
             system: system.context("sharing.feeds.access.system_user")?,
             access: access.clone(),
         })
+    }
+
+    /// What departments fetch from.
+    pub(crate) fn consumers(
+        &self,
+        pool: PgPool,
+        clock: Clock,
+        passwords: FeedPasswords,
+    ) -> Consumers {
+        Consumers::new(self.stream.clone(), pool, clock, passwords)
     }
 
     /// What answers the server's questions, and what shows out. The stream `FEEDS` is there by then.
@@ -146,6 +160,7 @@ impl FeedDoors {
         pool: PgPool,
         clock: Clock,
         passwords: FeedPasswords,
+        consumers: Consumers,
     ) -> anyhow::Result<(AuthCallout, Ushers)> {
         let sealing = self.access.sealing_seed.as_ref().map(Secret::expose);
         let settings = CalloutSettings {
@@ -153,10 +168,10 @@ impl FeedDoors {
             ..CalloutSettings::from_seeds(self.access.issuer_seed.expose(), sealing)?
         };
         let register = Arc::new(DepartmentRegister {
-            server: jetstream::new(self.client.clone()),
             pool,
             clock,
             passwords,
+            consumers,
             admitted_for: self.access.admitted_for,
         });
         let admission = Arc::clone(&register) as Arc<dyn Admission>;
@@ -198,10 +213,10 @@ impl Ushers {
 
 /// The register of departments, as the server asks it.
 struct DepartmentRegister {
-    server: jetstream::Context,
     pool: PgPool,
     clock: Clock,
     passwords: FeedPasswords,
+    consumers: Consumers,
     admitted_for: Duration,
 }
 
@@ -224,21 +239,6 @@ impl DepartmentRegister {
         Ok(in_force.then_some(credential))
     }
 
-    /// Sees that a department's consumer is there; one that is stays as it is, with its place.
-    async fn keep_consumer(&self, department: &str) -> Result<String, Unavailable> {
-        let name = self.passwords.consumer(department);
-        let config = consumer::pull::Config {
-            durable_name: Some(name.clone()),
-            filter_subject: format!("feed.{department}.>"),
-            ack_policy: consumer::AckPolicy::Explicit,
-            max_ack_pending: UNACKNOWLEDGED,
-            ..consumer::pull::Config::default()
-        };
-        let kept = self.server.create_consumer_on_stream(config, STREAM).await;
-        kept.map(|_| name)
-            .map_err(|error| Unavailable(error.into()))
-    }
-
     /// A department was cut off. Its place in the feeds goes too, unless it may come back.
     async fn withdraw(&self, department: &str, ended: usize) {
         if ended > 0 {
@@ -255,22 +255,8 @@ impl DepartmentRegister {
         if self.credential(department).await?.is_some() {
             return Ok(());
         }
-        let name = self.passwords.consumer(department);
-        let deleted = self.server.delete_consumer_from_stream(name, STREAM).await;
-        match deleted {
-            Ok(_) => Ok(()),
-            Err(error) if is_gone(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.consumers.delete(department).await?)
     }
-}
-
-fn is_gone(error: &jetstream::stream::ConsumerError) -> bool {
-    matches!(
-        error.kind(),
-        jetstream::stream::ConsumerErrorKind::JetStream(told)
-            if told.error_code() == jetstream::ErrorCode::CONSUMER_NOT_FOUND
-    )
 }
 
 #[async_trait]
@@ -296,7 +282,8 @@ impl Admission for DepartmentRegister {
         if !admitted {
             return Ok(None);
         }
-        let consumer = self.keep_consumer(department).await?;
+        let consumer = self.consumers.keep(department).await;
+        let consumer = consumer.map_err(|error| Unavailable(error.into()))?;
         Ok(Some(Grant {
             publish: vec![
                 format!("$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{consumer}"),

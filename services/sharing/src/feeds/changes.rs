@@ -41,6 +41,13 @@ pub(crate) enum Which {
         /// The calendar year.
         year: i32,
     },
+    /// All enrolments of which a version of a programme says otherwise than the one before what a calendar year's entitlement is.
+    Version {
+        /// The programme.
+        programme: String,
+        /// Which of its versions.
+        version: i32,
+    },
 }
 
 /// What a record of a stream changes. Of our own log there are no documents.
@@ -286,7 +293,13 @@ mod tests {
 
     #[test]
     fn an_enrolment_changes_when_it_ends_and_by_no_premium() {
-        let charged = RawEvent::of(&claims::PremiumCharged::default());
+        let charged = RawEvent::of(&claims::PremiumCharged {
+            programme_code: "LTCI".to_owned(),
+            elder_id: ELDER.to_string(),
+            enrolment_id: KEY.to_string(),
+            year: 2024,
+            amount_fen: 30_000,
+        });
         let ended = RawEvent::of(&claims::EnrolmentEnded {
             programme_code: "LTCI".to_owned(),
             elder_id: ELDER.to_string(),
@@ -296,6 +309,24 @@ mod tests {
         let aggregate = format!("enrolment.LTCI-{ELDER}");
         let found = changed("claims", &aggregate, [charged, ended]);
         assert_eq!(found, [(1, ProductName::Enrolment, Which::One(KEY))]);
+    }
+
+    #[test]
+    fn a_version_of_a_programme_changes_enrolments_and_a_contract_none() {
+        let defined = RawEvent::of(&claims::ProgrammeDefined {
+            version: 2,
+            effective_from: Some(write_day(day())),
+            definition: "quota: {services: 12}".to_owned(),
+            ..claims::ProgrammeDefined::default()
+        });
+        let found = changed("claims", "programme.LTCI", [defined]);
+        let version = Which::Version {
+            programme: "LTCI".to_owned(),
+            version: 2,
+        };
+        assert_eq!(found, [(0, ProductName::Enrolment, version)]);
+        let contracted = RawEvent::of(&claims::ProviderContracted::default());
+        assert!(changed("claims", "provider.P01", [contracted]).is_empty());
     }
 
     #[test]

@@ -92,7 +92,7 @@ async fn find(
 ) -> Result<Found, sqlx::Error> {
     let ones = named.iter().filter_map(|which| match which {
         Which::One(key) => Some(*key),
-        Which::Settlement { .. } | Which::Account { .. } => None,
+        Which::Settlement { .. } | Which::Account { .. } | Which::Version { .. } => None,
     });
     let ones: Vec<Uuid> = ones.collect();
     let alone = |rows: Vec<(Uuid, ElderId)>| -> Vec<(Which, Uuid, ElderId)> {
@@ -138,8 +138,8 @@ pub(crate) async fn by_key(
     Ok(found)
 }
 
-/// All documents of some products of some elders, by elder: in the catalogue's order. Of whom there is none is missing, and so is
-/// one whose row can't be read.
+/// All documents of some products of some elders with their keys, by elder: in the catalogue's order. Of whom there is none is
+/// missing, and so is one whose row can't be read.
 ///
 /// # Errors
 /// The database's.
@@ -148,13 +148,13 @@ pub(crate) async fn all_of(
     elders: &BTreeMap<ElderId, Known>,
     products: &BTreeSet<ProductName>,
     unreadable: &mut BTreeSet<Unreadable>,
-) -> Result<BTreeMap<ElderId, Vec<Document>>, sqlx::Error> {
+) -> Result<BTreeMap<ElderId, Vec<(Uuid, Document)>>, sqlx::Error> {
     let ids: Vec<ElderId> = elders.keys().copied().collect();
-    let mut all: BTreeMap<ElderId, Vec<Document>> = BTreeMap::new();
+    let mut all: BTreeMap<ElderId, Vec<(Uuid, Document)>> = BTreeMap::new();
     for product in products {
         let documents = those_readable(db, *product, Of::Elders(&ids), elders, unreadable);
-        for (_key, document) in documents.await? {
-            all.entry(document.elder).or_default().push(document);
+        for (key, document) in documents.await? {
+            all.entry(document.elder).or_default().push((key, document));
         }
     }
     Ok(all)

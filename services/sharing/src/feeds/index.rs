@@ -1,9 +1,10 @@
 //! What the feeds bore so far, as rows: whom each told of, and where. The stream `FEEDS` gives all of it back.
 //!
-//! - [`kept`]: how each feed stands; [`rows`]: what messages say of elders.
+//! - [`kept`]: how each feed stands; [`rows`]: what messages say of elders; [`under`]: by which agreements all of it was told.
 
 mod kept;
 mod rows;
+mod under;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +15,10 @@ use uuid::Uuid;
 
 use self::kept::Feeds;
 use self::rows::Rows;
+use self::under::Under;
 use super::message::Lying;
-use super::standing::Feed;
+use super::positions::LeftOut;
+use super::standing::{Feed, Standing};
 use super::stream::STREAM;
 
 /// How a feed stands to an elder.
@@ -38,6 +41,7 @@ pub(super) struct Index {
     db: PgConnection,
     /// All feeds.
     pub(super) feeds: Feeds,
+    under: Under,
     /// How far it has come in `FEEDS`.
     pub(super) sequence: u64,
     /// How far the publisher has come, as the table says by this index.
@@ -54,10 +58,12 @@ impl Index {
         .fetch_optional(&mut db)
         .await?;
         let feeds = Feeds::read(&mut db).await?;
+        let under = Under::read(&mut db).await?;
         let readable = feeds.is_some();
         let mut index = Self {
             db,
             feeds: feeds.unwrap_or_default(),
+            under,
             sequence: sequence.unwrap_or(0).cast_unsigned(),
             published: None,
         };
@@ -82,6 +88,7 @@ impl Index {
         )
         .execute(&mut self.db)
         .await?;
+        self.forget_agreements().await?;
         self.feeds = Feeds::default();
         self.sequence = 0;
         self.published = None;
@@ -96,14 +103,27 @@ impl Index {
         through: u64,
         published: Published,
     ) -> Result<(), sqlx::Error> {
+        let nobody = LeftOut::default();
+        self.take_again(messages, through, published, &nobody).await
+    }
+
+    /// The same of messages of which the index knows nothing any more, as it was lost perhaps. Of whom something was left out feeds
+    /// have not told all: whatever was noted of that may be lost with it.
+    pub(super) async fn take_again(
+        &mut self,
+        messages: &[Lying],
+        through: u64,
+        published: Published,
+        left_out: &LeftOut,
+    ) -> Result<(), sqlx::Error> {
         if self.feeds.change_with(messages) {
             let mut transaction = self.db.begin().await?;
             // Where that fails the index is opened anew.
-            let rows = rows_of(messages, &mut self.feeds, &mut transaction).await?;
+            let rows = rows_of(messages, &mut self.feeds, &mut transaction, left_out).await?;
             rows.write(&mut transaction, through, published).await?;
             transaction.commit().await?;
         } else {
-            let rows = rows_of(messages, &mut self.feeds, &mut self.db).await?;
+            let rows = rows_of(messages, &mut self.feeds, &mut self.db, left_out).await?;
             // One statement: it holds together by itself.
             rows.write(&mut self.db, through, published).await?;
         }
@@ -245,6 +265,36 @@ impl Index {
         Ok(())
     }
 
+    /// Notes that nobody knows any more under which agreements `FEEDS` tells something: departments fetch nothing until that is
+    /// looked at.
+    pub(super) async fn forget_agreements(&mut self) -> Result<(), sqlx::Error> {
+        self.under.forget(&mut self.db).await
+    }
+
+    /// Whether something may lie in `FEEDS` that the feeds which stand do not tell.
+    pub(super) fn holds_more_than(&self, standing: &Standing) -> bool {
+        self.under
+            .is_more_than(standing, &self.departments(standing))
+    }
+
+    /// Notes, before it does, that `FEEDS` tells what the feeds that stand tell, beside what lies there.
+    pub(super) async fn tells_also(&mut self, standing: &Standing) -> Result<(), sqlx::Error> {
+        self.under.add(&mut self.db, standing).await
+    }
+
+    /// Notes that nothing is left in `FEEDS` but what the feeds that stand tell.
+    pub(super) async fn tells_only(&mut self, standing: &Standing) -> Result<(), sqlx::Error> {
+        let departments = self.departments(standing);
+        self.under.set(&mut self.db, standing, &departments).await
+    }
+
+    /// All departments that ever had a feed, or have one now.
+    fn departments(&self, standing: &Standing) -> BTreeSet<String> {
+        let kept = self.feeds.iter().map(|(feed, _)| &feed.department);
+        let now = standing.iter().map(|(feed, _)| &feed.department);
+        kept.chain(now).cloned().collect()
+    }
+
     /// Notes that what may stay no longer is taken away from a feed.
     pub(super) async fn purged(&mut self, feed: &Feed) -> Result<(), sqlx::Error> {
         self.feeds.purged(&mut self.db, feed).await
@@ -252,12 +302,13 @@ impl Index {
 }
 
 /// Takes in what messages change of feeds; the rows that are left to write.
-async fn rows_of(
+async fn rows_of<'a>(
     messages: &[Lying],
     feeds: &mut Feeds,
     db: &mut PgConnection,
-) -> Result<Rows, sqlx::Error> {
-    let mut rows = Rows::default();
+    left_out: &'a LeftOut,
+) -> Result<Rows<'a>, sqlx::Error> {
+    let mut rows = Rows::but_for(left_out);
     for message in messages {
         rows.take(db, feeds, message).await?;
     }

@@ -1,11 +1,16 @@
 //! How far the publisher has come (发布进度), as the message `feeds.position` says: in each log, in what one batch did not hold,
-//! and in its rounds of everybody. It stands in `FEEDS`, so that a publisher that finds an empty database goes on just there.
+//! and in its rounds of everybody; and of whom something was left out ([`left_out`]). It stands in `FEEDS`, so that a publisher
+//! that finds an empty database goes on just there.
+
+mod left_out;
 
 use std::collections::BTreeMap;
 
 use civic::{ElderId, LocalDay};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub(crate) use self::left_out::LeftOut;
 
 use super::standing::Feed;
 
@@ -68,6 +73,9 @@ pub(crate) struct Positions {
     /// What feeds tell of elders whom time alone changes is of this day at least.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) swept: Option<LocalDay>,
+    /// Of whom something was left out that could not be read: mostly of nobody.
+    #[serde(skip_serializing_if = "LeftOut::is_nobody")]
+    pub(crate) left_out: LeftOut,
 }
 
 /// The forms in which positions were ever written.
@@ -80,6 +88,8 @@ enum Written {
         unfinished: Vec<Unfinished>,
         #[serde(default)]
         swept: Option<LocalDay>,
+        #[serde(default)]
+        left_out: LeftOut,
     },
     /// The record done last, and a count of the next one's changes, which names none: these are told once more.
     Counted(BTreeMap<String, (u64, u64)>),
@@ -92,10 +102,12 @@ impl From<Written> for Positions {
                 logs,
                 unfinished,
                 swept,
+                left_out,
             } => Self {
                 logs,
                 unfinished,
                 swept,
+                left_out,
             },
             Written::Counted(logs) => {
                 let logs = logs.into_iter();
@@ -134,8 +146,12 @@ impl Positions {
         *now = place.max(*now);
     }
 
-    /// Up to which key an elder's documents are told on a feed, where only some are.
+    /// Up to which key an elder's documents are told on a feed, where only some are. Of whom something was left out, it may lie
+    /// before that key.
     pub(crate) fn told_through(&self, feed: &Feed, elder: ElderId) -> Option<Uuid> {
+        if self.left_out.has(elder) {
+            return None;
+        }
         let mut unfinished = self.unfinished.iter();
         let found = unfinished.find(|one| one.elder == elder && one.feed == *feed);
         found.map(|one| one.through)
@@ -233,6 +249,9 @@ mod tests {
         assert_eq!(left, [(&orders, ELDER)]);
         positions.tell_from_the_beginning(other);
         assert_eq!(positions.told_through(&orders, ELDER), Some(key));
+        positions.left_out.add(ELDER);
+        assert_eq!(positions.told_through(&orders, ELDER), None);
+        positions.left_out = LeftOut::default();
         positions.tell_from_the_beginning(ELDER);
         assert_eq!(positions, Positions::default());
     }
@@ -244,6 +263,7 @@ mod tests {
         positions.pass("CLAIMS", Place::within(5, change(2, 3)));
         positions.leave_unfinished(&feed(ProductName::Visit), ELDER, Uuid::from_u128(7));
         positions.swept = Some("2024-03-01".parse().unwrap());
+        positions.left_out.add(ELDER);
         let text = serde_json::to_string(&positions).unwrap();
         assert_eq!(
             text,
@@ -251,7 +271,7 @@ mod tests {
                 r#"{"logs":{"CLAIMS":{"done":4,"within":{"event":2,"key":"00000000-0000-0000-0000-000000000003"}},"#,
                 r#""REGISTRY":{"done":12}},"unfinished":[{"feed":"health.visit.350524","#,
                 r#""elder":"00000000-0000-0000-0000-000000000001","through":"00000000-0000-0000-0000-000000000007"}],"#,
-                r#""swept":"2024-03-01"}"#
+                r#""swept":"2024-03-01","left_out":{"elders":["00000000-0000-0000-0000-000000000001"]}}"#
             )
         );
         assert_eq!(serde_json::from_str::<Positions>(&text).unwrap(), positions);
@@ -267,5 +287,13 @@ mod tests {
         assert_eq!(positions.done("REGISTRY"), 12);
         assert!(!positions.has_passed("CLAIMS", Place::within(6, change(0, 1))));
         assert_eq!(positions.swept, None);
+    }
+
+    #[test]
+    fn positions_of_before_left_nobody_out() {
+        let text = r#"{"logs":{"CLAIMS":{"done":5}},"swept":"2024-03-01"}"#;
+        let positions: Positions = serde_json::from_str(text).unwrap();
+        assert_eq!(positions.done("CLAIMS"), 5);
+        assert!(positions.left_out.is_nobody());
     }
 }

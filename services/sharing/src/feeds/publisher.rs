@@ -13,12 +13,14 @@
 //! - [`renewal`]: feeds begin and end with agreements, and what may stay no longer is taken away.
 //! - [`outgoing`]: what goes out, on record, in batches that hold together.
 //! - [`passed_by`]: rows that can't be read; they stop nothing.
+//! - [`rounds`]: what is looked at every so often, however much there is to do.
 
 mod comparison;
 mod happenings;
 mod outgoing;
 mod passed_by;
 mod renewal;
+mod rounds;
 mod waiting;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -28,11 +30,13 @@ use civic::{ElderId, LocalDay};
 use eventlog::{Delivery, EventLog};
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt as _, StreamExt as _};
-use readmodel::{HEARTBEAT, ReaderFailed, ReaderFollower, Traces, Work, run_reader};
+use readmodel::{ReaderFailed, ReaderFollower, Traces, Work, run_reader};
 use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::happenings::erased;
+use self::rounds::Rounds;
 use self::waiting::{Waiting, ready};
 use super::index::{Index, Published};
 use super::message::Lying;
@@ -84,9 +88,11 @@ struct Turn {
     /// The comparison of everybody, while there is one.
     sweep: Option<Sweep>,
     waiting: VecDeque<Waiting>,
+    /// When it is looked whether all still is as it was left.
+    rounds: Rounds,
     /// Records that are done since a position was written.
     silent: u64,
-    /// Positions that can be taken away.
+    /// How many more batches come before their positions are taken away.
     positions_left: u32,
     /// Whether the stream bore nothing: if there was another one before, the consumers of departments went with it.
     new: bool,
@@ -129,8 +135,8 @@ impl Publisher {
         let mut turn = self.begin(conn).await?;
         let mut deliveries = self.deliveries(&turn.positions).await?;
         let active = self.follower.active(None);
+        // With it goes what whoever was before us left to be taken away.
         self.restand(&mut turn).await?;
-        self.take_away(&mut turn).await?;
         // Whoever was before us may have died before they were shown out.
         let departments = turn.index.feeds.iter();
         let departments = departments.map(|(feed, _)| feed.department.clone());
@@ -142,21 +148,20 @@ impl Publisher {
             }
         }
         self.show_out_of_nothing(&turn, departments);
-        let mut told = None;
         loop {
             // Agreements that change come as records.
             if self.sharing.clock.today() != turn.day {
                 self.restand(&mut turn).await?;
             }
+            if turn.rounds.is_due(Instant::now()) {
+                self.look_around(&mut turn).await?;
+            }
             self.read(&mut turn, &mut deliveries).await?;
             self.publish_waiting(&mut turn).await?;
             self.sweep_some(&mut turn).await?;
             let published = self.published(&turn.positions, turn.is_swept());
-            if told != Some(published) {
-                turn.index.reach(published).await?;
-                active.tell(published);
-                told = Some(published);
-            }
+            turn.index.reach(published).await?;
+            active.tell(published);
         }
     }
 
@@ -171,6 +176,9 @@ impl Publisher {
             );
             index.clear().await?;
         }
+        if index.sequence < fence {
+            index.forget_agreements().await?;
+        }
         while index.sequence < fence {
             let page = self.stream.read(">", From::After(index.sequence), INDEXED);
             let page = page.await?;
@@ -179,10 +187,13 @@ impl Publisher {
                 .last
                 .ok_or_else(|| ReaderFailed::because("FEEDS lies behind its position"))?;
             let through = last.min(fence);
-            let known = |message: &&Lying| message.sequence <= through;
-            let messages: Vec<Lying> = page.messages.iter().filter(known).cloned().collect();
+            let known = |message: &Lying| message.sequence <= through;
+            let messages: Vec<Lying> = page.messages.into_iter().filter(known).collect();
             let published = self.published(&positions, None);
-            index.take(&messages, through, published).await?;
+            let left_out = &positions.left_out;
+            index
+                .take_again(&messages, through, published, left_out)
+                .await?;
         }
         let new = fence == 0;
         if new {
@@ -216,6 +227,7 @@ impl Publisher {
             day: self.sharing.clock.today(),
             sweep: Some(Sweep::default()),
             waiting: VecDeque::new(),
+            rounds: Rounds::begun(Instant::now()),
             silent: 0,
             positions_left: POSITIONS,
             new,
@@ -235,6 +247,16 @@ impl Publisher {
             positions.pass(log.stream(), Place::after(done));
         }
         Ok(positions)
+    }
+
+    /// Looks whether all still is as it was left: the stream, the database, and the agreements. A table that was made anew may say
+    /// otherwise, also of agreements that could not be read.
+    async fn look_around(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
+        self.still_there(turn).await?;
+        if !self.stands(turn).await? || !self.is_as_readable(turn).await? {
+            self.restand(turn).await?;
+        }
+        Ok(())
     }
 
     /// The stream still is as this publisher left it, and so is the database. Servers that are away are waited for.
@@ -277,18 +299,12 @@ impl Publisher {
     /// else to do.
     async fn read(&self, turn: &mut Turn, deliveries: &mut Deliveries) -> Result<(), ReaderFailed> {
         if turn.waiting.is_empty() && turn.sweep.is_none() {
-            let midnight = turn.day.next().start();
+            let (midnight, round) = (turn.day.next().start(), turn.rounds.next_one());
             tokio::select! {
                 biased;
                 some = deliveries.next() => Self::take(turn, some)?,
                 () = self.sharing.clock.sleep_until(midnight) => return Ok(()),
-                () = tokio::time::sleep(HEARTBEAT) => {
-                    self.still_there(turn).await?;
-                    // A table that was made anew may say otherwise.
-                    if !self.stands(turn).await? {
-                        self.restand(turn).await?;
-                    }
-                }
+                () = sleep_until(round) => return Ok(()),
             }
         }
         Self::read_on(turn, deliveries)?;

@@ -5,22 +5,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use civic::DivisionCode;
-use elders::wire::write_time;
 use eventlog::Position;
 use futures::{Stream, StreamExt as _, stream};
 use proto::eldercare::sharing::v1 as pb;
 use proto::eldercare::sharing::v1::subscribe_feed_response::What;
 use service::{Caller, errors};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
-use super::message::{Lying, header};
-use super::standing::{Feed, Granted, Standing, is_token, standing};
+use super::standing::{Feed, is_token};
 use super::stream::{FeedStream, Followed, From, STREAM, StreamError};
-use crate::cut::{Cut, tells_birth};
-use crate::document::Fields;
-use crate::dossier::of_fields;
+use super::telling::{AsOf, Reader};
 use crate::products::ProductName;
 use crate::sharing::Sharing;
 
@@ -28,8 +24,10 @@ use crate::sharing::Sharing;
 const LOOKED_AT: usize = 2_000;
 /// How many events wait for a subscriber.
 const WAITING: usize = 64;
-/// How long it may take until a subscriber is told nothing more of what has ended.
-const SOON: Duration = Duration::from_millis(500);
+/// How many messages of a subscription go on record at once, where so many lie there.
+const AT_ONCE: usize = 500;
+/// How long the first of them waits for the others.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 /// From where events are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +63,20 @@ impl FeedAsked {
 }
 
 impl Sharing {
-    /// Some events of the feeds of the caller's department.
+    /// Some events of the feeds of the caller's department, once it is on record that the caller is told of them.
     pub(crate) async fn query_feed(
         &self,
         caller: &Caller,
         asked: FeedAsked,
         size: u32,
+        address: &str,
     ) -> Result<pb::QueryFeedResponse, Status> {
         let feeds = self.feed_stream()?;
+        let reader = Reader {
+            method: "QueryFeed",
+            caller,
+            address,
+        };
         let size = size as usize;
         let stands = self.feeds_of(caller).await?;
         let mut from = asked.from().unwrap_or(From::After(0));
@@ -81,30 +85,32 @@ impl Sharing {
             // Where nothing has come since, it goes on from here.
             From::Since(_) => feeds.last_sequence().await.map_err(away)?,
         };
-        let (mut events, mut caught_up, mut looked_at) = (Vec::new(), false, 0);
+        let (mut seen, mut caught_up, mut looked_at) = (Vec::new(), false, 0);
         if stands.is_empty() {
             let end = feeds.last_sequence().await.map_err(away)?;
-            return Ok(answer(events, last.max(end), true));
+            return Ok(answer(vec![], last.max(end), true));
         }
         let subjects = asked.subjects(&caller.department);
-        while events.len() < size && looked_at < LOOKED_AT && !caught_up {
-            let page = feeds.read(&subjects, from, size - events.len()).await;
+        while seen.len() < size && looked_at < LOOKED_AT && !caught_up {
+            let page = feeds.read(&subjects, from, size - seen.len()).await;
             let page = page.map_err(away)?;
             looked_at += page.messages.len();
             caught_up = !page.more;
             last = page.last.unwrap_or(last);
             from = From::After(last);
-            let told = page.messages.iter();
-            events.extend(told.filter_map(|one| Some(event(one, may_see(caller, &stands, one)?))));
+            let messages = page.messages.into_iter();
+            seen.extend(messages.filter(|one| reader.may_see(&stands, one)));
         }
+        let events = self.tell_page(reader, stands, &seen).await?;
         Ok(answer(events, last, caught_up))
     }
 
-    /// Events of the feeds of the caller's department, and each new one.
+    /// Events of the feeds of the caller's department, and each new one; each once it is on record that the caller is told of it.
     pub(crate) async fn subscribe_feed(
         &self,
         caller: &Caller,
         asked: FeedAsked,
+        address: String,
     ) -> Result<impl Stream<Item = Result<pb::SubscribeFeedResponse, Status>> + Send + use<>, Status>
     {
         let feeds = self.feed_stream()?;
@@ -121,7 +127,12 @@ impl Sharing {
         let (sender, receiver) = mpsc::channel(WAITING);
         let (sharing, caller) = (self.clone(), caller.clone());
         tokio::spawn(async move {
-            let telling = sharing.tell(&caller, &sender, begun, waiting, followed);
+            let reader = Reader {
+                method: "SubscribeFeed",
+                caller: &caller,
+                address: &address,
+            };
+            let telling = sharing.tell(reader, &sender, begun, waiting, followed);
             // Whoever has gone needs nothing more.
             tokio::select! {
                 outcome = telling => if let Err(status) = outcome {
@@ -138,46 +149,59 @@ impl Sharing {
 
     async fn tell(
         &self,
-        caller: &Caller,
+        reader: Reader<'_>,
         to: &mpsc::Sender<Result<pb::SubscribeFeedResponse, Status>>,
         begun: u64,
         waiting: u64,
         followed: impl Stream<Item = Result<Followed, StreamError>> + Send,
     ) -> Result<(), Status> {
-        let mut followed = pin!(followed);
+        let mut followed = pin!(followed.fuse());
         let mut caught_up = waiting == 0;
         if caught_up {
             send(to, mark(begun)).await;
         }
-        let mut stands = self.feeds_of(caller).await?;
-        let mut as_of = Instant::now();
-        while let Some(next) = followed.next().await {
-            let next = next.map_err(away)?;
-            if as_of.elapsed() > SOON {
-                stands = self.feeds_of(caller).await?;
-                as_of = Instant::now();
+        let mut as_of = self.feeds_as_of_now(reader.caller).await?;
+        loop {
+            let some = gather(&mut followed).await.map_err(away)?;
+            if some.is_empty() {
+                return Err(errors::unavailable("feeds"));
             }
-            if let Some(lying) = next.lying
-                && let Some(granted) = may_see(caller, &stands, &lying)
-            {
-                send(to, What::Event(event(&lying, granted))).await;
-            }
-            if !caught_up && next.pending == 0 {
-                caught_up = true;
-                send(to, mark(next.sequence)).await;
+            let mut left = &some[..];
+            while !left.is_empty() {
+                let told = self.tell_some(reader, to, &mut as_of, &mut caught_up, left);
+                let told = told.await?;
+                left = &left[told..];
             }
         }
-        Err(errors::unavailable("feeds"))
     }
 
-    /// The feeds of the caller's department.
-    async fn feeds_of(&self, caller: &Caller) -> Result<Standing, Status> {
-        if !is_token(&caller.department) {
-            return Ok(Standing::default());
+    /// Tells messages, once all of them are on record; how many, where what is granted changes while they are told: the others have
+    /// to go on record as they are told then.
+    async fn tell_some(
+        &self,
+        reader: Reader<'_>,
+        to: &mpsc::Sender<Result<pb::SubscribeFeedResponse, Status>>,
+        as_of: &mut AsOf,
+        caught_up: &mut bool,
+        some: &[Followed],
+    ) -> Result<usize, Status> {
+        self.changed(reader.caller, as_of).await?;
+        let messages = some.iter().map(|one| one.lying.as_ref());
+        let read = reader.read(&as_of.stands, messages, self.clock.now());
+        self.recorder.record_all(read.looks).await?;
+        for (place, (one, event)) in some.iter().zip(read.events).enumerate() {
+            if self.changed(reader.caller, as_of).await? {
+                return Ok(place);
+            }
+            if let Some(event) = event {
+                send(to, What::Event(event)).await;
+            }
+            if !*caught_up && one.pending == 0 {
+                *caught_up = true;
+                send(to, mark(one.sequence)).await;
+            }
         }
-        let today = self.clock.today();
-        let stands = standing(&self.pool, today, Some(&caller.department)).await;
-        stands.map_err(errors::of_database)
+        Ok(some.len())
     }
 
     fn feed_stream(&self) -> Result<&FeedStream, Status> {
@@ -187,10 +211,32 @@ impl Sharing {
     }
 }
 
-/// What the caller may be told of a feed: it stands, and the caller works for all of its division.
-fn may_see<'a>(caller: &Caller, stands: &'a Standing, message: &Lying) -> Option<&'a Granted> {
-    let granted = stands.get(&message.feed)?;
-    caller.reaches(&message.feed.division).then_some(granted)
+/// What has come, as much as goes on record at once; nothing where the stream has ended. While more lies there it is waited for,
+/// so that of many messages few records come; what is the last one for now goes out at once.
+async fn gather(
+    followed: &mut (impl Stream<Item = Result<Followed, StreamError>> + Unpin),
+) -> Result<Vec<Followed>, StreamError> {
+    let mut some = Vec::new();
+    let mut until = None;
+    while some.len() < AT_ONCE {
+        let next = match until {
+            None => followed.next().await,
+            Some(until) => match timeout_at(until, followed.next()).await {
+                Ok(next) => next,
+                Err(_elapsed) => break,
+            },
+        };
+        let Some(next) = next.transpose()? else {
+            break;
+        };
+        let last = next.pending == 0;
+        some.push(next);
+        if last {
+            break;
+        }
+        until.get_or_insert_with(|| Instant::now() + TOGETHER);
+    }
+    Ok(some)
 }
 
 async fn send(to: &mpsc::Sender<Result<pb::SubscribeFeedResponse, Status>>, what: What) {
@@ -211,46 +257,48 @@ fn answer(events: Vec<pb::FeedEvent>, last: u64, caught_up: bool) -> pb::QueryFe
     }
 }
 
-/// A message of a feed, as callers are told of it: what is granted no longer is left out, also where it still lies there.
-fn event(message: &Lying, granted: &Granted) -> pb::FeedEvent {
-    let time: Option<DateTime<Utc>> = message.header(header::TIME).parse().ok();
-    let fields: Option<Fields> = serde_json::from_slice(&message.body).ok();
-    let masked: Vec<&str> = message.header(header::MASKED).split(',').collect();
-    let product = message.feed.product;
-    let still = |field: &str| match granted.grants.get(product, field) {
-        None => false,
-        Some(Cut::Plain) => true,
-        Some(Cut::Masked) => {
-            let hides_more = field == "id_number" && tells_birth(product, &granted.grants);
-            masked.contains(&field) && !hides_more
-        }
-    };
-    let fields = fields.map(|mut fields| {
-        fields.retain(|field, _| still(field));
-        fields
-    });
-    let about_document = !message.header(header::SUBJECT).is_empty();
-    pb::FeedEvent {
-        position: Position::new(STREAM, message.sequence).to_string(),
-        product: message.feed.product.name().to_owned(),
-        division_code: message.feed.division.to_string(),
-        event: message.event.clone(),
-        id: message.header(header::ID).to_owned(),
-        source: message.header(header::SOURCE).to_owned(),
-        time: time.map(write_time),
-        source_position: message.header(header::POSITION).to_owned(),
-        key: message.header(header::SUBJECT).to_owned(),
-        elder_id: message.header(header::ELDER).to_owned(),
-        fields: fields.filter(|_| about_document).map(of_fields),
-        masked: masked
-            .iter()
-            .filter(|one| still(one))
-            .map(|one| (*one).to_owned())
-            .collect(),
-    }
-}
-
 fn away(error: StreamError) -> Status {
     tracing::warn!(%error, "feeds can't be read");
     errors::unavailable("feeds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many messages, each with how many more lie there.
+    fn lying(count: u64) -> impl Stream<Item = Result<Followed, StreamError>> + Unpin {
+        stream::iter((1..=count).map(move |sequence| {
+            Ok(Followed {
+                sequence,
+                lying: None,
+                pending: count - sequence,
+            })
+        }))
+    }
+
+    #[tokio::test]
+    async fn much_that_lies_there_comes_in_large_parts_and_the_last_part_at_once() {
+        let mut followed = lying(1_200).chain(stream::pending());
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            sizes.push(gather(&mut followed).await.unwrap().len());
+        }
+        assert_eq!(sizes, [AT_ONCE, AT_ONCE, 200]);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_come_holds_up_nothing() {
+        let mut followed = lying(5).take(3).chain(stream::pending());
+        let begun = Instant::now();
+        assert_eq!(gather(&mut followed).await.unwrap().len(), 3);
+        assert!(begun.elapsed() >= TOGETHER);
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_stream_ended_is_not_lost() {
+        let mut followed = lying(5).take(3).fuse();
+        assert_eq!(gather(&mut followed).await.unwrap().len(), 3);
+        assert!(gather(&mut followed).await.unwrap().is_empty());
+    }
 }

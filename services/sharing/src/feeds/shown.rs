@@ -45,8 +45,15 @@ fn fields_of(event: &str) -> Option<&'static [&'static str]> {
         "OrderApproved" | "OrderHeldAbnormal" | "OrderNotSettled" | "AppealFiled"
         | "AppealAccepted" | "AppealRefused" => &["state", "codes"],
         "SettlementPaid" => &["state", "paid_on"],
-        "EntitlementConsumed" | "EntitlementReleased" => &["units_used"],
-        "EnrolmentEnded" => &["last_day", "units_used"],
+        "EntitlementConsumed" | "EntitlementReleased" => &["units_used", "units_left"],
+        "ProgrammeDefined" => &["unit", "units_a_year", "units_left"],
+        "EnrolmentEnded" => &[
+            "last_day",
+            "units_used",
+            "unit",
+            "units_a_year",
+            "units_left",
+        ],
         _ => return None,
     };
     Some(fields)

@@ -3,16 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use civic::{DivisionCode, LocalDay};
-use prost::Message as _;
-use proto::eldercare::sharing::v1 as pb;
-use sqlx::{AssertSqlSafe, PgExecutor, Row as _};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::agreement::{Stage, State, Terms};
-use crate::agreement_rows::APPROVED;
-use crate::book_table;
-use crate::codec::read_terms;
+use crate::agreement::Terms;
 use crate::cut::{Cut, Grants, tells_birth};
+use crate::granting::Granting;
 use crate::products::ProductName;
 
 /// The first token of the subjects of all feeds.
@@ -199,6 +195,8 @@ fn hide_numbers_beside_births(feeds: &mut BTreeMap<Feed, Granted>) {
 pub(crate) struct Standing {
     /// The ids of the agreements that were found, also of those whose terms can't be read.
     found: Vec<Uuid>,
+    /// Those of them whose terms can't be read.
+    pub(crate) unreadable: BTreeSet<Uuid>,
     feeds: BTreeMap<Feed, Granted>,
     /// The same by their divisions: of thousands a few tell of an elder.
     by_division: BTreeMap<DivisionCode, Vec<Feed>>,
@@ -233,6 +231,7 @@ impl Standing {
         }
         Self {
             found: vec![],
+            unreadable: BTreeSet::new(),
             feeds,
             by_division,
         }
@@ -251,6 +250,16 @@ impl Standing {
     /// All feeds, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Feed, &Granted)> {
         self.feeds.iter()
+    }
+
+    /// By which agreements each department is told something.
+    pub(crate) fn under(&self) -> BTreeMap<&str, BTreeSet<Uuid>> {
+        let mut under: BTreeMap<&str, BTreeSet<Uuid>> = BTreeMap::new();
+        for (feed, granted) in &self.feeds {
+            let of_department = under.entry(feed.department.as_str()).or_default();
+            of_department.extend(&granted.agreements);
+        }
+        under
     }
 
     /// Whether there is none.
@@ -282,36 +291,14 @@ pub(crate) async fn standing(
     today: LocalDay,
     department: Option<&str>,
 ) -> Result<Standing, sqlx::Error> {
-    let statement = format!(
-        "SELECT agreement_id, terms FROM {}.agreement WHERE stage = $1 AND last_day >= $2 \
-         AND ($3::text IS NULL OR department = $3) ORDER BY sequence",
-        book_table::NAME
-    );
-    let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(APPROVED)
-        .bind(today.date())
-        .bind(department)
-        .fetch_all(db)
-        .await?;
-    let (mut found, mut agreements) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in &rows {
-        let agreement: Uuid = row.try_get(0)?;
-        found.push(agreement);
-        let terms = pb::AgreementTerms::decode(row.try_get::<&[u8], _>(1)?).ok();
-        let Some(terms) = terms.and_then(|terms| read_terms(terms).ok()) else {
-            // Of another version of the program: what is not understood grants nothing, and hinders no other.
-            tracing::error!(%agreement, "the terms of an agreement can't be read: it grants nothing");
-            continue;
-        };
-        // The statement finds them; the rule decides.
-        let in_force = Stage::Approved.state_on(today, terms.until) == State::InForce;
-        if in_force && is_token(&terms.department) {
-            agreements.push((agreement, terms));
-        }
-    }
+    let mut granting = Granting::in_force(db, today, department).await?;
+    granting
+        .agreements
+        .retain(|(_, terms)| is_token(&terms.department));
     Ok(Standing {
-        found,
-        ..Standing::of(&agreements)
+        found: granting.found,
+        unreadable: granting.unreadable,
+        ..Standing::of(&granting.agreements)
     })
 }
 
@@ -320,21 +307,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-
-    fn terms(divisions: &[&str], grants: &[(ProductName, &'static str, Cut)]) -> Terms {
-        let mut products = Grants::default();
-        for (product, field, cut) in grants {
-            products.grant(*product, field, *cut);
-        }
-        Terms {
-            department: "health".to_owned(),
-            purpose: "家庭医生签约".to_owned(),
-            legal_basis: "川民〔2023〕100号".to_owned(),
-            products,
-            divisions: divisions.iter().map(|code| code.parse().unwrap()).collect(),
-            until: "2024-12-31".parse().unwrap(),
-        }
-    }
+    use crate::agreement::testing::terms;
 
     fn feed(product: ProductName, division: &str) -> Feed {
         Feed {

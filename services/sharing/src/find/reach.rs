@@ -163,6 +163,7 @@ fn finer(one: &DivisionCode, other: &DivisionCode) -> Option<DivisionCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agreement::testing::terms;
 
     const COUNTY: &str = "350524";
     const TOWN: &str = "350524100";
@@ -177,19 +178,7 @@ mod tests {
     }
 
     fn agreement(divisions: &[&str], fields: &[(ProductName, &'static str, Cut)]) -> (Uuid, Terms) {
-        let mut products = Grants::default();
-        for (product, field, cut) in fields {
-            products.grant(*product, field, *cut);
-        }
-        let terms = Terms {
-            department: "health".to_owned(),
-            purpose: "家庭医生签约".to_owned(),
-            legal_basis: "川民〔2023〕100号".to_owned(),
-            products,
-            divisions: codes(divisions),
-            until: "2024-12-31".parse().unwrap(),
-        };
-        (Uuid::now_v7(), terms)
+        (Uuid::now_v7(), terms(divisions, fields))
     }
 
     const TIER: (ProductName, &str, Cut) = (ProductName::Tier, "tier", Cut::Plain);

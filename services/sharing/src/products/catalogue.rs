@@ -399,5 +399,35 @@ pub(super) static ENROLMENT: Product = Product {
             FieldKind::Number,
             "Units used in the calendar year of the first day.",
         ),
+        sensitive(
+            "basis",
+            "参保依据",
+            FieldKind::Code,
+            "The programme's rule by which the elder was admitted.",
+        ),
+        field(
+            "premium",
+            "保费",
+            FieldKind::Money,
+            "The premium of the calendar year, in yuan, where it was charged with this enrolment.",
+        ),
+        field(
+            "unit",
+            "额度单位",
+            FieldKind::Code,
+            "What the entitlement is counted in: SERVICES or MINUTES.",
+        ),
+        field(
+            "units_a_year",
+            "年度额度",
+            FieldKind::Number,
+            "The entitlement of a calendar year, by the programme's newest version that holds on one of the days.",
+        ),
+        field(
+            "units_left",
+            "剩余额度",
+            FieldKind::Number,
+            "What of it is not used yet.",
+        ),
     ],
 };

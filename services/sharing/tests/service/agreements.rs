@@ -7,9 +7,9 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::support::{
-    COUNTY, Ground, OTHER_VILLAGE, Running, TOWN, approver, at, date, doctor, dossier_request,
-    fields, grant, guard, id, in_full, in_words, officer, only, proposer, reader, refused,
-    some_terms, terms, timestamp,
+    COUNTY, Ground, OTHER_COUNTY, OTHER_VILLAGE, Running, TOWN, approver, at, date, doctor,
+    dossier_request, fields, grant, guard, id, in_full, in_words, officer, only, proposer, reader,
+    refused, some_terms, terms, timestamp,
 };
 
 const ANY: AgreementState = AgreementState::Unspecified;
@@ -497,7 +497,7 @@ async fn an_agreement_reaches_no_further_than_its_proposer() {
     let ground = Ground::at("2024-03-01 09:10");
     let running = ground.start().await;
     let beyond = pb::AgreementTerms {
-        division_codes: vec![COUNTY.to_owned(), "350525".to_owned()],
+        division_codes: vec![COUNTY.to_owned(), OTHER_COUNTY.to_owned()],
         ..some_terms()
     };
     let outcome = running.propose(&beyond).await;

@@ -3,9 +3,10 @@
 use proto::eldercare::sharing::v1 as pb;
 use service::Claims;
 use sharing::audit_chain::{self, public_key, verify};
+use sharing::look::{Look, Recorded};
 use tonic::Code;
 
-use crate::support::{Ground, Running, officer, reader, refused};
+use crate::support::{Ground, Running, look, looks_at, officer, reader, refused};
 
 fn operator() -> Claims {
     officer("operator", "platform", "*", &["operator"])
@@ -110,5 +111,38 @@ async fn the_chain_is_the_same_after_the_loss_of_the_database() {
         audit_chain::signed_head(records.last().unwrap()),
         newest.head
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn looks_that_mix_their_elders_are_read_and_chained_as_ever() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let elders = [ground.elder().await, ground.known_to_all().await];
+    // As they were written once: all elders of a page, and all that was told of any of them.
+    let mixed = Look {
+        method: "FindElders".to_owned(),
+        fields: vec!["elder.name".to_owned(), "tier.reasons".to_owned()],
+        ..look("officer:reader", &elders, "2024-02-10 09:00")
+    };
+    ground.looked(&[Recorded::Access(mixed)]).await;
+    let running = ground.start().await;
+    running
+        .find(&reader(), pb::FindEldersRequest::default())
+        .await
+        .unwrap();
+    for (elder, fields) in elders.into_iter().zip([1, 2]) {
+        let looks = running.history(&reader(), looks_at(elder), 0).await;
+        let looks = looks.unwrap().into_iter().map(|one| one.look.unwrap());
+        let of_tiers = looks.filter(|look| look.fields.contains(&"tier.reasons".to_owned()));
+        assert_eq!(of_tiers.count(), fields);
+    }
+    running.advance("2024-03-01 10:00");
+    running.settled().await;
+    let records = exported(&running, 0).await;
+    let head = head(&running).await.unwrap();
+    let key = public_key(&head.public_key).unwrap();
+    let verified = verify(&records, &[key], None).unwrap();
+    assert_eq!(verified.records, records.len() as u64);
+    assert_eq!(verified.signed_heads, 1);
     running.stop().await;
 }

@@ -11,9 +11,9 @@ use tonic::{Code, Request};
 use uuid::Uuid;
 
 use crate::support::{
-    CIVIL_AFFAIRS, Ground, OTHER_COUNTY, OTHER_VILLAGE, TOWN, VILLAGE, approver, at, callers,
-    doctor, dossier_request, fields, grant, guard, id, in_full, in_words, keys, looks_at, officer,
-    only, reader, refused, some_terms, terms,
+    CIVIL_AFFAIRS, Ground, OTHER_COUNTY, OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, approver, at,
+    callers, doctor, dossier_request, fields, grant, guard, id, in_full, in_words, keys, looks_at,
+    officer, only, reader, refused, some_terms, terms,
 };
 
 #[tokio::test]
@@ -127,6 +127,7 @@ async fn civil_affairs_sees_all_in_plain() {
             "first_day": "2024-01-01",
             "last_day": "2024-12-31",
             "units_used": 0,
+            "basis": "POOR",
         })
     );
     running.stop().await;
@@ -280,7 +281,7 @@ async fn who_sees_an_elder_depends_on_where_they_live_today() {
     running.advance("2024-03-10 09:10");
     let outcome = running.dossier(&doctor(), elder).await;
     refused(outcome, Code::NotFound, "ELDER_NOT_FOUND");
-    let other_town = officer("reader", CIVIL_AFFAIRS, "350524101", &["viewer"]);
+    let other_town = officer("reader", CIVIL_AFFAIRS, OTHER_TOWN, &["viewer"]);
     running.dossier(&other_town, elder).await.unwrap();
     running.stop().await;
 }
@@ -327,6 +328,7 @@ async fn each_dossier_that_is_told_is_on_record_with_all_that_was_told() {
             "elder.id_number",
             "elder.name",
             "elder.observations",
+            "enrolment.basis",
             "tier.reasons",
             "visit.findings",
             "visit.remarks",
@@ -516,13 +518,17 @@ async fn systems_of_departments_are_told_as_officers_are() {
     let running = ground.start().await;
     let elder = ground.known_to_all().await;
     running.agreed(&some_terms()).await;
-    let system = service::Claims::system("his", "health")
+    let silent = service::Claims::system("his", "health")
         .division("350524")
         .role("viewer");
+    let outcome = running.dossier(&silent, elder).await;
+    refused(outcome, Code::PermissionDenied, "PURPOSE_REQUIRED");
+    let system = silent.purpose("家庭医生签约");
     let told = running.dossier(&system, elder).await.unwrap();
     assert_eq!(in_words(&told), ["elder: name*", "tier: tier"]);
     let looks = ground.looks().await;
     assert_eq!(looks[0].look().caller, "system:his");
+    assert_eq!(looks[0].look().purpose, "家庭医生签约");
     // A service of the platform reads the logs, and no dossiers.
     let service = service::Claims::system("visits", "platform")
         .division("*")

@@ -7,24 +7,21 @@ use async_nats::HeaderMap;
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use chrono::TimeDelta;
-use civic::ElderId;
-use eventlog::{RawEvent, Subject};
+use eventlog::RawEvent;
 use proto::eldercare::claims::v1 as claims;
 use proto::eldercare::sharing::v1 as pb;
 use sharing::feeds::stream::FeedStream;
 use tokio::time::{sleep, timeout};
 
-use super::feeds::{PATIENCE, granted, held, lying, named};
+use super::support::feeds::{PATIENCE, granted, held, lying, named, of_elder};
 use super::support::{
-    Ground, OTHER_VILLAGE, Running, VILLAGE, at, date, doctor, grant, guard, terms,
+    FAR_VILLAGE, Ground, OTHER_VILLAGE, Running, VILLAGE, at, date, doctor, grant, guard, terms,
 };
 
 /// Before it is looked again.
 const AGAIN: Duration = Duration::from_millis(50);
 /// How many messages one batch bears, its position aside.
 const BATCH: usize = 999;
-/// Where nobody is granted anything.
-const ELSEWHERE: &str = "350525100001";
 
 /// The last token of a message's subject: the event, or `position`.
 fn event_of(message: &StreamMessage) -> &str {
@@ -87,21 +84,51 @@ fn each_once(keys: &[String], expected: &BTreeSet<String>) {
     assert_eq!(&keys.iter().cloned().collect::<BTreeSet<_>>(), expected);
 }
 
-/// `product Event` of what tells of an elder, sorted.
-fn of_elder(events: &[pb::FeedEvent], elder: ElderId) -> Vec<String> {
-    let events = events
-        .iter()
-        .filter(|one| one.elder_id == elder.to_string());
-    let mut names = named(&events.cloned().collect::<Vec<_>>());
-    names.sort();
-    names
+async fn settlement(ground: &Ground, event: RawEvent) {
+    let events = vec![event];
+    ground.claim("settlements", "LTCI-P01", events).await;
 }
 
-async fn settlement(ground: &Ground, event: RawEvent) {
-    let subject = Subject::new("claims", "settlements", "LTCI-P01").unwrap();
-    ground
-        .write(&ground.logs.claims, subject, vec![event])
-        .await;
+#[tokio::test]
+async fn each_event_comes_out_once_whenever_the_publisher_dies_and_whatever_it_forgets() {
+    let mut ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let mut running = ground.start().await;
+    let mut elders = Vec::new();
+    for _ in 0..4 {
+        elders.push(ground.known_to_all().await);
+    }
+    running.agreed(&granted()).await;
+    let from = running.end_of_feeds(&doctor()).await;
+    let mut expected = BTreeSet::new();
+    for round in 0..6 {
+        for elder in &elders {
+            let starts = [at("2024-03-01 08:00"), at("2024-03-01 08:30")];
+            expected.extend(ground.visited(*elder, &starts).await);
+        }
+        // Stopped with whatever it was about to publish, and now and then with the loss of all that it knew.
+        let database;
+        (ground, database) = running.stop().await;
+        running = match round % 2 {
+            0 => ground.start_on(database).await,
+            _ => ground.start().await,
+        };
+    }
+    let events = running.feed_from(&doctor(), 50, Some(from)).await;
+    let recorded: Vec<&pb::FeedEvent> = events
+        .iter()
+        .filter(|one| one.event == "VisitRecorded")
+        .collect();
+    let keys: Vec<&String> = recorded.iter().map(|one| &one.key).collect();
+    assert_eq!(keys.len(), expected.len());
+    assert_eq!(keys.into_iter().cloned().collect::<BTreeSet<_>>(), expected);
+    let ids: BTreeSet<&String> = recorded.iter().map(|one| &one.id).collect();
+    assert_eq!(ids.len(), recorded.len());
+    // Nothing was taken back or told as new for all that.
+    let others = named(&events)
+        .into_iter()
+        .filter(|name| name != "visit VisitRecorded");
+    assert_eq!(others.collect::<Vec<_>>(), [""; 0]);
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -192,7 +219,7 @@ async fn an_erasure_reaches_all_that_lies_there_also_once_the_database_is_lost()
     let running = ground.start().await;
     let (gone, elder) = (ground.known_to_all().await, ground.known_to_all().await);
     running.agreed(&granted()).await;
-    ground.moves(gone, ELSEWHERE, "2024-03-01").await;
+    ground.moves(gone, FAR_VILLAGE, "2024-03-01").await;
     running.settled().await;
     // The feed of files begins anew with more than before, and what lies there stays.
     running
@@ -276,7 +303,7 @@ async fn whom_time_alone_changed_while_the_database_was_lost_is_told_of() {
     let files = terms(&[grant("elder", &["elder_id", "division_code"], &[])]);
     running.agreed(&files).await;
     ground.moves(within, OTHER_VILLAGE, "2024-03-03").await;
-    ground.moves(away, ELSEWHERE, "2024-03-03").await;
+    ground.moves(away, FAR_VILLAGE, "2024-03-03").await;
     let before = running.feed(&doctor()).await;
     assert_eq!(held(&before).len(), 3);
     let (ground, _) = running.stop().await;

@@ -1,8 +1,7 @@
 //! Elders found by what all services know of them: by whom, by what and where, cut, page by page, and on record.
 
 use civic::ElderId;
-use elders::codec::write_day;
-use eventlog::{RawEvent, Subject};
+use eventlog::RawEvent;
 use proto::eldercare::sharing::v1 as pb;
 use proto::eldercare::visits::v1 as visits;
 use sharing::look::Recorded;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 
 use crate::support::{
     CIVIL_AFFAIRS, COUNTY, Ground, OTHER_COUNTY, OTHER_VILLAGE, Running, TOWN, VILLAGE, at, date,
-    day, doctor, fields, grant, guard, officer, reader, refused, some_terms, terms,
+    doctor, fields, grant, guard, looks_at, officer, reader, refused, some_terms, terms, week,
 };
 
 /// Everybody.
@@ -76,7 +75,7 @@ async fn missed(ground: &Ground, elder: ElderId, monday: &str) {
         division_code: VILLAGE.to_owned(),
         blocked_by_consent: false,
     });
-    of_year(ground, elder, missed).await;
+    ground.in_year(elder, vec![missed]).await;
 }
 
 /// The elder was met after all.
@@ -87,22 +86,7 @@ async fn met_late(ground: &Ground, elder: ElderId, monday: &str) {
         late: true,
         ..Default::default()
     });
-    of_year(ground, elder, met).await;
-}
-
-fn week(monday: &str) -> visits::Period {
-    visits::Period {
-        kind: visits::PeriodKind::Week.into(),
-        first_day: Some(write_day(day(monday))),
-        ..Default::default()
-    }
-}
-
-async fn of_year(ground: &Ground, elder: ElderId, event: RawEvent) {
-    let subject = Subject::new("visits", "year", &format!("{elder}-2024")).unwrap();
-    ground
-        .write(&ground.logs.visits, subject, vec![event])
-        .await;
+    ground.in_year(elder, vec![met]).await;
 }
 
 async fn found(running: &Running, request: pb::FindEldersRequest) -> Vec<String> {
@@ -424,5 +408,57 @@ async fn each_page_is_on_record_with_all_whom_it_told_of() {
     assert_eq!(of_both[..], [id(&county), id(&town)]);
     assert_eq!(by_both.fields, ["elder.id_number:masked", "elder.name"]);
     assert_eq!(by_both.purpose, "家庭医生签约");
+    running.stop().await;
+}
+
+/// The fields that are on record of an elder by `FindElders`, the last page first.
+async fn found_in_history(running: &Running, elder: ElderId) -> Vec<Vec<String>> {
+    let everywhere = officer("auditor", CIVIL_AFFAIRS, "*", &["privacy_officer"]);
+    let looks = running.history(&everywhere, looks_at(elder), 0).await;
+    let looks = looks.unwrap().into_iter().map(|one| one.look.unwrap());
+    let found = looks.filter(|look| look.method == "FindElders");
+    found.map(|look| look.fields).collect()
+}
+
+#[tokio::test]
+async fn of_each_elder_of_a_page_just_that_is_on_record_which_was_told_of_that_one() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let (tiered, plain) = (ground.known_to_all().await, ground.elder().await);
+    let far = ground.elder_in(OTHER_VILLAGE).await;
+    // Of one town more is granted; of one elder there is less to tell.
+    running
+        .agreed(&terms(&[
+            grant("elder", &["capability"], &["name"]),
+            grant("tier", &["reasons"], &[]),
+        ]))
+        .await;
+    let in_town = pb::AgreementTerms {
+        division_codes: words(&[TOWN]),
+        ..terms(&[grant("elder", &["address"], &[])])
+    };
+    running.agreed(&in_town).await;
+    let found = running.find(&doctor(), all()).await.unwrap();
+    assert_eq!(found.elders.len(), 3);
+    let in_county = ["elder.capability", "elder.name:masked"];
+    let in_town = [&["elder.address"][..], &in_county].concat();
+    for (elder, expected) in [
+        (far, in_county.to_vec()),
+        (plain, in_town.clone()),
+        (tiered, [&in_town[..], &["tier.reasons"]].concat()),
+    ] {
+        assert_eq!(found_in_history(&running, elder).await, [expected]);
+    }
+    // So it is with those who see all of everybody.
+    running.find(&reader(), all()).await.unwrap();
+    let [of_far, of_plain, of_tiered] = [
+        found_in_history(&running, far).await[0].clone(),
+        found_in_history(&running, plain).await[0].clone(),
+        found_in_history(&running, tiered).await[0].clone(),
+    ];
+    assert_eq!(of_far, of_plain);
+    assert!(!of_plain.contains(&"tier.reasons".to_owned()));
+    let more = of_tiered.iter().filter(|one| !of_plain.contains(one));
+    assert_eq!(more.collect::<Vec<_>>(), ["tier.reasons"]);
     running.stop().await;
 }

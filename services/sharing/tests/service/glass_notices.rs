@@ -27,7 +27,7 @@ fn telling(receiver: &Sample, whom: &[(&str, &str)]) -> SharingSettings {
     let mut own = SharingSettings::default();
     own.notices.channels.webhook.signing_key = Some(Secret::new(KEY));
     let whom = whom.iter().map(|(division, path)| NoticeRecipient {
-        division: division.parse().unwrap(),
+        division: Some(division.parse().unwrap()),
         channel: NoticeChannel::Webhook,
         address: Secret::new(receiver.url(path)),
     });

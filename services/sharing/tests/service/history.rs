@@ -1,11 +1,12 @@
-//! Who has looked at whose data: of an elder and of a caller, by days, in pages, and for nobody else's eyes.
+//! Who has looked at whose data: of an elder and of a caller, by days, in pages, for nobody else's eyes, and itself on record.
 
 use std::collections::BTreeSet;
 
 use civic::ElderId;
+use eventlog::Fault;
 use futures::future::join_all;
 use proto::eldercare::sharing::v1 as pb;
-use sharing::look::Recorded;
+use sharing::look::{Look, Recorded};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -245,5 +246,161 @@ async fn a_history_is_for_those_who_read_files_of_the_division() {
     assert_eq!(running.history(&doctor(), own, 0).await.unwrap(), []);
     let outcome = running.history(&doctor(), looks_at(elder), 0).await;
     refused(outcome, Code::NotFound, "ELDER_NOT_FOUND");
+    running.stop().await;
+}
+
+/// The looks at histories that are on record, in their order: who, and whose.
+async fn at_histories(ground: &Ground) -> Vec<(String, Vec<ElderId>)> {
+    let looks = ground.looks().await.into_iter();
+    let looks = looks.filter_map(|one| match one {
+        Recorded::Access(look) if look.method == "GetAccessHistory" => Some(look),
+        Recorded::Access(_) | Recorded::Provided { .. } => None,
+    });
+    looks
+        .map(|look| {
+            assert_eq!(look.fields, ["access.history"]);
+            (look.caller, look.elders)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn who_reads_a_history_stands_in_it_from_then_on_once_for_each_time() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.known_to_all().await;
+    running.dossier(&reader(), elder).await.unwrap();
+    running.advance("2024-03-01 09:20");
+    let mut expected = vec!["officer:reader".to_owned()];
+    for caller in [reader(), auditor(), auditor()] {
+        let looks = running.history_in_full(&caller, looks_at(elder), 0).await;
+        assert_eq!(callers(&looks.unwrap()), expected);
+        expected.insert(0, format!("officer:{}", caller.sub));
+    }
+    // Further pages go on with what is older.
+    let looks = running
+        .history_in_full(&auditor(), looks_at(elder), 2)
+        .await;
+    let looks = looks.unwrap();
+    assert_eq!(callers(&looks), expected);
+    assert_eq!(looks[0].kind(), pb::LookKind::Access);
+    let mut look = looks[0].look.clone().unwrap();
+    assert_eq!(std::mem::take(&mut look.address), "127.0.0.1");
+    assert_eq!(
+        look,
+        pb::Look {
+            caller: "officer:auditor".to_owned(),
+            department: "civil_affairs".to_owned(),
+            purpose: "test".to_owned(),
+            method: "GetAccessHistory".to_owned(),
+            address: String::new(),
+            at: timestamp(at("2024-03-01 09:20")),
+            elder_ids: vec![elder.to_string()],
+            fields: vec!["access.history".to_owned()],
+        }
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_history_of_a_caller_is_on_record_for_each_elder_whom_it_names() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let mut elders = vec![ground.elder().await, ground.elder().await];
+    elders.sort();
+    let both = look("officer:doctor", &elders, "2024-02-10 09:00");
+    ground.looked(&[Recorded::Access(both)]).await;
+    let expected = ("officer:doctor".to_owned(), elders.clone());
+    for count in 1..=2 {
+        let own = looks_by("officer:doctor");
+        running.history(&doctor(), own, 1).await.unwrap();
+        // The second time there are two looks, one on each page.
+        let expected = vec![expected.clone(); [1, 3][count - 1]];
+        assert_eq!(at_histories(&ground).await, expected);
+    }
+    for elder in elders {
+        let looks = running
+            .history_in_full(&auditor(), looks_at(elder), 0)
+            .await;
+        let looks = looks.unwrap().into_iter().map(|one| one.look.unwrap());
+        let told: Vec<_> = looks.map(|look| look.fields.join(" ")).collect();
+        let at_history = "access.history";
+        assert_eq!(told, [at_history, at_history, at_history, "elder.name"]);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_history_that_names_nobody_or_is_refused_is_not_on_record() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.elder().await;
+    for (caller, request) in [
+        (reader(), looks_at(elder)),
+        (auditor(), looks_at(ElderId(Uuid::now_v7()))),
+        (doctor(), looks_by("officer:doctor")),
+    ] {
+        let looks = running.history_in_full(&caller, request, 0).await;
+        assert_eq!(looks.unwrap(), []);
+    }
+    let seen = look("officer:somebody", &[elder], "2024-02-10 09:00");
+    ground.looked(&[Recorded::Access(seen)]).await;
+    let written = ground.written().await;
+    let outcome = running.history(&doctor(), looks_at(elder), 0).await;
+    refused(outcome, Code::NotFound, "ELDER_NOT_FOUND");
+    let asked = looks_by("officer:somebody");
+    let outcome = running.history(&reader(), asked, 0).await;
+    refused(outcome, Code::PermissionDenied, "DIVISION_OUT_OF_REACH");
+    assert_eq!(ground.written().await, written);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_history_that_the_log_does_not_take_is_not_told() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let elder = ground.elder().await;
+    running.dossier(&reader(), elder).await.unwrap();
+    for (fault, on_record) in [(Fault::BeforeWriting, 0), (Fault::AfterWriting, 1)] {
+        ground.memory.fail_next(fault);
+        let outcome = running.history(&reader(), looks_at(elder), 0).await;
+        assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(at_histories(&ground).await.len(), on_record);
+    }
+    let looks = running.history(&reader(), looks_at(elder), 0).await;
+    assert_eq!(callers(&looks.unwrap()), ["officer:reader"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_ends_before_its_answer_is_larger_than_a_message_may_be() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let elder = ground.elder().await;
+    let seen = Recorded::Access(Look {
+        purpose: "x".repeat(10_000),
+        ..look("officer:reader", &[elder], "2024-02-10 09:00")
+    });
+    for _ in 0..10 {
+        ground.looked(&vec![seen.clone(); 50]).await;
+    }
+    let running = ground.start().await;
+    let mut client = running.client_of(&reader());
+    let mut request = pb::GetAccessHistoryRequest {
+        page_size: 500,
+        ..looks_at(elder)
+    };
+    let mut sizes = Vec::new();
+    loop {
+        let page = client.get_access_history(request.clone()).await.unwrap();
+        let page = page.into_inner();
+        sizes.push(page.looks.len());
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    // Five megabytes come in two answers, of which one holds four at most.
+    assert_eq!((sizes.len(), sizes.iter().sum::<usize>()), (2, 500));
+    assert!(sizes[0] > 300, "{sizes:?}");
     running.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use eventlog::{Delivery, EventLog, Position, RawEvent};
 use futures::{StreamExt as _, stream};
 use prost::Message;
@@ -14,6 +15,10 @@ pub(crate) struct Told {
     pub(crate) aggregate: String,
     /// Of which one.
     pub(crate) id: String,
+    /// When it was recorded.
+    pub(crate) at: DateTime<Utc>,
+    /// Where, as the record says.
+    pub(crate) division: Option<String>,
     /// The event itself.
     pub(crate) raw: RawEvent,
 }
@@ -52,6 +57,8 @@ pub(crate) async fn events_after(log: &Arc<dyn EventLog>, sequence: u64) -> Vec<
             position: position.clone(),
             aggregate: record.subject.aggregate().to_owned(),
             id: record.subject.id().to_owned(),
+            at: record.metadata.time,
+            division: record.metadata.division.clone(),
             raw: raw.clone(),
         }));
     }

@@ -1,94 +1,139 @@
-//! Who may do what: each role what it is for, nobody beyond their divisions, and no officer without a purpose.
+//! Who may do what: each role what it is for, nobody beyond their divisions, and of persons nobody without a purpose.
+
+use std::collections::BTreeSet;
 
 use civic::ElderId;
 use proto::eldercare::sharing::v1 as pb;
 use service::Claims;
-use service::testing::reason;
+use service::testing::{AskedFor, every_method_is_asked, reason};
 use tonic::{Code, Status};
 
 use crate::support::{
-    CIVIL_AFFAIRS, COUNTY, Client, Ground, OTHER_COUNTY, Running, break_glass_request,
-    dossier_request, id, looks_at, officer, refused, some_terms,
+    CIVIL_AFFAIRS, COUNTY, Client, FOR_ALL, Ground, OTHER_COUNTY, OTHER_TOWN, Running, SERVICE,
+    break_glass_request, confirm_request, dossier_request, id, looks_at, officer, refused,
+    some_terms,
 };
 
-/// The county with an elder of whom all is known, and a proposal that nobody has approved.
+/// The county with an elder of whom all is known, what health is granted of it, and a proposal that nobody has approved.
 async fn county(ground: &Ground) -> (Running, ElderId, String) {
     let running = ground.start().await;
     let elder = ground.known_to_all().await;
+    running.agreed(&some_terms()).await;
     let agreement = running.propose(&some_terms()).await.unwrap();
     running.settled().await;
     (running, elder, agreement)
 }
 
-/// What becomes of every call about the county in the name of a caller; its name, and nothing where it is answered.
-async fn every_call(
-    mut client: Client,
-    elder: ElderId,
-    agreement: &str,
-) -> Vec<(&'static str, Result<(), Status>)> {
+/// Names of calls, each with nothing where it is answered.
+type Outcomes = Vec<(&'static str, Result<(), Status>)>;
+
+macro_rules! call {
+    ($outcomes:ident, $client:ident.$method:ident($request:expr)) => {
+        let outcome = $client.$method($request).await;
+        $outcomes.push((stringify!($method), outcome.map(|_| ())));
+    };
+}
+
+/// What becomes of every call about the county in the name of a caller.
+async fn every_call(client: Client, elder: ElderId, agreement: &str) -> Outcomes {
+    let mut outcomes = of_agreements(client.clone(), agreement).await;
+    outcomes.extend(of_persons(client.clone(), elder).await);
+    outcomes.extend(of_the_county(client.clone()).await);
+    outcomes.extend(of_feeds(client).await);
+    outcomes
+}
+
+async fn of_agreements(mut client: Client, agreement: &str) -> Outcomes {
     let mut outcomes = Vec::new();
-    macro_rules! call {
-        ($method:ident, $request:expr) => {
-            let outcome = client.$method($request).await;
-            outcomes.push((stringify!($method), outcome.map(|_| ())));
-        };
-    }
-    call!(list_products, pb::ListProductsRequest {});
-    call!(
-        propose_agreement,
-        pb::ProposeAgreementRequest {
-            request_id: id(),
-            terms: Some(some_terms()),
-        }
-    );
-    call!(
-        approve_agreement,
-        pb::ApproveAgreementRequest {
-            request_id: id(),
-            agreement_id: agreement.to_owned(),
-        }
-    );
-    call!(
-        suspend_agreement,
-        pb::SuspendAgreementRequest {
-            request_id: id(),
-            agreement_id: agreement.to_owned(),
-            reason: "LEAK".to_owned(),
-        }
-    );
-    call!(
-        end_agreement,
-        pb::EndAgreementRequest {
-            request_id: id(),
-            agreement_id: agreement.to_owned(),
-            reason: "NO_NEED".to_owned(),
-        }
-    );
-    call!(
-        get_agreement,
-        pb::GetAgreementRequest {
-            agreement_id: agreement.to_owned(),
-            min_position: String::new(),
-        }
-    );
-    call!(list_agreements, pb::ListAgreementsRequest::default());
-    call!(get_dossier, dossier_request(elder));
-    call!(break_glass, break_glass_request(elder));
-    call!(
-        confirm_erasure,
-        pb::ConfirmErasureRequest {
-            request_id: id(),
-            elder_id: elder.to_string(),
-        }
-    );
-    call!(get_access_history, looks_at(elder));
-    call!(get_audit_head, pb::GetAuditHeadRequest {});
-    call!(export_audit, pb::ExportAuditRequest { first_sequence: 0 });
+    let proposal = pb::ProposeAgreementRequest {
+        request_id: id(),
+        terms: Some(some_terms()),
+    };
+    call!(outcomes, client.propose_agreement(proposal));
+    let approval = pb::ApproveAgreementRequest {
+        request_id: id(),
+        agreement_id: agreement.to_owned(),
+    };
+    call!(outcomes, client.approve_agreement(approval));
+    let suspension = pb::SuspendAgreementRequest {
+        request_id: id(),
+        agreement_id: agreement.to_owned(),
+        reason: "LEAK".to_owned(),
+    };
+    call!(outcomes, client.suspend_agreement(suspension));
+    let end = pb::EndAgreementRequest {
+        request_id: id(),
+        agreement_id: agreement.to_owned(),
+        reason: "NO_NEED".to_owned(),
+    };
+    call!(outcomes, client.end_agreement(end));
+    let one = pb::GetAgreementRequest {
+        agreement_id: agreement.to_owned(),
+        min_position: String::new(),
+    };
+    call!(outcomes, client.get_agreement(one));
+    let all = pb::ListAgreementsRequest::default();
+    call!(outcomes, client.list_agreements(all));
+    outcomes
+}
+
+async fn of_persons(mut client: Client, elder: ElderId) -> Outcomes {
+    let mut outcomes = Vec::new();
+    call!(outcomes, client.get_dossier(dossier_request(elder)));
+    call!(outcomes, client.break_glass(break_glass_request(elder)));
+    call!(outcomes, client.get_access_history(looks_at(elder)));
+    let erased = confirm_request(elder);
+    call!(outcomes, client.confirm_erasure(erased));
+    let receipts = pb::ListErasuresRequest::default();
+    call!(outcomes, client.list_erasures(receipts));
+    outcomes
+}
+
+async fn of_the_county(mut client: Client) -> Outcomes {
+    let mut outcomes = Vec::new();
+    let search = pb::FindEldersRequest {
+        division_codes: vec![COUNTY.to_owned()],
+        ..Default::default()
+    };
+    call!(outcomes, client.find_elders(search));
+    let situation = pb::GetSituationRequest {
+        division_code: COUNTY.to_owned(),
+        ..Default::default()
+    };
+    call!(outcomes, client.get_situation(situation));
+    let watch = pb::WatchSituationRequest {
+        division_code: COUNTY.to_owned(),
+    };
+    call!(outcomes, client.watch_situation(watch));
+    call!(outcomes, client.list_products(pb::ListProductsRequest {}));
+    call!(outcomes, client.get_audit_head(pb::GetAuditHeadRequest {}));
+    let export = pb::ExportAuditRequest { first_sequence: 0 };
+    call!(outcomes, client.export_audit(export));
+    outcomes
+}
+
+async fn of_feeds(mut client: Client) -> Outcomes {
+    let mut outcomes = Vec::new();
+    let lying = pb::QueryFeedRequest::default();
+    call!(outcomes, client.query_feed(lying));
+    let coming = pb::SubscribeFeedRequest::default();
+    call!(outcomes, client.subscribe_feed(coming));
+    let issue = pb::IssueFeedCredentialRequest {
+        request_id: id(),
+        department: "health".to_owned(),
+    };
+    call!(outcomes, client.issue_feed_credential(issue));
+    let revocation = pb::RevokeFeedCredentialRequest {
+        request_id: id(),
+        department: "health".to_owned(),
+        reason: "LEAK".to_owned(),
+    };
+    call!(outcomes, client.revoke_feed_credential(revocation));
     outcomes
 }
 
 /// The calls that are answered, or refused by the rules only.
-fn let_in(outcomes: Vec<(&'static str, Result<(), Status>)>) -> Vec<&'static str> {
+fn let_in(outcomes: Outcomes) -> Vec<&'static str> {
     let outcomes = outcomes.into_iter();
     let mut told: Vec<_> = outcomes
         .filter(|(_, outcome)| match outcome {
@@ -101,58 +146,96 @@ fn let_in(outcomes: Vec<(&'static str, Result<(), Status>)>) -> Vec<&'static str
     told
 }
 
-const REFERENCE: [&str; 4] = [
+/// As [`FOR_ALL`], by the names of the calls.
+const REFERENCE: [&str; 5] = [
     "list_products",
     "get_agreement",
     "list_agreements",
+    "list_erasures",
     "get_audit_head",
 ];
-const AGREEMENTS: [&str; 3] = ["propose_agreement", "suspend_agreement", "end_agreement"];
+const STATISTICS: [&str; 2] = ["get_situation", "watch_situation"];
+const FEEDS: [&str; 2] = ["query_feed", "subscribe_feed"];
+const SHARED: [&str; 5] = [
+    "find_elders",
+    "get_access_history",
+    "get_dossier",
+    "query_feed",
+    "subscribe_feed",
+];
+const ADMINISTERED: [&str; 5] = [
+    "propose_agreement",
+    "suspend_agreement",
+    "end_agreement",
+    "issue_feed_credential",
+    "revoke_feed_credential",
+];
 
 #[track_caller]
-fn assert_let_in(
-    outcomes: Vec<(&'static str, Result<(), Status>)>,
-    expected: &[&[&'static str]],
-    who: &str,
-) {
+fn assert_let_in(outcomes: Outcomes, expected: &[&[&'static str]], who: &str) {
     let mut expected = expected.concat();
     expected.sort_unstable();
     assert_eq!(let_in(outcomes), expected, "{who}");
 }
 
 #[tokio::test]
+async fn every_method_is_open_to_somebody_and_closed_to_somebody_unless_it_is_for_all() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let (running, elder, agreement) = county(&ground).await;
+    let nobody = officer("nobody", CIVIL_AFFAIRS, OTHER_COUNTY, &[]);
+    let outcomes = every_call(running.client_of(&nobody), elder, &agreement).await;
+    let called: BTreeSet<&str> = outcomes.iter().map(|(method, _)| *method).collect();
+    let (for_all, others): (Outcomes, Outcomes) = outcomes
+        .into_iter()
+        .partition(|(method, _)| REFERENCE.contains(method));
+    assert_let_in(for_all, &[&REFERENCE], "nobody");
+    let mut closed = AskedFor::new(elder.to_string());
+    for (method, outcome) in others {
+        let code = outcome.as_ref().err().map(Status::code);
+        assert_eq!(code, Some(Code::PermissionDenied), "{method}");
+        closed.heard(method, outcome);
+    }
+    every_method_is_asked(SERVICE, &[&closed], &FOR_ALL);
+
+    let roles = ["administrator", "supervisor"];
+    let mut open = BTreeSet::new();
+    for caller in [
+        officer("head", CIVIL_AFFAIRS, COUNTY, &roles),
+        officer("operator", "platform", "*", &["operator"]),
+    ] {
+        let outcomes = every_call(running.client_of(&caller), elder, &agreement).await;
+        open.extend(let_in(outcomes));
+    }
+    assert_eq!(open, called);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn each_role_may_do_what_it_is_for() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let (running, elder, _) = county(&ground).await;
     for (role, expected) in [
-        ("viewer", &[&["get_dossier", "get_access_history"][..]][..]),
-        ("clerk", &[&["get_dossier", "get_access_history"]]),
+        ("viewer", &[&SHARED[..]][..]),
+        ("clerk", &[&SHARED]),
         (
             "supervisor",
-            &[&[
-                "get_dossier",
-                "get_access_history",
-                "break_glass",
-                "confirm_erasure",
-                "approve_agreement",
-            ]],
+            &[
+                &SHARED,
+                &["break_glass", "confirm_erasure", "approve_agreement"],
+            ],
         ),
-        (
-            "administrator",
-            &[&["get_dossier", "get_access_history"], &AGREEMENTS],
-        ),
-        (
-            "privacy_officer",
-            &[&["get_dossier", "get_access_history", "confirm_erasure"]],
-        ),
+        ("administrator", &[&SHARED, &ADMINISTERED]),
+        ("privacy_officer", &[&SHARED, &["confirm_erasure"]]),
         ("operator", &[]),
     ] {
-        let ground = Ground::at("2024-03-01 09:10");
-        let (running, elder, agreement) = county(&ground).await;
+        let agreement = running.propose(&some_terms()).await.unwrap();
+        running.settled().await;
         let caller = officer("officer", CIVIL_AFFAIRS, COUNTY, &[role]);
         let outcomes = every_call(running.client_of(&caller), elder, &agreement).await;
-        let expected = [expected, &[&REFERENCE]].concat();
+        let expected = [expected, &[&REFERENCE, &STATISTICS]].concat();
         assert_let_in(outcomes, &expected, role);
-        running.stop().await;
     }
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -169,25 +252,27 @@ async fn other_departments_read_what_they_are_granted_and_decide_nothing() {
     ];
     let caller = officer("officer", "health", COUNTY, &all);
     let outcomes = every_call(running.client_of(&caller), elder, &agreement).await;
-    let expected: [&[_]; 2] = [
+    let expected: [&[_]; 4] = [
         &REFERENCE,
-        &[
-            "get_dossier",
-            "break_glass",
-            "confirm_erasure",
-            "get_access_history",
-        ],
+        &STATISTICS,
+        &SHARED,
+        &["break_glass", "confirm_erasure"],
     ];
     assert_let_in(outcomes, &expected, "health");
+    // What nobody grants them they can't search by either.
+    let caller = officer("officer", "finance", COUNTY, &all);
+    let outcomes = of_the_county(running.client_of(&caller)).await;
+    let search = outcomes
+        .into_iter()
+        .find(|(call, _)| *call == "find_elders");
+    let (_, outcome) = search.unwrap();
+    refused(outcome, Code::PermissionDenied, "SEARCH_NOT_GRANTED");
     running.stop().await;
 }
 
 /// What becomes of a caller's word that the department has erased what it held of an elder.
 async fn confirmation(running: &Running, caller: &Claims, elder: ElderId) -> Result<(), Status> {
-    let request = pb::ConfirmErasureRequest {
-        request_id: id(),
-        elder_id: elder.to_string(),
-    };
+    let request = confirm_request(elder);
     let confirmed = running.client_of(caller).confirm_erasure(request).await;
     confirmed.map(|_| ())
 }
@@ -238,7 +323,8 @@ async fn the_log_is_given_out_to_operators_of_all_divisions_only() {
     let (running, elder, agreement) = county(&ground).await;
     let caller = officer("operator", "platform", "*", &["operator"]);
     let outcomes = every_call(running.client_of(&caller), elder, &agreement).await;
-    assert_let_in(outcomes, &[&REFERENCE, &["export_audit"]], "operator");
+    let expected: [&[_]; 3] = [&REFERENCE, &STATISTICS, &["export_audit"]];
+    assert_let_in(outcomes, &expected, "operator");
     let caller = officer("operator", "platform", COUNTY, &["operator"]);
     let request = pb::ExportAuditRequest { first_sequence: 0 };
     let outcome = running.client_of(&caller).export_audit(request).await;
@@ -252,7 +338,7 @@ async fn the_log_is_given_out_to_operators_of_all_divisions_only() {
 
 #[tokio::test]
 async fn a_caller_of_another_division_is_refused_every_call_about_this_one() {
-    let ground = Ground::at("2024-03-01 09:10");
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
     let (running, elder, agreement) = county(&ground).await;
     let written = ground.written().await;
     let all = ["viewer", "clerk", "supervisor", "administrator"];
@@ -260,7 +346,7 @@ async fn a_caller_of_another_division_is_refused_every_call_about_this_one() {
         (CIVIL_AFFAIRS, OTHER_COUNTY),
         ("health", OTHER_COUNTY),
         // A town is not its county, nor another town.
-        (CIVIL_AFFAIRS, "350524101"),
+        (CIVIL_AFFAIRS, OTHER_TOWN),
     ] {
         let caller = officer("officer", department, division, &all);
         let outcomes = every_call(running.client_of(&caller), elder, &agreement).await;
@@ -268,10 +354,16 @@ async fn a_caller_of_another_division_is_refused_every_call_about_this_one() {
             if REFERENCE.contains(&method) {
                 continue;
             }
+            if FEEDS.contains(&method) {
+                // They are their department's own, and bear nothing for other divisions.
+                outcome.unwrap();
+                continue;
+            }
             let refused = outcome.unwrap_err();
             let told = matches!(refused.code(), Code::PermissionDenied | Code::NotFound);
             assert!(told, "{method}: {refused:?}");
         }
+        assert_eq!(running.feed(&caller).await, []);
     }
     assert_eq!(ground.written().await, written);
     running.stop().await;
@@ -281,20 +373,17 @@ async fn a_caller_of_another_division_is_refused_every_call_about_this_one() {
 async fn whoever_reads_of_persons_says_what_for() {
     let ground = Ground::at("2024-03-01 09:10");
     let (running, elder, agreement) = county(&ground).await;
-    for (department, expected) in [
-        (
-            CIVIL_AFFAIRS,
-            &["break_glass", "get_access_history", "get_dossier"][..],
-        ),
-        (
-            "health",
-            &["break_glass", "get_access_history", "get_dossier"],
-        ),
+    let of_officers = [&["break_glass"][..], &SHARED].concat();
+    let officer = |department| (Claims::officer("officer", department), of_officers.clone());
+    // No purpose lets a system break the glass.
+    let system = |department| (Claims::system("his", department), SHARED.to_vec());
+    for (without, expected) in [
+        officer(CIVIL_AFFAIRS),
+        officer("health"),
+        system(CIVIL_AFFAIRS),
+        system("health"),
     ] {
-        let without = Claims::officer("officer", department)
-            .division(COUNTY)
-            .role("viewer")
-            .role("supervisor");
+        let without = without.division(COUNTY).role("viewer").role("supervisor");
         let outcomes = every_call(running.client_of(&without), elder, &agreement).await;
         let outcomes = outcomes.into_iter();
         let mut told: Vec<_> = outcomes
@@ -305,7 +394,7 @@ async fn whoever_reads_of_persons_says_what_for() {
             .map(|(method, _)| method)
             .collect();
         told.sort_unstable();
-        assert_eq!(told, expected, "{department}");
+        assert_eq!(told, expected, "{without:?}");
     }
     assert!(ground.looks().await.is_empty() && ground.broken().await.is_empty());
     running.stop().await;

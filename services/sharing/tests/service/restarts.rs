@@ -6,17 +6,18 @@ use proto::eldercare::sharing::v1 as pb;
 use service::Claims;
 use tonic::Code;
 
+use crate::situation::situation;
 use crate::support::{
-    CIVIL_AFFAIRS, COUNTY, Ground, Running, approver, break_glass_request, callers, date, doctor,
-    grant, guard, id, in_words, looks_at, looks_by, officer, proposer, reader, refused, some_terms,
-    terms,
+    CIVIL_AFFAIRS, COUNTY, Ground, Running, TOWN, approver, break_glass_request, callers, date,
+    doctor, grant, guard, id, in_words, looks_at, looks_by, officer, proposer, reader, refused,
+    some_terms, terms,
 };
 
 fn supervisor() -> Claims {
     officer("supervisor", CIVIL_AFFAIRS, COUNTY, &["supervisor"])
 }
 
-/// All that is answered about agreements, elders and looks of the first of March.
+/// All that is answered about agreements, elders and looks of the first of March, and how things stand today and stood before.
 async fn answers(running: &Running, elders: &[ElderId]) -> Vec<String> {
     running.settled().await;
     let mut told = Vec::new();
@@ -49,6 +50,13 @@ async fn answers(running: &Running, elders: &[ElderId]) -> Vec<String> {
     let looks = running.history(&reader(), own, 2).await.unwrap();
     assert!(!looks.is_empty());
     told.push(format!("{looks:?}"));
+    for division in [TOWN, COUNTY] {
+        for on in [None, Some("2024-03-01"), Some("2024-02-20")] {
+            let stands = situation(running, division, on).await.unwrap();
+            assert!(!stands.orders.is_empty() && !stands.funds.is_empty());
+            told.push(format!("{stands:?}"));
+        }
+    }
     told
 }
 
@@ -62,6 +70,7 @@ async fn without_its_database_sharing_gives_the_same_answers() {
         ground.known_to_all().await,
     ];
     let [elder, other, erased] = elders;
+    ground.county().await;
     running.agreed(&some_terms()).await;
     let suspended = terms(&[grant("elder", &["address"], &[])]);
     let suspended = running.agreed(&suspended).await;

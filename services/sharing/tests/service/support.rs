@@ -1,6 +1,9 @@
 //! Sharing under test, the logs of all other services in the hands of the test, its callers, and its answers in few words.
 
 mod asking;
+mod county;
+pub(crate) mod department;
+pub(crate) mod feeds;
 mod told;
 
 use std::sync::Arc;
@@ -31,16 +34,34 @@ use uuid::Uuid;
 use vault::{KeyRing, MemoryKeyStore, Mode, Vault, VaultOptions};
 
 pub(crate) use self::asking::{
-    break_glass_request, dossier_request, grant, looks_at, looks_by, some_terms, terms,
+    break_glass_request, confirm_request, dossier_request, grant, looks_at, looks_by, some_terms,
+    terms,
 };
-pub(crate) use self::told::look;
+use self::department::Doors;
+pub(crate) use self::told::{look, week};
 
 pub(crate) const VILLAGE: &str = "350524100001";
 pub(crate) const TOWN: &str = "350524100";
+/// In another town of the county.
 pub(crate) const OTHER_VILLAGE: &str = "350524101007";
+pub(crate) const OTHER_TOWN: &str = "350524101";
+/// Where nobody lives.
+pub(crate) const EMPTY_TOWN: &str = "350524102";
 pub(crate) const COUNTY: &str = "350524";
+/// In another county.
+pub(crate) const FAR_VILLAGE: &str = "350525100001";
 pub(crate) const OTHER_COUNTY: &str = "350525";
 pub(crate) const CIVIL_AFFAIRS: &str = "civil_affairs";
+/// As the contracts name it.
+pub(crate) const SERVICE: &str = "eldercare.sharing.v1.SharingService";
+/// Its methods that tell of nobody in particular: whoever is known may call them.
+pub(crate) const FOR_ALL: [&str; 5] = [
+    "GetAgreement",
+    "GetAuditHead",
+    "ListAgreements",
+    "ListErasures",
+    "ListProducts",
+];
 
 /// What outlives a restart of sharing, and the loss of its database.
 #[derive(Clone)]
@@ -53,6 +74,8 @@ pub(crate) struct Ground {
     issuer: Arc<TokenIssuer>,
     /// The server where feeds are kept, if they are.
     feeds: Option<Arc<Nats>>,
+    /// How departments are let in there, if they are.
+    doors: Option<Arc<Doors>>,
 }
 
 /// Sharing under test.
@@ -159,6 +182,7 @@ impl Ground {
             clock: Clock::stopped_at(at(now)),
             issuer: Arc::new(TokenIssuer::generate()),
             feeds: None,
+            doors: None,
         }
     }
 
@@ -173,10 +197,27 @@ impl Ground {
         self
     }
 
-    /// The server where feeds are kept, and a client of it.
+    /// The same where departments are let in to read them.
+    pub(crate) async fn with_doors(mut self) -> Self {
+        let doors = Doors::new();
+        let configuration = doors.server_configuration();
+        let nats = testing::own_nats_with(|options| options.configuration = configuration);
+        self.feeds = Some(Arc::new(nats.await));
+        self.doors = Some(Arc::new(doors));
+        self
+    }
+
+    /// The server where feeds are kept.
+    pub(crate) fn server(&self) -> &Nats {
+        self.feeds.as_ref().unwrap()
+    }
+
+    /// A client of the server where feeds are kept, which may do everything there.
     pub(crate) async fn nats(&self) -> async_nats::Client {
-        let server = self.feeds.as_ref().unwrap();
-        async_nats::connect(server.url()).await.unwrap()
+        match &self.doors {
+            Some(doors) => doors.operator(self.server()).await,
+            None => async_nats::connect(self.server().url()).await.unwrap(),
+        }
     }
 
     /// Starts sharing on a database that may hold something, and waits until it can be asked for all.
@@ -195,7 +236,10 @@ impl Ground {
         let feeds = match &self.feeds {
             Some(_) => {
                 let stream = FeedStream::open(self.nats().await, 1, true).await.unwrap();
-                Some(SideStreams::feeds_alone(stream))
+                Some(match &self.doors {
+                    Some(doors) => doors.side(self.server()).await,
+                    None => SideStreams::feeds_alone(stream),
+                })
             }
             None => None,
         };

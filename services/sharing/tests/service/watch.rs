@@ -6,7 +6,9 @@ use proto::eldercare::sharing::v1 as pb;
 use service::Claims;
 use tonic::{Code, Status, Streaming};
 
-use crate::support::{COUNTY, Ground, OTHER_VILLAGE, Running, TOWN, doctor, officer, refused};
+use crate::support::{
+    COUNTY, Ground, OTHER_COUNTY, OTHER_VILLAGE, Running, TOWN, doctor, officer, refused,
+};
 
 /// Longer than any answer takes, and than the pause between two looks.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,7 +85,7 @@ async fn another_day_is_another_situation() {
 #[tokio::test]
 async fn only_who_reaches_a_division_may_watch_it() {
     let running = Ground::at("2024-03-01 09:10").start().await;
-    let elsewhere = officer("viewer", "health", "350525", &["viewer"]);
+    let elsewhere = officer("viewer", "health", OTHER_COUNTY, &["viewer"]);
     let outcome = watch(&running, &elsewhere, COUNTY).await;
     refused(
         outcome.map(|_| ()),

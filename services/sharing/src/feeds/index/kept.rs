@@ -128,6 +128,12 @@ impl Feeds {
         self.kept.values().all(|kept| kept.ended)
     }
 
+    /// How a feed stands by now; one that is not known, as if its beginning had gone.
+    fn now(&self, feed: &Feed) -> Kept {
+        let kept = self.kept.get(feed).cloned();
+        kept.unwrap_or_else(|| Kept::without_beginning(0))
+    }
+
     /// The number of a feed that bore something. One whose beginning has gone before the rest is known from now on: what it bore
     /// may have to be found again.
     pub(super) async fn number(
@@ -147,8 +153,7 @@ impl Feeds {
         db: &mut PgConnection,
         message: &Lying,
     ) -> Result<i64, sqlx::Error> {
-        let before = self.kept.get(&message.feed);
-        let purge_before = before.map_or(0, |kept| kept.purge_before);
+        let purge_before = self.now(&message.feed).purge_before;
         let Ok(body) = serde_json::from_slice::<BegunBody>(&message.body) else {
             // Of another version of the program: it begins once more.
             tracing::error!(
@@ -212,19 +217,13 @@ impl Feeds {
         db: &mut PgConnection,
         message: &Lying,
     ) -> Result<i64, sqlx::Error> {
-        let id = self.number(db, &message.feed).await?;
-        if let Some(kept) = self.kept.get_mut(&message.feed) {
-            (kept.ended, kept.complete) = (true, false);
-            kept.purge_before = message.sequence;
-        }
-        sqlx::query(
-            "UPDATE sharing_kept.feed SET ended = true, complete = false, purge_before = $2 WHERE feed_id = $1",
-        )
-        .bind(id)
-        .bind(message.sequence.cast_signed())
-        .execute(db)
-        .await?;
-        Ok(id)
+        let over = Kept {
+            ended: true,
+            complete: false,
+            purge_before: message.sequence,
+            ..self.now(&message.feed)
+        };
+        self.write(db, &message.feed, over).await
     }
 
     /// All that was there when a feed began is told.
@@ -233,14 +232,11 @@ impl Feeds {
         db: &mut PgConnection,
         message: &Lying,
     ) -> Result<(), sqlx::Error> {
-        let id = self.number(db, &message.feed).await?;
-        if let Some(kept) = self.kept.get_mut(&message.feed) {
-            kept.complete = true;
-        }
-        sqlx::query("UPDATE sharing_kept.feed SET complete = true WHERE feed_id = $1")
-            .bind(id)
-            .execute(db)
-            .await?;
+        let complete = Kept {
+            complete: true,
+            ..self.now(&message.feed)
+        };
+        self.write(db, &message.feed, complete).await?;
         Ok(())
     }
 

@@ -7,15 +7,16 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::super::message::{Lying, Own};
+use super::super::positions::LeftOut;
 use super::super::stream::STREAM;
 use super::Published;
 use super::kept::Feeds;
 
-/// Whoever holds something was told all there is, unless the publisher's position says otherwise.
+/// Whoever holds something of an elder was told all there is, unless the publisher's position says otherwise.
 const NAMED: &str = "\
     INSERT INTO sharing_kept.feed_told (elder_id, feed_id, told, held, carried) \
-    SELECT elder_id, feed_id, held, held, true \
-    FROM unnest($1::uuid[], $2::bigint[], $3::boolean[]) AS named (elder_id, feed_id, held) \
+    SELECT elder_id, feed_id, told, held, true \
+    FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::boolean[]) AS named (elder_id, feed_id, told, held) \
     ON CONFLICT (elder_id, feed_id) DO UPDATE SET told = excluded.told, held = excluded.held, carried = true \
     WHERE (feed_told.told, feed_told.held, feed_told.carried) IS DISTINCT FROM (excluded.told, excluded.held, true)";
 
@@ -23,24 +24,42 @@ const NAMED: &str = "\
 const MESSAGES: &str = "\
     message AS ( \
         INSERT INTO sharing_kept.feed_message (elder_id, sequence, feed_id, tombstone) \
-        SELECT * FROM unnest($4::uuid[], $5::bigint[], $6::bigint[], $7::boolean[]) ON CONFLICT DO NOTHING \
+        SELECT * FROM unnest($5::uuid[], $6::bigint[], $7::bigint[], $8::boolean[]) ON CONFLICT DO NOTHING \
     ) \
     INSERT INTO sharing_kept.feed_index \
         (stream, sequence, registry, tiering, visits, alerts, claims, sharing, swept) \
-    VALUES ($8, $9, $10, $11, $12, $13, $14, $15, $16) \
+    VALUES ($9, $10, $11, $12, $13, $14, $15, $16, $17) \
     ON CONFLICT (stream) DO UPDATE SET sequence = excluded.sequence, registry = excluded.registry, \
         tiering = excluded.tiering, visits = excluded.visits, alerts = excluded.alerts, claims = excluded.claims, \
         sharing = excluded.sharing, swept = excluded.swept";
 
 /// The rows of some messages; what a feed says of all its elders is written before what it says of single ones later.
-#[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct Rows<'a> {
+    /// Of whom feeds have not told all.
+    left_out: &'a LeftOut,
     /// Whether a feed's reader holds something of an elder, who was named by it.
     named: BTreeMap<(i64, ElderId), bool>,
     messages: Vec<(ElderId, u64, i64, bool)>,
 }
 
-impl Rows {
+/// Who was named, as columns.
+struct Named {
+    elders: Vec<Uuid>,
+    feeds: Vec<i64>,
+    told: Vec<bool>,
+    held: Vec<bool>,
+}
+
+impl<'a> Rows<'a> {
+    /// None yet. Whoever holds something was told all there is, but for these.
+    pub(super) const fn but_for(left_out: &'a LeftOut) -> Self {
+        Self {
+            left_out,
+            named: BTreeMap::new(),
+            messages: Vec::new(),
+        }
+    }
+
     pub(super) async fn take(
         &mut self,
         db: &mut PgConnection,
@@ -86,18 +105,29 @@ impl Rows {
 
     async fn flush_named(&mut self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
         if !self.named.is_empty() {
-            let (elders, feeds, held) = self.take_named();
-            let named = sqlx::query(NAMED).bind(elders).bind(feeds).bind(held);
-            named.execute(db).await?;
+            let named = self.take_named();
+            sqlx::query(NAMED)
+                .bind(named.elders)
+                .bind(named.feeds)
+                .bind(named.told)
+                .bind(named.held)
+                .execute(db)
+                .await?;
         }
         Ok(())
     }
 
-    fn take_named(&mut self) -> (Vec<Uuid>, Vec<i64>, Vec<bool>) {
+    fn take_named(&mut self) -> Named {
         let named = std::mem::take(&mut self.named);
-        let elders = named.keys().map(|(_, elder)| elder.as_uuid()).collect();
-        let feeds = named.keys().map(|(feed, _)| *feed).collect();
-        (elders, feeds, named.into_values().collect())
+        let told = named
+            .iter()
+            .map(|((_, elder), held)| *held && !self.left_out.has(*elder));
+        Named {
+            elders: named.keys().map(|(_, elder)| elder.as_uuid()).collect(),
+            feeds: named.keys().map(|(feed, _)| *feed).collect(),
+            told: told.collect(),
+            held: named.values().copied().collect(),
+        }
     }
 
     /// Writes them, up to a sequence of the stream, and how far the publisher has come with them: all by one statement.
@@ -118,9 +148,10 @@ impl Rows {
         }
         let statement = format!("WITH named AS ({NAMED}), {MESSAGES}");
         let statement = sqlx::query(AssertSqlSafe(statement))
-            .bind(named.0)
-            .bind(named.1)
-            .bind(named.2)
+            .bind(named.elders)
+            .bind(named.feeds)
+            .bind(named.told)
+            .bind(named.held)
             .bind(elders)
             .bind(sequences)
             .bind(feeds)

@@ -13,7 +13,7 @@ use super::super::index::Told;
 use super::super::message::{Message, Own};
 use super::super::standing::{Feed, Standing};
 use super::super::unreadable::{self, Page};
-use super::happenings::{Happened, key_of};
+use super::happenings::Happened;
 use super::outgoing::Unit;
 use super::{Publisher, Sweep, Turn};
 use crate::cut::{CutDocument, cut};
@@ -71,10 +71,11 @@ impl Publisher {
         let complete: Vec<Unit> = begun
             .map(|(feed, _)| Message::own(feed, Own::CaughtUp, None, now).into())
             .collect();
-        let day = Some(turn.day);
-        let first_of_the_day = turn.positions.swept != day;
-        turn.positions.swept = day;
-        match complete.is_empty() && first_of_the_day {
+        let (swept, left_out) = (Some(turn.day), self.left_out_still().await?);
+        let positions = &mut turn.positions;
+        let says_more = positions.swept != swept || positions.left_out != left_out;
+        (positions.swept, positions.left_out) = (swept, left_out);
+        match complete.is_empty() && says_more {
             true => self.publish_batch(turn, vec![]).await?,
             false => self.publish(turn, complete, &[]).await?,
         }
@@ -174,8 +175,7 @@ impl Publisher {
         let (mut units, mut nothing) = (Vec::new(), Vec::new());
         for (elder, feeds) in entering {
             let documents = documents.get(&elder).into_iter().flatten();
-            let mut documents: Vec<(Uuid, &Document)> =
-                documents.map(|one| (key_of(one), one)).collect();
+            let mut documents: Vec<&(Uuid, Document)> = documents.collect();
             documents.sort_by_key(|(key, _)| *key);
             for feed in feeds {
                 // Of many documents some may have come out before the last publisher died.
@@ -184,8 +184,8 @@ impl Publisher {
                     document.product == feed.product && told.is_none_or(|told| *key > told)
                 });
                 let (mut messages, mut later) = (Vec::new(), false);
-                for (_, document) in left_to_tell {
-                    if happened.tell(&turn.standing, &feed, document) {
+                for (key, document) in left_to_tell {
+                    if happened.tell(&turn.standing, &feed, *key) {
                         later = true;
                     } else if let Some(left) = left(&turn.standing, &feed, document) {
                         messages.push(Message::shared(&feed, &left, now));
@@ -241,7 +241,7 @@ impl Publisher {
                 }
                 let left = documents
                     .iter()
-                    .filter_map(|one| left(&turn.standing, feed, one));
+                    .filter_map(|(_, one)| left(&turn.standing, feed, one));
                 units.extend(left.map(|left| Unit::from(Message::shared(feed, &left, now))));
             }
         }

@@ -12,14 +12,13 @@ use uuid::Uuid;
 use super::super::changes::changes;
 use super::super::documents::{self, Known};
 use super::super::message::{Message, Own, Source};
-use super::super::positions::{ChangeName, Place};
+use super::super::positions::{ChangeName, Place, Positions};
 use super::super::shown::Shown;
 use super::super::standing::{Feed, Standing};
 use super::super::unreadable::{Unreadable, facts_of};
 use super::comparison::{covering, known, left};
 use super::outgoing::Unit;
 use super::{Publisher, Turn, Waiting};
-use crate::document::Document;
 use crate::products::ProductName;
 
 /// What happened to one document, as a record of a log tells it.
@@ -41,6 +40,11 @@ impl Happening<'_> {
             key: self.key,
         };
         Place::within(self.source.record.sequence, change)
+    }
+
+    /// Whether it came out before the last publisher died: it does not come again.
+    fn is_out(&self, positions: &Positions) -> bool {
+        positions.has_passed(self.source.stream, self.place())
     }
 }
 
@@ -77,7 +81,7 @@ impl Publisher {
         let mut known = known(turn, facts);
         self.unseal(&turn.standing, &mut known).await?;
         // What is about to be told as what happened need not be told as what was there.
-        let happened = Happened::of(&happenings);
+        let happened = Happened::of(&happenings, &turn.positions);
         let compared = self.compare(turn, &elders, &told, &known, &happened);
         units.extend(compared.await?);
         units.extend(self.events(turn, &happenings, &known).await?);
@@ -151,8 +155,7 @@ impl Publisher {
         self.pass_by(turn, &unreadable).await?;
         let mut units = Vec::new();
         for one in happenings {
-            if turn.positions.has_passed(one.source.stream, one.place()) {
-                // It came out before the last publisher died.
+            if one.is_out(&turn.positions) {
                 continue;
             }
             let Some(known) = known.get(&one.elder) else {
@@ -212,23 +215,24 @@ impl Publisher {
     }
 }
 
-/// Documents to which something has just happened, each with what these events show.
+/// Documents to which something has just happened that is not told yet, each with what these events show.
 #[derive(Default)]
 pub(super) struct Happened(BTreeMap<(ProductName, Uuid), Vec<Shown>>);
 
 impl Happened {
-    fn of(happenings: &[Happening<'_>]) -> Self {
+    /// What came out already is told no more as what happened: a feed that has begun since tells it as what was there.
+    fn of(happenings: &[Happening<'_>], positions: &Positions) -> Self {
         let mut happened = Self::default();
-        for one in happenings {
+        for one in happenings.iter().filter(|one| !one.is_out(positions)) {
             let events = happened.0.entry((one.product, one.key)).or_default();
             events.push(one.shown);
         }
         happened
     }
 
-    /// Whether they tell of a document on a feed.
-    pub(super) fn tell(&self, standing: &Standing, feed: &Feed, document: &Document) -> bool {
-        let events = self.0.get(&(document.product, key_of(document)));
+    /// Whether they tell of a document on a feed of its product.
+    pub(super) fn tell(&self, standing: &Standing, feed: &Feed, key: Uuid) -> bool {
+        let events = self.0.get(&(feed.product, key));
         let mut events = events.into_iter().flatten();
         events.any(|shown| shown.is_heard_on(standing, feed))
     }
@@ -242,7 +246,68 @@ pub(super) fn erased(waiting: &Waiting) -> Option<(ElderId, &Record)> {
     Some((elder, record))
 }
 
-/// The key of a document, which is a UUID of all products; one that is none is told of nowhere else.
-pub(super) fn key_of(document: &Document) -> Uuid {
-    document.key.parse().unwrap_or(Uuid::nil())
+#[cfg(test)]
+mod tests {
+    use eventlog::{RawEvent, Subject};
+    use proto::eldercare::claims::v1 as claims;
+
+    use super::*;
+    use crate::agreement::testing::terms;
+    use crate::cut::Cut;
+
+    const CLAIMS: &str = "CLAIMS";
+
+    /// Who is granted the states of a county's orders.
+    fn standing() -> Standing {
+        let terms = terms(&["350524"], &[(ProductName::Order, "state", Cut::Plain)]);
+        Standing::of(&[(Uuid::nil(), terms)])
+    }
+
+    /// A settlement that is paid.
+    fn paid() -> Record {
+        let now = "2024-10-01T09:00:00+08:00".parse().unwrap();
+        Record {
+            sequence: 7,
+            subject: Subject::parse("eldercare.claims.settlements.LTCI-P01").unwrap(),
+            metadata: service::testing::metadata(now, "350524100001"),
+            events: vec![RawEvent::of(&claims::SettlementPaid::default())],
+        }
+    }
+
+    /// That an order was paid by it.
+    fn of_order(record: &Record, key: u128) -> Happening<'_> {
+        Happening {
+            log: 4,
+            source: Source {
+                stream: CLAIMS,
+                record,
+                event: 0,
+            },
+            product: ProductName::Order,
+            key: Uuid::from_u128(key),
+            elder: ElderId(Uuid::from_u128(1)),
+            shown: Shown::by(&record.events[0].event_type),
+        }
+    }
+
+    #[test]
+    fn what_came_out_before_is_what_was_there_to_a_feed_that_has_begun_since() {
+        let (standing, record) = (standing(), paid());
+        let (feed, _) = standing.iter().next().unwrap();
+        let happenings = [2, 4, 6].map(|key| of_order(&record, key));
+        let told_later = |positions: &Positions| {
+            let happened = Happened::of(&happenings, positions);
+            let keys = happenings.iter().map(|one| one.key);
+            let later = keys.filter(|key| happened.tell(&standing, feed, *key));
+            later.map(|key| key.as_u128()).collect::<Vec<_>>()
+        };
+        let mut positions = Positions::default();
+        positions.pass(CLAIMS, Place::after(6));
+        assert_eq!(told_later(&positions), [2, 4, 6]);
+        // The publisher died between two batches of the record, and an agreement changed meanwhile.
+        positions.pass(CLAIMS, happenings[1].place());
+        assert_eq!(told_later(&positions), [6]);
+        positions.pass(CLAIMS, Place::after(7));
+        assert_eq!(told_later(&positions), [0; 0]);
+    }
 }

@@ -1,21 +1,17 @@
 //! What goes out: on record before it does, and in batches of the stream, in which what belongs together stays together.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use civic::ElderId;
 use readmodel::ReaderFailed;
-use uuid::Uuid;
 
 use super::super::message::{Lying, Message, Own};
 use super::super::positions::{Place, Positions};
 use super::super::standing::Feed;
 use super::{POSITIONS, Publisher, Turn};
 use crate::look::{Look, Recorded};
+use crate::look_groups::groups;
 
 /// How many messages one batch of the stream bears, its position aside: the server takes 1,000.
 const MOST: usize = 999;
-/// How many elders one look names.
-const IN_A_LOOK: usize = 200;
 /// By which method looks by feeds come about.
 const METHOD: &str = "Feed";
 
@@ -136,11 +132,9 @@ impl Publisher {
         turn: &mut Turn,
         units: Vec<Unit>,
     ) -> Result<(), ReaderFailed> {
-        let looks = self.looks(turn, &units).into_iter();
-        let recorded = looks.map(|look| self.sharing.recorder.record(look));
-        for recorded in futures::future::join_all(recorded).await {
-            recorded.map_err(|status| ReaderFailed::because(status.message()))?;
-        }
+        let looks = self.looks(turn, &units);
+        let recorded = self.sharing.recorder.record_all(looks).await;
+        recorded.map_err(|status| ReaderFailed::because(status.message()))?;
         // Whatever ended a feed while this was put together has ended it before it is told.
         let mut messages = units.iter().flat_map(|unit| &unit.messages);
         if messages.any(|message| !message.body.is_empty()) && !self.stands(turn).await? {
@@ -176,33 +170,20 @@ impl Publisher {
         Ok(())
     }
 
-    /// The looks that are about to be told, by department.
+    /// The looks that are about to be told: to each department by the agreements of the feeds, and of each elder just what is told.
     fn looks(&self, turn: &Turn, units: &[Unit]) -> Vec<Recorded> {
-        #[derive(Default)]
-        struct Told<'a> {
-            elders: BTreeSet<ElderId>,
-            fields: BTreeSet<&'a String>,
-            agreements: BTreeSet<Uuid>,
-            purposes: BTreeSet<&'a String>,
-        }
-        let mut by_department: BTreeMap<&str, Told<'_>> = BTreeMap::new();
-        for message in units.iter().flat_map(|unit| &unit.messages) {
-            let granted = turn.standing.get(&message.feed);
-            let (Some(elder), Some(granted), false) =
-                (message.elder, granted, message.body.is_empty())
-            else {
-                continue;
-            };
-            let told = by_department.entry(&message.feed.department).or_default();
-            told.elders.insert(elder);
-            told.fields.extend(&message.told);
-            told.agreements.extend(&granted.agreements);
-            told.purposes.extend(&granted.purposes);
-        }
+        let messages = units.iter().flat_map(|unit| &unit.messages);
+        let told = messages.filter_map(|message| {
+            let granted = turn.standing.get(&message.feed)?;
+            let elder = message.elder.filter(|_| !message.body.is_empty())?;
+            let department = message.feed.department.as_str();
+            let by = (department, &granted.agreements, &granted.purposes);
+            Some((by, elder, message.told.clone()))
+        });
         let at = self.sharing.clock.now();
-        let looks = by_department.into_iter().flat_map(|(department, told)| {
-            let elders: Vec<ElderId> = told.elders.into_iter().collect();
-            let purposes: Vec<&str> = told.purposes.iter().map(|one| one.as_str()).collect();
+        let looks = groups(told).into_iter().map(|group| {
+            let (department, agreements, purposes) = group.by;
+            let purposes: Vec<&str> = purposes.iter().map(String::as_str).collect();
             let look = Look {
                 caller: format!("department:{department}"),
                 department: department.to_owned(),
@@ -211,17 +192,12 @@ impl Publisher {
                 address: String::new(),
                 at,
                 elders: vec![],
-                fields: told.fields.into_iter().cloned().collect(),
+                fields: vec![],
             };
-            let agreements: Vec<Uuid> = told.agreements.into_iter().collect();
-            let chunks: Vec<Vec<ElderId>> = elders.chunks(IN_A_LOOK).map(<[_]>::to_vec).collect();
-            chunks.into_iter().map(move |elders| Recorded::Provided {
-                look: Look {
-                    elders,
-                    ..look.clone()
-                },
-                agreements: agreements.clone(),
-            })
+            Recorded::Provided {
+                look: group.within(&look),
+                agreements: agreements.iter().copied().collect(),
+            }
         });
         looks.collect()
     }
@@ -230,6 +206,7 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
+    use uuid::Uuid;
 
     use super::*;
     use crate::cut::CutDocument;

@@ -13,6 +13,7 @@ use super::super::stream::StreamError;
 use super::outgoing::Unit;
 use super::{Publisher, Turn};
 use crate::agreement_rows::ids_in_force;
+use crate::granting;
 
 /// A feed is told anew before its first messages age out.
 const ANEW: TimeDelta = TimeDelta::days(360);
@@ -28,6 +29,9 @@ impl Publisher {
             turn.sweep_all();
         }
         let standing = standing(turn.index.db(), turn.day, None).await?;
+        granting::park(&self.sharing.pool, &standing.unreadable)
+            .await
+            .map_err(ReaderFailed::because)?;
         let now = self.sharing.clock.now();
         let mut units: Vec<Unit> = Vec::new();
         let mut ended = BTreeSet::new();
@@ -42,25 +46,33 @@ impl Publisher {
             let fields = granted.fields(feed.product);
             let narrowed = match turn.index.feeds.get(feed) {
                 Some(kept) if !kept.ended => {
-                    let narrowed = kept.is_narrowed_by(&fields);
                     let as_it_was = kept.fields == fields && now < kept.begun_at + ANEW;
                     if as_it_was {
                         continue;
                     }
-                    narrowed
+                    kept.is_narrowed_by(&fields)
                 }
                 Some(_) | None => false,
             };
             begins = true;
             units.push(Message::begun(feed, granted, narrowed, now).into());
         }
+        let holds_more = turn.index.holds_more_than(&standing);
+        turn.index.tells_also(&standing).await?;
         turn.standing = standing;
         if begins {
             turn.sweep_all();
         }
         if !units.is_empty() {
             self.publish(turn, units, &[]).await?;
-            self.take_away(turn).await?;
+        } else if holds_more {
+            // Whoever published before, and was superseded, writes nothing more to it by what was agreed then.
+            self.publish_batch(turn, vec![]).await?;
+        }
+        self.take_away(turn).await?;
+        turn.index.tells_only(&turn.standing).await?;
+        if let Some(consumers) = &self.sharing.consumers {
+            consumers.see_to_all().await;
         }
         self.show_out_of_nothing(turn, ended);
         Ok(())
@@ -83,8 +95,14 @@ impl Publisher {
         Ok(today == turn.day && turn.standing.is_of(&now))
     }
 
+    /// Whether the agreements that could not be read still can't be. They alone are read for that.
+    pub(super) async fn is_as_readable(&self, turn: &mut Turn) -> Result<bool, ReaderFailed> {
+        let unreadable = &turn.standing.unreadable;
+        Ok(granting::are_unreadable(turn.index.db(), unreadable, turn.day).await?)
+    }
+
     /// Takes away from the stream what may stay there no longer.
-    pub(super) async fn take_away(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
+    async fn take_away(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
         let due = turn.index.feeds.iter();
         let due: Vec<(Feed, u64)> = due
             .filter(|(_, kept)| kept.purge_before > 0)

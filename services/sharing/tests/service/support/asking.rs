@@ -61,6 +61,14 @@ pub(crate) fn break_glass_request(elder: ElderId) -> pb::BreakGlassRequest {
     }
 }
 
+/// The word of a department that it has erased what it held of an elder.
+pub(crate) fn confirm_request(elder: ElderId) -> pb::ConfirmErasureRequest {
+    pb::ConfirmErasureRequest {
+        request_id: id(),
+        elder_id: elder.to_string(),
+    }
+}
+
 /// Who has looked at an elder.
 pub(crate) fn looks_at(elder: ElderId) -> pb::GetAccessHistoryRequest {
     pb::GetAccessHistoryRequest {
@@ -75,6 +83,12 @@ pub(crate) fn looks_by(caller: &str) -> pb::GetAccessHistoryRequest {
         whose: Some(Whose::Caller(caller.to_owned())),
         ..Default::default()
     }
+}
+
+/// Whether somebody looked who had looked.
+fn is_at_history(recorded: &pb::RecordedLook) -> bool {
+    let look = recorded.look.as_ref();
+    look.is_some_and(|look| look.method == "GetAccessHistory")
 }
 
 impl Running {
@@ -220,8 +234,21 @@ impl Running {
         Ok(told.into_inner())
     }
 
-    /// A history as a caller sees it by now, put together from pages of this size; 0: in one page.
+    /// A history as a caller sees it by now, without the looks at histories, of which each such question leaves one; put together
+    /// from pages of this size; 0: in one page.
     pub(crate) async fn history(
+        &self,
+        caller: &Claims,
+        request: pb::GetAccessHistoryRequest,
+        page_size: i32,
+    ) -> Result<Vec<pb::RecordedLook>, Status> {
+        let mut looks = self.history_in_full(caller, request, page_size).await?;
+        looks.retain(|one| !is_at_history(one));
+        Ok(looks)
+    }
+
+    /// The same with the looks at histories.
+    pub(crate) async fn history_in_full(
         &self,
         caller: &Claims,
         mut request: pb::GetAccessHistoryRequest,

@@ -110,14 +110,26 @@ impl Ground {
         self.vault.erase(elder.as_uuid()).await.unwrap();
     }
 
-    /// Gives a tier from a day on.
+    /// Gives a tier from a day on, in which a visit is owed each week.
     pub(crate) async fn tiered(&self, elder: ElderId, tier: &str, on: &str) -> String {
+        let weekly = tiering::Interval::Weekly;
+        self.tiered_with(elder, tier, on, weekly).await
+    }
+
+    /// The same with another interval.
+    pub(crate) async fn tiered_with(
+        &self,
+        elder: ElderId,
+        tier: &str,
+        on: &str,
+        interval: tiering::Interval,
+    ) -> String {
         let assigned = tiering::TierAssigned {
             elder_id: elder.to_string(),
             assignment: Some(tiering::Assignment {
                 tier: tier.to_owned(),
                 reasons: vec!["LIVING_ALONE".to_owned()],
-                interval: tiering::Interval::Weekly.into(),
+                interval: interval.into(),
                 modes: vec![VisitMode::Home.wire()],
                 policy_division_code: "0".to_owned(),
                 policy_version: 1,
@@ -157,9 +169,14 @@ impl Ground {
             }));
             ids.push(record);
         }
-        let subject = Subject::new("visits", "year", &format!("{elder}-2024")).unwrap();
-        self.write(&self.logs.visits, subject, events).await;
+        self.in_year(elder, events).await;
         ids
+    }
+
+    /// What happens to an elder's visits of 2024.
+    pub(crate) async fn in_year(&self, elder: ElderId, events: Vec<RawEvent>) {
+        let year = Subject::new("visits", "year", &format!("{elder}-2024")).unwrap();
+        self.write(&self.logs.visits, year, events).await;
     }
 
     /// A call for help that nobody has answered; its id.
@@ -180,7 +197,7 @@ impl Ground {
             }],
             ..Default::default()
         });
-        self.on_line(elder, vec![event]).await;
+        self.on_line(AlertKind::Sos, elder, vec![event]).await;
         alert
     }
 
@@ -190,12 +207,18 @@ impl Ground {
             alert_id: alert.to_owned(),
             at: timestamp(at(on)),
         });
-        self.on_line(elder, vec![event]).await
+        self.on_line(AlertKind::Sos, elder, vec![event]).await
     }
 
-    async fn on_line(&self, elder: ElderId, events: Vec<RawEvent>) -> String {
-        let subject = Subject::new("alerts", "line", &format!("SOS-{elder}")).unwrap();
-        self.write(&self.logs.alerts, subject, events).await
+    /// What happens to an elder's alerts of a kind; where it stands.
+    pub(super) async fn on_line(
+        &self,
+        kind: AlertKind,
+        elder: ElderId,
+        events: Vec<RawEvent>,
+    ) -> String {
+        let line = Subject::new("alerts", "line", &format!("{}-{elder}", kind.name())).unwrap();
+        self.write(&self.logs.alerts, line, events).await
     }
 
     /// An order of 200 yuan that waits; its key.
@@ -216,8 +239,7 @@ impl Ground {
             amount_fen: 20_000,
             ..Default::default()
         });
-        let subject = Subject::new("claims", "order", &key).unwrap();
-        self.write(&self.logs.claims, subject, vec![event]).await;
+        self.claim("order", &key, vec![event]).await;
         key
     }
 
@@ -228,24 +250,34 @@ impl Ground {
             codes: vec![OrderCode::NotEnrolled.wire()],
             conflicts: vec![],
         });
-        let subject = Subject::new("claims", "adjudication", "orders").unwrap();
-        self.write(&self.logs.claims, subject, vec![event]).await;
+        self.claim("adjudication", "orders", vec![event]).await;
     }
 
     /// Insures somebody for 2024; the enrolment's id.
     pub(crate) async fn enrolled(&self, elder: ElderId) -> String {
         let enrolment = id();
-        let event = RawEvent::of(&claims::PersonEnrolled {
+        let event = Self::enrolment(elder, &enrolment);
+        let of = format!("LTCI-{elder}");
+        self.claim("enrolment", &of, vec![event]).await;
+        enrolment
+    }
+
+    /// That somebody is insured for 2024.
+    pub(crate) fn enrolment(elder: ElderId, enrolment: &str) -> RawEvent {
+        RawEvent::of(&claims::PersonEnrolled {
             programme_code: "LTCI".to_owned(),
             elder_id: elder.to_string(),
-            enrolment_id: enrolment.clone(),
+            enrolment_id: enrolment.to_owned(),
             first_day: date("2024-01-01"),
             last_day: date("2024-12-31"),
             basis: "POOR".to_owned(),
-        });
-        let subject = Subject::new("claims", "enrolment", &format!("LTCI-{elder}")).unwrap();
-        self.write(&self.logs.claims, subject, vec![event]).await;
-        enrolment
+        })
+    }
+
+    /// What happens to an aggregate of claims.
+    pub(crate) async fn claim(&self, aggregate: &str, of: &str, events: Vec<RawEvent>) {
+        let subject = Subject::new("claims", aggregate, of).unwrap();
+        self.write(&self.logs.claims, subject, events).await;
     }
 
     /// Somebody in the village of whom every service knows something.
@@ -266,6 +298,15 @@ impl Ground {
         let subject = Subject::new("sharing", Looks::NAME, &id()).unwrap();
         let events = looks.iter().map(Looks::encode).collect();
         self.write(&self.logs.own, subject, events).await
+    }
+}
+
+/// The week from this Monday on.
+pub(crate) fn week(monday: &str) -> visits::Period {
+    visits::Period {
+        kind: visits::PeriodKind::Week.into(),
+        first_day: date(monday),
+        ..Default::default()
     }
 }
 

@@ -3,10 +3,10 @@
 use civic::{Set, Term};
 
 /// Numbers that look like chance, and follow from a seed (SplitMix64).
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn seeded(seed: u64) -> Self {
+    pub(crate) fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -19,31 +19,31 @@ impl Dice {
     }
 
     /// A number below another one.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap();
         usize::try_from(self.roll() % end).unwrap()
     }
 
     /// The same for days and minutes.
-    pub(super) fn few(&mut self, end: usize) -> i64 {
+    pub(crate) fn few(&mut self, end: usize) -> i64 {
         i64::try_from(self.below(end)).unwrap()
     }
 
-    pub(super) fn one_in(&mut self, many: usize) -> bool {
+    pub(crate) fn one_in(&mut self, many: usize) -> bool {
         self.below(many) == 0
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }
 
     /// Some words of a list, often none.
-    pub(super) fn words<E: Term>(&mut self) -> Set<E> {
+    pub(crate) fn words<E: Term>(&mut self) -> Set<E> {
         let words = E::ALL.iter().copied();
         words.filter(|_| self.one_in(4)).collect()
     }
 
-    pub(super) fn digits(&mut self, many: usize) -> String {
+    pub(crate) fn digits(&mut self, many: usize) -> String {
         let digits = (0..many).map(|_| char::from(b"0123456789"[self.below(10)]));
         digits.collect()
     }

@@ -280,6 +280,10 @@ struct Claims {
     orders: BTreeMap<String, Order>,
     settlements: BTreeMap<i32, Vec<String>>,
     enrolments: BTreeMap<String, claims::PersonEnrolled>,
+    /// What was charged, by enrolment.
+    premiums: BTreeMap<String, i64>,
+    /// The versions of the one programme.
+    versions: Vec<claims::ProgrammeDefined>,
     /// What is used, by elder, programme and year.
     used: BTreeMap<(String, String, i32), i64>,
 }
@@ -343,6 +347,11 @@ impl Claims {
                 let id = enrolled.enrolment_id.clone();
                 self.enrolments.insert(id, enrolled);
             }
+            "PremiumCharged" => {
+                let told: claims::PremiumCharged = told.read();
+                self.premiums.insert(told.enrolment_id, told.amount_fen);
+            }
+            "ProgrammeDefined" => self.versions.push(told.read()),
             "EnrolmentEnded" => {
                 let told: claims::EnrolmentEnded = told.read();
                 let enrolled = self.enrolments.get_mut(&told.enrolment_id).unwrap();
@@ -369,15 +378,26 @@ impl Claims {
             let account = (enrolled.elder_id, enrolled.programme_code, year);
             let used = self.used.get(&account).copied().unwrap_or_default();
             let (elder_id, programme_code, _year) = account;
+            let last = day(enrolled.last_day);
             let fields = json!({
                 "enrolment_id": enrolled.enrolment_id,
                 "programme_code": programme_code,
                 "elder_id": elder_id,
                 "first_day": first,
-                "last_day": day(enrolled.last_day),
+                "last_day": last,
                 "units_used": used,
+                "basis": enrolled.basis,
             });
-            let document = Document::of("enrolment", &enrolled.enrolment_id, fields);
+            let mut document = Document::of("enrolment", &enrolled.enrolment_id, fields);
+            let premium = self.premiums.get(&enrolled.enrolment_id);
+            document.know("premium", premium.map(|fen| yuan(*fen)));
+            let began = |version: &&claims::ProgrammeDefined| day(version.effective_from) <= last;
+            let newest = self.versions.iter().rfind(began);
+            if let Some((unit, units)) = newest.map(quota) {
+                document.know("unit", Some(unit));
+                document.know("units_a_year", Some(units));
+                document.know("units_left", Some((units - used).max(0)));
+            }
             (elder(&elder_id), document)
         });
         let orders = self.orders.into_iter();
@@ -388,10 +408,30 @@ impl Claims {
     }
 }
 
+/// What a year's entitlement is by a version, and what it is counted in.
+fn quota(version: &claims::ProgrammeDefined) -> (&'static str, i64) {
+    let (_, quota) = version.definition.split_once("quota: {").unwrap();
+    let (unit, units) = quota
+        .trim_end()
+        .trim_end_matches('}')
+        .split_once(": ")
+        .unwrap();
+    let unit = match unit {
+        "services" => "SERVICES",
+        "minutes" => "MINUTES",
+        other => panic!("{other} are counted nowhere"),
+    };
+    (unit, units.parse().unwrap())
+}
+
+/// Money, none of it owed.
+fn yuan(fen: i64) -> String {
+    format!("{}.{:02}", fen / 100, fen % 100)
+}
+
 impl Order {
     fn document(self, key: &str) -> (ElderId, Document) {
         let order = self.submitted;
-        let fen = order.amount_fen;
         let start = instant(order.check_in_at);
         let fields = json!({
             "order_key": key,
@@ -402,7 +442,7 @@ impl Order {
             "division_code": order.division_code,
             "service_day": start[..10],
             "state": self.state,
-            "amount": format!("{}.{:02}", fen / 100, fen % 100),
+            "amount": yuan(order.amount_fen),
         });
         let mut document = Document::of("order", key, fields);
         // Of an order that waits nobody has said anything.

@@ -1,0 +1,66 @@
+//! Who reads feeds, and how subscribers are told.
+
+use eventlog::Position;
+use proto::eldercare::sharing::v1 as pb;
+use proto::eldercare::sharing::v1::subscribe_feed_response::What;
+
+use crate::support::feeds::granted;
+use crate::support::{COUNTY, Ground, OTHER_COUNTY, TOWN, at, doctor, officer};
+
+#[tokio::test]
+async fn a_subscriber_is_told_what_there_is_then_a_mark_then_what_happens() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let running = ground.start().await;
+    let elder = ground.known_to_all().await;
+    running.agreed(&granted()).await;
+    let mut client = running.client_of(&doctor());
+    let request = pb::SubscribeFeedRequest {
+        product: "visit".to_owned(),
+        start: Some(
+            proto::eldercare::sharing::v1::subscribe_feed_request::Start::AfterPosition(
+                Position::new("FEEDS", 0).to_string(),
+            ),
+        ),
+        ..Default::default()
+    };
+    let told = client.subscribe_feed(request).await.unwrap();
+    let mut told = told.into_inner();
+    let mut names = Vec::new();
+    loop {
+        match told.message().await.unwrap().unwrap().what.unwrap() {
+            What::Event(event) => names.push(event.event),
+            What::CaughtUp(position) => {
+                assert!(position.starts_with("FEEDS:"));
+                break;
+            }
+        }
+    }
+    assert_eq!(names, ["FeedBegun", "DocumentShared", "FeedCaughtUp"]);
+    let visits = ground.visited(elder, &[at("2024-03-01 09:00")]).await;
+    let next = told.message().await.unwrap().unwrap().what.unwrap();
+    let What::Event(event) = next else {
+        panic!("a mark that is not the first one");
+    };
+    assert_eq!(
+        (event.event.as_str(), &event.key),
+        ("VisitRecorded", &visits[0])
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_reads_feeds_of_another_department_or_of_divisions_beyond_their_own() {
+    let ground = Ground::at("2024-03-01 09:10").with_feeds().await;
+    let running = ground.start().await;
+    ground.known_to_all().await;
+    running.agreed(&granted()).await;
+    for stranger in [
+        officer("clerk", "finance", COUNTY, &["viewer"]).purpose("test"),
+        officer("doctor", "health", TOWN, &["viewer"]).purpose("test"),
+        officer("doctor", "health", OTHER_COUNTY, &["viewer"]).purpose("test"),
+    ] {
+        assert_eq!(running.feed(&stranger).await, []);
+    }
+    assert!(!running.feed(&doctor()).await.is_empty());
+    running.stop().await;
+}
