@@ -148,6 +148,16 @@ impl Raised {
             .filter(|level| level.at <= self.at)
             .map(|level| level.level)
     }
+
+    /// One of its levels.
+    pub(crate) fn level(&self, level: u8) -> Option<&LevelDue> {
+        self.levels.iter().find(|due| due.level == level)
+    }
+
+    /// Since when somebody is to be told of a level.
+    pub(crate) fn due_since(&self, level: u8) -> DateTime<Utc> {
+        self.level(level).map_or(self.at, |due| due.at)
+    }
 }
 
 /// What is asked of a line.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use civic::AlertKind;
 use eventlog::{EventLog, Repository};
 use futures::future::BoxFuture;
 use notices::Channels;
@@ -29,7 +28,6 @@ use crate::codec::CONTEXT;
 use crate::credentials::Credentials;
 use crate::doors::Doors;
 use crate::elders_tables::{CARDS, FACTS};
-use crate::figures;
 use crate::grpc::{self, AlertsFace};
 use crate::measures::Measures;
 use crate::on_elder_erased::{self, OnElderErased};
@@ -326,14 +324,6 @@ impl App {
     #[must_use]
     pub fn signals(&self) -> Signals {
         self.alerts.signals.clone()
-    }
-
-    /// How many alerts of each kind are open, for operators.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn open_alerts(&self) -> Result<Vec<(AlertKind, u64)>, sqlx::Error> {
-        figures::open(&self.alerts.pool).await
     }
 
     /// Alerts' database.

@@ -25,6 +25,8 @@ pub struct Told {
     pub attempts: u32,
     /// Whether no more is to be tried: it was sent, or given up.
     pub over: bool,
+    /// When the last of them was made: where it is over, since when.
+    pub at: DateTime<Utc>,
 }
 
 /// An attempt to tell somebody.
@@ -69,11 +71,31 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether no more is to be tried after it.
+    pub(crate) fn is_the_end(&self) -> bool {
+        match self {
+            Self::Sent { .. } => true,
+            Self::Failed { given_up, .. } => *given_up,
+        }
+    }
+}
+
 impl Notices {
     /// How far a notice has come.
     #[must_use]
     pub fn of(&self, notice: Uuid) -> Option<Told> {
         self.told.get(&notice).copied()
+    }
+
+    /// Since when no more is to be tried of any of these notices; none where of one there is, or there are no notices.
+    pub(crate) fn ended(&self, notices: impl IntoIterator<Item = Uuid>) -> Option<DateTime<Utc>> {
+        let ends = notices.into_iter().map(|notice| {
+            let told = self.of(notice)?;
+            told.over.then_some(told.at)
+        });
+        let ends: Option<Vec<DateTime<Utc>>> = ends.collect();
+        ends?.into_iter().max()
     }
 
     /// Whether a recipient was told of a level of an alert, by whichever notice.
@@ -98,12 +120,13 @@ impl Decider for Notices {
         let told = self.told.entry(event.notice).or_insert(Told {
             attempts: 0,
             over: false,
+            at: event.at,
         });
         told.attempts = told.attempts.max(event.number);
-        told.over |= match &event.outcome {
-            Outcome::Sent { .. } => true,
-            Outcome::Failed { given_up, .. } => *given_up,
-        };
+        if !told.over {
+            told.at = event.at;
+        }
+        told.over |= event.outcome.is_the_end();
         if let Outcome::Sent { .. } = event.outcome {
             let reached = (event.alert, event.level, event.recipient);
             self.reached.insert(reached);
@@ -114,6 +137,7 @@ impl Decider for Notices {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use decider::testing::{given, given_nothing};
 
     use super::*;
@@ -152,5 +176,32 @@ mod tests {
         given::<Notices>([attempt(1, failed(true))])
             .when(attempt(2, sent()))
             .then_nothing();
+    }
+
+    #[test]
+    fn a_level_has_ended_once_nothing_more_is_to_be_tried_of_any_of_its_notices() {
+        let failed = |given_up| Outcome::Failed {
+            reason: "NOBODY_REGISTERED".to_owned(),
+            given_up,
+        };
+        let at = |minute: i64| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
+        let of = |notice: u128, minute: i64, attempt: Attempt| Attempt {
+            notice: Uuid::from_u128(notice),
+            at: at(minute),
+            ..attempt
+        };
+        let [one, two, unheard] = [1, 2, 3].map(Uuid::from_u128);
+        let notices = [
+            of(1, 1, attempt(1, failed(false))),
+            of(1, 2, attempt(2, failed(true))),
+            of(2, 3, attempt(1, failed(false))),
+        ];
+        let notices = notices.iter().fold(Notices::default(), Decider::evolve);
+        assert_eq!(notices.ended([one]), Some(at(2)));
+        assert_eq!(notices.ended([one, two]), None);
+        assert_eq!(notices.ended([one, unheard]), None);
+        assert_eq!(notices.ended([]), None, "there is nobody to be told");
+        let sent = of(2, 4, attempt(2, Outcome::Sent { reference: None }));
+        assert_eq!(notices.evolve(&sent).ended([two, one]), Some(at(4)));
     }
 }

@@ -167,16 +167,20 @@ impl Alerts {
         .fetch_optional(&self.pool)
         .await
         .map_err(errors::of_database)?;
+        let row = row.map(|village| village.parse::<DivisionCode>().ok());
         let (is_there, division) = match row {
-            Some(village) => (true, village.parse::<DivisionCode>().ok()),
-            // It may have been registered a moment ago.
-            None => {
+            Some(division) if reaches(caller, division.as_ref()) => (true, division),
+            row => {
+                // It may have been registered a moment ago. Of one of elsewhere the row decides; the log is asked all the same, so
+                // that it takes as long.
                 let loaded = self.devices.load_newest(device.as_str()).await;
-                match &loaded.map_err(service::not_loaded)?.state {
-                    Device::Registered(known) => {
+                let loaded = loaded.map_err(service::not_loaded)?;
+                match (row, &loaded.state) {
+                    (Some(division), _) => (true, division),
+                    (None, Device::Registered(known)) => {
                         (true, known.village.map(|village| village.division()))
                     }
-                    Device::Unknown | Device::Retired => (false, None),
+                    (None, Device::Unknown | Device::Retired) => (false, None),
                 }
             }
         };

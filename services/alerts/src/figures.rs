@@ -120,7 +120,10 @@ impl Alerts {
 }
 
 /// How many alerts of each kind are open, everywhere: for who keeps the platform running, not for callers.
-pub(crate) async fn open(pool: &PgPool) -> Result<Vec<(AlertKind, u64)>, sqlx::Error> {
+///
+/// # Errors
+/// The database's.
+pub async fn open(pool: &PgPool) -> Result<Vec<(AlertKind, u64)>, sqlx::Error> {
     let statement = format!(
         "SELECT kind, count(*) FROM {}.alert WHERE open GROUP BY kind ORDER BY kind",
         board_table::NAME

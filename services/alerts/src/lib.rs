@@ -67,5 +67,6 @@ pub mod doors;
 mod settings;
 
 pub use app::{App, Ground};
+pub use figures::open as open_alerts;
 pub use grpc::actions;
 pub use settings::AlertsSettings;

@@ -26,9 +26,9 @@ pub struct Watched {
 /// How far people are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// Whoever is to be told by our own log up to this sequence was, or is beyond reach.
+    /// Whoever is to be told by our own log up to this sequence was, or is beyond reach and operators see it by now.
     pub own: u64,
-    /// The same but for what is still gathered, as this process knows it.
+    /// The same but for what is still gathered, or operators may not see yet: that is what lag is measured by.
     pub live: u64,
     /// The last sequence of our own log that came of it.
     pub written: u64,
@@ -51,13 +51,14 @@ impl Told {
     /// # Errors
     /// The database's.
     pub async fn read(db: impl PgExecutor<'_>) -> Result<Option<Self>, sqlx::Error> {
-        let [own, written, ..] = match read(db, telling::NAME).await? {
+        let [own, written, live, _] = match read(db, telling::NAME).await? {
             Some(numbers) => numbers,
             None => return Ok(None),
         };
         Ok(Some(Self {
             own,
-            live: own,
+            // The version before did not write it.
+            live: own.max(live),
             written,
         }))
     }
@@ -67,7 +68,7 @@ impl Told {
     /// # Errors
     /// The database's.
     pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        write(db, telling::NAME, [self.own, self.written, 0, 0]).await
+        write(db, telling::NAME, [self.own, self.written, self.live, 0]).await
     }
 }
 

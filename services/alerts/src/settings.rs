@@ -12,7 +12,7 @@
 //! None of these is required; a section `alerts.devices` holds issuer's seed, user and password at least. Of the settings that
 //! all services have, a process of its own does not start without `peers.registry` and `vault.index_key`, and tells nobody
 //! without `auth.service_token` or `auth.service_token_file`: for that token the registry hands out the keys by which names,
-//! homes and numbers are opened.
+//! homes and numbers are opened. Where its subject is `alerts`, the registry keeps places for these questions.
 
 use std::time::Duration;
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use civic::{
-    DivisionCode, DivisionLevel, Doubt, ElderId, FindingKind, GeoPosition, LocalDay, ServiceKind,
-    Set, VillageCode, VisitResult,
+    DivisionCode, DivisionLevel, Doubt, ElderId, FindingKind, GeoPosition, ServiceKind, Set,
+    VillageCode, VisitResult,
 };
 use elder_tables::Kept;
-use elders::Facts;
+use elders::FactsOnDay;
 use eventlog::RequestDigest;
 use service::{Caller, Deadline, errors, person_keys};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -60,6 +60,8 @@ pub(crate) enum Outcome {
 /// What is known when a batch arrives.
 struct Known {
     elders: HashMap<ElderId, Kept>,
+    /// Of each record what held of its elder on the day; none where the caller may not know of such an elder.
+    then: Vec<Option<FactsOnDay>>,
     visitors: HashMap<Uuid, VisitorThen>,
     keys: HashMap<Uuid, Arc<DataKey>>,
     /// The records of these ids, with elder and year: those that are kept, and those of this batch.
@@ -79,13 +81,13 @@ impl Visits {
         deadline: Deadline,
     ) -> Result<Vec<Result<Outcome, Status>>, Status> {
         let now = self.clock.now();
-        let mut known = self.known(&arrived, turn.as_ref()).await?;
+        let mut known = self.known(caller, &arrived, turn.as_ref()).await?;
         self.refresh_rules().await?;
         let mut judged = Vec::with_capacity(arrived.len());
         {
             let mut rules = self.rules.lock().await;
-            for arrived in arrived {
-                let verdict = judge(&mut rules.1, caller, &known, &arrived, now);
+            for (arrived, then) in arrived.into_iter().zip(&known.then) {
+                let verdict = judge(&mut rules.1, &known, then.as_ref(), &arrived, now);
                 if verdict.is_ok() {
                     let taken = (arrived.elder, arrived.visit.day().year());
                     known.taken.entry(arrived.record).or_insert(taken);
@@ -101,22 +103,39 @@ impl Visits {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    async fn known(&self, arrived: &[Arrived], turn: Option<&Turn>) -> Result<Known, Status> {
+    async fn known(
+        &self,
+        caller: &Caller,
+        arrived: &[Arrived],
+        turn: Option<&Turn>,
+    ) -> Result<Known, Status> {
         let mut elders: Vec<ElderId> = arrived.iter().map(|one| one.elder).collect();
         elders.sort_unstable();
         elders.dedup();
-        let persons: Vec<Uuid> = elders.iter().map(ElderId::as_uuid).collect();
-        let (facts, visitors, keys, written) = tokio::join!(
-            facts_table::TABLE.of(&self.pool, &elders),
+        let elders = async {
+            let elders = facts_table::TABLE.of(&self.pool, &elders).await;
+            let elders = elders.map_err(errors::of_database)?;
+            let then: Vec<Option<FactsOnDay>> = arrived
+                .iter()
+                .map(|one| within_reach(caller, one, elders.get(&one.elder)?))
+                .collect();
+            let persons = reached(arrived, &then);
+            let keys = self.keys.vault.keys(&persons).await;
+            let keys = keys.map_err(|error| person_keys::away(&error))?;
+            Ok::<_, Status>((elders, then, keys))
+        };
+        let (elders, visitors, written) = tokio::join!(
+            elders,
             self.visitors_then(arrived),
-            self.keys.vault.keys(&persons),
             self.written(arrived, turn),
         );
+        let (elders, then, keys) = elders?;
         let written = written.map_err(errors::of_database)?;
         Ok(Known {
-            elders: facts.map_err(errors::of_database)?,
+            elders,
+            then,
             visitors: visitors.map_err(errors::of_database)?,
-            keys: keys.map_err(|error| person_keys::away(&error))?,
+            keys,
             taken: written.records.clone(),
             written,
         })
@@ -182,6 +201,22 @@ impl Visits {
     }
 }
 
+/// What held of the elder on the day of a record, where the caller may hand it in.
+fn within_reach(caller: &Caller, arrived: &Arrived, elder: &Kept) -> Option<FactsOnDay> {
+    let then = elder.facts.as_ref()?.on(arrived.visit.day());
+    caller.reaches(&then.village().division()).then_some(then)
+}
+
+/// Whose keys are needed: of the elders whose records the caller may hand in. Of who lives elsewhere none is asked for, as of who
+/// is not known: the time that it takes, or that it does not where the key is in memory, would tell one from the other.
+fn reached(arrived: &[Arrived], then: &[Option<FactsOnDay>]) -> Vec<Uuid> {
+    let persons = arrived.iter().zip(then).filter(|(_, then)| then.is_some());
+    let mut persons: Vec<Uuid> = persons.map(|(one, _)| one.elder.as_uuid()).collect();
+    persons.sort_unstable();
+    persons.dedup();
+    persons
+}
+
 /// The county of a visitor's home.
 fn county(home: &str) -> Result<DivisionCode, sqlx::Error> {
     let home: Option<DivisionCode> = home.parse().ok();
@@ -215,19 +250,17 @@ impl From<Status> for NotAccepted {
 
 fn judge(
     rules: &mut Standings,
-    caller: &Caller,
     known: &Known,
+    then: Option<&FactsOnDay>,
     arrived: &Arrived,
     now: DateTime<Utc>,
 ) -> Result<Accepted, NotAccepted> {
-    let on = arrived.visit.day();
     let facts = known.elders.get(&arrived.elder);
     let facts = facts.and_then(|kept| kept.facts.as_ref());
-    let facts = facts.ok_or_else(|| refusals::no_elder(arrived.elder))?;
-    let then = facts.on(on);
+    let reached = then.zip(facts);
+    let (then, facts) = reached.ok_or_else(|| refusals::no_elder(arrived.elder))?;
     let village = *then.village();
-    caller.knows(&village.division(), || refusals::no_elder(arrived.elder))?;
-    let another = |other: &(ElderId, i32)| *other != (arrived.elder, on.year());
+    let another = |other: &(ElderId, i32)| *other != (arrived.elder, then.day.year());
     // A record's id may not be used again for another elder or year: its year would not notice.
     if known.taken.get(&arrived.record).is_some_and(another) {
         return Err(refusals::record_id_reused().into());
@@ -235,9 +268,9 @@ fn judge(
     let home = known
         .keys
         .get(&arrived.elder.as_uuid())
-        .and_then(|key| home(facts, on, arrived.elder, key));
+        .and_then(|key| home(then, arrived.elder, key));
     let elder = ElderThen {
-        modes: rules.modes(facts, on),
+        modes: rules.modes_then(then),
         consent_granted: consent_granted(facts, arrived.visit.start),
         in_scope: then.in_scope(),
         county: village.county(),
@@ -253,11 +286,11 @@ fn judge(
     }
 }
 
-/// Where the elder lived on a day, if it is known.
-fn home(facts: &Facts, on: LocalDay, elder: ElderId, key: &DataKey) -> Option<GeoPosition> {
-    let sealed = facts.on(on).residence.home?;
+/// Where the elder lived on the day, if it is known.
+fn home(then: &FactsOnDay, elder: ElderId, key: &DataKey) -> Option<GeoPosition> {
+    let sealed = then.residence.home.as_ref()?;
     let home = key
-        .open(elders::purpose::HOME, elder.as_uuid(), &sealed)
+        .open(elders::purpose::HOME, elder.as_uuid(), sealed)
         .ok()?;
     let position = home.position?;
     GeoPosition::new(position.latitude, position.longitude).ok()

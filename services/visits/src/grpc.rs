@@ -199,6 +199,8 @@ impl VisitService for VisitsFace {
         let (caller, deadline) = call(&request)?;
         let (asked, what, position) = self.parse.plan_week(request.into_inner())?;
         caller.may_where_asked(&what.division)?;
+        // The plan is told, too.
+        caller.may(Action::ReadPersonal, &what.division)?;
         self.visits.wait(position, deadline).await?;
         let (sender, answers) = mpsc::channel(STEPS);
         let visits = self.visits.clone();
@@ -237,6 +239,8 @@ impl VisitService for VisitsFace {
         request: Request<pb::AdjustPlanRequest>,
     ) -> Answer<pb::AdjustPlanResponse> {
         let (caller, deadline) = call(&request)?;
+        // What the plan says then is told, too; whether it may be there, is asked once it is known where.
+        caller.may_somewhere(Action::ReadPersonal)?;
         let (asked, what, position) = self.parse.adjust_plan(request.into_inner())?;
         self.visits.wait(position, deadline).await?;
         let adjusted = self.visits.adjust_plan(&caller, asked, what).await?;

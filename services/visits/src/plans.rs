@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use civic::{CalendarMonth, ConsentState, DivisionCode, ElderId, IsoWeek, LocalDay, VisitMode};
+use civic::{
+    CalendarMonth, ConsentState, DivisionCode, DivisionLevel, ElderId, IsoWeek, LocalDay, VisitMode,
+};
 use decider::Decider as _;
 use eventlog::{Committed, Loaded, Position, ReadError, Subject};
 use proto::eldercare::visits::v1 as pb;
-use service::{Asked, Caller, errors, paging};
+use service::{Action, Asked, Caller, errors, paging};
 use tier_policy::policy::Interval;
 use tonic::Status;
 use uuid::Uuid;
@@ -124,6 +126,7 @@ impl Visits {
         let facts = facts.ok_or_else(|| refusals::no_elder(elder))?;
         let village = facts.on(today.max(what.week.first_day())).residence.village;
         caller.knows(&village.division(), || refusals::no_elder(elder))?;
+        caller.may(Action::ReadPersonal, &village.division())?;
         let id = PlanId {
             county: village.county(),
             week: what.week,
@@ -183,25 +186,17 @@ impl Visits {
     }
 
     /// The plan of the week that this request has changed already, where the caller works, whatever has become of elder and
-    /// visitor since: one of a county in which the registry has known the elder.
+    /// visitor since.
     async fn plan_adjusted_by(
         &self,
         caller: &Caller,
         request: Uuid,
         what: &ToAdjust,
     ) -> Result<Option<PlanId>, Status> {
-        let subject = Subject::new("registry", "elder", &what.elder.to_string())
-            .map_err(|error| errors::internal(&error))?;
-        let records = match self.registry.read(&subject, 0).await {
-            Ok(records) => records,
-            // Then it is decided by what is known of the elder now.
-            Err(ReadError::Unreadable { .. }) => return Ok(None),
-            Err(error) => return Err(service::not_loaded(error.into())),
+        let counties = match counties_of(caller) {
+            Some(own) => own,
+            None => self.counties_that_knew(caller, what.elder).await?,
         };
-        let divisions = records
-            .iter()
-            .filter_map(|record| record.metadata.division.as_deref()?.parse().ok());
-        let counties: BTreeSet<DivisionCode> = divisions.map(county_of).collect();
         for county in counties {
             let id = PlanId {
                 county,
@@ -215,6 +210,34 @@ impl Visits {
             }
         }
         Ok(None)
+    }
+
+    /// The counties in which the registry has known an elder, of those where the caller works.
+    async fn counties_that_knew(
+        &self,
+        caller: &Caller,
+        elder: ElderId,
+    ) -> Result<BTreeSet<DivisionCode>, Status> {
+        let subject = Subject::new("registry", "elder", &elder.to_string())
+            .map_err(|error| errors::internal(&error))?;
+        let records = match self.registry.read(&subject, 0).await {
+            Ok(records) => records,
+            // Then it is decided by what is known of the elder now.
+            Err(ReadError::Unreadable { .. }) => return Ok(BTreeSet::new()),
+            Err(error) => return Err(service::not_loaded(error.into())),
+        };
+        let divisions = records
+            .iter()
+            .filter_map(|record| {
+                record
+                    .metadata
+                    .division
+                    .as_deref()?
+                    .parse::<DivisionCode>()
+                    .ok()
+            })
+            .filter(|division| caller.reaches(division));
+        Ok(divisions.map(county_of).collect())
     }
 
     async fn adjusted_before(
@@ -258,6 +281,18 @@ impl Visits {
             capacity: state.profile.weekly_capacity,
         })
     }
+}
+
+/// The counties of a caller's divisions, in which any plan lies that the caller has changed; none where a division has many. They
+/// don't depend on the elder, so that it takes as long to find nothing there about one of elsewhere as about nobody.
+fn counties_of(caller: &Caller) -> Option<BTreeSet<DivisionCode>> {
+    if caller.everywhere {
+        return None;
+    }
+    let divisions = caller.divisions.iter();
+    divisions
+        .map(|division| division.at(DivisionLevel::County))
+        .collect()
 }
 
 async fn adjusted(

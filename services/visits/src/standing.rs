@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use civic::{Age, ConsentState, DivisionCode, LocalDay, Set, VillageCode, VisitMode};
-use elders::Facts;
 use elders::facts::AGE_IN_SCOPE;
+use elders::{Facts, FactsOnDay};
 use tier_policy::evaluate::{Judge, Jurisdiction, PolicyRef};
 use tier_policy::facts_key::{FactsKey, OLDEST};
 use tier_policy::in_force::{InForce, PoliciesInForce};
@@ -78,9 +78,13 @@ impl Standings {
 
     /// How somebody could be visited on a day, in scope or not.
     pub fn modes(&mut self, facts: &Facts, day: LocalDay) -> Set<VisitMode> {
-        let facts = facts.on(day);
-        let policy = self.policy(facts.village(), day);
-        self.judge(policy).modes(FactsKey::of_anybody(&facts))
+        self.modes_then(&facts.on(day))
+    }
+
+    /// The same by the facts of the day.
+    pub fn modes_then(&mut self, then: &FactsOnDay) -> Set<VisitMode> {
+        let policy = self.policy(then.village(), then.day);
+        self.judge(policy).modes(FactsKey::of_anybody(then))
     }
 
     /// What somebody is owed on a day; nothing out of scope.

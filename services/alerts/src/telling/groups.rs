@@ -7,11 +7,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use civic::{AlertKind, RecipientRole, Set, VillageCode};
 use futures::StreamExt as _;
 use readmodel::ReaderFailed;
-use service::telemetry;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{AT_MOST, Finished, Task, Teller, Telling, notice_of};
+use super::delivery::notice_of;
+use super::{AT_MOST, Task, Teller, Telling};
 use crate::alert_line::Raised;
 use crate::alert_policy::AlertPolicy;
 use crate::elders_tables::CARDS;
@@ -73,18 +72,11 @@ impl Telling {
             let Some(group) = self.groups.remove(&key) else {
                 continue;
             };
-            let records: Vec<u64> = group.alerts.iter().map(|(_, _, record)| *record).collect();
-            for record in &records {
-                *self.open.entry(*record).or_default() += 1;
-            }
-            let teller = Arc::clone(&self.teller);
+            let records = group.alerts.iter().map(|(_, _, record)| *record);
+            let records = records.collect();
+            let telling = Arc::clone(&self.teller).tell_group(key, group);
             // Of several requests, so in a trace of its own.
-            let span = telemetry::span_of("react alerts telling", None);
-            let telling = async move {
-                let written = teller.tell_group(key, group).await?;
-                Ok::<_, ReaderFailed>(Finished { records, written })
-            };
-            self.tasks.spawn(telling.instrument(span));
+            self.begin(records, None, telling);
         }
     }
 }
@@ -178,23 +170,24 @@ impl Teller {
             .collect()
             .await;
         // After a restart some may have been told before, or given up.
-        let untold = known.into_iter().flatten().filter(|(known, _, raised)| {
+        let mut untold: Vec<_> = known.into_iter().flatten().collect();
+        untold.retain(|(known, _, raised)| {
             let own = known.state.of(notice_of(raised, key.level, &whom));
             !known
                 .state
                 .has_told(raised.alert, key.level, whom.recipient)
                 && !own.is_some_and(|told| told.over)
         });
-        let untold: Vec<(String, Raised)> =
-            untold.map(|(_, line, raised)| (line, raised)).collect();
-        let Some((_, first)) = untold.first() else {
+        let Some((known, ..)) = untold.first() else {
             return Ok(0);
         };
-        let notice = notice_of(first, key.level, &whom);
-        let raised: Vec<Raised> = untold.iter().map(|(_, raised)| raised.clone()).collect();
+        let known = Arc::clone(known);
+        let alerts = untold.into_iter().map(|(_, line, raised)| (line, raised));
+        let alerts: Vec<(String, Raised)> = alerts.collect();
+        let raised: Vec<Raised> = alerts.iter().map(|(_, raised)| raised.clone()).collect();
         let text = wording::gathered_text(key.kind, village, &raised);
         let data = wording::gathered_data(key.level, whom.role, &raised);
-        self.deliver(notice, whom, key.level, untold, text, data)
+        self.deliver(&known.state, whom, key.level, alerts, text, data)
             .await
     }
 }

@@ -6,7 +6,7 @@ use civic::{ConsentState, ElderId};
 use elders::event::{Event, Residence};
 use proto::eldercare::r#type::v1 as types;
 use proto::eldercare::visits::v1 as pb;
-use service::testing::anybody;
+use service::{Claims, testing::anybody};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -381,6 +381,36 @@ async fn nobody_sees_beyond_the_own_divisions() {
     };
     let unknown = client.adjust_plan(request).await.unwrap_err();
     assert_eq!(reason(&unknown), "ELDER_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_plan_is_made_and_changed_by_who_says_what_for_since_it_is_told() {
+    let ground = monday();
+    let elder = weekly(&ground, 1).await[0];
+    let running = started(&ground).await;
+    visitor(&running, VILLAGE, 20).await;
+    plan(&running, TOWN).await;
+    let before = stored(&running, TOWN).await;
+    let silent = Claims {
+        purpose: None,
+        ..anybody()
+    };
+    let mut client = running.client_of(&silent);
+    let pin = to_adjust(elder, mark(pb::PlanMark::Pinned));
+    let refused = [
+        client.plan_week(to_plan(TOWN)).await.err(),
+        client.adjust_plan(pin.clone()).await.err(),
+    ];
+    for refused in refused {
+        let refused = refused.unwrap();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert_eq!(reason(&refused), "PURPOSE_REQUIRED");
+    }
+    assert_eq!(stored(&running, TOWN).await, before, "nothing was done");
+    let mut pin = tonic::Request::new(pin);
+    let purpose = "home visits".parse().unwrap();
+    pin.metadata_mut().insert("eldercare-purpose", purpose);
+    assert!(client.adjust_plan(pin).await.is_ok());
 }
 
 #[tokio::test]

@@ -1,19 +1,21 @@
 //! Who works elsewhere learns nothing of an elder, a visitor, a record, a campaign or a referral by the id: each method answers
 //! as for an id that nobody has heard of.
 
+use std::sync::Arc;
+
 use civic::ElderId;
 use elders::event::Event;
 use proto::eldercare::visits::v1 as pb;
 use proto::eldercare::visits::v1::export_records_request::Whose;
-use service::Claims;
-use service::testing::{AskedFor, anybody, every_method_is_asked};
+use service::testing::{AskedFor, anybody_of, every_method_is_asked};
 use uuid::Uuid;
+use vault::{KeyRing, KeyStore as _, MemoryKeyStore, Mode, Vault, VaultOptions};
 
 use crate::planned::{
     OTHER_TOWN, OTHER_VILLAGE, Person, TOWN, mark, monday, plan, skip, started, to, to_adjust,
     visitor,
 };
-use crate::support::{COUNTY, Client, Running, VILLAGE, at, date, timestamp, visit};
+use crate::support::{COUNTY, Client, Running, VILLAGE, at, date, reason, timestamp, visit};
 
 /// The methods that name divisions, and RecordVisits, which tells of each record by itself.
 const OTHERS: [&str; 12] = [
@@ -209,13 +211,6 @@ async fn referral(client: &mut Client, id: &str) -> AskedFor {
     asked
 }
 
-fn officer(division: &str) -> Claims {
-    Claims {
-        divisions: vec![division.to_owned()],
-        ..anybody()
-    }
-}
-
 /// A campaign of the other town, and the referral that came of a record there.
 async fn things_of_elsewhere(running: &Running) -> (String, String) {
     let mut everybody = running.client();
@@ -271,7 +266,7 @@ async fn what_lies_elsewhere_is_as_unknown_as_what_never_was() {
     running.settled().await;
     let before = running.events().await;
 
-    let client = &mut running.client_of(&officer(TOWN));
+    let client = &mut running.client_of(&anybody_of(TOWN));
     let nobody = ElderId(Uuid::now_v7());
     let unknown = elder(client, nobody, &ours, &kept).await;
     for one in [there, gone] {
@@ -311,7 +306,7 @@ async fn what_lies_elsewhere_is_as_unknown_as_what_never_was() {
     // Those who work there are answered again, whatever has become of the elder.
     ground.record(there, &[erasure]).await;
     running.settled().await;
-    let mut theirs = running.client_of(&officer(OTHER_TOWN));
+    let mut theirs = running.client_of(&anybody_of(OTHER_TOWN));
     assert!(theirs.adjust_plan(adjusting).await.is_ok());
     let request = pb::RecordVisitRequest {
         record: Some(kept.clone()),
@@ -322,6 +317,35 @@ async fn what_lies_elsewhere_is_as_unknown_as_what_never_was() {
     let told = elder(client, there, &ours, &kept).await;
     told.is_told_as(&unknown);
     assert_eq!(running.events().await, before);
+}
+
+#[tokio::test]
+async fn the_key_of_an_elder_of_elsewhere_is_not_asked_for() {
+    let mut ground = monday();
+    let of_elsewhere = Person {
+        village: OTHER_VILLAGE,
+        ..Person::default()
+    };
+    let there = of_elsewhere.on(&ground).await;
+    // Whoever asks for this key is told that it can't be had.
+    let store = Arc::new(MemoryKeyStore::new());
+    let broken = store.put(there.as_uuid(), 0, "no key".into());
+    broken.await.unwrap();
+    let ring = KeyRing::local_default(Mode::Local).unwrap();
+    ground.vault = Vault::new(store, ring, VaultOptions::default());
+    let running = started(&ground).await;
+    let ours = visitor(&running, VILLAGE, 20).await;
+    let told_in = async |town: &str| {
+        let request = pb::RecordVisitRequest {
+            record: Some(visit(&ours, there, "2024-10-14 07:00")),
+            min_position: String::new(),
+        };
+        let mut client = running.client_of(&anybody_of(town));
+        client.record_visit(request).await.unwrap_err()
+    };
+    assert_eq!(reason(&told_in(TOWN).await), "ELDER_NOT_FOUND");
+    let told = told_in(OTHER_TOWN).await;
+    assert_eq!(told.code(), tonic::Code::Unavailable);
 }
 
 /// Records in a stream: each is told the same, but for its own id.
