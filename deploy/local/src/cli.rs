@@ -4,6 +4,7 @@
 mod alerts;
 mod backup;
 mod claims;
+mod elsewhere;
 mod sharing;
 mod streams;
 mod visits;
@@ -19,6 +20,7 @@ use crate::{bench::service::Role, output::Output};
 pub use alerts::Alerts;
 pub use backup::{Backup, Passing, Restore};
 pub use claims::{Claims, FiguresBy, HoldDecision, WhichOrders};
+pub use elsewhere::Elsewhere;
 pub use sharing::{Audit, Credential, Feed, FeedName, Search, Sharing};
 pub use streams::{LogServer, Streams};
 pub use visits::{Level, Visits, Whose};
@@ -35,6 +37,9 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Where a system keeps everything unless told otherwise.
+const DATA_DIR: &str = ".eldercare";
+
 /// What all commands have in common.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
@@ -44,7 +49,7 @@ pub struct Common {
     /// Where a system keeps everything [default: .eldercare; of `demo` and `replay` a temporary folder]
     #[arg(long, global = true, value_name = "DIR", env = "ELDERCARE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The NATS server program to use (2.12 or later) [default: found on this machine, else installed]
+    /// The NATS server program to use (2.14 or later) [default: found on this machine, else installed]
     #[arg(
         long,
         global = true,
@@ -101,6 +106,13 @@ pub struct Common {
     pub token: Option<String>,
 }
 
+impl Common {
+    /// Where the system keeps everything that the command is about.
+    pub fn folder(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| DATA_DIR.into())
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -141,8 +153,9 @@ pub enum Command {
     Rebuild(Projections),
     /// Build read models aside, compare them row by row with the ones that serve, and judge every elder's tier once more
     Verify(Projections),
-    /// Wrap all persons' keys under a new key-encryption key and destroy the former one; the log is not touched
-    RotateKeys,
+    /// Wrap all persons' keys under a new key-encryption key and destroy the former one; the log is not touched. Elsewhere: under the
+    /// one that the settings name, and the former ones (`vault.previous_keks`) are needed no more
+    RotateKeys(Elsewhere),
     /// Copy all streams while the system goes on, note who was erased, and remove backups that have expired
     Backup(Backup),
     /// Put a backup back where there is nothing, and apply every erasure since before the system serves
@@ -152,8 +165,8 @@ pub enum Command {
     /// The process that a bench measures
     #[command(hide = true)]
     BenchService(BenchService),
-    /// Show streams, read models and how far they are behind, and parked events
-    Status,
+    /// Show streams and their copies, read models, how far they are behind and who brings them on, and parked events
+    Status(Elsewhere),
     /// Show a running system live: how much is written, what is behind, which alerts are open
     Top(Top),
     /// Make the streams of a cluster's log server, compare them with what is declared, and print the server's users
@@ -164,6 +177,9 @@ pub enum Command {
 /// Arguments of `top`.
 #[derive(Debug, Args)]
 pub struct Top {
+    /// Where the system is.
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
     /// Look for a second, print that, and end
     #[arg(long)]
     pub once: bool,
@@ -318,9 +334,12 @@ pub enum Tier {
 /// Which read models.
 #[derive(Debug, Args)]
 pub struct Projections {
-    /// Their names, as `status` shows them [default: all]
+    /// Their names, as `status` shows them, or `all` [default: all]
     #[arg(value_name = "PROJECTION")]
     pub names: Vec<String>,
+    /// Where the system is.
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
 }
 
 /// Arguments of `bench`.
@@ -436,6 +455,7 @@ mod tests {
                 "weather",
             ],
             vec!["eldercare", "status", "--endpoint", "http://127.0.0.1:1"],
+            vec!["eldercare", "up", "--settings", "installation.env"],
             vec!["eldercare", "backup"],
             vec!["eldercare", "backup", "b", "--prune", "--erasures-only"],
             vec!["eldercare", "backup", "b", "--without", "REGISTRY"],

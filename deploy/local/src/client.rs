@@ -270,8 +270,8 @@ fn showing(channel: tonic::transport::Channel, token: &service::Secret) -> anyho
     Ok(InterceptedService::new(channel, Credentials { bearer }))
 }
 
-/// Makes a unary call, and makes it again while the system is too busy, not there, or not yet where the request wants
-/// it. Requests bear a request id, so a call that was made twice acts once.
+/// Makes a unary call, and makes it again while the system is too busy, not there, does not answer in time, or is not yet where the
+/// request wants it. Requests bear a request id, so a call that was made twice acts once.
 ///
 /// # Errors
 /// The refusal, in words.
@@ -303,10 +303,7 @@ where
         request.set_timeout(CALL);
         make(request).await.map(tonic::Response::into_inner)
     };
-    attempt
-        .retry(patience())
-        .when(|status| is_passing(status.code()))
-        .await
+    attempt.retry(patience()).when(is_passing).await
 }
 
 /// Sends messages over one stream, and takes the answer to each, in their order; `tell` hears how many came. Where the
@@ -336,17 +333,14 @@ where
         }
         Ok(answers)
     };
-    attempt
-        .retry(patience())
-        .when(|status| is_passing(status.code()))
-        .await
+    attempt.retry(patience()).when(is_passing).await
 }
 
 /// Messages on their way over a stream.
 pub type Messages<T> = stream::Iter<std::vec::IntoIter<T>>;
 
 /// How often and how long after one another a call is made again.
-fn patience() -> ExponentialBuilder {
+pub(crate) fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(20))
         .with_max_delay(Duration::from_secs(2))
@@ -355,13 +349,13 @@ fn patience() -> ExponentialBuilder {
 }
 
 /// Whether the same call may succeed later.
-pub(crate) fn is_passing(code: Code) -> bool {
-    match code {
+fn is_passing(status: &Status) -> bool {
+    match status.code() {
         Code::ResourceExhausted | Code::Unavailable | Code::Aborted | Code::DeadlineExceeded => {
             true
         }
+        Code::Cancelled => was_given_up(status),
         Code::Ok
-        | Code::Cancelled
         | Code::Unknown
         | Code::InvalidArgument
         | Code::NotFound
@@ -376,12 +370,19 @@ pub(crate) fn is_passing(code: Code) -> bool {
     }
 }
 
-/// Whether the connection was torn under a stream.
-pub(crate) fn is_torn(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unknown | Code::Cancelled | Code::Internal
-    )
+/// Whether nobody has answered in time. Our library calls it CANCELLED when the time of a call is up, and so does one on the way;
+/// the system itself never does, and nobody here cancels a call.
+fn was_given_up(status: &Status) -> bool {
+    status.code() == Code::Cancelled && status.get_details_error_info().is_none()
+}
+
+/// Whether a stream is lost and may be asked for again: the same may succeed later, or the connection was torn under it.
+pub(crate) fn is_lost(status: &Status) -> bool {
+    is_passing(status)
+        || matches!(
+            status.code(),
+            Code::Unknown | Code::Cancelled | Code::Internal
+        )
 }
 
 /// A refusal as a person reads it: reason, English, Chinese, and the fields concerned.
@@ -399,6 +400,12 @@ fn words(status: &Status) -> String {
     if status.code() == Code::Unavailable && status.get_details_error_info().is_none() {
         return format!(
             "the system does not answer ({}): is it still running? / 系统无应答，请确认其仍在运行",
+            status.message()
+        );
+    }
+    if was_given_up(status) {
+        return format!(
+            "the system does not answer in time ({}) / 系统未在时限内应答",
             status.message()
         );
     }
@@ -430,4 +437,47 @@ fn words(status: &Status) -> String {
         let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use service::Refusal;
+    use tonic::{Response, TimeoutExpired};
+
+    use super::*;
+
+    /// What the library makes of a call whose time is up.
+    fn time_is_up() -> Status {
+        Status::from_error(Box::new(TimeoutExpired(())))
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_time_was_up_is_made_again_as_it_was() {
+        let asked = RefCell::new(Vec::new());
+        let answer = try_call("a request".to_owned(), async |request: Request<String>| {
+            asked.borrow_mut().push(request.into_inner());
+            if asked.borrow().len() == 1 {
+                return Err(time_is_up());
+            }
+            Ok(Response::new("an answer"))
+        });
+        assert_eq!(answer.await.unwrap(), "an answer");
+        assert_eq!(*asked.borrow(), ["a request"; 2]);
+    }
+
+    #[test]
+    fn time_that_was_up_is_told_from_a_refusal() {
+        assert!(is_passing(&time_is_up()));
+        let told = in_words(&time_is_up()).to_string();
+        assert!(
+            told.starts_with("the system does not answer in time"),
+            "{told}"
+        );
+        let refusal = Refusal::new(Code::Cancelled, "NOT_WANTED", "not any more", "不再需要");
+        let refused = Status::from(refusal);
+        assert!(!is_passing(&refused));
+        assert!(in_words(&refused).to_string().starts_with("NOT_WANTED"));
+    }
 }

@@ -9,22 +9,20 @@ use service::{Telemetry, config::Loader, settings::AccessLog};
 use crate::{
     alerting, auditing, backup, bench, claiming,
     cli::{
-        self, Alerts, Audit, Claims, Cli, Command, Common, Credential, Elder, Export, Import,
-        Sharing, Streams, Tier, Visits,
+        self, Alerts, Audit, Claims, Cli, Command, Common, Credential, Elder, Elsewhere, Export,
+        Import, Sharing, Streams, Tier, Visits,
     },
     client::Client,
     connection::{Connection, ConnectionFile},
     data_folder::DataFolder,
-    demo, departments, elder, export, import,
+    demo, departments, elder, export, import, notices_here,
     output::{Output, Progress, print_line},
+    place::Place,
     plans, rebuild, rotate_keys, sample, servers,
     signals::Signals,
     status, streams, tier, top, up, verify, visiting,
     workplace::Workplace,
 };
-
-/// Where a system keeps everything unless told otherwise.
-pub const DATA_DIR: &str = ".eldercare";
 
 /// How a command ended that did what it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +108,7 @@ fn access_log(cli: &Cli) -> anyhow::Result<AccessLog> {
     if !matches!(cli.command, Command::Up(_)) {
         return Ok(AccessLog::Nowhere);
     }
-    let path = cli
-        .common
-        .data_dir
-        .clone()
-        .unwrap_or_else(|| DATA_DIR.into());
+    let path = cli.common.folder();
     std::fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
     Ok(AccessLog::File(path.join("access.ndjson")))
 }
@@ -211,24 +205,24 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             Ok(Ending::Well)
         }
         Command::Rebuild(arguments) => {
-            let (workplace, _) = workplace(common, progress).await?;
-            let rebuilt = rebuild::rebuild(&workplace, &arguments.names, progress).await;
-            workplace.close().await;
+            let place = place(common, &arguments.elsewhere, progress).await?;
+            let rebuilt = rebuild::rebuild(&place, &arguments.names, progress).await;
+            place.close().await;
             output.print(&rebuilt?)?;
             Ok(Ending::Well)
         }
         Command::Verify(arguments) => {
-            let (workplace, _) = workplace(common, progress).await?;
-            let verified = verify::verify(&workplace, &arguments.names, progress).await;
-            workplace.close().await;
+            let place = place(common, &arguments.elsewhere, progress).await?;
+            let verified = verify::verify(&place, &arguments.names, progress).await;
+            place.close().await;
             let verified = verified?;
             output.print(&verified)?;
             Ok(Ending::well_if(verified.equal))
         }
-        Command::RotateKeys => {
-            let (workplace, folder) = workplace(common, progress).await?;
-            let rotated = rotate_keys::rotate_keys(&workplace, &folder, progress).await;
-            workplace.close().await;
+        Command::RotateKeys(elsewhere) => {
+            let place = place(common, elsewhere, progress).await?;
+            let rotated = rotate_keys::rotate_keys(&place, progress).await;
+            place.close().await;
             output.print(&rotated?)?;
             Ok(Ending::Well)
         }
@@ -241,17 +235,17 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             output.print(&backup::restore(common, arguments, progress).await?)?;
             Ok(Ending::Well)
         }
-        Command::Status => {
-            let (workplace, _) = workplace(common, progress).await?;
-            let status = status::status(&workplace).await;
-            workplace.close().await;
+        Command::Status(elsewhere) => {
+            let place = place(common, elsewhere, progress).await?;
+            let status = status::status(&place).await;
+            place.close().await;
             output.print(&status?)?;
             Ok(Ending::Well)
         }
         Command::Top(what) => {
-            let (workplace, _) = workplace(common, progress).await?;
-            let shown = top::top(&workplace, what.once, output).await;
-            workplace.close().await;
+            let place = place(common, &what.elsewhere, progress).await?;
+            let shown = top::top(&place, what.once, output).await;
+            place.close().await;
             shown?;
             Ok(Ending::Well)
         }
@@ -378,6 +372,12 @@ async fn audit(common: &Common, what: &Audit, progress: Progress) -> anyhow::Res
         }
         Audit::Key => {
             output.print(&auditing::key(&client(common)?).await?)?;
+            Ok(Ending::Well)
+        }
+        Audit::Notices => {
+            works_on_servers(common)?;
+            let file = DataFolder::notices_in(&common.folder());
+            output.print(&notices_here::told_here(&file)?)?;
             Ok(Ending::Well)
         }
     }
@@ -522,7 +522,11 @@ async fn claims(client: &Client, what: &Claims, output: Output) -> anyhow::Resul
             provider,
             order,
             decision,
-        } => output.print(&claiming::decide_hold(client, provider, order, *decision).await?),
+            etag,
+        } => {
+            let etag = etag.as_deref();
+            output.print(&claiming::decide_hold(client, provider, order, *decision, etag).await?)
+        }
         Claims::Suspicions {
             division,
             provider,
@@ -543,17 +547,28 @@ async fn claims(client: &Client, what: &Claims, output: Output) -> anyhow::Resul
 fn works_on_servers(common: &Common) -> anyhow::Result<()> {
     if common.endpoint.is_some() {
         anyhow::bail!(
-            "this command works on the servers of a data folder: name it with --data-dir, and leave --endpoint and \
-             --token (or ELDERCARE_ENDPOINT and ELDERCARE_TOKEN) away / 该命令直接操作数据目录：请用 --data-dir 指定，勿用 --endpoint"
+            "this command works on servers: name their data folder with --data-dir, or the settings of an installation with \
+             --settings, and leave --endpoint and --token (or ELDERCARE_ENDPOINT and ELDERCARE_TOKEN) away \
+             / 该命令直接操作服务器：请用 --data-dir 或 --settings 指定，勿用 --endpoint"
         );
     }
     Ok(())
 }
 
+/// The servers of an installation elsewhere, where settings tell of one, or of the data folder.
+async fn place(
+    common: &Common,
+    elsewhere: &Elsewhere,
+    progress: Progress,
+) -> anyhow::Result<Place> {
+    works_on_servers(common)?;
+    Place::open(common, elsewhere, progress).await
+}
+
 /// The servers of the data folder.
 async fn workplace(common: &Common, progress: Progress) -> anyhow::Result<(Workplace, PathBuf)> {
     works_on_servers(common)?;
-    let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+    let folder = common.folder();
     Ok((Workplace::open(common, &folder, progress).await?, folder))
 }
 
@@ -568,7 +583,7 @@ fn client(common: &Common) -> anyhow::Result<Client> {
             departments: BTreeMap::new(),
         });
     }
-    let folder = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+    let folder = common.folder();
     let running = ConnectionFile::of_running(&folder)?.with_context(|| {
         if DataFolder::in_use(&folder) {
             return format!(

@@ -18,6 +18,9 @@ use crate::keys::{Keys, write_private};
 /// Where it remembers what is not in the log.
 const MEMORY: &str = "system.json";
 
+/// Where it writes what would be told to nobody.
+const NOTICES: &str = "notices.ndjson";
+
 /// What a system consists of, beside its keys.
 const SYSTEM: [&str; 3] = ["nats", "postgres", MEMORY];
 
@@ -165,6 +168,16 @@ impl DataFolder {
         &self.path
     }
 
+    /// The file in it with what is told where nobody else is named who is told.
+    pub fn notices(&self) -> PathBuf {
+        Self::notices_in(&self.path)
+    }
+
+    /// The same in a folder in which a system may run.
+    pub fn notices_in(path: &Path) -> PathBuf {
+        path.join(NOTICES)
+    }
+
     /// Whether it is gone afterwards.
     pub fn is_temporary(&self) -> bool {
         self.temporary.is_some()
@@ -210,13 +223,9 @@ impl DataFolder {
     /// Where it can't be written.
     pub fn remember(&self, what: &Remembered) -> anyhow::Result<()> {
         write_private(
-            &self.memory(),
+            &self.path.join(MEMORY),
             &serde_json::to_vec_pretty(what).context("write what to remember")?,
         )
-    }
-
-    fn memory(&self) -> PathBuf {
-        self.path.join(MEMORY)
     }
 }
 

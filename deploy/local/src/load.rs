@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use backon::Retryable as _;
 use eventlog::Position;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use proto::eldercare::{
@@ -17,7 +18,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::{
-    client::{self, Client, call, try_call},
+    client::{self, Client, call, is_lost, patience, try_call},
     county::{County, Line, Resident, SurveyFile},
     output::Progress,
 };
@@ -27,9 +28,6 @@ const AT_ONCE: usize = 64;
 
 /// A workbook travels in pieces of this many bytes.
 const PIECE: usize = 256 << 10;
-
-/// How often an import whose stream broke is taken up again.
-const TRIES: u32 = 4;
 
 /// A line that the system refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -136,16 +134,9 @@ pub async fn survey(
         dry_run: options.dry_run,
         update: options.update,
     };
-    let mut tries = 1;
-    loop {
-        match attempt(client, file, &head, &workbook, tell).await {
-            Err(status) if status.code() == Code::Unavailable && tries < TRIES => tries += 1,
-            outcome => {
-                return outcome
-                    .map_err(|status| client::in_words(&status).context(file.name.clone()));
-            }
-        }
-    }
+    let import = async || attempt(client, file, &head, &workbook, tell).await;
+    let outcome = import.retry(patience()).when(is_lost).await;
+    outcome.map_err(|status| client::in_words(&status).context(file.name.clone()))
 }
 
 async fn attempt(

@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -76,7 +77,8 @@ pub fn percent(part: u64, whole: u64) -> Cell {
     number(format!("{share:.1}%"))
 }
 
-/// Tells on standard error how far long work is: a bar on a terminal, and a line when it is done otherwise.
+/// Tells on standard error how far long work is: a bar on a terminal; otherwise a line when it is done, and one now and then while
+/// it takes long.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     quiet: bool,
@@ -103,7 +105,8 @@ impl Progress {
     /// Begins a step of so many items; 0 where nobody knows how many.
     pub fn begin(self, what: impl Into<String>, items: u64) -> Step {
         let what = what.into();
-        let bar = if self.quiet || !std::io::stderr().is_terminal() {
+        let watched = std::io::stderr().is_terminal();
+        let bar = if self.quiet || !watched {
             ProgressBar::hidden()
         } else if items == 0 {
             let bar = ProgressBar::new_spinner().with_style(style("  {spinner} {msg} {pos}"));
@@ -118,9 +121,13 @@ impl Progress {
             what,
             quiet: self.quiet,
             since: Instant::now(),
+            told: (!self.quiet && !watched).then(|| Mutex::new(Instant::now())),
         }
     }
 }
+
+/// Where nobody watches a bar, a long step says so often how far it is.
+const NOW_AND_THEN: Duration = Duration::from_secs(30);
 
 /// A step whose length is known.
 const BAR: &str = "  {msg:44} {bar:24} {pos}/{len} {per_sec}";
@@ -136,6 +143,8 @@ pub struct Step {
     what: String,
     quiet: bool,
     since: Instant,
+    /// When it said last how far it is, where it says so.
+    told: Option<Mutex<Instant>>,
 }
 
 impl Step {
@@ -156,6 +165,13 @@ impl Step {
             self.bar.set_length(of);
         }
         self.bar.set_position(done);
+        if let Some(told) = &self.told {
+            let mut last = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.elapsed() >= NOW_AND_THEN {
+                *last = Instant::now();
+                eprintln!("  {}: {done}/{of}", self.what);
+            }
+        }
     }
 
     /// The step is done.

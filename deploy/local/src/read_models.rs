@@ -13,7 +13,10 @@ use sqlx::PgPool;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
 use visits::{book_table::BookTable, policies_table::PoliciesTable};
 
-use crate::system::Services;
+use crate::{place::Place, stores::Stores};
+
+/// Names all of them.
+const ALL: &str = "all";
 
 /// A read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,12 +123,12 @@ impl ReadModel {
         }
     }
 
-    /// The read models of these names; all where none is named.
+    /// The read models of these names; all where none is named, or `all` is.
     ///
     /// # Errors
     /// A name that none has.
     pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<Self>> {
-        if names.is_empty() {
+        if names.is_empty() || names == [ALL] {
             return Ok(Self::ALL.to_vec());
         }
         let find = |name: &String| {
@@ -140,93 +143,79 @@ impl ReadModel {
         names.iter().map(find).collect()
     }
 
+    /// The service in whose database it lies, and the one whose log it folds.
+    pub(crate) fn lies(self) -> (&'static str, &'static str) {
+        match self {
+            Self::RegistryElders => ("registry", "registry"),
+            Self::TieringFacts => ("tiering", "registry"),
+            Self::TieringTiers => ("tiering", "tiering"),
+            Self::VisitsElders | Self::VisitsCards => ("visits", "registry"),
+            Self::VisitsPolicies => ("visits", "tiering"),
+            Self::VisitsBook => ("visits", "visits"),
+            Self::AlertsElders | Self::AlertsCards => ("alerts", "registry"),
+            Self::AlertsBoard => ("alerts", "alerts"),
+            Self::ClaimsElders => ("claims", "registry"),
+            Self::ClaimsBook => ("claims", "claims"),
+            Self::SharingElders | Self::SharingCards => ("sharing", "registry"),
+            Self::SharingTiers => ("sharing", "tiering"),
+            Self::SharingVisits => ("sharing", "visits"),
+            Self::SharingAlerts => ("sharing", "alerts"),
+            Self::SharingClaims => ("sharing", "claims"),
+            Self::SharingBook => ("sharing", "sharing"),
+        }
+    }
+
+    /// The logs and databases that some of them need.
+    ///
+    /// # Errors
+    /// Settings that are missing or wrong, or servers that don't answer.
+    pub(crate) async fn stores(place: &Place, some: &[Self]) -> anyhow::Result<Stores> {
+        let services = some.iter().map(|one| one.lies().0).collect();
+        let with_keys = some.contains(&Self::RegistryElders);
+        place.stores(&services, with_keys).await
+    }
+
     /// Does something with it.
     ///
     /// # Errors
-    /// The task's.
-    pub(crate) async fn with<T: Task>(
-        self,
-        services: &Services,
-        task: T,
-    ) -> Result<T::Done, Error> {
-        let Services {
-            registry,
-            tiering,
-            visits,
-            alerts,
-            claims,
-            sharing,
-        } = services;
-        match self {
-            Self::RegistryElders => {
-                let fold = registry.projection();
-                task.on(&registry.pool(), registry.log(), fold).await
-            }
-            Self::TieringFacts => {
-                let facts = tiering.registry_log();
-                task.on(&tiering.pool(), facts, FactsTable).await
-            }
-            Self::TieringTiers => task.on(&tiering.pool(), tiering.log(), TiersTable).await,
-            Self::VisitsElders => {
-                let (facts, fold) = (visits.registry_log(), visits::facts_table::TABLE);
-                task.on(&visits.pool(), facts, fold).await
-            }
-            Self::VisitsCards => {
-                let (facts, fold) = (visits.registry_log(), visits::cards_table::TABLE);
-                task.on(&visits.pool(), facts, fold).await
-            }
-            Self::VisitsPolicies => {
-                let policies = visits.tiering_log();
-                task.on(&visits.pool(), policies, PoliciesTable).await
-            }
-            Self::VisitsBook => task.on(&visits.pool(), visits.log(), BookTable).await,
-            Self::AlertsElders => task.on(&alerts.pool(), alerts.registry_log(), FACTS).await,
-            Self::AlertsCards => task.on(&alerts.pool(), alerts.registry_log(), CARDS).await,
-            Self::AlertsBoard => task.on(&alerts.pool(), alerts.log(), BoardTable).await,
-            Self::ClaimsElders => {
-                let (facts, fold) = (claims.registry_log(), claims::facts_table::TABLE);
-                task.on(&claims.pool(), facts, fold).await
-            }
-            Self::ClaimsBook => {
-                let fold = claims::book_table::BookTable;
-                task.on(&claims.pool(), claims.log(), fold).await
-            }
+    /// The task's, or a log or a database that is not there.
+    pub(crate) async fn with<T: Task>(self, stores: &Stores, task: T) -> anyhow::Result<T::Done> {
+        let (service, owner) = self.lies();
+        let (pool, log) = (stores.pool(service)?, stores.log(service, owner).await?);
+        let done = match self {
+            Self::RegistryElders => task.on(&pool, log, stores.elders()?).await,
+            Self::TieringFacts => task.on(&pool, log, FactsTable).await,
+            Self::TieringTiers => task.on(&pool, log, TiersTable).await,
+            Self::VisitsElders => task.on(&pool, log, visits::facts_table::TABLE).await,
+            Self::VisitsCards => task.on(&pool, log, visits::cards_table::TABLE).await,
+            Self::VisitsPolicies => task.on(&pool, log, PoliciesTable).await,
+            Self::VisitsBook => task.on(&pool, log, BookTable).await,
+            Self::AlertsElders => task.on(&pool, log, FACTS).await,
+            Self::AlertsCards => task.on(&pool, log, CARDS).await,
+            Self::AlertsBoard => task.on(&pool, log, BoardTable).await,
+            Self::ClaimsElders => task.on(&pool, log, claims::facts_table::TABLE).await,
+            Self::ClaimsBook => task.on(&pool, log, claims::book_table::BookTable).await,
             Self::SharingElders => {
-                let log = sharing.log_of_registry();
-                task.on(&sharing.pool(), log, sharing::elders_table::EldersTable)
+                task.on(&pool, log, sharing::elders_table::EldersTable)
                     .await
             }
-            Self::SharingCards => {
-                let log = sharing.log_of_registry();
-                task.on(&sharing.pool(), log, sharing::cards_table::TABLE)
-                    .await
-            }
-            Self::SharingTiers => {
-                let log = sharing.log_of_tiering();
-                task.on(&sharing.pool(), log, sharing::tiers_table::TiersTable)
-                    .await
-            }
+            Self::SharingCards => task.on(&pool, log, sharing::cards_table::TABLE).await,
+            Self::SharingTiers => task.on(&pool, log, sharing::tiers_table::TiersTable).await,
             Self::SharingVisits => {
-                let log = sharing.log_of_visits();
-                task.on(&sharing.pool(), log, sharing::visits_table::VisitsTable)
+                task.on(&pool, log, sharing::visits_table::VisitsTable)
                     .await
             }
             Self::SharingAlerts => {
-                let log = sharing.log_of_alerts();
-                task.on(&sharing.pool(), log, sharing::alerts_table::AlertsTable)
+                task.on(&pool, log, sharing::alerts_table::AlertsTable)
                     .await
             }
             Self::SharingClaims => {
-                let log = sharing.log_of_claims();
-                task.on(&sharing.pool(), log, sharing::claims_table::ClaimsTable)
+                task.on(&pool, log, sharing::claims_table::ClaimsTable)
                     .await
             }
-            Self::SharingBook => {
-                let log = sharing.log();
-                task.on(&sharing.pool(), log, sharing::book_table::BookTable)
-                    .await
-            }
-        }
+            Self::SharingBook => task.on(&pool, log, sharing::book_table::BookTable).await,
+        };
+        Ok(done?)
     }
 }
 
@@ -239,6 +228,14 @@ mod tests {
         let names = ReadModel::ALL.map(|one| one.name().to_owned());
         assert_eq!(ReadModel::chosen(&names).unwrap(), ReadModel::ALL);
         assert_eq!(ReadModel::chosen(&[]).unwrap(), ReadModel::ALL);
+        assert_eq!(
+            ReadModel::chosen(&[ALL.to_owned()]).unwrap(),
+            ReadModel::ALL
+        );
+        for one in ReadModel::ALL {
+            let (service, _) = one.lies();
+            assert!(one.name().starts_with(service), "{one:?}");
+        }
         let refused = ReadModel::chosen(&["visits".to_owned()]).unwrap_err();
         assert!(refused.to_string().contains("visits_book"), "{refused}");
     }

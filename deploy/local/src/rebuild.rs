@@ -16,8 +16,8 @@ use sqlx::PgPool;
 
 use crate::{
     output::{Progress, Report, Step, number, table},
+    place::Place,
     read_models::{ReadModel, Task},
-    workplace::Workplace,
 };
 
 /// What `rebuild` did.
@@ -64,14 +64,14 @@ impl Task for Rebuilding<'_> {
 /// Builds read models anew and puts them in their place.
 ///
 /// # Errors
-/// An unknown name; the database's, the log's and the fold's.
+/// An unknown name; settings that are missing or wrong; the database's, the log's and the fold's.
 pub async fn rebuild(
-    workplace: &Workplace,
+    place: &Place,
     names: &[String],
     progress: Progress,
 ) -> anyhow::Result<Rebuilt> {
     let chosen = ReadModel::chosen(names)?;
-    let services = workplace.services().await?;
+    let stores = ReadModel::stores(place, &chosen).await?;
     let mut rebuilt = Vec::new();
     for one in chosen {
         let (name, since) = (one.name(), Instant::now());
@@ -81,7 +81,7 @@ pub async fn rebuild(
             step: &step,
             position: &position,
         };
-        let done = one.with(&services, rebuilding).await;
+        let done = one.with(&stores, rebuilding).await;
         done.with_context(|| format!("rebuild {name}"))?;
         let (position, seconds) = (position.into_inner(), since.elapsed().as_secs_f64());
         step.done(&format!("up to {position}"));

@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::{
     client::{Client, in_words},
     connection::ConnectionFile,
+    installation::{Installation, KEYS},
     keys::Keys,
     output::{Progress, Report, Step},
+    place::Place,
     system::settings_of,
     workplace::Workplace,
 };
@@ -22,14 +24,25 @@ pub struct Rotated {
     pub kek_id: String,
     /// Keys that were wrapped anew.
     pub rewrapped: u64,
+    /// Former key-encryption keys that are needed no more, and that an operator takes out of the settings. Those of a data folder
+    /// are destroyed.
+    pub former: Vec<String>,
 }
 
-/// Wraps all persons' keys under the next key-encryption key, and destroys the former one. Where a system runs, it does
-/// the work itself and wraps new keys under the new one at once. What was interrupted goes on.
+/// Wraps all persons' keys under another key-encryption key. What was interrupted goes on.
 ///
 /// # Errors
-/// A running system that was rotated under already, or keys that can't be rewrapped.
-pub async fn rotate_keys(
+/// Settings that are missing or wrong, a running system that was rotated under already, or keys that can't be rewrapped.
+pub async fn rotate_keys(place: &Place, progress: Progress) -> anyhow::Result<Rotated> {
+    match place {
+        Place::Folder(workplace, path) => of_folder(workplace, path, progress).await,
+        Place::Elsewhere(installation) => of_installation(installation, progress).await,
+    }
+}
+
+/// Under the next key of a data folder; the former one is destroyed. Where a system runs, it does the work itself and wraps new
+/// keys under the new one at once.
+async fn of_folder(
     workplace: &Workplace,
     path: &Path,
     progress: Progress,
@@ -63,6 +76,33 @@ pub async fn rotate_keys(
     Ok(Rotated {
         kek_id: keys.kek_id,
         rewrapped,
+        former: Vec::new(),
+    })
+}
+
+/// Under the key that the registry of an installation has from now on by its settings, as all of its replicas have to have by
+/// then: a key that one of them wraps under a former one meanwhile is found only by doing it again.
+async fn of_installation(
+    installation: &Installation,
+    progress: Progress,
+) -> anyhow::Result<Rotated> {
+    let (ring, settings) = installation.key_ring()?;
+    let client = installation.log_server(KEYS, &settings.nats).await?;
+    let vault = registry::open_vault(client, &settings).await?;
+    let step = progress.begin("轮换 wrapping keys anew", 1);
+    let done = vault
+        .rotate(ring, |told| step.at(told.examined, told.total))
+        .await
+        .context(
+            "some keys may still be under a former key-encryption key: leave it in vault.previous_keks, and try again",
+        )?;
+    step.done(&format!("{} keys", done.rewrapped));
+    let kek_id = settings.vault.kek_id;
+    let former = settings.vault.previous_keks.into_keys();
+    Ok(Rotated {
+        former: former.filter(|former| *former != kek_id).collect(),
+        kek_id,
+        rewrapped: done.rewrapped,
     })
 }
 
@@ -103,10 +143,28 @@ async fn here(workplace: &Workplace, keys: &Keys, step: &Step) -> anyhow::Result
 
 impl Report for Rotated {
     fn text(&self) -> String {
-        format!(
-            "已轮换 {} keys were wrapped anew; all are under {} now, also those of people who are registered from now on. \
-             The former key is destroyed.",
-            self.rewrapped, self.kek_id
-        )
+        let Self {
+            kek_id,
+            rewrapped,
+            former,
+        } = self;
+        if former.is_empty() {
+            return format!(
+                "已轮换 {rewrapped} keys were wrapped anew; all are under {kek_id} now, also those of people who are registered \
+                 from now on, and no former key is left."
+            );
+        }
+        let former = former.join(", ");
+        if *rewrapped > 0 {
+            format!(
+                "已轮换 {rewrapped} keys were wrapped anew under {kek_id}. Run this again: once it wraps none, {former} can go out \
+                 of the settings (vault.previous_keks) / 请再次执行，直至无密钥需要轮换，再移除 {former}"
+            )
+        } else {
+            format!(
+                "已轮换 All keys are under {kek_id}: {former} can go out of the settings (vault.previous_keks), where every replica \
+                 of the registry has {kek_id} / 可从设置中移除 {former}"
+            )
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     keys::Keys,
     nats_users::{self, STREAMS},
     output::Progress,
+    streams::unfit,
 };
 
 /// The services, each with a database of its own.
@@ -143,13 +144,8 @@ impl Servers {
         let client = service::connections::nats(STREAMS, &settings).await?;
         let server = async_nats::jetstream::new(client);
         let states = nats_streams::apply(&server, 1).await?;
-        if let Some((stream, state)) = states.iter().find(|(_, state)| !state.is_well()) {
-            let deviations = state.deviations().iter().map(ToString::to_string);
-            let told: Vec<_> = deviations.collect();
-            anyhow::bail!(
-                "the stream {stream} is not as declared: {}",
-                told.join("; ")
-            );
+        if let Some((stream, deviations)) = unfit(&states) {
+            anyhow::bail!("the stream {stream} is not as declared: {deviations}");
         }
         Ok(())
     }

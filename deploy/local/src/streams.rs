@@ -114,6 +114,14 @@ pub(crate) async fn come_in(
     Ok(client?)
 }
 
+/// The first stream on which no service can stand, and in what it deviates.
+pub(crate) fn unfit(states: &[(&'static str, State)]) -> Option<(&'static str, String)> {
+    let (stream, state) = states.iter().find(|(_, state)| !state.is_well())?;
+    let deviations = state.deviations().iter().map(ToString::to_string);
+    let told: Vec<_> = deviations.collect();
+    Some((*stream, told.join("; ")))
+}
+
 impl Streams {
     fn of(states: Vec<(&'static str, State)>) -> Self {
         let streams = states.iter().map(|(name, state)| Stream::of(name, state));

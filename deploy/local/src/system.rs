@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -11,6 +12,7 @@ use backing_services::Tools;
 use chrono::TimeDelta;
 use civic::LocalDay;
 use claims::ClaimsSettings;
+use eventlog::EventLog;
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
 use readmodel::Follower;
 use registry::RegistrySettings;
@@ -19,6 +21,7 @@ use service::{
     config::Loader, connections, settings::Mode,
 };
 use sharing::SharingSettings;
+use sqlx::PgPool;
 use tiering::TieringSettings;
 use tokio::{
     sync::{Mutex, oneshot},
@@ -31,6 +34,7 @@ use crate::{
     data_folder::DataFolder,
     keys::Keys,
     nats_users,
+    notices_here::tell_here,
     output::Progress,
     servers::Servers,
     simulation::{NextDue, Settled, Settling, Simulation},
@@ -105,11 +109,12 @@ pub struct Services {
     pub sharing: sharing::App,
 }
 
-/// Where the services reach each other, and the token that they show there.
+/// Where the services reach each other, the token that they show there, and the file with what is told where nobody is named.
 #[derive(Debug)]
 pub struct Peers {
     endpoint: String,
     token: String,
+    notices: PathBuf,
 }
 
 impl std::fmt::Debug for Services {
@@ -214,6 +219,9 @@ impl Services {
         let mut config = loader.load::<SharingSettings>()?;
         config.own.audit = keys.audit();
         config.own.feeds.access = Some(keys.nats_doors()?);
+        if let Some(peers) = peers {
+            tell_here(&peers.notices, &mut config.own.notices);
+        }
         let settings = settings_of("sharing", &config.common, servers, keys)?;
         let vault = registry.vault();
         let sharing = sharing::App::beside_registry(&settings, &config.own, clock.clone(), vault)
@@ -227,6 +235,32 @@ impl Services {
             claims,
             sharing,
         })
+    }
+
+    /// The database of a service; none where there is no such service.
+    pub(crate) fn pool(&self, service: &str) -> Option<PgPool> {
+        match service {
+            "registry" => Some(self.registry.pool()),
+            "tiering" => Some(self.tiering.pool()),
+            "visits" => Some(self.visits.pool()),
+            "alerts" => Some(self.alerts.pool()),
+            "claims" => Some(self.claims.pool()),
+            "sharing" => Some(self.sharing.pool()),
+            _ => None,
+        }
+    }
+
+    /// The log of a service; none where there is no such service.
+    pub(crate) fn log(&self, service: &str) -> Option<Arc<dyn EventLog>> {
+        match service {
+            "registry" => Some(self.registry.log()),
+            "tiering" => Some(self.tiering.log()),
+            "visits" => Some(self.visits.log()),
+            "alerts" => Some(self.alerts.log()),
+            "claims" => Some(self.claims.log()),
+            "sharing" => Some(self.sharing.log()),
+            _ => None,
+        }
     }
 
     /// Waits for all that is due by the clock to be done, in each service, and sees whether it goes on.
@@ -346,6 +380,7 @@ impl System {
         let peers = Peers {
             endpoint: format!("http://{listen}"),
             token: issuer.issue(&service_of_the_platform()),
+            notices: folder.notices(),
         };
         let services = Services::connect(&loader, &servers, &keys, &clock, Some(&peers)).await?;
 

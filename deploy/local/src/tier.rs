@@ -33,6 +33,10 @@ pub struct Explanation {
     pub in_scope: bool,
     /// Why not.
     pub out_of_scope_reasons: Vec<String>,
+    /// The division whose policy the rules are; empty before the elder was registered.
+    pub policy_division_code: String,
+    /// That policy's version.
+    pub policy_version: i64,
     /// What the policy gives.
     pub assignment: Option<Given>,
     /// Every rule in its order.
@@ -135,6 +139,8 @@ pub async fn explain(
         on: day(answer.on),
         in_scope: answer.in_scope,
         out_of_scope_reasons: answer.out_of_scope_reasons,
+        policy_division_code: answer.policy_division_code,
+        policy_version: answer.policy_version,
         assignment: answer.assignment.map(Given::of),
         rules: rules.collect(),
         facts: facts.collect(),
@@ -160,7 +166,7 @@ impl Report for Explanation {
         let mut text = format!("{}\n", self.on.as_deref().unwrap_or_default());
         text.push_str(&match &self.assignment {
             Some(given) => format!(
-                "{} ({}) {} [{}], policy {} version {}\n",
+                "{} ({}) {} [{}]\n",
                 labelled(&given.tier),
                 given
                     .reasons
@@ -175,14 +181,18 @@ impl Report for Explanation {
                     .map(|mode| labelled(mode))
                     .collect::<Vec<_>>()
                     .join(", "),
-                given.policy_division_code,
-                given.policy_version,
             ),
             None => format!(
                 "不在范围 out of scope: {}\n",
                 self.out_of_scope_reasons.join(", ")
             ),
         });
+        if !self.policy_division_code.is_empty() {
+            text.push_str(&format!(
+                "政策 policy {} version {}\n",
+                self.policy_division_code, self.policy_version
+            ));
+        }
         let mut rules = table([
             "规则 rule",
             "分级 tier",

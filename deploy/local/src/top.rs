@@ -8,10 +8,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     output::{Output, Report, number, print_line, table},
+    place::Place,
     screen::Screen,
-    status::{Look, Status, StreamStatus},
+    status::{Look, Standing, StreamStatus},
     wire,
-    workplace::Workplace,
 };
 
 /// How often it is looked.
@@ -24,8 +24,10 @@ const FRAME: usize = 22;
 pub struct Top {
     /// When it was looked.
     pub at: String,
-    /// Where the system serves.
+    /// Where the system serves that runs in the data folder.
     pub endpoint: Option<String>,
+    /// Where the log is of an installation that settings tell of; null where it is that of a data folder.
+    pub log: Option<String>,
     /// The streams.
     pub streams: Vec<Flow>,
     /// The read models and reactors, those that are furthest behind first.
@@ -65,18 +67,19 @@ pub struct OpenAlerts {
     pub open: u64,
 }
 
-/// Shows the system that runs in the data folder until it is interrupted, or `once`: how it stands a second after it was looked
-/// first.
+/// Shows the system that runs in the data folder, or elsewhere, until it is interrupted, or `once`: how it stands a second after
+/// it was looked first.
 ///
 /// # Errors
-/// A folder in which no system runs, servers that don't answer, or a standard output that can't be written.
-pub async fn top(workplace: &Workplace, once: bool, output: Output) -> anyhow::Result<()> {
-    if workplace.running.is_none() {
+/// A folder in which no system runs, settings that are missing or wrong, servers that don't answer, or a standard output that
+/// can't be written.
+pub async fn top(place: &Place, once: bool, output: Output) -> anyhow::Result<()> {
+    if !place.is_running() {
         anyhow::bail!(
             "no system runs in the data folder: start one with `eldercare up` / 数据目录中没有运行中的系统：请先执行 eldercare up"
         );
     }
-    let look = Look::open(workplace).await?;
+    let look = Look::open(place).await?;
     let mut tick = interval(TICK);
     // A machine that is busy is not asked all the more.
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,7 +114,7 @@ pub async fn top(workplace: &Workplace, once: bool, output: Output) -> anyhow::R
 
 impl Top {
     /// What there is now, and how much of it came since.
-    fn between(before: &Status, now: &Status, passed: Duration) -> Self {
+    fn between(before: &Standing, now: &Standing, passed: Duration) -> Self {
         let flow = |stream: &StreamStatus| {
             let mut known = before.streams.iter();
             let known = known.find(|known| known.name == stream.name);
@@ -142,6 +145,7 @@ impl Top {
         Self {
             at: wire::local_time(Utc::now()),
             endpoint: now.endpoint.clone(),
+            log: now.log.clone(),
             streams: now.streams.iter().map(flow).collect(),
             projections,
             alerts: Vec::new(),
@@ -194,7 +198,8 @@ impl Top {
                 number(one.parked),
             ]);
         }
-        let serving = self.endpoint.as_deref().unwrap_or_default();
+        let serving = self.endpoint.as_deref().or(self.log.as_deref());
+        let serving = serving.unwrap_or_default();
         format!(
             "{} {serving}\n{streams}\n{projections}\n未结预警 open alerts: {}",
             self.at,
@@ -220,7 +225,11 @@ mod tests {
             name: name.to_owned(),
             messages: last_sequence,
             bytes: 0,
+            subjects: 0,
             last_sequence,
+            replicas: 1,
+            leader: None,
+            copies: Vec::new(),
         }
     }
 
@@ -234,22 +243,24 @@ mod tests {
             parked,
             version: 1,
             updated_at: Utc::now(),
+            runner: None,
         }
     }
 
-    fn status(streams: Vec<StreamStatus>, projections: Vec<ProjectionStatus>) -> Status {
-        Status {
+    fn standing(streams: Vec<StreamStatus>, projections: Vec<ProjectionStatus>) -> Standing {
+        Standing {
             endpoint: None,
+            log: None,
             streams,
+            absent: Vec::new(),
             projections,
-            parked: Vec::new(),
         }
     }
 
     #[test]
     fn rates_are_of_the_time_that_passed_and_who_is_furthest_behind_stands_first() {
-        let before = status(vec![stream("VISITS", 100)], Vec::new());
-        let now = status(
+        let before = standing(vec![stream("VISITS", 100)], Vec::new());
+        let now = standing(
             vec![stream("CLAIMS", 6), stream("VISITS", 150)],
             vec![
                 projection("visits_cards", 0, 0),

@@ -13,7 +13,6 @@ use service::{Clock, config::Loader};
 use crate::{
     cli::{Common, Up},
     client::Client,
-    commands::DATA_DIR,
     connection::ConnectionFile,
     county::County,
     data_folder::{DataFolder, Remembered},
@@ -51,6 +50,8 @@ pub struct Serving {
     pub simulated: bool,
     /// Where everything is kept, with `connection.json` for the other commands.
     pub data_dir: String,
+    /// The file that tells of dossiers opened beyond all agreements; none where the settings name who is told.
+    pub notices: Option<String>,
 }
 
 impl Report for Serving {
@@ -74,6 +75,10 @@ impl Report for Serving {
             "令牌 tokens",
             &format!("{}/{file}: token, tokens.<department>", self.data_dir),
         ]);
+        if let Some(notices) = &self.notices {
+            let read = format!("{notices} (eldercare audit notices)");
+            rows.add_row(["紧急调阅通知 break-glass notices", &read]);
+        }
         format!("{rows}\nauthorization: Bearer {}", self.token)
     }
 }
@@ -104,7 +109,7 @@ enum Before {
 /// Whatever keeps it from starting, or a part that fails.
 pub async fn up(common: &Common, arguments: &Up, progress: Progress) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let path = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+    let path = common.folder();
     let folder = DataFolder::kept(&path)?;
     can_listen(arguments.listen)?;
     let mut remembered = folder.remembered()?;
@@ -280,6 +285,7 @@ fn can_listen(address: SocketAddr) -> anyhow::Result<()> {
 }
 
 fn serving(system: &System) -> Serving {
+    let notices = Some(system.folder.notices()).filter(|file| file.exists());
     Serving {
         endpoint: system.connection.endpoint.clone(),
         token: system.connection.token.clone(),
@@ -289,6 +295,7 @@ fn serving(system: &System) -> Serving {
         clock: wire::local_time(system.clock.now()),
         simulated: system.clock.is_settable(),
         data_dir: system.folder.path().display().to_string(),
+        notices: notices.map(|file| file.display().to_string()),
     }
 }
 

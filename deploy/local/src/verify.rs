@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use eventlog::{EventLog, Position};
-use readmodel::{Differences, Projection};
+use readmodel::{DatabaseError, Differences, Follower, Projection, ReaderFollower};
 use serde::Serialize;
 use sqlx::PgPool;
-use tiering::audit::Audit;
+use tiering::{audit::Audit, progress::Progress as Judged};
 
 use crate::{
     output::{Progress, Report, Step, number, table},
+    place::Place,
     read_models::{ReadModel, Task},
-    workplace::Workplace,
+    stores::Stores,
 };
 
 /// What `verify` found.
@@ -102,26 +103,26 @@ impl Task for Verifying<'_> {
 /// Builds read models aside and compares them row by row.
 ///
 /// # Errors
-/// An unknown name; the database's, the log's and the fold's.
+/// An unknown name; settings that are missing or wrong; the database's, the log's and the fold's.
 pub async fn verify(
-    workplace: &Workplace,
+    place: &Place,
     names: &[String],
     progress: Progress,
 ) -> anyhow::Result<Verified> {
     let chosen = ReadModel::chosen(names)?;
-    let services = workplace.services().await?;
+    let stores = ReadModel::stores(place, &chosen).await?;
     let mut verified = Vec::new();
     for one in &chosen {
         let name = one.name();
         let step = progress.begin(format!("核对 verifying {name}"), 1);
-        let found = one.with(&services, Verifying(&step)).await;
+        let found = one.with(&stores, Verifying(&step)).await;
         let found = found.with_context(|| format!("verify {name}"))?;
         step.done(&format!("{} rows", found.rows));
         verified.push(found);
     }
     let tiers = if chosen.contains(&ReadModel::TieringTiers) {
         let step = progress.begin("核对 judging every elder once more", 0);
-        let tiers = audited(&services.tiering, workplace.running.is_some()).await;
+        let tiers = audited(&stores, place.is_running()).await;
         let tiers = tiers.context("audit the tiers")?;
         step.done(&format!("{} elders", tiers.elders));
         Some(tiers)
@@ -138,26 +139,29 @@ pub async fn verify(
 
 /// Audits the tiers. Where a system runs it is given the time to judge what was recorded before; what it changes while
 /// everybody is judged once more is no difference, so that a difference must be found again to count.
-async fn audited(tiering: &tiering::App, running: bool) -> anyhow::Result<Tiers> {
-    let registry = tiering.registry_log();
+async fn audited(stores: &Stores, running: bool) -> anyhow::Result<Tiers> {
+    let pool = stores.pool("tiering")?;
+    let registry = stores.log("tiering", "registry").await?;
+    let own = stores.log("tiering", "tiering").await?;
+    let evaluator = ReaderFollower::<Judged>::new(pool.clone());
+    let written = Follower::new(pool.clone(), tiering::tiers_table::NAME, own.stream());
     let mut tiers = Tiers::default();
     for _ in 0..ATTEMPTS {
         let tip = registry.last_sequence().await?;
         if running {
-            let progress = tiering.progress();
-            let judged = progress.wait_until(|progress| progress.registry >= tip);
+            let judged = evaluator.wait_until(|judged: &Judged| judged.registry >= tip);
             // One that doesn't come to it in time is told by the number of records that wait.
             if let Ok(reached) = tokio::time::timeout(AT_REST, judged).await {
-                let written = Position::new(tiering.log().stream(), reached.appended);
-                let [_, follower] = tiering.followers();
-                let _ = follower
-                    .wait_for(&written, tokio::time::Instant::now() + AT_REST)
+                let appended = Position::new(own.stream(), reached.appended);
+                let _ = written
+                    .wait_for(&appended, tokio::time::Instant::now() + AT_REST)
                     .await;
             }
         }
-        let judged = tiering::progress::Progress::read(&tiering.pool()).await?;
-        let waiting = judged.map_or(tip, |progress| tip.saturating_sub(progress.registry));
-        tiers = Tiers::of(&tiering.audit().await?, waiting);
+        let judged = Judged::read(&pool).await.map_err(DatabaseError::from)?;
+        let waiting = judged.map_or(tip, |judged| tip.saturating_sub(judged.registry));
+        let audit = tiering::audit::audit(&pool).await;
+        tiers = Tiers::of(&audit.map_err(DatabaseError::from)?, waiting);
         if !tiers.differ() || !running {
             break;
         }
@@ -226,7 +230,7 @@ impl Tiers {
         }
         if self.waiting > 0 {
             text.push_str(&format!(
-                "\n待评估 {} records of the registry wait to be judged: start the system (`eldercare up`), and verify again \
+                "\n待评估 {} records of the registry wait to be judged: let tiering run (`eldercare up`), and verify again \
                  / 请启动系统后重新核对",
                 self.waiting
             ));

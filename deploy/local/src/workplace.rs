@@ -45,8 +45,9 @@ impl Workplace {
         }
         if !path.join("nats").exists() {
             anyhow::bail!(
-                "{} holds no system: name its folder with --data-dir, or start one with `eldercare up` \
-                 / {} 中没有系统数据：请用 --data-dir 指定目录，或先执行 eldercare up",
+                "{} holds no system: name its folder with --data-dir, the settings of one that runs elsewhere with --settings, \
+                 or start one with `eldercare up` / {} 中没有系统数据：请用 --data-dir 指定目录，用 --settings 指定他处系统的设置，\
+                 或先执行 eldercare up",
                 path.display(),
                 path.display()
             );

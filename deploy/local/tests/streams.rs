@@ -1,7 +1,7 @@
 //! What an operator does for a cluster's log server: its streams, and its users, who are kept apart.
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
-use std::{process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use async_nats::{
     ConnectOptions,
@@ -10,6 +10,7 @@ use async_nats::{
 use backing_services::{Nats, testing};
 use eldercare::{keys::Keys, servers::SERVICES};
 use futures::future::join_all;
+use rand::{RngCore as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 
 /// What `streams` says of each stream, and whether it ends well.
@@ -145,4 +146,120 @@ async fn no_service_makes_changes_or_removes_a_stream() {
         assert!(!made && !changed && !removed, "{service}");
     }
     assert!(operator.delete_stream("REGISTRY").await.is_err());
+}
+
+/// A message that cannot be made smaller.
+fn a_megabyte(seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 1 << 20];
+    StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+/// A server with the launcher's users, where something lies in each log and one key in the vault; in the log of visits more than
+/// the server sends at once.
+async fn guarded_and_written_to() -> (Nats, Keys) {
+    let (nats, keys) = guarded().await;
+    let operator = connect(&nats, &keys, "streams").await;
+    nats_streams::apply(&operator, 1).await.unwrap();
+    for service in SERVICES {
+        let server = connect(&nats, &keys, service).await;
+        let mut messages = vec![(
+            format!("eldercare.{service}.elder.trial"),
+            b"trial".to_vec(),
+        )];
+        match service {
+            "registry" => messages.push(("eldercare.vault.key.trial".to_owned(), b"key".to_vec())),
+            "visits" => messages.extend((0..12).map(|number| {
+                let subject = format!("eldercare.visits.trial.{number}");
+                (subject, a_megabyte(number))
+            })),
+            _ => {}
+        }
+        for (subject, body) in messages {
+            let sent = server.publish(subject, body.into()).await.unwrap();
+            sent.await.unwrap();
+        }
+    }
+    (nats, keys)
+}
+
+/// What `backup` says, come in as the user of backups.
+fn backup(nats: &Nats, keys: &Keys, folder: &Path, how: &[&str]) -> Value {
+    let password = keys.nats_passwords().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_eldercare"))
+        .arg("backup")
+        .arg(folder)
+        .args(how)
+        .args(["--output", "json", "--nats"])
+        .arg(nats.url())
+        .env("ELDERCARE_NATS__USER", "backup")
+        .env("ELDERCARE_NATS__PASSWORD", password("backup"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_user_of_backups_may_take_one() {
+    let (nats, keys) = guarded_and_written_to().await;
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = backup(&nats, &keys, folder.path(), &[]);
+    let streams = outcome["backup"]["streams"].as_array().unwrap();
+    assert_eq!(streams.len(), nats_streams::declared().streams.len());
+    let visits = streams.iter().find(|stream| stream["name"] == "VISITS");
+    assert_eq!(visits.unwrap()["messages"], 13);
+    // The second time it looks whether the log is the one of before.
+    let noted = backup(&nats, &keys, folder.path(), &["--erasures-only"]);
+    assert_eq!(noted["backup"], Value::Null);
+    assert_eq!(noted["erasures"]["erased"], 0);
+    // Only where keys came meanwhile a backup looks at them.
+    let server = connect(&nats, &keys, "backup").await;
+    let vault = server.get_stream("VAULT").await.unwrap();
+    assert_eq!(&vault.get_raw_message(1).await.unwrap().payload[..], b"key");
+}
+
+/// Sees that somebody can look at the stream of keys, and change nothing about it.
+async fn changes_nothing(user: &str) {
+    let (nats, keys) = guarded().await;
+    let operator = connect(&nats, &keys, "streams").await;
+    nats_streams::apply(&operator, 1).await.unwrap();
+    let server = connect(&nats, &keys, user).await;
+    let vault = server.get_stream("VAULT").await.unwrap();
+    let config = vault.cached_info().config.clone();
+    let write = async {
+        let sent = server.publish("eldercare.vault.key.trial", "trial".into());
+        sent.await.unwrap().await.is_ok()
+    };
+    let purge = async { vault.purge().await.is_ok() };
+    let restore = async {
+        let subject = "STREAM.RESTORE.VAULT".to_owned();
+        let nothing = json!({});
+        let request = server.request::<_, _, Value>(subject, &nothing);
+        request.await.is_ok()
+    };
+    let (written, purged, restored, taken_out, changed, removed) = tokio::join!(
+        write,
+        purge,
+        restore,
+        vault.delete_message(1),
+        server.update_stream(&config),
+        server.delete_stream("VAULT"),
+    );
+    assert!(!written && !purged && !restored, "{user}");
+    assert!(
+        taken_out.is_err() && changed.is_err() && removed.is_err(),
+        "{user}"
+    );
+}
+
+#[tokio::test]
+async fn the_user_of_backups_changes_nothing() {
+    changes_nothing("backup").await;
+}
+
+#[tokio::test]
+async fn the_user_of_maintenance_changes_nothing() {
+    changes_nothing("maintenance").await;
 }

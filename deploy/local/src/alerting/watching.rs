@@ -11,7 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::{Row, span};
 use crate::{
-    client::{Client, in_words, is_passing, is_torn},
+    client::{Client, in_words, is_lost, reason},
     output::{Output, number, print_line, table},
     screen::Screen,
     wire,
@@ -20,8 +20,10 @@ use crate::{
 
 /// How often the time that has passed is shown anew.
 const TICK: Duration = Duration::from_secs(1);
-/// Before a lost stream is asked for again.
+/// Before a lost stream is asked for again at first; each time in vain it is twice as long.
 const AGAIN: Duration = Duration::from_secs(1);
+/// It never takes longer than this.
+const AT_MOST: Duration = Duration::from_secs(30);
 /// Lines of a screen that no alert takes.
 const FRAME: usize = 5;
 
@@ -30,60 +32,153 @@ const FRAME: usize = 5;
 /// # Errors
 /// Alerts' refusal, or a standard output that can't be written.
 pub async fn watch(client: &Client, division: &str, output: Output) -> anyhow::Result<()> {
-    let screen = Screen::of(output)?;
-    let live = screen.is_some();
-    let mut board = Board::default();
-    let mut clock = Offset::of(client).await;
+    let mut view = View {
+        screen: Screen::of(output)?,
+        output,
+        clock: Offset::of(client).await,
+    };
+    let (mut board, mut pauses) = (Board::default(), Pauses::default());
+    loop {
+        let end = match follow(client, division, &board.position).await {
+            Ok(changes) => {
+                view.found(&mut board);
+                view.clock = Offset::of(client).await;
+                hear(client, changes, &mut board, &mut view, &mut pauses).await?
+            }
+            Err(status) => End::of(&status)?,
+        };
+        let End::Lost(why) = end else {
+            return Ok(());
+        };
+        let pause = pauses.another();
+        view.lost(&mut board, &why, pause);
+        view.wait(&board, pause).await?;
+    }
+}
+
+/// Why nothing more is heard.
+enum End {
+    /// Nobody reads what is printed any more.
+    Unread,
+    /// The stream is lost, for this reason, and may be asked for again.
+    Lost(String),
+}
+
+impl End {
+    /// What it means that a stream failed.
+    fn of(status: &Status) -> anyhow::Result<Self> {
+        if is_lost(status) {
+            Ok(Self::Lost(reason(status)))
+        } else {
+            Err(in_words(status))
+        }
+    }
+}
+
+/// Shows what comes until it ends.
+async fn hear(
+    client: &Client,
+    mut changes: Streaming<WatchAlertsResponse>,
+    board: &mut Board,
+    view: &mut View,
+    pauses: &mut Pauses,
+) -> anyhow::Result<End> {
     let mut tick = interval(TICK);
     loop {
-        let mut changes = match follow(client, division, &board.position).await {
-            Ok(changes) => changes,
-            Err(status) if is_passing(status.code()) => {
-                board.lost = true;
-                if let Some(screen) = &screen {
-                    screen.show(&board.text(clock.now(), screen.lines(FRAME)))?;
-                }
-                tokio::time::sleep(AGAIN).await;
+        let told = tokio::select! {
+            told = changes.message() => told,
+            _ = tick.tick(), if view.screen.is_some() => {
+                view.show(board)?;
                 continue;
             }
-            Err(status) => return Err(in_words(&status)),
         };
-        board.lost = false;
-        clock = Offset::of(client).await;
+        match told {
+            Ok(Some(told)) => {
+                *pauses = Pauses::default();
+                let alert = board.hear(told);
+                if view.screen.is_some() {
+                    if board.caught_up {
+                        view.clock = view.clock.looked_at(client).await;
+                        view.show(board)?;
+                    }
+                } else if let Some(alert) = alert
+                    && !print(&alert, view.output)?
+                {
+                    return Ok(End::Unread);
+                }
+            }
+            Ok(None) => return Ok(End::Lost("the stream ended".to_owned())),
+            Err(status) => return End::of(&status),
+        }
+    }
+}
+
+/// Where the alerts are shown.
+struct View {
+    /// A terminal's; none where changes are printed line by line.
+    screen: Option<Screen>,
+    output: Output,
+    clock: Offset,
+}
+
+impl View {
+    /// Shows the board, where there is a screen for it.
+    fn show(&self, board: &Board) -> anyhow::Result<()> {
+        if let Some(screen) = &self.screen {
+            screen.show(&board.text(self.clock.now(), screen.lines(FRAME)))?;
+        }
+        Ok(())
+    }
+
+    /// The stream is lost, and is asked for again after a pause. Standard output has changes alone.
+    fn lost(&self, board: &mut Board, why: &str, pause: Duration) {
+        board.lost = true;
+        if self.screen.is_none() {
+            let seconds = pause.as_secs();
+            eprintln!(
+                "connection lost ({why}), trying again in {seconds} s / 连接中断，{seconds} 秒后重试"
+            );
+        }
+    }
+
+    /// Waits; a screen shows meanwhile how the time passes.
+    async fn wait(&self, board: &Board, pause: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + pause;
         loop {
-            let told = tokio::select! {
-                told = changes.message() => told,
-                _ = tick.tick(), if live => {
-                    if let Some(screen) = &screen {
-                        screen.show(&board.text(clock.now(), screen.lines(FRAME)))?;
-                    }
-                    continue;
-                }
-            };
-            match told {
-                Ok(Some(told)) => {
-                    let alert = board.hear(told);
-                    match (&screen, alert) {
-                        (Some(screen), _) if board.caught_up => {
-                            clock = clock.looked_at(client).await;
-                            screen.show(&board.text(clock.now(), screen.lines(FRAME)))?;
-                        }
-                        (None, Some(alert)) => {
-                            if !print(&alert, output)? {
-                                return Ok(());
-                            }
-                        }
-                        (Some(_), _) | (None, None) => {}
-                    }
-                }
-                Ok(None) => break,
-                Err(status) if is_passing(status.code()) => break,
-                Err(status) if is_torn(&status) => break,
-                Err(status) => return Err(in_words(&status)),
+            self.show(board)?;
+            let next = end.min(Instant::now() + TICK);
+            tokio::time::sleep_until(next).await;
+            if next == end {
+                return Ok(());
             }
         }
-        board.lost = true;
-        tokio::time::sleep(AGAIN).await;
+    }
+
+    /// There is a stream, perhaps again.
+    fn found(&self, board: &mut Board) {
+        if board.lost && self.screen.is_none() {
+            eprintln!("connected again / 连接已恢复");
+        }
+        board.lost = false;
+    }
+}
+
+/// The pauses before a lost stream is asked for again.
+#[derive(Debug)]
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(AGAIN)
+    }
+}
+
+impl Pauses {
+    /// The next one.
+    fn another(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (2 * pause).min(AT_MOST);
+        pause
     }
 }
 
@@ -265,6 +360,33 @@ mod tests {
             told: Some(Told::Alert(alert)),
             position: position.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_torn_connection_ends_no_watch_and_a_refusal_does() {
+        let torn = [
+            Status::unavailable("the system is away"),
+            Status::unknown("transport error"),
+            Status::internal("h2 protocol error"),
+            Status::cancelled("the server went"),
+        ];
+        for status in torn {
+            assert!(matches!(End::of(&status), Ok(End::Lost(_))), "{status}");
+        }
+        for status in [
+            Status::permission_denied("not yours"),
+            Status::unauthenticated("who are you"),
+            Status::invalid_argument("no division"),
+        ] {
+            assert!(End::of(&status).is_err(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_again_at_longer_and_longer_intervals() {
+        let mut pauses = Pauses::default();
+        let seconds = [(); 7].map(|()| pauses.another().as_secs());
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
     }
 
     #[test]

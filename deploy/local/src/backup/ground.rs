@@ -15,7 +15,7 @@ use crate::{
     data_folder::DataFolder,
     keys::Keys,
     servers::{Servers, start_log, tools},
-    streams::{come_in, settings_to_reach},
+    streams::{come_in, settings_to_reach, unfit},
     system::settings_of,
 };
 
@@ -132,13 +132,10 @@ impl Ground {
     /// Has all streams kept as they are declared, whatever they were when they were copied.
     pub(super) async fn keep_as_declared(&self) -> anyhow::Result<()> {
         let states = nats_streams::apply(&self.server, self.copies).await?;
-        let unfit = states.iter().find(|(_, state)| !state.is_well());
-        let Some((stream, state)) = unfit else {
+        let Some((stream, deviations)) = unfit(&states) else {
             return Ok(());
         };
-        let deviations = state.deviations().iter().map(ToString::to_string);
-        let told: Vec<_> = deviations.collect();
-        Err(anyhow::anyhow!(told.join("; ")))
+        Err(anyhow::anyhow!(deviations))
             .with_context(|| format!("the stream {stream} can't be kept as is declared"))
     }
 

@@ -25,7 +25,6 @@ use super::{
 };
 use crate::{
     cli::{self, Common},
-    commands::DATA_DIR,
     data_folder::{DataFolder, Remembered},
     keys,
     output::{Progress, Report, number, table},
@@ -132,7 +131,7 @@ impl Plan<'_> {
         arguments: &cli::Restore,
         progress: Progress,
     ) -> anyhow::Result<Restored> {
-        let path = common.data_dir.clone().unwrap_or_else(|| DATA_DIR.into());
+        let path = common.folder();
         let keys = keys_for(arguments, &path)?;
         let folder = DataFolder::to_be_restored(&path)?;
         keys.write(folder.path())?;

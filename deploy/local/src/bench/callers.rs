@@ -9,8 +9,10 @@ use std::{
 };
 
 use tokio::task::JoinSet;
+use tonic::{Response, Status};
 
-use crate::output::Step;
+use super::stage::Served;
+use crate::{client::Client, output::Step};
 
 /// How long each call took, and all of them together.
 #[derive(Debug, Clone)]
@@ -33,9 +35,7 @@ impl Latencies {
 
     /// Calls a second.
     pub(super) fn rate(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
-        let calls = self.sorted.len() as f64;
-        calls / self.elapsed.as_secs_f64().max(1e-9)
+        rate(self.sorted.len() as u64, self.elapsed.as_secs_f64())
     }
 
     /// The latency that so many of a thousand calls don't exceed, in milliseconds.
@@ -46,6 +46,13 @@ impl Latencies {
             .get(place)
             .map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
     }
+}
+
+/// So many in so many seconds: how many a second.
+pub(super) fn rate(count: u64, seconds: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+    let count = count as f64;
+    count / seconds.max(1e-9)
 }
 
 /// Has `callers` make the calls of these numbers, each number once, and measures all but the first `warm` ones.
@@ -105,6 +112,35 @@ where
     let elapsed = began.get().map(Instant::elapsed).unwrap_or_default();
     sorted.sort_unstable();
     Ok(Latencies { sorted, elapsed })
+}
+
+/// Has `callers` ask a service for these in turn, the first ones again after the last, and measures all calls but the first `warm`
+/// ones.
+pub(super) async fn ask<R, T, F, C>(
+    served: &Served,
+    callers: usize,
+    requests: Arc<Vec<R>>,
+    warm: usize,
+    count: usize,
+    step: &Step,
+    call: F,
+) -> anyhow::Result<Latencies>
+where
+    R: Clone + Send + Sync + 'static,
+    F: Fn(Client, R) -> C + Clone + Send + 'static,
+    C: Future<Output = Result<Response<T>, Status>> + Send + 'static,
+{
+    let clients = served.clients()?;
+    drive(callers, warm, count, step, move |caller, number| {
+        let client = clients[caller % clients.len()].clone();
+        let request = requests[number % requests.len()].clone();
+        let called = call(client, request);
+        async move {
+            called.await?;
+            Ok(())
+        }
+    })
+    .await
 }
 
 #[cfg(test)]

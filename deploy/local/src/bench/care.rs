@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Ground,
     people::{COUNTY, Person, day},
+    processes::Spent,
     seed::Seeded,
     service::Role,
     stage::{Served, Stage},
@@ -257,6 +258,11 @@ impl Desk {
             token: service::Secret::new(self.stage.token_of(&claims)?),
             ..self.served.connection()
         })
+    }
+
+    /// The processor time that the service and the servers took up to now.
+    pub(super) fn spent(&self) -> Spent {
+        Spent::so_far(&self.stage, &[("service_processor_us", &self.served)])
     }
 
     /// The most memory that the registry held beside the service.

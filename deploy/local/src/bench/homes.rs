@@ -68,6 +68,12 @@ pub(super) async fn register(
     Ok(())
 }
 
+/// Has alerts, started from now on, tell of nothing but in the service's own log.
+pub(super) fn notices_in_the_log(stage: &Stage) -> anyhow::Result<()> {
+    let notices = toml::Table::from_iter([("log".to_owned(), true.into())]);
+    stage.configure("alerts", "notices", notices)
+}
+
 /// Gateways of the service under test, each with a connection of its own.
 pub(super) fn gateways(stage: &Stage, served: &Served, many: usize) -> anyhow::Result<Vec<Client>> {
     let claims = Claims::system("gateway", "platform")

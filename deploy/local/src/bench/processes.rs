@@ -4,7 +4,6 @@ use std::{path::Path, time::Duration};
 
 use super::{
     Measured,
-    append::per_command,
     stage::{Served, Stage},
 };
 
@@ -15,13 +14,13 @@ pub(super) struct Spent(Vec<(&'static str, Option<Duration>)>);
 impl Spent {
     /// By these processes, and by the servers.
     pub(super) fn so_far(stage: &Stage, processes: &[(&'static str, &Served)]) -> Self {
-        let servers = stage.processor_times();
         let processes = processes
             .iter()
             .map(|(who, served)| (*who, served.processor_time()));
         let servers = [
-            ("nats_processor_us", servers.nats),
-            ("postgres_processor_us", servers.postgres),
+            ("nats_processor_us", processor_time(stage.nats.pid())),
+            // With all its processes, one for each connection.
+            ("postgres_processor_us", with_children(stage.postgres.pid())),
         ];
         Self(processes.chain(servers).collect())
     }
@@ -34,6 +33,12 @@ impl Spent {
             measured.with(who, per_command(spent, each_of))
         })
     }
+}
+
+/// Microseconds of processor time for each of so many.
+pub(super) fn per_command(time: Option<Duration>, commands: usize) -> Option<u64> {
+    let micros = u64::try_from(time?.as_micros()).ok()?;
+    Some(micros / commands.max(1) as u64)
 }
 
 /// The fields of what the system says of a process, after its name, which may hold spaces.
@@ -49,7 +54,7 @@ pub(super) fn processor_time(pid: u32) -> Option<Duration> {
 }
 
 /// The same with its children, those that ended too.
-pub(super) fn with_children(pid: u32) -> Option<Duration> {
+fn with_children(pid: u32) -> Option<Duration> {
     let mut all = spent(&stat(pid)?, 11..15)?;
     let parent = pid.to_string();
     for process in std::fs::read_dir("/proc").ok()?.flatten() {

@@ -26,11 +26,11 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::Mutex;
 
 use super::{
-    callers::{self, Latencies},
+    callers::{self, Latencies, rate},
     stage::Stage,
     steady,
 };
-use crate::output::Step;
+use crate::output::{Progress, Step};
 
 /// The stream that raw messages go to.
 const STREAM: &str = "RAW";
@@ -165,6 +165,20 @@ pub(super) async fn publishes(
     .await
 }
 
+/// The same of what a service wrote, as the limit beside it, and tells how far it is.
+pub(super) async fn same_bytes(
+    stage: &Stage,
+    samples: &[Sample],
+    in_flight: usize,
+    count: usize,
+    progress: Progress,
+) -> anyhow::Result<Latencies> {
+    let step = progress.begin("bare publishes of the same bytes", count as u64);
+    let limit = publishes(stage, samples, in_flight, count, &step).await?;
+    step.done(&format!("{:.0}/s", limit.rate()));
+    Ok(limit)
+}
+
 /// How long a message takes to a bare reader from when it is due to be published, at a steady pace; all but the first `warm`.
 pub(super) async fn passages(
     stage: &Stage,
@@ -255,9 +269,8 @@ pub(super) async fn batches(
         }
         step.advance(1);
     }
-    #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
-    let written = (batches * times_a_batch) as f64;
-    Ok(written / since.elapsed().as_secs_f64().max(1e-9))
+    let written = (batches * times_a_batch) as u64;
+    Ok(rate(written, since.elapsed().as_secs_f64()))
 }
 
 /// The least that an answer from the database takes, for callers who each have a connection.

@@ -1,5 +1,11 @@
 //! The process that a bench measures: one service alone, as in production, so that memory and time are its own.
 
+pub(super) mod bare;
+mod bare_append;
+mod claims_by_hand;
+mod one_method;
+pub(super) mod rebuild_each;
+
 use std::{io::Read as _, path::Path, time::Instant};
 
 use anyhow::Context as _;
@@ -9,7 +15,7 @@ use service::{
     Application, Clock, Config, Section, Shutdown, Telemetry, application, config::Loader,
 };
 
-use super::{bare, bare_append, claims_by_hand, processes::peak_rss, rebuild_each};
+use super::processes::peak_rss;
 
 /// What a process of a bench is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

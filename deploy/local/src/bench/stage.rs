@@ -20,7 +20,7 @@ use toml::{Table, Value};
 
 use super::{
     Ground, Measured,
-    processes::{self, processor_time, with_children},
+    processes::{self, processor_time},
     service::Role,
 };
 use crate::{
@@ -145,7 +145,8 @@ impl Stage {
         self.database = self.postgres.ensure_database(name).await?;
         let claims = Claims::system(name, "platform")
             .division("*")
-            .role("service");
+            .role("service")
+            .purpose("bench");
         let token = self.token_of(&claims)?;
         self.configure("postgres", "url", self.database.as_str())?;
         self.configure("peers", "registry", registry)?;
@@ -266,14 +267,6 @@ impl Stage {
         Ok(())
     }
 
-    /// The processor time that the servers took up to now.
-    pub(super) fn processor_times(&self) -> ServersTimes {
-        ServersTimes {
-            nats: processor_time(self.nats.pid()),
-            postgres: with_children(self.postgres.pid()),
-        }
-    }
-
     /// Stops the servers.
     pub(super) async fn strike(self) {
         tokio::join!(self.nats.stop(), self.postgres.stop());
@@ -304,14 +297,6 @@ fn set(
     let section = section.as_table_mut().context("a section of settings")?;
     section.insert(key.to_owned(), value.into());
     Ok(())
-}
-
-/// The processor time of servers, where the system tells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ServersTimes {
-    pub(super) nats: Option<Duration>,
-    /// With all its processes, one for each connection.
-    pub(super) postgres: Option<Duration>,
 }
 
 /// The configuration of a service under test, as an operator would write it.
@@ -440,6 +425,12 @@ impl Served {
     /// The processor time that it took up to now.
     pub(super) fn processor_time(&self) -> Option<Duration> {
         processor_time(self.pid)
+    }
+
+    /// The processor time that it took since it had taken so much.
+    pub(super) fn processor_time_since(&self, before: Option<Duration>) -> Option<Duration> {
+        let both = self.processor_time().zip(before);
+        both.map(|(now, before)| now - before)
     }
 
     /// Brings it down in good order.

@@ -30,6 +30,8 @@ pub struct Held {
     pub hold: Option<&'static str>,
     /// What stands against it.
     pub stands_against_it: Vec<&'static str>,
+    /// By which `hold` says that this was read.
+    pub etag: String,
     /// The order as it stands.
     pub order: Row,
 }
@@ -41,6 +43,7 @@ impl Held {
             held_at: at(held.held_at),
             hold: name_of::<pb::HoldState>(standing.hold),
             stands_against_it: names_of::<pb::OrderCode>(&held.codes),
+            etag: held.etag,
             order: Row::of(standing),
         }
     }
@@ -70,7 +73,7 @@ pub async fn held(client: &Client, division: &str) -> anyhow::Result<HeldList> {
     }
 }
 
-/// Decides on an order on hold, as a reviewer; the order as it stands then.
+/// Decides on an order on hold, as a reviewer who has read what the list said under this etag; the order as it stands then.
 ///
 /// # Errors
 /// Claims' refusal.
@@ -79,6 +82,7 @@ pub async fn decide_hold(
     provider: &str,
     order: &str,
     decision: HoldDecision,
+    etag: Option<&str>,
 ) -> anyhow::Result<HeldList> {
     let decision = match decision {
         HoldDecision::Keep => pb::HoldDecision::Keep,
@@ -89,6 +93,7 @@ pub async fn decide_hold(
         provider_id: provider.to_owned(),
         order_id: order.to_owned(),
         decision: decision.into(),
+        etag: etag.unwrap_or_default().to_owned(),
     };
     let reviewer = client.reviewer()?;
     let decided = call(request, async |request| {
@@ -112,6 +117,7 @@ impl Report for HeldList {
             "状态 state",
             "复核 hold",
             "异常 stands against it",
+            "版本 etag",
         ]);
         for one in &self.orders {
             let hold = one.hold.map(labelled_of::<civic::HoldState>);
@@ -122,6 +128,7 @@ impl Report for HeldList {
                 labelled_of::<civic::OrderState>(one.order.state),
                 hold.unwrap_or_default(),
                 one.stands_against_it.join(" "),
+                one.etag.clone(),
             ]);
         }
         format!(

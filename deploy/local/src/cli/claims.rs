@@ -108,6 +108,9 @@ pub enum Claims {
         /// Keep it, or withdraw it
         #[arg(value_enum)]
         decision: HoldDecision,
+        /// As `claims held` shows it: refused where something else stands against the order by now
+        #[arg(long, value_name = "ETAG")]
+        etag: Option<String>,
     },
     /// Patterns in orders that a supervisor should look into
     Suspicions {

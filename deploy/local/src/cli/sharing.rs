@@ -65,7 +65,7 @@ pub enum Sharing {
     },
     /// Find elders by what all services know of them; each page goes on record
     Find(Search),
-    /// How things stand in a division: tiers, visits, alerts, orders and funds
+    /// How things stand in a division, or stood: tiers, coverage, alerts, orders and funds
     Situation {
         /// The division
         #[arg(value_name = "CODE")]
@@ -80,7 +80,7 @@ pub enum Sharing {
         #[arg(value_name = "CODE")]
         division: String,
     },
-    /// Who has looked at an elder's data, or what somebody has looked at, the last look first
+    /// Who has looked at an elder's data, or what somebody has looked at, the last look first; that goes on record
     History {
         /// Looks at this elder
         #[arg(long, value_name = "ID", required_unless_present = "caller")]
@@ -88,9 +88,9 @@ pub enum Sharing {
         /// Looks by this caller, such as officer:operator
         #[arg(long, value_name = "CALLER", conflicts_with = "elder")]
         caller: Option<String>,
-        /// At most so many
+        /// At most so many, read page by page
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
-        limit: i32,
+        limit: usize,
     },
     /// Why dossiers were opened beyond all agreements, as a reviewer is told it; that goes on record
     BrokenGlass {
@@ -276,6 +276,8 @@ pub enum Audit {
     },
     /// The public key, and the newest signed head
     Key,
+    /// What was told on this machine of dossiers opened beyond all agreements, where the settings name nobody else who is told
+    Notices,
 }
 
 #[cfg(test)]

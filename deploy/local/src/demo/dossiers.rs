@@ -81,7 +81,11 @@ pub(super) async fn as_departments_see(
         ),
         (
             "enrolment",
-            &[("programme_code", Plain), ("units_used", Plain)],
+            &[
+                ("programme_code", Plain),
+                ("units_used", Plain),
+                ("units_left", Plain),
+            ],
         ),
         (
             "order",

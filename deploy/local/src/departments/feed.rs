@@ -15,7 +15,7 @@ use super::{PAGE, agreements, instant};
 use crate::{
     cli,
     client::{Channel, Client, call},
-    output::{Output, Report as _, print_line, table},
+    output::{Output, Report, print_line, table},
     wire,
 };
 
@@ -91,7 +91,7 @@ impl Event {
 #[derive(Debug, Serialize)]
 struct Events(Vec<Event>);
 
-impl crate::output::Report for Events {
+impl Report for Events {
     fn text(&self) -> String {
         let mut rows = table([
             "位置 position",

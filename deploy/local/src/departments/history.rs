@@ -5,7 +5,7 @@ use proto::eldercare::sharing::v1::{
 };
 use serde::Serialize;
 
-use super::instant;
+use super::{PAGE, instant};
 use crate::{
     client::{Client, call},
     output::{Report, table},
@@ -45,24 +45,32 @@ pub struct Look {
     pub position: String,
 }
 
-/// The last looks at an elder, or by a caller.
+/// The last looks at an elder, or by a caller, so many at most.
 ///
 /// # Errors
 /// Sharing's refusal.
-pub async fn history(client: &Client, whose: Whose, limit: i32) -> anyhow::Result<History> {
-    let request = GetAccessHistoryRequest {
+pub async fn history(client: &Client, whose: Whose, limit: usize) -> anyhow::Result<History> {
+    let mut request = GetAccessHistoryRequest {
         whose: Some(whose),
-        page_size: limit,
         ..Default::default()
     };
-    let page = call(request, async |request| {
-        client.sharing().get_access_history(request).await
-    })
-    .await?;
-    Ok(History {
-        looks: page.looks.into_iter().map(Look::of).collect(),
-        more: !page.next_page_token.is_empty(),
-    })
+    let mut history = History {
+        looks: Vec::new(),
+        more: true,
+    };
+    while history.more && history.looks.len() < limit {
+        let left = limit - history.looks.len();
+        // What is not shown is not read: each page goes on record.
+        request.page_size = i32::try_from(left).unwrap_or(PAGE).min(PAGE);
+        let page = call(request.clone(), async |request| {
+            client.sharing().get_access_history(request).await
+        })
+        .await?;
+        history.looks.extend(page.looks.into_iter().map(Look::of));
+        history.more = !page.next_page_token.is_empty();
+        request.page_token = page.next_page_token;
+    }
+    Ok(history)
 }
 
 impl Look {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Status;
 
-use crate::client::{in_words, is_passing, is_torn};
+use crate::client::{in_words, is_lost};
 
 /// Before a lost stream is asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ pub(super) async fn live(
             // Nobody reads any more.
             Ok(false) => return Ok(()),
             Ok(true) => {}
-            Err(Lost::Stream(status)) if is_passing(status.code()) || is_torn(&status) => {}
+            Err(Lost::Stream(status)) if is_lost(&status) => {}
             Err(Lost::Stream(status)) => return Err(in_words(&status)),
             Err(Lost::Output(error)) => return Err(error),
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use civic::{Fen, LocalDay};
+use comfy_table::Cell;
 use elders::codec::write_day;
 use proto::eldercare::sharing::v1::{self as pb, DelayFigures, GetSituationRequest};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::day;
 use crate::{
     client::{Client, call},
-    output::{Report, number, table},
+    output::{Report, number, percent, table},
     words::labelled,
 };
 
@@ -25,18 +26,36 @@ pub struct Situation {
     pub elders: i64,
     /// How many have which tier.
     pub tiers: Vec<(String, i64)>,
-    /// Elders who were visited from Monday to the day.
-    pub visited_elders: i64,
-    /// Duties of the week before that were missed.
-    pub missed_duties: i64,
+    /// Who was visited, of how many.
+    #[serde(flatten)]
+    pub visits: Visits,
     /// Alerts that were open: severity, kind, how many.
     pub open_alerts: Vec<(String, String, i64)>,
     /// How fast help came in the 30 days up to the day.
     pub response_times: ResponseTimes,
-    /// Orders of the month by state: how many, and what they cost together, in fen.
+    /// Orders of the month by the state in which they were then: how many, and what they cost together, in fen.
     pub orders: Vec<(String, i64, i64)>,
-    /// The funds.
+    /// The funds as they stood then.
     pub funds: Vec<Fund>,
+}
+
+/// Who was visited, of how many.
+#[derive(Debug, Clone, Serialize)]
+pub struct Visits {
+    /// Elders in scope.
+    pub in_scope_elders: i64,
+    /// Of these, those met in the month up to the day: divided, this is the coverage.
+    pub covered_elders: i64,
+    /// Visits that these owe in the week or the month.
+    pub owed_duties: i64,
+    /// Of these, those that took place up to the day.
+    pub met_duties: i64,
+    /// Elders who were visited from Monday to the day.
+    pub visited_elders: i64,
+    /// Duties of the week before.
+    pub closed_duties: i64,
+    /// Of these, those that were missed.
+    pub missed_duties: i64,
 }
 
 /// How fast help came to alerts CRITICAL and HIGH.
@@ -66,6 +85,8 @@ pub struct Delay {
 pub struct Fund {
     /// The programme.
     pub programme_code: String,
+    /// What came in.
+    pub in_fen: i64,
     /// What is there.
     pub balance_fen: i64,
     /// What approved orders that are not paid will cost.
@@ -129,8 +150,15 @@ impl Situation {
             day: day(told.day),
             elders: told.elders,
             tiers: tiers.map(|one| (one.tier, one.elders)).collect(),
-            visited_elders: visits.visited_elders,
-            missed_duties: visits.missed_duties,
+            visits: Visits {
+                in_scope_elders: visits.in_scope_elders,
+                covered_elders: visits.covered_elders,
+                owed_duties: visits.owed_duties,
+                met_duties: visits.met_duties,
+                visited_elders: visits.visited_elders,
+                closed_duties: visits.closed_duties,
+                missed_duties: visits.missed_duties,
+            },
             open_alerts: open
                 .map(|one| (one.severity, one.kind, one.alerts))
                 .collect(),
@@ -145,12 +173,44 @@ impl Situation {
             funds: funds
                 .map(|fund| Fund {
                     programme_code: fund.programme_code,
+                    in_fen: fund.in_fen,
                     balance_fen: fund.balance_fen,
                     reserved_fen: fund.reserved_fen,
                     paid_fen: fund.paid_fen,
                 })
                 .collect(),
         }
+    }
+}
+
+impl Visits {
+    /// The rows of a table: what it is, how many of how many, and what share that is.
+    fn rows(&self) -> [Vec<Cell>; 4] {
+        let of = |name: &str, part: i64, whole: i64| {
+            let share = percent(part.unsigned_abs(), whole.unsigned_abs());
+            vec![name.into(), number(format!("{part} / {whole}")), share]
+        };
+        [
+            of(
+                "本月探访率 coverage this month",
+                self.covered_elders,
+                self.in_scope_elders,
+            ),
+            of(
+                "当期探访完成 duties met so far",
+                self.met_duties,
+                self.owed_duties,
+            ),
+            vec![
+                "本周已探访 visited this week".into(),
+                number(self.visited_elders),
+            ],
+            of(
+                "上周漏访 missed last week",
+                self.missed_duties,
+                self.closed_duties,
+            ),
+        ]
     }
 }
 
@@ -162,14 +222,9 @@ impl Report for Situation {
         for (tier, elders) in &self.tiers {
             rows.add_row([labelled(tier).into(), number(elders)]);
         }
-        rows.add_row([
-            "本周已探访 visited this week".into(),
-            number(self.visited_elders),
-        ]);
-        rows.add_row([
-            "上周漏访 missed last week".into(),
-            number(self.missed_duties),
-        ]);
+        for row in self.visits.rows() {
+            rows.add_row(row);
+        }
         for (severity, kind, alerts) in &self.open_alerts {
             let name = format!("未结预警 open {severity} {}", labelled(kind));
             rows.add_row([name.into(), number(alerts)]);
@@ -179,8 +234,14 @@ impl Report for Situation {
             rows.add_row([name.into(), number(format!("{orders}, {} 元", Fen(*fen)))]);
         }
         for fund in &self.funds {
-            let name = format!("基金余额 balance {}", fund.programme_code);
-            rows.add_row([name.into(), number(Fen(fund.balance_fen))]);
+            for (name, fen) in [
+                ("基金余额 balance", fund.balance_fen),
+                ("基金预留 reserved", fund.reserved_fen),
+                ("基金已付 paid", fund.paid_fen),
+            ] {
+                let name = format!("{name} {}", fund.programme_code);
+                rows.add_row([name.into(), number(format!("{} 元", Fen(fen)))]);
+            }
         }
         let times = &self.response_times;
         let mut text = rows.to_string();

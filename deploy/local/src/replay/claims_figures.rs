@@ -240,7 +240,10 @@ impl Desk<'_> {
             if orders.is_empty() {
                 return Ok(held);
             }
-            for standing in orders.into_iter().filter_map(|order| order.standing) {
+            for order in orders {
+                let Some(standing) = order.standing else {
+                    continue;
+                };
                 let name = format!("{}/{}", standing.provider_id, standing.order_id);
                 let request_id = self.county.request_id("keep", 0, name.as_bytes());
                 let request = DecideHoldRequest {
@@ -248,6 +251,7 @@ impl Desk<'_> {
                     provider_id: standing.provider_id,
                     order_id: standing.order_id,
                     decision: pb::HoldDecision::Keep.into(),
+                    etag: order.etag,
                 };
                 let reviewer = self.client.reviewer()?;
                 let kept = call(request, async |request| {

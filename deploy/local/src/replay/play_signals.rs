@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use anyhow::Context as _;
+use backon::BackoffBuilder as _;
 use futures::{SinkExt as _, channel::mpsc};
 use proto::eldercare::alerts::v1::{
     self as pb, AcknowledgeAlertRequest, DispatchAlertRequest, EndAwayRequest,
     IngestSignalsRequest, IngestSignalsResponse, ListAlertsRequest, MarkAwayRequest, Recipient,
     RecipientChannel, RegisterDeviceRequest, RegisterRecipientRequest, ResolveAlertRequest,
+    alert_service_client::AlertServiceClient,
 };
-use tonic::Streaming;
+use tokio::time::sleep;
+use tonic::{Status, Streaming};
 
 use super::elders::Directory;
 use crate::{
-    client::{Client, call, in_words, try_call},
+    client::{Channel, Client, call, in_words, is_lost, patience, try_call},
     county::{Action, Away, County, Device, Line, Response, Signal},
     load::{FailedLine, refused_line},
     wire,
@@ -134,25 +136,46 @@ impl Homes {
         Ok(failed)
     }
 
+    /// Sends a batch, and sends it again on another line where one is lost: a signal is known by its id, so that one that comes
+    /// twice counts once.
     async fn send(
         &mut self,
         client: &Client,
         batch: IngestSignalsRequest,
     ) -> anyhow::Result<IngestSignalsResponse> {
+        let mut gateway = client.gateway()?;
+        let mut pauses = patience().build();
+        loop {
+            let status = match self.try_send(&mut gateway, batch.clone()).await {
+                Ok(receipt) => return Ok(receipt),
+                Err(status) => status,
+            };
+            self.line = None;
+            let pause = pauses.next().filter(|_| is_lost(&status));
+            let Some(pause) = pause else {
+                return Err(in_words(&status));
+            };
+            sleep(pause).await;
+        }
+    }
+
+    async fn try_send(
+        &mut self,
+        gateway: &mut AlertServiceClient<Channel>,
+        batch: IngestSignalsRequest,
+    ) -> Result<IngestSignalsResponse, Status> {
         let line = match &mut self.line {
             Some(line) => line,
             None => {
                 let (batches, coming) = mpsc::channel(1);
-                let receipts = client.gateway()?.ingest_signals(coming).await;
-                let receipts = receipts.map_err(|status| in_words(&status))?.into_inner();
+                let receipts = gateway.ingest_signals(coming).await?.into_inner();
                 self.line.insert(GatewayLine { batches, receipts })
             }
         };
         // Where nobody takes it any more the receipts say why.
         let _ = line.batches.send(batch).await;
-        let receipt = line.receipts.message().await;
-        let receipt = receipt.map_err(|status| in_words(&status))?;
-        receipt.context("a batch of signals was not answered")
+        let receipt = line.receipts.message().await?;
+        receipt.ok_or_else(|| Status::unavailable("a batch of signals was not answered"))
     }
 
     /// Does what somebody did about an alert.

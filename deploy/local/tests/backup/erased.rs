@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     desk::{Desk, text, workbook},
     held::{Held, held_in},
-    town::{DEVICES, TOWN, erase, populated},
+    town::{DEVICES, TOWN, populated},
 };
 
 /// What is left of an elder, of whom there was all of it: a key, signals of the device, documents on feeds.
@@ -56,7 +56,7 @@ fn whoever_was_erased_since_is_erased_before_the_restored_system_serves() {
     let id_number = text(&shown["id_number"]);
     let outcome = desk.done(&["backup", "backups"]);
     let folder = text(&outcome["backup"]["folder"]);
-    erase(&desk, she);
+    desk.erase(she);
     let noted = desk.done(&["backup", "backups", "--erasures-only"]);
     assert_eq!(noted["backup"], Value::Null);
     assert_eq!(noted["erasures"]["erased"], 1);

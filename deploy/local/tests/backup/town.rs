@@ -1,19 +1,13 @@
 //! A system with the elders of one town: a department follows its feed of them, and devices are in two homes.
 
-use std::fs;
-
 use async_nats::{
     ConnectOptions,
     jetstream::{self, Context, consumer::pull},
 };
-use eldercare::{
-    client::{Client, call},
-    connection::ConnectionFile,
-};
+use eldercare::client::{Client, call};
 use futures::StreamExt as _;
 use proto::eldercare::{
     alerts::v1::{Device, DeviceKind, RegisterDeviceRequest},
-    registry::v1::EraseElderRequest,
     sharing::v1::{
         SubscribeFeedRequest, subscribe_feed_request::Start, subscribe_feed_response::What,
     },
@@ -22,7 +16,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::desk::{Desk, county, text};
+use crate::desk::{Desk, county};
 
 /// The town's workbook, by the beginning of its name, which is the town's code.
 pub(crate) const TOWN: &str = "350524100";
@@ -54,11 +48,7 @@ pub(crate) fn empty(desk: &mut Desk) {
 pub(crate) fn populated(desk: &mut Desk) -> Vec<String> {
     empty(desk);
     let elders = desk.import(TOWN);
-    let terms = desk.path("terms.yaml");
-    fs::write(&terms, TERMS).unwrap();
-    let proposed = desk.done(&["sharing", "propose", terms.to_str().unwrap()]);
-    let agreement = text(&proposed["agreements"][0]["agreement_id"]);
-    desk.done(&["sharing", "approve", agreement]);
+    desk.agree(TERMS);
     on(desk, async |client, server| {
         feed_is_told(&client).await;
         for (device, elder) in DEVICES.iter().zip(&elders) {
@@ -73,23 +63,9 @@ pub(crate) fn populated(desk: &mut Desk) -> Vec<String> {
     elders
 }
 
-/// Erases an elder in the running system.
-pub(crate) fn erase(desk: &Desk, elder: &str) {
-    let request = EraseElderRequest {
-        request_id: Uuid::now_v7().to_string(),
-        elder_id: elder.to_owned(),
-        etag: String::new(),
-        reason: "ASKED_BY_ELDER".to_owned(),
-    };
-    on(desk, async |client, _| {
-        client.registry().erase_elder(request).await.unwrap();
-    });
-}
-
 /// Works on the running system as the operator, by its APIs and at its log's server.
 fn on(desk: &Desk, work: impl AsyncFnOnce(Client, Context)) {
-    let found = ConnectionFile::of_running(&desk.path("county")).unwrap();
-    let running = found.expect("a system runs");
+    let running = desk.running();
     Runtime::new().unwrap().block_on(async {
         let client = Client::new(&running.connection()).unwrap();
         let (user, password) = running.nats_user;

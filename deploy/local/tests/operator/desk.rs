@@ -9,7 +9,14 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use eldercare::{
+    client::{Client, call},
+    connection::ConnectionFile,
+};
+use proto::eldercare::registry::v1::EraseElderRequest;
 use serde_json::Value;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 /// An operator's desk: a data folder, and the system that runs in it.
 pub(crate) struct Desk {
@@ -147,6 +154,51 @@ impl Desk {
             .collect();
         assert!(!accepted.is_empty(), "{survey}");
         accepted
+    }
+
+    /// Proposes an agreement on these terms, and tells what became of it.
+    pub(crate) fn propose(&self, terms: &str) -> Value {
+        let file = self.path("terms.yaml");
+        fs::write(&file, terms).unwrap();
+        self.done(&["sharing", "propose", file.to_str().unwrap()])
+    }
+
+    /// Puts an agreement on these terms in force.
+    pub(crate) fn agree(&self, terms: &str) {
+        let proposed = self.propose(terms);
+        let agreement = text(&proposed["agreements"][0]["agreement_id"]);
+        self.done(&["sharing", "approve", agreement]);
+    }
+
+    /// What the running system left for commands.
+    pub(crate) fn running(&self) -> ConnectionFile {
+        let running = ConnectionFile::of_running(&self.path("county"));
+        running.unwrap().expect("a system runs")
+    }
+
+    /// Makes calls for which there is no command, as the operator.
+    pub(crate) fn as_operator(&self, calls: impl AsyncFnOnce(Client)) {
+        let running = self.running();
+        Runtime::new().unwrap().block_on(async {
+            let client = Client::new(&running.connection()).unwrap();
+            calls(client).await;
+        });
+    }
+
+    /// Erases an elder in the running system.
+    pub(crate) fn erase(&self, elder: &str) {
+        let request = EraseElderRequest {
+            request_id: Uuid::now_v7().to_string(),
+            elder_id: elder.to_owned(),
+            reason: "ASKED_BY_ELDER".to_owned(),
+            ..Default::default()
+        };
+        self.as_operator(async |client| {
+            let erased = call(request, async |request| {
+                client.registry().erase_elder(request).await
+            });
+            erased.await.unwrap();
+        });
     }
 
     pub(crate) fn keys(&self) -> String {

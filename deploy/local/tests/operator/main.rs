@@ -4,6 +4,7 @@
 mod claims;
 mod demo;
 mod desk;
+mod elsewhere;
 mod observed;
 mod plans;
 mod sharing;

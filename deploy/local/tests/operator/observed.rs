@@ -6,7 +6,6 @@ use std::{
 };
 
 use calamine::{Data, Reader as _, Xlsx};
-use eldercare::connection::ConnectionFile;
 use futures::TryStreamExt as _;
 use serde_json::Value;
 use service::testing::collector::Collector;
@@ -47,8 +46,7 @@ impl Observed {
 
     /// The subjects of all streams of a system that runs.
     pub(crate) fn subjects(&self, desk: &Desk) -> BTreeSet<String> {
-        let running = ConnectionFile::of_running(&desk.path("county"));
-        let running = running.unwrap().expect("it runs");
+        let running = desk.running();
         self.runtime.block_on(async {
             let (user, password) = running.nats_user;
             let client = async_nats::ConnectOptions::with_user_and_password(user, password);

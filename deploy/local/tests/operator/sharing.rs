@@ -33,9 +33,7 @@ fn agreements_dossiers_looks_and_the_audit_of_a_town_are_told_to_people_and_to_m
     assert_eq!(products["products"][0]["name"], "elder");
     assert!(desk.table(&["sharing", "products"]).contains("姓名"));
 
-    let file = desk.path("terms.yaml");
-    fs::write(&file, TERMS).unwrap();
-    let proposed = desk.done(&["sharing", "propose", file.to_str().unwrap()]);
+    let proposed = desk.propose(TERMS);
     let agreement = text(&proposed["agreements"][0]["agreement_id"]);
     assert_eq!(proposed["agreements"][0]["state"], "PROPOSED");
     let orders = desk.done(&["claims", "orders", "--division", TOWN]);
@@ -86,10 +84,36 @@ fn agreements_dossiers_looks_and_the_audit_of_a_town_are_told_to_people_and_to_m
     );
     let own = ["sharing", "history", "--caller", "officer:operator"];
     assert!(desk.table(&own).contains("GetDossier"));
+    let one = desk.done(&["sharing", "history", "--elder", elder, "--limit", "1"]);
+    assert_eq!(one["looks"].as_array().unwrap().len(), 1);
+    assert_eq!(one["more"], true);
+    let all = desk.done(&["sharing", "history", "--elder", elder, "--limit", "501"]);
+    assert!(all["looks"].as_array().unwrap().len() > dossiers.len());
+    assert_eq!(all["more"], false);
     let situation = desk.done(&["sharing", "situation", TOWN]);
     assert!(situation["elders"].as_i64().unwrap() > 0, "{situation}");
-    let past = ["sharing", "situation", TOWN, "--day", "2024-05-01"];
-    assert!(desk.table(&past).contains("态势"));
+    // Its fund is that of claims.
+    let fund = desk.done(&["claims", "fund", "LTCI"]);
+    let stands = &situation["funds"][0];
+    for sum in ["in_fen", "reserved_fen", "paid_fen", "balance_fen"] {
+        assert_eq!(stands[sum], fund[sum], "{sum}: {situation}");
+    }
+    // On a day before it had less to pay for. Of the town's three orders of March one was handed in by the fourth.
+    let past = ["sharing", "situation", TOWN, "--day", "2024-03-04"];
+    let stood = desk.done(&past);
+    let reserved = |situation: &Value| situation["funds"][0]["reserved_fen"].as_i64().unwrap();
+    assert!(reserved(&stood) < reserved(&situation), "{stood}");
+    let orders = |situation: &Value| {
+        let counts = situation["orders"].as_array().unwrap().iter();
+        counts.map(|count| count[1].as_i64().unwrap()).sum::<i64>()
+    };
+    assert_eq!(orders(&stood), 1, "{stood}");
+    let later = ["sharing", "situation", TOWN, "--day", "2024-03-15"];
+    assert_eq!(orders(&desk.done(&later)), 3);
+    let table = desk.table(&past);
+    for word in ["态势", "探访率", "基金预留"] {
+        assert!(table.contains(word), "{word} is not in {table}");
+    }
 
     let log = desk.path("audit.bin");
     let log = log.to_str().unwrap();

@@ -6,15 +6,13 @@ use std::{
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     process::Stdio,
+    thread,
+    time::{Duration, Instant},
 };
 
-use eldercare::{
-    client::{Client, call},
-    connection::ConnectionFile,
-};
-use proto::eldercare::{
-    registry::v1::EraseElderRequest,
-    sharing::v1::{BreakGlassRequest, GetAccessHistoryRequest, get_access_history_request::Whose},
+use eldercare::client::call;
+use proto::eldercare::sharing::v1::{
+    BreakGlassRequest, GetAccessHistoryRequest, get_access_history_request::Whose,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -26,6 +24,10 @@ use crate::{
 
 /// Why a dossier is opened beyond all agreements.
 const REASON: &str = "老人昏迷，急需联系家属";
+
+/// The longest that a test waits for what comes about by itself, and before it looks again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What health is granted in a village.
 fn terms(village: &str) -> String {
@@ -54,11 +56,7 @@ fn village_with_feed(desk: &mut Desk) -> (String, [String; 2]) {
         "{told}"
     );
     assert_eq!(desk.done(&["sharing", "feeds"])["feeds"], json!([]));
-    let file = desk.path("terms.yaml");
-    fs::write(&file, terms(&village)).unwrap();
-    let proposed = desk.done(&["sharing", "propose", file.to_str().unwrap()]);
-    let agreement = text(&proposed["agreements"][0]["agreement_id"]);
-    desk.done(&["sharing", "approve", agreement]);
+    desk.agree(&terms(&village));
     let find = ["sharing", "find", "--division", &village, "--limit", "2"];
     let found = desk.done(&find);
     let elder = |place: usize| text(&found["elders"][place]["elder_id"]).to_owned();
@@ -100,7 +98,7 @@ fn a_feed_its_credential_and_an_erasure_are_told_to_people_and_to_machines() {
 
     credentials_go_into_files(&desk);
 
-    erase(&desk, &erased);
+    desk.erase(&erased);
     let told = follow(&desk, &name, text(&last["position"]), "ElderErased");
     assert_eq!(told.last().unwrap()["elder_id"], erased.as_str());
     let feeds = desk.done(&["sharing", "feeds"]);
@@ -108,6 +106,7 @@ fn a_feed_its_credential_and_an_erasure_are_told_to_people_and_to_machines() {
     // Whoever is told of what was recorded after it is told of it.
     break_glass(&desk, &other);
     reasons_are_told_to_the_reviewer(&desk, &other);
+    the_supervisors_are_told(&desk, &other);
     the_erasure_is_confirmed(&desk, &erased);
     desk.down();
 }
@@ -232,7 +231,8 @@ fn reasons_are_told_to_the_reviewer(desk: &Desk, elder: &str) {
     let history = desk.done(&["sharing", "history", "--elder", elder]);
     let mut looks = history["looks"].as_array().unwrap().iter();
     let reviewed = |look: &Value| {
-        look["caller"] == "officer:reviewer" && look["fields"] == json!(["break_glass.reason"])
+        look["caller"] == "officer:reviewer"
+            && look["fields"] == json!(["access.history", "break_glass.reason"])
     };
     assert!(looks.any(reviewed), "{history}");
     let before = [&of_elder[..], &["--until", "2024-05-31"]].concat();
@@ -249,6 +249,34 @@ fn reasons_are_told_to_the_reviewer(desk: &Desk, elder: &str) {
     }
     let (code, told) = desk.fails(&["sharing", "broken-glass", "--elder", "x"]);
     assert!(code == 1 && told.contains("is not a UUID"), "{told}");
+}
+
+/// Without a receiver that somebody named, what was opened is told on this machine: in a file that nobody else reads, by a command, and
+/// on the terminal.
+fn the_supervisors_are_told(desk: &Desk, elder: &str) {
+    let asked = ["audit", "notices"];
+    let begun = Instant::now();
+    let notices = loop {
+        let told = desk.done(&asked)["notices"].as_array().unwrap().clone();
+        if !told.is_empty() {
+            break told;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nobody is told");
+        thread::sleep(AGAIN);
+    };
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert_eq!(notices[0]["elder_id"], elder);
+    assert_eq!(notices[0]["opened_by"], "officer:operator");
+    assert!(text(&notices[0]["position"]).starts_with("SHARING:"));
+    assert!(desk.table(&asked).contains(elder));
+    let file = desk.path("county").join("notices.ndjson");
+    let mode = fs::metadata(file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let log = desk.log();
+    assert!(
+        log.contains("a dossier was opened beyond all agreements"),
+        "{log}"
+    );
 }
 
 /// A department that was told of an elder confirms that it has erased what it held, once; nobody else does.
@@ -323,32 +351,6 @@ fn follow(desk: &Desk, name: &str, after: &str, until: &str) -> Vec<Value> {
     told
 }
 
-/// Makes calls for which there is no command, as the operator.
-fn as_operator(desk: &Desk, calls: impl AsyncFnOnce(Client)) {
-    let running = ConnectionFile::of_running(&desk.path("county"));
-    let running = running.unwrap().expect("a system runs");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let client = Client::new(&running.connection()).unwrap();
-        calls(client).await;
-    });
-}
-
-fn erase(desk: &Desk, elder: &str) {
-    let request = EraseElderRequest {
-        request_id: Uuid::now_v7().to_string(),
-        elder_id: elder.to_owned(),
-        reason: "ASKED_BY_ELDER".to_owned(),
-        ..Default::default()
-    };
-    as_operator(desk, async |client| {
-        let erased = call(request, async |request| {
-            client.registry().erase_elder(request).await
-        });
-        erased.await.unwrap();
-    });
-}
-
 /// Opens a dossier beyond all agreements, and waits until the history tells of it.
 fn break_glass(desk: &Desk, elder: &str) {
     let request = BreakGlassRequest {
@@ -357,7 +359,7 @@ fn break_glass(desk: &Desk, elder: &str) {
         reason: REASON.to_owned(),
         newest: 1,
     };
-    as_operator(desk, async |client| {
+    desk.as_operator(async |client| {
         let broken = call(request, async |request| {
             client.sharing().break_glass(request).await
         });

@@ -66,6 +66,21 @@ fn coverage_misses_and_forms_of_a_town_are_told_to_people_and_to_machines() {
     ] {
         assert!(table.contains(word), "{word} is not in {table}");
     }
+    // How things stand says the same.
+    let stands = desk.done(&["sharing", "situation", TOWN]);
+    assert_eq!(
+        (&stands["in_scope_elders"], &stands["covered_elders"]),
+        (in_scope, visited),
+        "{stands}"
+    );
+    assert_eq!(stands["missed_duties"], duties.len(), "{stands}");
+    let closed = stands["closed_duties"].as_u64().unwrap();
+    assert!(closed > u64::try_from(duties.len()).unwrap(), "{stands}");
+    let count = |figure: &str| stands[figure].as_i64().unwrap();
+    assert!(
+        0 < count("met_duties") && count("met_duties") < count("owed_duties"),
+        "{stands}"
+    );
     // The present week is open: nobody is missed yet.
     let open = desk.done(&missed("2024-W41"));
     assert_eq!(
