@@ -1,5 +1,5 @@
 """What operators are given hangs together: rules, dashboards, runbooks and the collector rest on the contract of telemetry and on what
-exporters give, and on nothing else.
+exporters give, and on nothing else; and alarms about what is gone know the services and the cron jobs of a cluster, all of them.
 
     python3 .ci/observability.py
 
@@ -14,10 +14,13 @@ from pathlib import Path
 import yaml
 
 FOLDER = Path("deploy/observability")
+CLUSTER = Path("k8s/components/monitoring/collector.yaml")
+BASE = Path("k8s/base")
+COMPONENTS = Path("k8s/components")
 # Of PromQL: what is written like a name and is none of a metric.
 FUNCTIONS = {
     "abs", "absent", "and", "avg", "bool", "by", "count", "group_left", "group_right", "histogram_quantile", "ignoring", "increase", "max",
-    "min", "min_over_time", "offset", "on", "or", "rate", "round", "sum", "time", "topk", "unless", "without",
+    "max_over_time", "min", "min_over_time", "offset", "on", "or", "rate", "round", "sum", "time", "topk", "unless", "without",
 }
 # How the collector's exporter for Prometheus writes units; units in braces are left out.
 UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
@@ -156,7 +159,7 @@ def rules_are_sound(known):
         if path.stem not in names:
             fault(path, "a runbook of no alarm")
         for link in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
-            if not (path.parent / link).exists():
+            if not (path.parent / link.partition("#")[0]).exists():
                 fault(path, f"it leads to {link}, which is not there")
 
 
@@ -205,14 +208,102 @@ def collector_lets_through_what_is_agreed(contract):
     for metric in contract["metrics"]:
         if not pattern.fullmatch(metric["name"]):
             fault(path, f"{metric['name']} is not let through")
-    parts = {kind: set(collector[kind]) for kind in ("receivers", "processors", "exporters")}
-    for name, pipeline in collector["service"]["pipelines"].items():
+    pipelines_are_whole(path, collector, collector, "transform/allowed")
+
+
+def pipelines_are_whole(path, one, beside, allowed):
+    """Each pipeline's parts are there, in its own file or in the one that it is read beside, and it lets through what `allowed` does."""
+    parts = {kind: {*one.get(kind, {}), *beside.get(kind, {})} for kind in ("receivers", "processors", "exporters")}
+    for name, pipeline in one["service"]["pipelines"].items():
         for kind, there in parts.items():
             for part in pipeline[kind]:
                 if part not in there:
                     fault(path, f"the pipeline {name} has no {part}")
-        if pipeline["processors"][0] != "memory_limiter" or "transform/allowed" not in pipeline["processors"]:
+        if pipeline["processors"][0] != "memory_limiter" or allowed not in pipeline["processors"]:
             fault(path, f"the pipeline {name} limits no memory, or lets everything through")
+
+
+def certificates_are_watched():
+    """The collector of a cluster can read each certificate, tells which it is and no more, and is missed where it says nothing."""
+    path = FOLDER / "certificates.yaml"
+    certificates = read(path)
+    pipelines_are_whole(path, certificates, read(FOLDER / "collector.yaml"), "transform/certificates")
+    kept = certificates["processors"]["transform/certificates"]["metric_statements"][-1]["statements"][-1]
+    if kept != 'keep_keys(datapoint.attributes, ["tlscheck.target"])':
+        fault(path, "more is kept than which file it is")
+    rules = (FOLDER / "rules" / "platform.yaml").read_text(encoding="utf-8")
+    deployment = next(yaml.safe_load_all(CLUSTER.read_text(encoding="utf-8")))
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    for target in certificates["receivers"]["tlscheck"]["targets"]:
+        file = target["file_path"]
+        if f'absent(tlscheck_time_left_seconds{{tlscheck_target="{file}"}})' not in rules:
+            fault(path, f"nobody misses {file}")
+        if str(Path(file).parent) not in mounts:
+            fault(CLUSTER, f"{file} is not there")
+    for argument in container["args"]:
+        file = Path(argument.removeprefix("--config="))
+        if str(file.parent) not in mounts or not (FOLDER / file.name).exists():
+            fault(CLUSTER, f"{argument} is not there")
+
+
+def resources_of(folder):
+    """Kind and name of what a folder of manifests takes together, under the names that it gives."""
+    kustomization = read(folder / "kustomization.yaml")
+    resources = []
+    for place in kustomization.get("resources", []):
+        if (folder / place).is_dir():
+            resources += resources_of(folder / place)
+        else:
+            documents = yaml.safe_load_all((folder / place).read_text(encoding="utf-8"))
+            resources += [(one["kind"], one["metadata"]["name"]) for one in documents]
+    for patch in kustomization.get("patches", []):
+        changes = yaml.safe_load(patch["patch"]) if "patch" in patch else None
+        names = [one["value"] for one in changes if one["path"] == "/metadata/name"] if isinstance(changes, list) else []
+        for name in names:
+            target = patch["target"]
+            resources = [
+                (kind, name) if known == target.get("name") and kind == target.get("kind", kind) else (kind, known)
+                for kind, known in resources
+            ]
+    return resources
+
+
+def named(rules, label):
+    """The values that alarms ask of a label, alternatives one by one."""
+    asked = [value for rule in rules.values() for name, _, value in names_in(rule)[1] if name == label and value]
+    return {one for value in asked for one in value.split("|")}
+
+
+def alarms_know_the_cluster():
+    """Who is gone says nothing: each service and each cron job of backups is missed by its name, and no name is of nobody."""
+    services = {name for kind, name in resources_of(BASE) if kind == "Deployment"}
+    folders = [path.parent for path in sorted(COMPONENTS.glob("*/kustomization.yaml"))]
+    jobs = {folder: {name for kind, name in resources_of(folder) if kind == "CronJob"} for folder in folders}
+    backups = jobs[COMPONENTS / "backup"]
+    groups = [group for path in sorted(FOLDER.glob("rules/*.yaml")) for group in read(path)["groups"]]
+    rules = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"] if "alert" in rule}
+    of_services = {f"eldercare/{name}" for name in services}
+    for name in sorted(job for job in named(rules, "job") - of_services if job.startswith("eldercare/")):
+        fault(FOLDER, f"an alarm asks for {name}, which {BASE} does not run")
+    missed = set(re.findall(r'absent\(rpc_server_call_duration_seconds_count\{job="([^"]+)"', rules["ServiceMissing"]))
+    for name in sorted(of_services - missed):
+        fault(FOLDER, f"ServiceMissing does not miss {name}")
+    for name in sorted(named(rules, "cronjob").difference(*jobs.values())):
+        fault(FOLDER, f"an alarm asks for the cron job {name}, which is nowhere in {COMPONENTS}")
+    told = rules["LogNotBackedUp"]
+    for name in sorted(backups):
+        asked = f'{{namespace="eldercare",cronjob="{name}"}}'
+        suspended = re.search(r'kube_cronjob_spec_suspend\{namespace="eldercare",cronjob=~"([^"]+)"\}', told)
+        for what, is_told in {
+            "is not there": f"absent(kube_cronjob_info{asked})" in told,
+            "does not end well": f"kube_cronjob_status_last_successful_time{asked}" in told,
+            "never has ended well": f"kube_cronjob_created{asked}" in told,
+            "is suspended": suspended is not None and name in suspended.group(1).split("|"),
+        }.items():
+            if not is_told:
+                fault(FOLDER, f"LogNotBackedUp does not tell that {name} {what}")
+    return len(services), len(backups)
 
 
 def main():
@@ -222,10 +313,13 @@ def main():
     rules_are_sound(known)
     dashboards_are_sound(known)
     collector_lets_through_what_is_agreed(contract)
+    certificates_are_watched()
+    services, backups = alarms_know_the_cluster()
     for one in faults:
         print(one, file=sys.stderr)
     if not faults:
-        print(f"{len(contract['metrics'])} metrics, {len(list(FOLDER.glob('runbooks/*.md')))} alarms: all hangs together")
+        alarms = len(list(FOLDER.glob("runbooks/*.md")))
+        print(f"{len(contract['metrics'])} metrics, {alarms} alarms, {services} services and {backups} backups: all hangs together")
     return 1 if faults else 0
 
 

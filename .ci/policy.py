@@ -1,9 +1,10 @@
 """What we ask of manifests beyond their form: that nothing runs with more rights than it needs, that no node's end ends a
 service, that whatever is named is there.
 
-    python3 .ci/policy.py --secrets k8s/secrets.example/README.md FILE...
+    python3 .ci/policy.py --secrets k8s/secrets.example/README.md [--trial OVERLAY]... FILE...
 
-Each FILE is what an overlay becomes, and is judged as a whole. A fault is a line on standard error.
+Each FILE is what an overlay becomes, and is judged as a whole. A fault is a line on standard error. A trial (FILE without its
+ending) makes its own secrets, and needs no backups.
 """
 
 import argparse
@@ -32,8 +33,7 @@ class System:
 
     def workloads(self):
         for one in self.of(*WORKLOADS):
-            spec = one["spec"]
-            template = (spec["jobTemplate"]["spec"] if one["kind"] == "CronJob" else spec)["template"]
+            template = run_by(one)["template"]
             yield one, template["metadata"].get("labels", {}), template["spec"]
 
     def replicas(self, workload):
@@ -47,6 +47,11 @@ class System:
 
 def name(one):
     return one["metadata"]["name"]
+
+
+def run_by(workload):
+    """What has the template of pods: of a job by the clock, the job."""
+    return workload["spec"]["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else workload["spec"]
 
 
 def selects(selector, labels):
@@ -137,6 +142,54 @@ def probes_are_set(system):
                 yield one, f"container {container['name']} is killed where it is merely not ready: both probes ask the same"
 
 
+def jobs_end(system):
+    meshed = any(
+        one["metadata"].get("annotations", {}).get("linkerd.io/inject") == "enabled" for one in system.of("Namespace")
+    )
+    for one in system.of("Job", "CronJob"):
+        job = run_by(one)
+        if "backoffLimit" not in job:
+            yield one, "it does not say how often it is tried: backoffLimit"
+        annotations = job["template"]["metadata"].get("annotations", {})
+        if meshed and annotations.get("linkerd.io/inject") != "disabled":
+            yield one, "the mesh puts a proxy beside it, which outlives it"
+        if one["kind"] == "Job":
+            continue
+        judged = [
+            (one["spec"].get("concurrencyPolicy") in ("Forbid", "Replace"), "may run beside itself: concurrencyPolicy"),
+            ("timeZone" in one["spec"], "does not say whose hours its schedule means: timeZone"),
+            ("startingDeadlineSeconds" in one["spec"],
+             "is never started again once a hundred were missed: startingDeadlineSeconds"),
+            ("activeDeadlineSeconds" in job, "may hang for ever, and no other is started: activeDeadlineSeconds"),
+        ]
+        for holds, fault in judged:
+            if not holds:
+                yield one, f"it {fault}"
+
+
+def log_is_backed_up(system):
+    """Nothing else gives it back."""
+    commands = [
+        container.get("args", [])
+        for one, _, pod in system.workloads() if one["kind"] == "CronJob"
+        for container in containers(pod)
+    ]
+    backups = [words for words in commands if words[:1] == ["backup"]]
+    if not any("--erasures-only" not in words for words in backups):
+        yield None, "no CronJob backs the log up"
+    if not any("--erasures-only" in words for words in backups):
+        yield None, "no CronJob notes who was erased since a backup"
+
+
+def volumes_are_there(system):
+    claims = {name(one) for one in system.of("PersistentVolumeClaim")}
+    for one, _, pod in system.workloads():
+        for volume in pod.get("volumes", []):
+            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+            if claim is not None and claim not in claims:
+                yield one, f"volume claim {claim} is not there"
+
+
 def nodes_may_go(system):
     for one, labels, pod in system.workloads():
         if one["kind"] not in {"Deployment", "StatefulSet"}:
@@ -224,6 +277,71 @@ def network_is_closed(system):
             yield policy, "it opens nothing"
 
 
+def opened(system, direction, labels):
+    """The peers and the port of each rule by which pods with these labels reach others (egress), or are reached (ingress)."""
+    for policy in system.of("NetworkPolicy"):
+        if selects(policy["spec"]["podSelector"], labels):
+            for rule in policy["spec"].get(direction, []):
+                peers = rule.get("to" if direction == "egress" else "from", [])
+                yield from ((peers, port["port"]) for port in rule.get("ports", []))
+
+
+def way_is_open(system, direction, labels, port, others):
+    return any(
+        open_port == port and any(selects(peer.get("podSelector"), others) for peer in peers)
+        for peers, open_port in opened(system, direction, labels)
+    )
+
+
+def who_has_a_user_reaches_the_log(system):
+    log = next((labels for one, labels, _ in system.workloads() if name(one) == "nats"), {})
+    for one, labels, pod in system.workloads():
+        known = {entry["name"] for container in containers(pod) for entry in container.get("env", [])}
+        if "ELDERCARE_NATS__USER" not in known:
+            continue
+        there = way_is_open(system, "egress", labels, 4222, log)
+        if not (there and way_is_open(system, "ingress", log, 4222, labels)):
+            yield one, "it has a user of the log's servers, and no policy opens the way there"
+
+
+def who_has_a_password_reaches_the_databases(system):
+    clusters = [{"cnpg.io/cluster": name(one)} for one in system.of("Cluster")]
+    for one, labels, pod in system.workloads():
+        known = {entry["name"] for container in containers(pod) for entry in container.get("env", [])}
+        if not any(variable.endswith("PGPASSWORD") for variable in known):
+            continue
+        for cluster in clusters:
+            there = way_is_open(system, "egress", labels, 5432, cluster)
+            if not (there and way_is_open(system, "ingress", cluster, 5432, labels)):
+                yield one, f"it has a password of {cluster['cnpg.io/cluster']}, and no policy opens the way there"
+
+
+def by_hand_alone(system):
+    """What is here to make jobs from by hand does not begin by itself."""
+    for one in system.of("CronJob"):
+        if one["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "maintenance" and not one["spec"].get("suspend"):
+            yield one, "it begins by itself: it is not suspended"
+
+
+def who_comes_from_outside_is_known(system):
+    for service in system.of("Service"):
+        if service["spec"].get("type") not in ("LoadBalancer", "NodePort"):
+            continue
+        if service["spec"].get("externalTrafficPolicy") != "Local":
+            yield service, "policies see a node's address, not the caller's: externalTrafficPolicy is not Local"
+        for _, labels, pod in system.workloads():
+            if not selects({"matchLabels": service["spec"]["selector"]}, labels):
+                continue
+            numbers = {port.get("name"): port["containerPort"] for one in containers(pod) for port in one.get("ports", [])}
+            reached = {
+                port for peers, port in opened(system, "ingress", labels) if any("ipBlock" in peer for peer in peers)
+            }
+            for port in service["spec"]["ports"]:
+                target = port.get("targetPort", port["port"])
+                if numbers.get(target, target) not in reached:
+                    yield service, f"no policy lets addresses outside the cluster reach {target}"
+
+
 def namespaces_are_restricted(system):
     namespaces = {name(one): one["metadata"].get("labels", {}) for one in system.of("Namespace")}
     for one in system.resources:
@@ -297,8 +415,11 @@ def faults(system, documented, trial):
     rules = [
         pods_have_few_rights, containers_are_bounded, images_are_fixed, probes_are_set, nodes_may_go, autoscalers_alone_decide,
         budgets_and_services_find_their_pods, network_is_closed, namespaces_are_restricted, accounts_are_there,
-        services_have_time_to_go,
+        services_have_time_to_go, jobs_end, volumes_are_there, who_has_a_user_reaches_the_log, who_comes_from_outside_is_known,
+        who_has_a_password_reaches_the_databases, by_hand_alone,
     ]
+    if not trial:
+        rules.append(log_is_backed_up)
     for rule in rules:
         yield from rule(system)
     yield from what_is_referred_to_is_there(system, documented, trial)
@@ -317,7 +438,7 @@ def documented_in(page):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--secrets", required=True, help="the page that says which secrets an operator makes")
-    parser.add_argument("--trial", action="append", default=[], help="an overlay that makes its own secrets")
+    parser.add_argument("--trial", action="append", default=[], help="an overlay that makes its own secrets, and needs no backups")
     parser.add_argument("files", nargs="+")
     arguments = parser.parse_args()
     found = 0

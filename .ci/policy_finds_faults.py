@@ -29,6 +29,22 @@ def policy(resources, name):
     return pick(resources, "NetworkPolicy", name)["spec"]
 
 
+def by_the_clock(resources):
+    return pick(resources, "CronJob", "backup")["spec"]
+
+
+def nightly(resources):
+    return by_the_clock(resources)["jobTemplate"]["spec"]
+
+
+def by_hand(resources):
+    return pick(resources, "CronJob", "read-models")["spec"]
+
+
+def outside(resources):
+    return pick(resources, "Service", "nats-outside")["spec"]
+
+
 def drop(resources, kind, name):
     resources.remove(pick(resources, kind, name))
 
@@ -89,6 +105,25 @@ FAULTS = [
     (lambda r: container(r)["envFrom"].append({"secretRef": {"name": "unheard-of"}}), "no page says how to make it"),
     (lambda r: container(r)["envFrom"].append({"configMapRef": {"name": "unheard-of"}}), "config map unheard-of is not there"),
     (lambda r: pod(r).update(terminationGracePeriodSeconds=30), "it is killed after 30 s"),
+    (lambda r: nightly(r)["template"]["spec"].pop("serviceAccountName"), "no service account of its own"),
+    (lambda r: nightly(r).pop("backoffLimit"), "how often it is tried"),
+    (lambda r: nightly(r).pop("activeDeadlineSeconds"), "may hang for ever"),
+    (lambda r: by_the_clock(r).pop("concurrencyPolicy"), "may run beside itself"),
+    (lambda r: by_the_clock(r).pop("timeZone"), "whose hours its schedule means"),
+    (lambda r: by_the_clock(r).pop("startingDeadlineSeconds"), "never started again"),
+    (lambda r: nightly(r)["template"]["metadata"].pop("annotations"), "a proxy beside it, which outlives it"),
+    (lambda r: nightly(r)["template"]["metadata"]["labels"].pop("eldercare/reaches-nats"),
+     "no policy opens the way there"),
+    (lambda r: policy(r, "nats")["ingress"][0]["from"].pop(1), "no policy opens the way there"),
+    (lambda r: drop(r, "PersistentVolumeClaim", "log-backups"), "volume claim log-backups is not there"),
+    (lambda r: drop(r, "CronJob", "backup"), "no CronJob backs the log up"),
+    (lambda r: drop(r, "CronJob", "backup-erasures"), "no CronJob notes who was erased"),
+    (lambda r: by_hand(r)["jobTemplate"]["spec"]["template"]["metadata"]["labels"].pop("eldercare/reaches-postgres"),
+     "it has a password of eldercare-postgres, and no policy opens the way there"),
+    (lambda r: policy(r, "postgres")["ingress"][0]["from"].pop(1), "it has a password of eldercare-postgres"),
+    (lambda r: by_hand(r).pop("suspend"), "it begins by itself"),
+    (lambda r: outside(r).update(externalTrafficPolicy="Cluster"), "externalTrafficPolicy is not Local"),
+    (lambda r: policy(r, "nats-outside")["ingress"][0]["ports"].pop(), "lets addresses outside the cluster reach mqtt"),
 ]
 
 

@@ -1,9 +1,10 @@
 """That every service takes the settings that manifests give it, from the image's own root file system.
 
-    python3 .ci/settings.py --root ROOT --secrets LOCAL FILE... -- COMMAND...
+    python3 .ci/settings.py --root ROOT --secrets LOCAL FILE... -- [COMMAND...]
 
 Each FILE is what an overlay becomes. COMMAND runs what follows it within ROOT, where the settings file is laid for a moment;
-the program prints what is in force, or says which key it does not know. Secrets come from LOCAL, an overlay that has some.
+without one the programs in ROOT run where they lie. They print what is in force, or say which key they do not know. Secrets
+come from LOCAL, an overlay that has some.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from policy import run_by
 
 # What must come of it, whatever the overlay.
 IN_FORCE = ['listen = "0.0.0.0:7000"', 'mode = "production"', "create_streams = false", 'inbox_prefix = "_INBOX_{service}"',
@@ -57,12 +59,27 @@ def expanded(text, variables):
     return re.sub(r"\$\((\w+)\)", lambda found: variables.get(found[1], found[0]), text)
 
 
-def run(into, command, variables):
-    alone = {"PATH": os.environ["PATH"], **variables}
-    return subprocess.run([*into, *command], env=alone, capture_output=True, text=True, check=False)
+class Image:
+    """The root file system of the image, and what runs a command within it, if anything may."""
+
+    def __init__(self, root, into):
+        self.root, self.into = root, into
+
+    def place(self, path):
+        """Where a file of the image lies here."""
+        return self.root / path.lstrip("/")
+
+    def run(self, command, variables):
+        program, *arguments = command
+        alone = {"PATH": os.environ["PATH"], **variables}
+        if not self.into:
+            program = str(self.place(program).absolute())
+            if "ELDERCARE_CONFIG" in alone:
+                alone["ELDERCARE_CONFIG"] = str(self.place(alone["ELDERCARE_CONFIG"]).absolute())
+        return subprocess.run([*self.into, program, *arguments], env=alone, capture_output=True, text=True, check=False)
 
 
-def tried(file, root, into, secrets):
+def tried(file, image, secrets):
     resources = [one for one in yaml.safe_load_all(Path(file).read_text()) if one]
     data = data_of(resources, secrets)
     for one in resources:
@@ -73,11 +90,11 @@ def tried(file, root, into, secrets):
         container = pod["containers"][0]
         maps = [volume["configMap"]["name"] for volume in pod["volumes"] if volume.get("name") == "config"]
         variables = environment(container, labels, data)
-        place = root / variables["ELDERCARE_CONFIG"].lstrip("/")
+        place = image.place(variables["ELDERCARE_CONFIG"])
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(data["ConfigMap", maps[0]][place.name])
         command = [expanded(word, variables) for word in container["command"]]
-        printed = run(into, [*command, "--print-config"], variables)
+        printed = image.run([*command, "--print-config"], variables)
         place.unlink()
         service = one["metadata"]["name"]
         if printed.returncode != 0:
@@ -90,18 +107,18 @@ def tried(file, root, into, secrets):
                 if key != "username" and secret.strip() in printed.stdout:
                     yield f"{service}: a secret is printed: {key}"
         migrate = [expanded(word, variables) for word in pod["initContainers"][0]["command"]]
-        told = run(into, [migrate[0], "--help"], variables).stdout
+        told = image.run([migrate[0], "--help"], variables).stdout
         if any(word not in told for word in migrate[1:]):
             yield f"{service}: it knows nothing of {' '.join(migrate[1:])}"
 
 
-def jobs_tried(file, into):
+def jobs_tried(file, image):
     """Whether every job's command is one that its program knows."""
     for one in yaml.safe_load_all(Path(file).read_text()):
-        if not one or one["kind"] != "Job":
+        if not one or one["kind"] not in ("Job", "CronJob"):
             continue
-        container = one["spec"]["template"]["spec"]["containers"][0]
-        asked = run(into, [*container["command"], *container.get("args", []), "--help"], {})
+        container = run_by(one)["template"]["spec"]["containers"][0]
+        asked = image.run([*container["command"], *container.get("args", []), "--help"], {})
         if asked.returncode != 0:
             yield f"job {one['metadata']['name']}: {asked.stderr.strip()}"
 
@@ -114,10 +131,11 @@ def main():
     end = sys.argv.index("--")
     arguments, into = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1:]
     secrets = [one for one in yaml.safe_load_all(arguments.secrets.read_text()) if one]
+    image = Image(arguments.root, into)
     found = [
         f"{file}: {fault}"
         for file in arguments.files
-        for fault in [*tried(file, arguments.root, into, secrets), *jobs_tried(file, into)]
+        for fault in [*tried(file, image, secrets), *jobs_tried(file, image)]
     ]
     for fault in found:
         print(fault, file=sys.stderr)
