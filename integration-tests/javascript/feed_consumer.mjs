@@ -197,6 +197,8 @@ async function follow(options) {
   // A feed is read by the department's user, who may listen to inboxes of its own prefix alone.
   const connection = await connect({
     servers: options.server,
+    // Whoever stands in between may say that the server does not speak TLS.
+    tls: options.server.startsWith("tls://") ? {} : undefined,
     user: options.user,
     pass: options.password,
     inboxPrefix: options.inboxPrefix,

@@ -3,7 +3,9 @@
 use proto::eldercare::sharing::v1::{self as pb, query_feed_request::Start};
 use service::Claims;
 
-use crate::{System, callers::Sharing, consumers::Department, county::COUNTY, date, new_id};
+use crate::{
+    System, callers::Sharing, consumers::Department, county::COUNTY, date, new_id, trust::Trust,
+};
 
 /// The department of these stories.
 pub const DEPARTMENT: &str = "health";
@@ -77,8 +79,16 @@ pub async fn credential(system: &System) -> Department {
     };
     let issued = system.sharing().issue_feed_credential(request).await;
     let issued = issued.unwrap().into_inner();
+    let server = system.nats().url();
+    let authority = system.trust.as_ref().map(Trust::file_to_trust);
     Department {
-        server: system.nats().url(),
+        server: if authority.is_some() {
+            // By a number the client for Node.js knows no certificate.
+            server.replace("127.0.0.1", "localhost")
+        } else {
+            server
+        },
+        authority,
         user: issued.user,
         password: issued.password,
         inbox_prefix: issued.inbox_prefix,

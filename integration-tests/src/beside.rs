@@ -2,15 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_nats::{ConnectOptions, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, jetstream};
+use async_nats::{header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, jetstream};
 use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
 use futures::StreamExt as _;
 use prost::{Message, Name};
-use service::{Application as _, Clock};
+use service::{Application, Clock};
 
 use crate::{
     System,
-    doors::Doors,
+    log_server::as_a_service,
     process::Part,
     settings::{self, OfElders},
 };
@@ -32,10 +32,7 @@ impl System {
 
     /// The log's server, for looking at it directly.
     pub async fn client(&self) -> async_nats::Client {
-        let options = self
-            .doors
-            .as_ref()
-            .map_or_else(ConnectOptions::new, Doors::as_a_service);
+        let options = as_a_service(self.doors.as_ref(), self.trust.as_ref());
         options.connect(self.log_server.urls()).await.unwrap()
     }
 
@@ -108,7 +105,7 @@ impl System {
 
     /// The registry's parts, opened beside the process: log, vault, database. Nothing runs in it.
     pub async fn registry_parts(&self) -> registry::App {
-        let settings = OfElders::read(&self.settings_file(Part::Elders)).unwrap();
+        let settings = self.elders_settings();
         let clock = Clock::stopped_at(self.now);
         registry::App::connect(&settings.registry, &settings.registry_own, clock)
             .await
@@ -117,7 +114,7 @@ impl System {
 
     /// The same of tiering.
     pub async fn tiering_parts(&self) -> tiering::App {
-        let settings = OfElders::read(&self.settings_file(Part::Elders)).unwrap();
+        let settings = self.elders_settings();
         let clock = Clock::stopped_at(self.now);
         tiering::App::connect(&settings.tiering, &settings.tiering_own, clock)
             .await
@@ -126,28 +123,35 @@ impl System {
 
     /// The same of visits.
     pub async fn visits_parts(&self) -> visits::App {
-        let settings = settings::of_visits(&self.settings_file(Part::Visits)).unwrap();
-        let clock = Clock::stopped_at(self.now);
-        visits::App::connect(&settings.common, &settings.own, clock)
-            .await
-            .unwrap()
+        self.parts_of(Part::Visits).await
     }
 
     /// The same of alerts.
     pub async fn alerts_parts(&self) -> alerts::App {
-        let settings = settings::of_alerts(&self.settings_file(Part::Alerts)).unwrap();
-        let clock = Clock::stopped_at(self.now);
-        alerts::App::connect(&settings.common, &settings.own, clock)
-            .await
-            .unwrap()
+        self.parts_of(Part::Alerts).await
     }
 
     /// The same of claims.
     pub async fn claims_parts(&self) -> claims::App {
-        let settings = settings::of_claims(&self.settings_file(Part::Claims)).unwrap();
+        self.parts_of(Part::Claims).await
+    }
+
+    /// The same of sharing.
+    pub async fn sharing_parts(&self) -> sharing::App {
+        self.parts_of(Part::Sharing).await
+    }
+
+    /// The same of the service that a process is for.
+    async fn parts_of<A: Application>(&self, part: Part) -> A {
+        let file = self.settings_file(&part.to_string());
+        let settings = settings::of::<A::Own>(&file).unwrap();
         let clock = Clock::stopped_at(self.now);
-        claims::App::connect(&settings.common, &settings.own, clock)
-            .await
-            .unwrap()
+        let app = A::connect(&settings.common, &settings.own, clock).await;
+        app.unwrap()
+    }
+
+    fn elders_settings(&self) -> OfElders {
+        let file = self.settings_file(&Part::Elders.to_string());
+        OfElders::read(&file).unwrap()
     }
 }

@@ -15,7 +15,7 @@ pub use service::testing::Authorised;
 use service::{Claims, TokenIssuer, testing::Bearer};
 use tonic::service::interceptor::InterceptedService;
 
-use crate::lines::Lines;
+use crate::{lines::Lines, process::Part};
 
 /// The largest answer that is taken.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -52,9 +52,15 @@ pub fn reviewer() -> Claims {
 
 /// A service of the system, which may ask for keys.
 pub fn service_of_the_system() -> Claims {
-    Claims::system("visits", "platform")
+    service_named("visits")
+}
+
+/// A service of the system by its name, which is also what it asks for.
+pub(crate) fn service_named(name: &str) -> Claims {
+    Claims::system(name, "platform")
         .division("*")
         .role("service")
+        .purpose(name)
 }
 
 /// A gateway, which passes on what devices say.
@@ -78,89 +84,54 @@ impl Caller {
         Self { lines, bearer }
     }
 
-    /// The channel of the caller to registry and tiering.
-    pub fn channel(&self) -> Authorised {
-        InterceptedService::new(self.lines.elders.clone(), self.bearer.clone())
-    }
-
-    /// The same to visits.
-    pub fn channel_to_visits(&self) -> Authorised {
-        InterceptedService::new(self.lines.visits.clone(), self.bearer.clone())
-    }
-
-    /// The same to alerts.
-    pub fn channel_to_alerts(&self) -> Authorised {
-        InterceptedService::new(self.lines.alerts.clone(), self.bearer.clone())
-    }
-
-    /// The same to claims.
-    pub fn channel_to_claims(&self) -> Authorised {
-        InterceptedService::new(self.lines.claims.clone(), self.bearer.clone())
-    }
-
-    /// The same to sharing.
-    pub fn channel_to_sharing(&self) -> Authorised {
-        InterceptedService::new(self.lines.sharing.clone(), self.bearer.clone())
+    /// The channel of the caller to a part.
+    pub fn channel(&self, part: Part) -> Authorised {
+        InterceptedService::new(self.lines.to(part).clone(), self.bearer.clone())
     }
 
     /// The registry.
     pub fn registry(&self) -> Registry {
-        RegistryServiceClient::new(self.channel()).max_decoding_message_size(LARGEST_ANSWER)
+        RegistryServiceClient::new(self.channel(Part::Elders))
+            .max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Tiering.
     pub fn tiering(&self) -> Tiering {
-        TieringServiceClient::new(self.channel()).max_decoding_message_size(LARGEST_ANSWER)
+        TieringServiceClient::new(self.channel(Part::Elders))
+            .max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Visits.
     pub fn visits(&self) -> Visits {
-        VisitServiceClient::new(self.channel_to_visits()).max_decoding_message_size(LARGEST_ANSWER)
+        VisitServiceClient::new(self.channel(Part::Visits))
+            .max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Alerts.
     pub fn alerts(&self) -> Alerts {
-        AlertServiceClient::new(self.channel_to_alerts()).max_decoding_message_size(LARGEST_ANSWER)
+        AlertServiceClient::new(self.channel(Part::Alerts))
+            .max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Claims.
     pub fn claims(&self) -> Care {
-        ClaimsServiceClient::new(self.channel_to_claims()).max_decoding_message_size(LARGEST_ANSWER)
+        ClaimsServiceClient::new(self.channel(Part::Claims))
+            .max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// Sharing.
     pub fn sharing(&self) -> Sharing {
-        SharingServiceClient::new(self.channel_to_sharing())
+        SharingServiceClient::new(self.channel(Part::Sharing))
             .max_decoding_message_size(LARGEST_ANSWER)
     }
 
     /// The vault.
     pub fn vault(&self) -> Vault {
-        VaultServiceClient::new(self.channel())
+        VaultServiceClient::new(self.channel(Part::Elders))
     }
 
-    /// The clock of registry and tiering.
-    pub fn simulation(&self) -> Simulation {
-        SimulationServiceClient::new(self.channel())
-    }
-
-    /// The clock of visits.
-    pub fn simulation_of_visits(&self) -> Simulation {
-        SimulationServiceClient::new(self.channel_to_visits())
-    }
-
-    /// The clock of alerts.
-    pub fn simulation_of_alerts(&self) -> Simulation {
-        SimulationServiceClient::new(self.channel_to_alerts())
-    }
-
-    /// The clock of claims.
-    pub fn simulation_of_claims(&self) -> Simulation {
-        SimulationServiceClient::new(self.channel_to_claims())
-    }
-
-    /// The clock of sharing.
-    pub fn simulation_of_sharing(&self) -> Simulation {
-        SimulationServiceClient::new(self.channel_to_sharing())
+    /// The clock of a part.
+    pub fn simulation(&self, part: Part) -> Simulation {
+        SimulationServiceClient::new(self.channel(part))
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_nats::{ConnectOptions, jetstream};
-use backing_services::{Nats, testing};
+use backing_services::{Nats, NatsOptions, testing};
 use futures::future::join_all;
 use tokio::time::{Instant, sleep};
 
@@ -39,9 +39,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts three servers with further blocks of configuration, and waits until they make streams. The folder is for
-    /// what they keep.
-    pub async fn start(folder: &Path, configuration: &str, options: ConnectOptions) -> Self {
+    /// Starts three servers, each prepared alike, and waits until they make streams. The folder is for what they keep.
+    pub async fn start(
+        folder: &Path,
+        options: ConnectOptions,
+        prepare: impl Fn(&mut NatsOptions),
+    ) -> Self {
         let ports: Vec<u16> = (0..NODES).map(|_| testing::free_port()).collect();
         let mut lines = Vec::new();
         for from in 0..NODES {
@@ -54,10 +57,11 @@ impl Cluster {
             .collect();
         let starting = (0..NODES).map(|node| {
             let block = routes(node, ports[node], &lines);
-            let store = stores[node].clone();
+            let (store, prepare) = (stores[node].clone(), &prepare);
             testing::own_nats_with(move |options| {
+                prepare(options);
                 options.store = Some(store);
-                options.configuration = format!("{configuration}\n{block}");
+                options.configuration = format!("{}\n{block}", options.configuration);
             })
         });
         let nodes = join_all(starting).await;
@@ -104,6 +108,15 @@ impl Cluster {
         }
     }
 
+    /// Waits until a stream is led by another server than this one.
+    pub async fn another_leads(&self, stream: &str, node: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.leader(stream).await == node {
+            assert!(Instant::now() < deadline, "{stream} has no other leader");
+            sleep(AGAIN).await;
+        }
+    }
+
     /// Kills a server, and starts it again with what it kept.
     pub async fn kill_and_restart(&self, node: usize) {
         self.nodes[node].kill().await;
@@ -132,7 +145,14 @@ impl Cluster {
         }
     }
 
-    /// Takes [`Cluster::cut_off`] back.
+    /// Tears all connections between a server and the others, and lets no new ones come about. Clients still reach it.
+    pub fn tear_off(&self, node: usize) {
+        for line in self.lines_of(node) {
+            line.tear();
+        }
+    }
+
+    /// Takes [`Cluster::cut_off`] or [`Cluster::tear_off`] back.
     pub fn mend(&self, node: usize) {
         for line in self.lines_of(node) {
             line.carry_on();

@@ -97,6 +97,12 @@ impl Programs {
                 command
             }
         };
+        if let Some(authority) = &department.authority {
+            // Of OpenSSL, and of Node.js.
+            command
+                .env("SSL_CERT_FILE", authority)
+                .env("NODE_EXTRA_CA_CERTS", authority);
+        }
         let mut child = command
             .args(arguments)
             .env("FEED_SERVER", &department.server)
@@ -120,6 +126,8 @@ impl Programs {
 pub struct Department {
     /// The server's address.
     pub server: String,
+    /// The authority of its certificate, where it speaks TLS.
+    pub authority: Option<PathBuf>,
     /// Its user.
     pub user: String,
     /// The password.

@@ -1,4 +1,6 @@
-//! What the contracts say of a service: its methods, and which of them are commands.
+//! What the contracts say: which services there are, their methods, and which of these are commands.
+
+use std::collections::BTreeSet;
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
@@ -26,6 +28,18 @@ impl Method {
         }
         name
     }
+}
+
+/// All services by their full names.
+pub fn services() -> BTreeSet<String> {
+    let contracts = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut names = BTreeSet::new();
+    for contract in &contracts.file {
+        let package = contract.package();
+        let services = contract.service.iter();
+        names.extend(services.map(|service| format!("{package}.{}", service.name())));
+    }
+    names
 }
 
 /// The methods of a service, such as `eldercare.visits.v1.VisitService`.

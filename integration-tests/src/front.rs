@@ -9,8 +9,8 @@ use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinHandle,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::process::Process;
 
@@ -19,7 +19,7 @@ use crate::process::Process;
 pub(crate) struct Front {
     address: SocketAddr,
     leads_to: watch::Sender<Option<String>>,
-    listening: JoinHandle<()>,
+    _listening: AbortOnDropHandle<()>,
 }
 
 impl Front {
@@ -39,7 +39,7 @@ impl Front {
         Self {
             address,
             leads_to,
-            listening,
+            _listening: AbortOnDropHandle::new(listening),
         }
     }
 
@@ -52,12 +52,6 @@ impl Front {
     pub(crate) fn lead_to(&self, process: &Process) {
         let process = process.address().to_owned();
         self.leads_to.send_replace(Some(process));
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        self.listening.abort();
     }
 }
 

@@ -1,8 +1,13 @@
 //! The lines on which the processes of a system are called.
 
+use std::future::poll_fn;
+
+use http::{Request, Response};
 use tonic::{
     Streaming,
-    transport::{Channel, Endpoint},
+    body::Body,
+    codegen::Service,
+    transport::{self, Channel, Endpoint},
 };
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
@@ -13,29 +18,22 @@ use crate::process::{Part, Process};
 
 /// The lines to the processes of a system.
 #[derive(Clone, Debug)]
-pub struct Lines {
-    /// To registry and tiering.
-    pub elders: Channel,
-    /// To visits; nobody answers where they don't run.
-    pub visits: Channel,
-    /// To alerts; nobody answers where they don't run.
-    pub alerts: Channel,
-    /// To claims; nobody answers where they don't run.
-    pub claims: Channel,
-    /// To sharing; nobody answers where it doesn't run.
-    pub sharing: Channel,
-}
+pub struct Lines([Channel; Part::ALL.len()]);
 
 impl Lines {
+    /// Lines on which nobody answers, as it stays with a part that does not run.
+    pub(crate) fn nowhere() -> Self {
+        Self(Part::ALL.map(|_| Endpoint::from_static("http://127.0.0.1:9").connect_lazy()))
+    }
+
     /// The line to a part.
-    pub(crate) fn to(&mut self, part: Part) -> &mut Channel {
-        match part {
-            Part::Elders => &mut self.elders,
-            Part::Visits => &mut self.visits,
-            Part::Alerts => &mut self.alerts,
-            Part::Claims => &mut self.claims,
-            Part::Sharing => &mut self.sharing,
-        }
+    pub(crate) fn to(&self, part: Part) -> &Channel {
+        &self.0[part as usize]
+    }
+
+    /// From now on a part is called on this line.
+    pub(crate) fn put(&mut self, part: Part, line: Channel) {
+        self.0[part as usize] = line;
     }
 }
 
@@ -50,9 +48,14 @@ pub(crate) fn endpoint_of(process: &Process) -> Endpoint {
     endpoint.http2_adaptive_window(true).tcp_nodelay(true)
 }
 
-/// A line on which nobody answers.
-pub(crate) fn nowhere() -> Channel {
-    Endpoint::from_static("http://127.0.0.1:9").connect_lazy()
+/// Passes a call on that somebody else made.
+pub(crate) async fn pass_on(
+    line: &Channel,
+    call: Request<Body>,
+) -> Result<Response<Body>, transport::Error> {
+    let mut line = line.clone();
+    poll_fn(|context| line.poll_ready(context)).await?;
+    line.call(call).await
 }
 
 /// Hears from now on whether a process is ready.

@@ -1,36 +1,41 @@
 //! What callers ask of all services all the time, whatever happens to the servers, and what they were told.
 //!
 //! Each caller asks one thing after another, and each again under its own id until it is answered, as the contract bids
-//! them. What was answered is in the log for good: [`Told::holds`] looks.
+//! them: patiently, or no oftener and no longer than the published service configuration has it ([`Manner`]). What was answered is in
+//! the log for good: [`Told::holds`] looks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use eventlog::Record;
 use proto::eldercare::{
-    claims::v1::OrderSubmitted,
+    claims::v1::{OrderSubmitted, SubmitOrderRequest},
     registry::v1::RecordAssessmentRequest,
     sharing::v1::{self as sharing, DataProvided},
+    visits::v1::RecordVisitRequest,
 };
 use tokio::{
     sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
 
 use crate::{
     System,
     agreements::{agreed, doctor, grant, terms},
     an_elder, asked_to_wait,
     callers::Caller,
-    claiming::{PROGRAMME, an_order, enrolled, programme, provider, submit_alone},
+    claiming::{PROGRAMME, an_order, enrolled, programme, provider},
     date,
     homes::a_call,
     new_id,
-    visiting::{a_visit, in_words, record_alone, visitor},
+    published::Published,
+    visiting::{a_visit, in_words, visitor},
 };
 
 /// Of each service so many callers ask at once, about the same persons.
@@ -81,6 +86,28 @@ impl Kind {
     fn place(self) -> usize {
         self as usize
     }
+
+    /// The method that is called, by its full name.
+    fn method(self) -> &'static str {
+        match self {
+            Self::Registration => "eldercare.registry.v1.RegistryService/RegisterElder",
+            Self::Assessment => "eldercare.registry.v1.RegistryService/RecordAssessment",
+            Self::Visit => "eldercare.visits.v1.VisitService/RecordVisit",
+            Self::Call => "eldercare.alerts.v1.AlertService/RaiseAlert",
+            Self::Order => "eldercare.claims.v1.ClaimsService/SubmitOrder",
+            Self::Look => "eldercare.sharing.v1.SharingService/GetDossier",
+        }
+    }
+}
+
+/// How callers ask again what was refused.
+#[derive(Debug, Clone)]
+pub enum Manner {
+    /// As long as the refusals bid it.
+    Patient,
+    /// As the published service configuration has gRPC do by itself. Beyond that they do what the contract bids programs: who lost
+    /// against others waits for the time that the refusal names, and asks again. Whatever else is refused fails the story.
+    Published(Arc<Published>),
 }
 
 /// Something that was answered: the id under which it was asked.
@@ -120,8 +147,13 @@ pub struct Told(Vec<Answered>);
 const PROVIDER: &str = "P01";
 
 impl Load {
-    /// Prepares what they ask about, and sets the callers to work. All services must run.
+    /// Prepares what they ask about, and sets patient callers to work. All services must run.
     pub async fn begin(system: &System) -> Self {
+        Self::begin_as(system, Manner::Patient).await
+    }
+
+    /// The same with callers who ask again in a manner.
+    pub async fn begin_as(system: &System, manner: Manner) -> Self {
         let ground = Ground::prepared(system).await;
         let (over, stop) = watch::channel(false);
         let (count, counts) = watch::channel([0; 6]);
@@ -129,8 +161,8 @@ impl Load {
         for kind in Kind::ALL {
             for caller in 0..CALLERS {
                 callers.spawn(ask(
-                    kind,
-                    caller,
+                    (kind, caller),
+                    manner.clone(),
                     ground.clone(),
                     stop.clone(),
                     count.clone(),
@@ -205,8 +237,13 @@ impl Ground {
         }
     }
 
-    /// Asks one thing, under this id: where it stands.
-    async fn once(&self, kind: Kind, turn: usize, id: &str) -> Result<String, Status> {
+    /// Asks one thing, under this id, within this time if there is any: where it stands.
+    async fn once(
+        &self,
+        (kind, turn): (Kind, usize),
+        id: &str,
+        time: Option<Duration>,
+    ) -> Result<String, Status> {
         let elder = &self.elders[turn % self.elders.len()];
         match kind {
             Kind::Registration => {
@@ -217,7 +254,8 @@ impl Ground {
                     u32::try_from(turn % 900).unwrap(),
                 );
                 elder.request_id = id.to_owned();
-                let answer = self.officer.registry().register_elder(elder).await?;
+                let request = within(time, elder);
+                let answer = self.officer.registry().register_elder(request).await?;
                 Ok(answer.into_inner().committed.unwrap().position)
             }
             Kind::Assessment => {
@@ -231,6 +269,7 @@ impl Ground {
                     item_scores: vec![score; 26],
                     ..RecordAssessmentRequest::default()
                 };
+                let request = within(time, request);
                 let answer = self.officer.registry().record_assessment(request).await?;
                 let committed = answer.into_inner().committed.unwrap();
                 Ok(if committed.changed {
@@ -242,7 +281,13 @@ impl Ground {
             Kind::Visit => {
                 let mut visit = a_visit(&self.visitor, elder, &minute("2024-09-30", turn));
                 id.clone_into(&mut visit.record_id);
-                let outcome = record_alone(self.officer.visits(), &visit, "").await?;
+                let request = RecordVisitRequest {
+                    record: Some(visit),
+                    min_position: String::new(),
+                };
+                let request = within(time, request);
+                let answer = self.officer.visits().record_visit(request).await?;
+                let outcome = answer.into_inner().outcome.unwrap();
                 let words = in_words(&outcome);
                 assert!(!outcome.position.is_empty(), "a visit is refused: {words}");
                 Ok(outcome.position)
@@ -250,7 +295,8 @@ impl Ground {
             Kind::Call => {
                 let mut call = a_call(elder);
                 id.clone_into(&mut call.request_id);
-                self.officer.alerts().raise_alert(call).await?;
+                let request = within(time, call);
+                self.officer.alerts().raise_alert(request).await?;
                 Ok(String::new())
             }
             Kind::Order => {
@@ -260,14 +306,20 @@ impl Ground {
                     &self.enrolled,
                     &minute("2024-09-20", turn),
                 );
-                submit_alone(self.officer.claims(), &order).await?;
+                let request = SubmitOrderRequest {
+                    order: Some(order),
+                    min_position: String::new(),
+                };
+                let request = within(time, request);
+                self.officer.claims().submit_order(request).await?;
                 Ok(String::new())
             }
             Kind::Look => {
-                let mut request = Request::new(sharing::GetDossierRequest {
+                let request = sharing::GetDossierRequest {
                     elder_id: elder.clone(),
                     ..sharing::GetDossierRequest::default()
-                });
+                };
+                let mut request = within(time, request);
                 let purpose = id.parse().expect("an id is ASCII");
                 request.metadata_mut().insert("eldercare-purpose", purpose);
                 self.doctor.sharing().get_dossier(request).await?;
@@ -277,6 +329,15 @@ impl Ground {
     }
 }
 
+/// A request, with what is left of its time.
+fn within<T>(time: Option<Duration>, request: T) -> Request<T> {
+    let mut request = Request::new(request);
+    if let Some(time) = time {
+        request.set_timeout(time);
+    }
+    request
+}
+
 /// An instant of a day, a minute later with each turn.
 fn minute(day: &str, turn: usize) -> String {
     format!("{day}T{:02}:{:02}:00+08:00", turn / 60 % 20, turn % 60)
@@ -284,8 +345,8 @@ fn minute(day: &str, turn: usize) -> String {
 
 /// One caller, until it is over.
 async fn ask(
-    kind: Kind,
-    caller: usize,
+    (kind, caller): (Kind, usize),
+    manner: Manner,
     ground: Ground,
     over: watch::Receiver<bool>,
     count: watch::Sender<[u64; 6]>,
@@ -294,7 +355,14 @@ async fn ask(
     let mut turn = caller;
     while !*over.borrow() {
         let id = new_id();
-        let (position, refused) = until_answered(kind, || ground.once(kind, turn, &id)).await;
+        let what = (kind, turn);
+        let (position, refused) = match &manner {
+            Manner::Patient => until_answered(kind, || ground.once(what, &id, None)).await,
+            Manner::Published(published) => {
+                let asking = |time| ground.once(what, &id, time);
+                as_published(kind, published, asking).await
+            }
+        };
         answered.push(Answered {
             kind,
             id,
@@ -328,6 +396,33 @@ where
             Instant::now() < deadline,
             "{kind:?} is never answered; the last time: {status}"
         );
+        refused.push(status);
+    }
+}
+
+/// Asks as the service configuration and the contract have it: the answer, and how it was refused before.
+async fn as_published<F>(
+    kind: Kind,
+    published: &Published,
+    asking: impl Fn(Option<Duration>) -> F,
+) -> (String, Vec<Status>)
+where
+    F: Future<Output = Result<String, Status>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    let mut refused = Vec::new();
+    loop {
+        let outcome = published.call(kind.method(), &asking, &mut refused).await;
+        let status = match outcome {
+            Ok(position) => return (position, refused),
+            Err(status) => status,
+        };
+        let lost = status.code() == Code::Aborted && status.get_details_retry_info().is_some();
+        assert!(
+            lost && Instant::now() < deadline,
+            "{kind:?} fails, though it is asked as is published: {status}; before that: {refused:?}"
+        );
+        asked_to_wait(&status).await;
         refused.push(status);
     }
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use async_nats::ConnectOptions;
-use backing_services::{Nats, testing};
+use backing_services::{Nats, NatsOptions, testing};
 
 use crate::{
     cluster::{Cluster, NODES},
     doors::Doors,
+    trust::Trust,
 };
 
 /// The folder of a server's streams, in that of the system.
@@ -20,20 +21,31 @@ pub(crate) enum LogServer {
     Together(Box<Cluster>),
 }
 
+/// How a client connects as a service does.
+pub(crate) fn as_a_service(doors: Option<&Doors>, trust: Option<&Trust>) -> ConnectOptions {
+    let options = doors.map_or_else(ConnectOptions::new, Doors::as_a_service);
+    match trust {
+        Some(trust) => trust.taken_along(options),
+        None => options,
+    }
+}
+
 impl LogServer {
-    /// Starts one, or three together, with doors where not everybody may come in.
-    pub(crate) async fn start(together: bool, folder: &Path, doors: Option<&Doors>) -> Self {
-        let configuration = doors.map(Doors::server_configuration).unwrap_or_default();
+    /// Starts one, or three together, each prepared alike. `ours` is how a client connects that may do everything.
+    pub(crate) async fn start(
+        together: bool,
+        folder: &Path,
+        ours: ConnectOptions,
+        prepare: impl Fn(&mut NatsOptions),
+    ) -> Self {
         if together {
-            let options = doors.map_or_else(ConnectOptions::new, Doors::as_a_service);
-            return Self::Together(Box::new(
-                Cluster::start(folder, &configuration, options).await,
-            ));
+            let cluster = Cluster::start(folder, ours, prepare).await;
+            return Self::Together(Box::new(cluster));
         }
         let store = folder.join(STREAMS);
         let alone = testing::own_nats_with(|options| {
+            prepare(options);
             options.store = Some(store);
-            options.configuration = configuration;
         });
         Self::Alone(Box::new(alone.await))
     }

@@ -15,6 +15,28 @@ macro_rules! breaks {
     }};
 }
 
+/// What begins a command, and what follows.
+macro_rules! asked {
+    ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {
+        breaks!($kind:
+            "request_id" => |m, r| m.request_id = no_uuid(r),
+            $($wrong => $change),*
+        )
+    };
+}
+
+/// What is asked of a list that is of no division, and what follows.
+macro_rules! paged {
+    ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {
+        breaks!($kind:
+            "page_size" => |m, r| m.page_size = no_page(r),
+            "page_token" => |m, r| m.page_token = no_token(r),
+            "min_position" => |m, r| m.min_position = no_position(r),
+            $($wrong => $change),*
+        )
+    };
+}
+
 /// What is asked of a list of a division, and what follows.
 macro_rules! listed {
     ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {
@@ -32,6 +54,7 @@ mod alerts;
 mod claims;
 mod commands;
 mod questions;
+mod sharing;
 mod tiers;
 mod visits;
 mod wrong_values;
@@ -145,6 +168,7 @@ pub fn makers(known: &Known) -> Vec<Maker> {
     makers.extend(visits::of_visits(known));
     makers.extend(alerts::of_alerts(known));
     makers.extend(claims::of_claims(known));
+    makers.extend(sharing::of_sharing(known));
     makers
 }
 

@@ -1,17 +1,27 @@
-//! What lies on the disks of the two servers, and what a backup holds: where nothing of an erased person may be.
+//! What lies on the disks of the two servers, and what backups of databases hold: where nothing of an erased person may be.
 
 use std::{
     fs,
-    io::BufRead as _,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use sqlx::Connection as _;
+use sqlx::{Connection as _, PgConnection};
 
-use crate::System;
+use crate::{System, secrets::Secrets};
 
-/// All files below a folder. What is removed while we look is not there any more.
+/// All files below a folder, in which there are some.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(folder, &mut found);
+    assert!(
+        !found.is_empty(),
+        "{} holds nothing to be looked at",
+        folder.display()
+    );
+    found
+}
+
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
@@ -30,32 +40,9 @@ pub fn tells(content: &[u8], text: &str) -> bool {
     String::from_utf8_lossy(content).contains(text)
 }
 
-/// Whether bytes hold others, of which there are some. Goes by their first byte, which should not be a common one.
-pub fn contains(content: &[u8], wanted: &[u8]) -> bool {
-    let mut at = 0;
-    loop {
-        let mut rest = &content[at..];
-        // The standard library looks for one byte quickly, also where tests are compiled without optimising.
-        let skipped = rest.skip_until(wanted[0]).unwrap();
-        if skipped == 0 {
-            return false;
-        }
-        at += skipped;
-        if content[at - 1..].starts_with(wanted) {
-            return true;
-        }
-    }
-}
-
 /// The files below a folder whose content is `wanted`.
 pub fn holding(folder: &Path, wanted: impl Fn(&[u8]) -> bool) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    files(folder, &mut found);
-    assert!(
-        !found.is_empty(),
-        "{} holds nothing to be looked at",
-        folder.display()
-    );
+    let mut found = files_below(folder);
     found.retain(|file| fs::read(file).is_ok_and(|content| wanted(&content)));
     found
 }
@@ -80,13 +67,48 @@ pub fn backup(system: &System, url: &str) -> Vec<u8> {
     dumped.stdout
 }
 
+/// Backups of all databases, by their names.
+pub async fn backups(system: &System) -> Vec<(String, Vec<u8>)> {
+    let mut connection = as_superuser(system).await;
+    let names = "SELECT datname::text FROM pg_database WHERE NOT datistemplate";
+    let names: Vec<String> = sqlx::query_scalar(names)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let backup = |name: String| {
+        let backup = backup(system, &system.postgres().url_of(&name));
+        (name, backup)
+    };
+    names.into_iter().map(backup).collect()
+}
+
 /// Has the databases' server write everything to its files.
 pub async fn checkpoint(system: &System) {
-    let mut connection = sqlx::PgConnection::connect(&system.postgres().url())
-        .await
-        .unwrap();
     sqlx::raw_sql("CHECKPOINT")
-        .execute(&mut connection)
+        .execute(&mut as_superuser(system).await)
         .await
         .unwrap();
+}
+
+async fn as_superuser(system: &System) -> PgConnection {
+    let url = system.postgres().url();
+    PgConnection::connect(&url).await.unwrap()
+}
+
+/// What of it lies anywhere: in files of both servers once all is written there, in a backup of a database that is taken now, or in
+/// what the processes have logged.
+pub async fn lying_about(system: &System, secrets: &Secrets) -> Vec<String> {
+    checkpoint(system).await;
+    let folders = folders(system);
+    let mut found: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| secrets.in_files(folder))
+        .collect();
+    for (database, backup) in backups(system).await {
+        let form = secrets.in_bytes(&backup);
+        found.extend(form.map(|form| format!("{form} in a backup of {database}")));
+    }
+    let form = secrets.in_bytes(system.logged().as_bytes());
+    found.extend(form.map(|form| format!("{form} in the services' log")));
+    found
 }

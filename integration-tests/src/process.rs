@@ -14,6 +14,9 @@ use tokio::{
     time::timeout,
 };
 
+/// The longest that a process may take to find out that it can't start.
+const STARTING: Duration = Duration::from_secs(60);
+
 /// The longest that a process may take to go down in order.
 const GOING_DOWN: Duration = Duration::from_secs(90);
 
@@ -33,7 +36,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All of them.
+    /// All of them, in the order in which they start: after those whose streams they read.
     pub const ALL: [Self; 5] = [
         Self::Elders,
         Self::Visits,
@@ -41,6 +44,15 @@ impl Part {
         Self::Claims,
         Self::Sharing,
     ];
+
+    /// Who serves this: a service or a method of one, by its full name.
+    pub fn serving(name: &str) -> Self {
+        let context = name.split('.').nth(1).unwrap_or_default();
+        Self::ALL
+            .into_iter()
+            .find(|part| part.to_string() == context)
+            .unwrap_or(Self::Elders)
+    }
 }
 
 impl fmt::Display for Part {
@@ -90,6 +102,25 @@ impl Process {
         }
     }
 
+    /// Starts a part of the system by settings with which it can't start: what it said before it ended. It never listened.
+    pub(crate) async fn refused(part: Part, settings: &Path) -> String {
+        let mut child = Command::new(program())
+            .arg(part.to_string())
+            .arg(settings)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let _lifeline = child.stdin.take();
+        let ended = timeout(STARTING, child.wait_with_output()).await;
+        let ended = ended.expect("it goes on").unwrap();
+        assert!(!ended.status.success(), "it went down in order");
+        assert_eq!(ended.stdout, b"", "it listened");
+        String::from_utf8(ended.stderr).unwrap()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> &str {
         &self.address
@@ -125,6 +156,16 @@ impl Process {
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The processor time that it has taken so far, in the machine's ticks. Linux only.
+    pub fn processor_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The program's name stands in brackets, and may hold anything.
+        let (_, numbers) = stat.rsplit_once(')').unwrap();
+        // What it did itself, and what the kernel did for it.
+        let ticks = numbers.split_whitespace().skip(11).take(2);
+        ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     /// The most memory that it has held so far, in bytes. Linux only.

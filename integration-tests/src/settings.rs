@@ -4,29 +4,37 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use alerts::AlertsSettings;
 use chrono::{DateTime, Utc};
-use claims::ClaimsSettings;
 use registry::RegistrySettings;
 use serde_json::{Value, json};
 use service::{Config, Section, TokenIssuer, config::Loader, settings::Address};
 use sharing::SharingSettings;
 use tiering::TieringSettings;
-use visits::VisitsSettings;
 
-use crate::{callers::service_of_the_system, doors::Doors};
+use crate::{callers::service_named, doors::Doors, process::Part, trust::Trust};
 
 /// 32 bytes in Base64, by which visits, alerts, claims and sharing know a request again; the registry has its own.
 const INDEX_KEY: &str = "dmlzaXRzIHVuZGVyIHRlc3QsIDMyIGJ5dGVzIGxvbmc=";
 
 /// What a process is told, whichever it is.
 pub(crate) struct Told<'a> {
+    /// What it is a process of.
+    pub(crate) part: Part,
     /// The log's server, or several separated by commas.
     pub(crate) nats: String,
     /// The copies of each stream.
     pub(crate) copies: usize,
+    /// Whether the log's server syncs each write.
+    pub(crate) sync_always: bool,
+    /// Whom it trusts and what it shows, where servers speak TLS.
+    pub(crate) trust: Option<&'a Trust>,
     /// Where the process listens.
     pub(crate) listen: SocketAddr,
-    /// The database of the process' first service.
-    pub(crate) database: &'a str,
+    /// The databases of the process' services.
+    pub(crate) databases: &'a [String],
+    /// Where it asks the registry for keys; none for the registry itself.
+    pub(crate) registry: Option<String>,
+    /// Where visits tell of those who were missed, if anybody is there.
+    pub(crate) alerts: Option<SocketAddr>,
     /// Whose tokens are good.
     pub(crate) issuer: &'a TokenIssuer,
     /// What opens the log's server, where not everybody may come in.
@@ -41,76 +49,46 @@ pub(crate) struct Told<'a> {
     pub(crate) calls: Option<usize>,
     /// Whether it calls itself the next version of the program.
     pub(crate) next_version: bool,
+    /// Whether a data set is replayed on its clock.
+    pub(crate) replayed: bool,
 }
 
 impl Told<'_> {
-    /// Writes the file of registry and tiering.
-    pub(crate) fn write_for_elders(&self, file: &Path, tiering_database: &str) {
-        self.write(
-            file,
-            json!({ Own::NAME: { "tiering_database": tiering_database } }),
-        );
+    /// Writes the file.
+    pub(crate) fn write(&self, file: &Path) {
+        self.write_changed(file, |_| {});
     }
 
-    /// Writes the file of visits, who ask the registry for keys, and tell alerts where there are any.
-    pub(crate) fn write_for_visits(&self, file: &Path, registry: &str, alerts: Option<SocketAddr>) {
-        let mut own = json!({
-            "peers": { "registry": format!("http://{registry}") },
-            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
-            "vault": { "index_key": INDEX_KEY },
-        });
-        if let Some(alerts) = alerts {
-            own["peers"]["alerts"] = format!("http://{alerts}").into();
-        }
-        self.write(file, own);
+    /// Writes the file with what somebody has changed.
+    pub(crate) fn write_changed(&self, file: &Path, change: impl FnOnce(&mut Value)) {
+        let mut settings = self.settings();
+        change(&mut settings);
+        let text = toml::to_string(&toml::Value::try_from(settings).unwrap()).unwrap();
+        fs::write(file, text).unwrap();
     }
 
-    /// Writes the file of alerts, who ask the registry for keys and tell people by lines in the log.
-    pub(crate) fn write_for_alerts(&self, file: &Path, registry: &str) {
-        let own = json!({
-            "peers": { "registry": format!("http://{registry}") },
-            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
-            "vault": { "index_key": INDEX_KEY },
-            AlertsSettings::NAME: { "notices": { "log": true } },
-        });
-        self.write(file, own);
-    }
-
-    /// Writes the file of claims, who ask the registry for keys.
-    pub(crate) fn write_for_claims(&self, file: &Path, registry: &str) {
-        let own = json!({
-            "peers": { "registry": format!("http://{registry}") },
-            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
-            "vault": { "index_key": INDEX_KEY },
-        });
-        self.write(file, own);
-    }
-
-    /// Writes the file of sharing, which asks the registry for keys, and lets departments in to the log's server.
-    pub(crate) fn write_for_sharing(&self, file: &Path, registry: &str) {
-        let mut own = json!({
-            "peers": { "registry": format!("http://{registry}") },
-            "auth": { "service_token": self.issuer.issue(&service_of_the_system()) },
-            "vault": { "index_key": INDEX_KEY },
-        });
-        if let Some(doors) = self.doors {
-            own[SharingSettings::NAME]["feeds"]["access"] = doors.settings();
-        }
-        self.write(file, own);
-    }
-
-    fn write(&self, file: &Path, own: Value) {
+    fn settings(&self) -> Value {
         let mut settings = json!({
             "grpc": { "listen": self.listen, "default_deadline": "60s" },
-            "nats": { "url": self.nats, "replicas": self.copies },
-            "postgres": { "url": self.database, "max_connections": self.pool },
+            "nats": { "url": self.nats, "replicas": self.copies, "sync_always": self.sync_always },
+            "postgres": { "url": self.databases[0], "max_connections": self.pool },
             "auth": { "mode": "local", "keys": [self.issuer.public_key()] },
             "clock": { "as_of": self.now.to_rfc3339(), "stopped": true },
             "telemetry": { "log_filter": "warn" },
             // Callers notice within this time that somebody goes.
             "shutdown": { "delay": "1s" },
-            Own::NAME: { "next_version": self.next_version },
+            Own::NAME: { "next_version": self.next_version, "replayed": self.replayed },
         });
+        if let Some(registry) = &self.registry {
+            settings["peers"]["registry"] = format!("http://{registry}").into();
+            let token = self.issuer.issue(&service_named(&self.part.to_string()));
+            settings["auth"]["service_token"] = token.into();
+            settings["vault"]["index_key"] = INDEX_KEY.into();
+        }
+        self.add_own(&mut settings);
+        if let Some(trust) = self.trust {
+            trust.add_to(&mut settings["nats"]);
+        }
         if let Some(calls) = self.calls {
             settings["grpc"]["max_calls"] = calls.into();
             settings["grpc"]["max_streams"] = calls.into();
@@ -124,13 +102,29 @@ impl Told<'_> {
             settings["telemetry"]["otlp_endpoint"] = collector.into();
             settings["telemetry"]["metrics_interval"] = "200ms".into();
         }
-        for (section, values) in own.as_object().expect("sections by name") {
-            for (key, value) in values.as_object().expect("keys by name") {
-                settings[section][key] = value.clone();
+        settings
+    }
+
+    /// What one part alone is told.
+    fn add_own(&self, settings: &mut Value) {
+        match self.part {
+            Part::Elders => {
+                settings[Own::NAME]["tiering_database"] = self.databases[1].as_str().into();
+            }
+            Part::Visits => {
+                if let Some(alerts) = self.alerts {
+                    settings["peers"]["alerts"] = format!("http://{alerts}").into();
+                }
+            }
+            // People are told by lines in the log.
+            Part::Alerts => settings[AlertsSettings::NAME]["notices"]["log"] = true.into(),
+            Part::Claims => {}
+            Part::Sharing => {
+                if let Some(doors) = self.doors {
+                    settings[SharingSettings::NAME]["feeds"]["access"] = doors.settings();
+                }
             }
         }
-        let text = toml::to_string(&toml::Value::try_from(settings).unwrap()).unwrap();
-        fs::write(file, text).unwrap();
     }
 }
 
@@ -142,6 +136,8 @@ pub struct Own {
     pub tiering_database: String,
     /// Whether it calls itself the next version of the program: it builds all read models anew, beside those of the version before.
     pub next_version: bool,
+    /// Whether a data set is replayed on its clock: that of alerts stops wherever something falls due.
+    pub replayed: bool,
 }
 
 impl Section for Own {
@@ -157,7 +153,10 @@ pub fn own(file: &Path) -> anyhow::Result<Own> {
 }
 
 /// Reads the settings of a service that has a process for itself.
-fn of<S: Section>(file: &Path) -> anyhow::Result<Config<S>> {
+///
+/// # Errors
+/// An unknown key or a value of the wrong kind.
+pub fn of<S: Section>(file: &Path) -> anyhow::Result<Config<S>> {
     let loader = Loader::new(Some(file), [])?;
     let config: Config<Own> = loader.load()?;
     Ok(Config {
@@ -195,36 +194,4 @@ impl OfElders {
             tiering_own: loader.section()?,
         })
     }
-}
-
-/// Reads the file that the process of visits is started with.
-///
-/// # Errors
-/// An unknown key or a value of the wrong kind.
-pub fn of_visits(file: &Path) -> anyhow::Result<Config<VisitsSettings>> {
-    of(file)
-}
-
-/// Reads the file that the process of alerts is started with.
-///
-/// # Errors
-/// An unknown key or a value of the wrong kind.
-pub fn of_alerts(file: &Path) -> anyhow::Result<Config<AlertsSettings>> {
-    of(file)
-}
-
-/// Reads the file that the process of claims is started with.
-///
-/// # Errors
-/// An unknown key or a value of the wrong kind.
-pub fn of_claims(file: &Path) -> anyhow::Result<Config<ClaimsSettings>> {
-    of(file)
-}
-
-/// Reads the file that the process of sharing is started with.
-///
-/// # Errors
-/// An unknown key or a value of the wrong kind.
-pub fn of_sharing(file: &Path) -> anyhow::Result<Config<SharingSettings>> {
-    of(file)
 }

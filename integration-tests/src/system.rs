@@ -4,30 +4,37 @@ mod asking;
 mod callers;
 mod crashes;
 mod databases;
+mod last_words;
+mod operator;
 mod processes;
 mod rolling;
+mod secured;
 mod setup;
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 
-use backing_services::{Nats, Postgres};
+use backing_services::{Nats, NatsOptions, Postgres, Syncing};
 use chrono::{DateTime, Utc};
 use proto::eldercare::simulation::v1::AdvanceClockRequest;
 use service::TokenIssuer;
 use tempfile::TempDir;
 
-use self::databases::{Databases, Urls};
 pub use self::{crashes::Backup, setup::Setup};
+use self::{
+    databases::{Databases, Urls},
+    last_words::last_words,
+};
 use crate::{
     at,
     balanced::Balanced,
     cluster::Cluster,
     doors::Doors,
     front::Front,
-    lines::{Lines, nowhere},
-    log_server::{self, LogServer},
+    lines::Lines,
+    log_server::{self, LogServer, as_a_service},
     places::Places,
     process::{Part, Process},
+    trust::{Base, Trust},
 };
 
 /// A system under test: registry, tiering and a clock in one process, visits, alerts, claims and sharing with a clock in others
@@ -37,6 +44,9 @@ pub struct System {
     pub(crate) log_server: LogServer,
     /// What opens the log's server; none where everybody may come in.
     pub(crate) doors: Option<Doors>,
+    /// Whom the services trust, and who trusts them; none where servers speak plainly.
+    pub(crate) trust: Option<Trust>,
+    syncing: Syncing,
     databases: Databases,
     urls: Urls,
     folder: TempDir,
@@ -45,16 +55,13 @@ pub struct System {
     pub(crate) now: DateTime<Utc>,
     told_of_missed: Option<SocketAddr>,
     collector: Option<String>,
+    replayed: bool,
     calls: Option<usize>,
     /// Where services find the registry, if at an address that stays.
     front: Option<Front>,
     /// The lines to all replicas of each part, where callers have such lines.
     balanced: Option<[Balanced; Part::ALL.len()]>,
-    elders: Option<Process>,
-    visits: Option<Process>,
-    alerts: Option<Process>,
-    claims: Option<Process>,
-    sharing: Option<Process>,
+    processes: [Option<Process>; Part::ALL.len()],
     lines: Lines,
 }
 
@@ -68,15 +75,24 @@ impl System {
     pub async fn start_with(setup: Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let doors = setup.sharing.then(Doors::new);
+        let trust = setup.tls.map(Trust::founded);
+        let prepare = |options: &mut NatsOptions| {
+            let configuration = doors.as_ref().map(Doors::server_configuration);
+            options.configuration = configuration.unwrap_or_default();
+            options.syncing = setup.syncing;
+            options.tls = trust.as_ref().map(|trust| trust.of(Base::Log));
+        };
+        let ours = as_a_service(doors.as_ref(), trust.as_ref());
         let (log_server, databases) = tokio::join!(
-            LogServer::start(setup.cluster, folder.path(), doors.as_ref()),
-            Databases::start(setup.own_postgres)
+            LogServer::start(setup.cluster, folder.path(), ours, prepare),
+            Databases::start(setup.own_postgres, trust.as_ref())
         );
-        let runs = [setup.visits, setup.homes, setup.claims, setup.sharing];
-        let urls = Urls::fresh(&databases, runs).await;
+        let urls = Urls::fresh(&databases, &setup.parts()).await;
         let mut system = Self {
             log_server,
             doors,
+            trust,
+            syncing: setup.syncing,
             databases,
             urls,
             folder,
@@ -85,6 +101,7 @@ impl System {
             now: setup.as_of,
             told_of_missed: setup.alerts,
             collector: setup.collector,
+            replayed: setup.replayed,
             calls: setup.calls,
             front: if setup.rolling {
                 Some(Front::open().await)
@@ -92,18 +109,8 @@ impl System {
                 None
             },
             balanced: None,
-            elders: None,
-            visits: None,
-            alerts: None,
-            claims: None,
-            sharing: None,
-            lines: Lines {
-                elders: nowhere(),
-                visits: nowhere(),
-                alerts: nowhere(),
-                claims: nowhere(),
-                sharing: nowhere(),
-            },
+            processes: Part::ALL.map(|_| None),
+            lines: Lines::nowhere(),
         };
         system.start_processes().await;
         if setup.rolling {
@@ -137,12 +144,12 @@ impl System {
 
     /// The address of registry's database.
     pub fn registry_database(&self) -> &str {
-        &self.urls.registry
+        self.urls.first_of(Part::Elders)
     }
 
     /// The address of visits' database.
     pub fn visits_database(&self) -> &str {
-        self.urls.visits.as_deref().expect("visits run")
+        self.urls.first_of(Part::Visits)
     }
 
     /// Everything that the processes have logged so far.
@@ -156,32 +163,23 @@ impl System {
         self.settled().await;
     }
 
-    /// Waits until all that is due by the clock is done, first in registry and tiering, then in visits, alerts,
-    /// claims and sharing where they run.
+    /// Waits until all that is due by the clock is done, in one part that runs after the other.
     pub async fn settled(&self) {
         let to = Some(eldercare::wire::timestamp(self.now));
         let officer = self.officer();
-        let mut clocks = vec![officer.simulation()];
-        if self.visits.is_some() {
-            clocks.push(officer.simulation_of_visits());
-        }
-        if self.alerts.is_some() {
-            clocks.push(officer.simulation_of_alerts());
-        }
-        if self.claims.is_some() {
-            clocks.push(officer.simulation_of_claims());
-        }
-        if self.sharing.is_some() {
-            clocks.push(officer.simulation_of_sharing());
-        }
-        for mut clock in clocks {
-            let moved = clock.advance_clock(AdvanceClockRequest { to }).await;
-            moved.unwrap();
+        for part in Part::ALL {
+            // Nobody goes on without registry and tiering.
+            if part == Part::Elders || self.process(part).is_some() {
+                let mut clock = officer.simulation(part);
+                let moved = clock.advance_clock(AdvanceClockRequest { to }).await;
+                moved.unwrap();
+            }
         }
     }
 
-    pub(crate) fn settings_file(&self, part: Part) -> PathBuf {
-        self.folder.path().join(format!("{part}.toml"))
+    /// The file of a process' settings: the part's that runs at its place, or another name.
+    pub(crate) fn settings_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.toml"))
     }
 
     fn log_file(&self) -> PathBuf {
@@ -193,12 +191,7 @@ impl System {
 impl Drop for System {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let logged = self.logged();
-            let lines: Vec<_> = logged.lines().collect();
-            eprintln!(
-                "the system's log:\n{}",
-                lines[lines.len().saturating_sub(60)..].join("\n")
-            );
+            eprintln!("the system's log:\n{}", last_words(&self.logged()));
         }
     }
 }

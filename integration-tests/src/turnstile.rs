@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     convert::Infallible,
-    future::{self, poll_fn},
+    future,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -19,6 +19,8 @@ use tonic::{
     server::NamedService,
     transport::{Channel, Endpoint, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
+
+use crate::lines::pass_on;
 
 /// The turnstile. It lets through what comes a second time.
 #[derive(Debug)]
@@ -102,12 +104,9 @@ impl Service<Request<Body>> for Way {
         }
         // Whoever calls keeps the time: the line would do so too, and tell of it in words of its own.
         request.headers_mut().remove("grpc-timeout");
-        let mut line = self.line.clone();
+        let line = self.line.clone();
         Box::pin(async move {
-            let answer = match poll_fn(|context| line.poll_ready(context)).await {
-                Ok(()) => line.call(request).await,
-                Err(error) => Err(error),
-            };
+            let answer = pass_on(&line, request).await;
             Ok(answer.unwrap_or_else(|error| Status::from_error(Box::new(error)).into_http()))
         })
     }

@@ -7,11 +7,15 @@ use alerts::{
     elders_tables::{CARDS, FACTS},
 };
 use readmodel::Differences;
+use sharing::{
+    alerts_table::AlertsTable, claims_table::ClaimsTable, elders_table::EldersTable,
+    visits_table::VisitsTable,
+};
 use sqlx::PgPool;
 use tiering::{facts_table::FactsTable, tiers_table::TiersTable};
 use visits::{book_table::BookTable, policies_table::PoliciesTable};
 
-use crate::System;
+use crate::{System, process::Part};
 
 impl System {
     /// Rebuilds each read model aside and compares: none may differ from the log, and none may be left out.
@@ -27,14 +31,17 @@ impl System {
             readmodel::verify(&pool, tiers, TiersTable, |_| {}).await,
         ];
         all_are_as_the_log_says(&pool, found).await;
-        if self.has_visits() {
+        if self.has(Part::Visits) {
             self.verify_visits().await;
         }
-        if self.has_alerts() {
+        if self.has(Part::Alerts) {
             self.verify_alerts().await;
         }
-        if self.has_claims() {
+        if self.has(Part::Claims) {
             self.verify_claims().await;
+        }
+        if self.has(Part::Sharing) {
+            self.verify_sharing().await;
         }
     }
 
@@ -69,6 +76,24 @@ impl System {
         let found = [
             readmodel::verify(&pool, claims.registry_log(), facts, |_| {}).await,
             readmodel::verify(&pool, claims.log(), claims::book_table::BookTable, |_| {}).await,
+        ];
+        all_are_as_the_log_says(&pool, found).await;
+    }
+
+    async fn verify_sharing(&self) {
+        let sharing = self.sharing_parts().await;
+        let (pool, of_registry) = (sharing.pool(), sharing.log_of_registry());
+        let (of_tiering, of_visits) = (sharing.log_of_tiering(), sharing.log_of_visits());
+        let (of_alerts, of_claims) = (sharing.log_of_alerts(), sharing.log_of_claims());
+        let cards = sharing::cards_table::TABLE;
+        let found = [
+            readmodel::verify(&pool, of_registry.clone(), EldersTable, |_| {}).await,
+            readmodel::verify(&pool, of_registry, cards, |_| {}).await,
+            readmodel::verify(&pool, of_tiering, sharing::tiers_table::TiersTable, |_| {}).await,
+            readmodel::verify(&pool, of_visits, VisitsTable, |_| {}).await,
+            readmodel::verify(&pool, of_alerts, AlertsTable, |_| {}).await,
+            readmodel::verify(&pool, of_claims, ClaimsTable, |_| {}).await,
+            readmodel::verify(&pool, sharing.log(), sharing::book_table::BookTable, |_| {}).await,
         ];
         all_are_as_the_log_says(&pool, found).await;
     }

@@ -1,9 +1,9 @@
 //! Survey workbooks: a town's, as long as a story needs, and packages put together by hand to do harm.
 
-use std::io::{Cursor, Write as _};
+use std::io::{Cursor, Read as _, Write as _};
 
 use rust_xlsxwriter::Workbook;
-use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use crate::{day, id_number};
 
@@ -51,6 +51,17 @@ pub fn of_elders(first: u32, rows: u32) -> Vec<u8> {
         }
     }
     book.save_to_buffer().unwrap()
+}
+
+/// All parts of a workbook one after another, no longer compressed.
+pub fn unpacked(book: &[u8]) -> Vec<u8> {
+    let mut package = ZipArchive::new(Cursor::new(book)).unwrap();
+    let mut parts = Vec::new();
+    for number in 0..package.len() {
+        let mut part = package.by_index(number).unwrap();
+        part.read_to_end(&mut parts).unwrap();
+    }
+    parts
 }
 
 /// The name and ID number of the person of a number.

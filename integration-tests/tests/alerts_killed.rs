@@ -8,6 +8,7 @@ use integration_tests::{
     callers::{Alerts, gateway},
     each_once,
     homes::{a_device, recipient, say},
+    process::Part,
 };
 use proto::eldercare::alerts::v1::{
     self as pb, AlertEscalated, AlertRaised, NoticeFailed, NoticeSent, Signal, SignalJoined,
@@ -215,8 +216,8 @@ async fn blows(struck: Struck) {
         tokio::time::sleep(Duration::from_millis(soon)).await;
         match struck {
             Struck::Alerts => {
-                street.system.kill_alerts().await;
-                street.system.restart_alerts().await;
+                street.system.kill_one(Part::Alerts).await;
+                street.system.restart_one(Part::Alerts).await;
                 line.send_replace(street.system.caller(&gateway()));
             }
             Struck::Nats => {

@@ -10,7 +10,9 @@ use integration_tests::{
         A_YEAR, PRICE, a_video, an_order, are_answered_again, caregiver, enrolled_in, fund_of,
         in_words, messages, programme, provider_of, submit,
     },
-    county, day, each_once, is_passing, timestamp,
+    county, day, each_once, is_passing,
+    process::Part,
+    timestamp,
 };
 use proto::eldercare::claims::v1::{
     EntitlementConsumed, GetFiguresRequest, OrderApproved, OrderFilter, OrderHeldAbnormal,
@@ -300,11 +302,11 @@ impl Twins {
 async fn killed_claims_give_each_order_the_verdict_of_its_twin_once() {
     let mut twins = Twins::before_the_blow(Setup::with_claims()).await;
     let sending = Sending::half(&twins.system, &twins.struck.orders).await;
-    twins.system.kill_claims().await;
+    twins.system.kill_one(Part::Claims).await;
     twins.are_half_handed_in().await;
     let heard = sending.rest().await;
     assert!(heard.len() <= SENT, "nobody answers what was held back");
-    twins.system.restart_claims().await;
+    twins.system.restart_one(Part::Claims).await;
     twins.are_alike(&heard).await;
 }
 

@@ -80,6 +80,7 @@ fn decision(number: &str, decision: HoldDecision) -> DecideHoldRequest {
         provider_id: "LATE".to_owned(),
         order_id: number.to_owned(),
         decision: decision.into(),
+        etag: String::new(),
     }
 }
 
@@ -162,7 +163,14 @@ async fn a_death_told_late_holds_what_is_unpaid_and_has_what_is_paid_come_back()
     assert_eq!((used.units_used, used.units_left), (3, 9));
     let [_, reserved, ..] = fund(&system, "").await;
     assert_eq!(reserved, 3 * PRICE);
-    let keep = decision("3", HoldDecision::Keep);
+    let of_keep = |held: &&HeldOrder| {
+        let standing = held.standing.as_ref();
+        standing.is_some_and(|standing| standing.order_id == "3")
+    };
+    let keep = DecideHoldRequest {
+        etag: on_hold.iter().find(of_keep).unwrap().etag.clone(),
+        ..decision("3", HoldDecision::Keep)
+    };
     let kept = system.review().decide_hold(keep).await.unwrap();
     let kept = kept.into_inner().standing.unwrap();
     assert_eq!(standing_in_words(&kept), "APPROVED KEPT");

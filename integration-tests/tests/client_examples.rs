@@ -7,6 +7,7 @@ use integration_tests::{
     System,
     clients::{Clients, Tree, commands, page},
     officer,
+    process::Part,
     turnstile::Turnstile,
 };
 use proto::eldercare::registry::v1::{ElderRegistered, ProfileUpdated, RegistrationSource};
@@ -33,7 +34,7 @@ const CALLED: [&str; 6] = [
 
 /// Starts a client as its page says, before a turnstile: what it prints.
 async fn through_a_turnstile(system: &System, tree: &Tree, program: &str) -> String {
-    let turnstile = Turnstile::before(system.address());
+    let turnstile = Turnstile::before(system.address_of(Part::Elders));
     tree.write("authority.pem", turnstile.certificate());
     let commands = commands(&page(PAGE), program);
     assert!(commands.contains(BESIDE), "{commands}");

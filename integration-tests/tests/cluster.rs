@@ -1,8 +1,9 @@
-//! Three servers keep the log, all services are at work, and one blow after another falls on the servers: what was answered is in
-//! the log once, nobody wrote past anybody, and the read models are as the log says.
+//! Three servers keep the log, as they do where they are deployed, all services are at work, and one blow after another falls on the
+//! servers: what was answered is in the log once, nobody wrote past anybody, and the read models are as the log says.
 
 use std::time::Duration;
 
+use backing_services::Syncing;
 use integration_tests::{Setup, System, cluster::NODES, load::Load};
 use tokio::time::sleep;
 
@@ -24,6 +25,7 @@ async fn recovers(what: &str, system: &mut System, load: &mut Load) {
 async fn a_cluster_under_fire_loses_nothing_that_was_told_and_doubles_nothing() {
     let mut system = System::start_with(Setup {
         cluster: true,
+        syncing: Syncing::Always,
         own_postgres: true,
         ..Setup::with_sharing()
     })
@@ -58,6 +60,12 @@ async fn a_cluster_under_fire_loses_nothing_that_was_told_and_doubles_nothing() 
     sleep(STANDING_STILL).await;
     system.cluster().mend(leader);
     recovers("a leader cut off", &mut system, &mut load).await;
+
+    let leader = system.cluster().leader(STREAM).await;
+    system.cluster().tear_off(leader);
+    system.cluster().another_leads(STREAM, leader).await;
+    system.cluster().mend(leader);
+    recovers("a leader torn off", &mut system, &mut load).await;
 
     let told = load.end().await;
     println!("{} commands and looks were answered", told.len());

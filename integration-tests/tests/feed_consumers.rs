@@ -90,7 +90,7 @@ async fn follows(language: Language) {
     let start = |arguments: &[&str]| programs.start(language, &department, &state, arguments);
 
     // Cut off within the snapshot; more come meanwhile.
-    let mut first = start(&["--batch", "10"]);
+    let mut first = start(&["--batch", "1"]);
     let mut told = first.until("DocumentShared").await;
     told.extend(first.kill().await);
     assert!(

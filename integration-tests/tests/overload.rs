@@ -22,6 +22,7 @@ use integration_tests::{
     homes::{a_call, a_device, a_signal, recipient, say},
     new_id,
     overload::{Asking, Outcome, closed_loop, is_turned_away, open_loop},
+    process::Part,
 };
 use prost_types::FieldMask;
 use proto::eldercare::{
@@ -47,7 +48,7 @@ const USUAL_SECONDS: usize = 20;
 const PLACES: usize = 2;
 
 /// The processes that are called.
-const PROCESSES: u32 = 2;
+const PROCESSES: [Part; 2] = [Part::Elders, Part::Alerts];
 
 /// So many times as many come as can be answered.
 const TIMES: usize = 10;
@@ -59,20 +60,13 @@ const ELDERS: usize = 200;
 const CONNECTIONS: usize = 4;
 
 /// For so long it is measured how calls are answered.
-const MEASURED: Duration = Duration::from_secs(5);
-
-/// What a measured time may be off by, on a machine that does other things too. Where everybody waited instead, they would
-/// wait nearly as long as the overload lasts.
-const ROOM: Duration = Duration::from_secs(3);
+const MEASURED: Duration = Duration::from_secs(4);
 
 /// The most memory that an overload may take, in bytes.
 const MEMORY: u64 = 64 << 20;
 
-/// Within this time after it all is as before.
-const RECOVERS: Duration = Duration::from_secs(15);
-
-/// Within this time somebody is told of a call for help, overload or not.
-const TOLD: Duration = Duration::from_secs(15);
+/// The longest that a story waits for somebody to be told of a call for help.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn seconds() -> usize {
     let said = env::var(SECONDS).ok();
@@ -234,7 +228,7 @@ impl Help<'_> {
 
     async fn somebody_is_told(&mut self, which: &str) {
         let told = self.told.wait_for(|told| told.contains(which));
-        let told = timeout(TOLD, told).await;
+        let told = timeout(PATIENCE, told).await;
         told.expect("nobody is told of a call for help").unwrap();
     }
 
@@ -262,9 +256,16 @@ async fn third_watch(system: &System) -> Status {
 }
 
 /// What came of the calls of both, registry and alerts, at once.
-async fn of_both(asked: [impl Future<Output = Outcome>; 2]) -> [Outcome; 2] {
+async fn of_both(system: &System, asked: [impl Future<Output = Outcome>; 2]) -> [Outcome; 2] {
+    let ticks = || PROCESSES.map(|part| system.running(part).processor_ticks());
+    let before = ticks();
     let [registry, alerts] = asked;
-    tokio::join!(registry, alerts).into()
+    let (registry, alerts) = tokio::join!(registry, alerts);
+    let after = ticks();
+    [
+        registry.taking(after[0] - before[0]),
+        alerts.taking(after[1] - before[1]),
+    ]
 }
 
 fn tell(what: &str, of_both: &[Outcome; 2]) {
@@ -278,38 +279,66 @@ fn tell(what: &str, of_both: &[Outcome; 2]) {
     }
 }
 
-/// What is beyond is turned away, what is let in is answered, and that in time.
-fn is_bounded(alone: &Outcome, full: &Outcome, over: &Outcome) {
-    let offered = over.answered() + over.turned_away();
-    assert!(over.turned_away() * 4 >= offered * 3, "it was no overload");
+/// What is measured may be off by so much, on a machine that does other things too. Where everybody waited instead, they would wait
+/// nearly as long as the overload lasts.
+fn room(over: &Outcome) -> Duration {
+    over.lasted() / 4
+}
+
+/// What was measured of one process where not too many called.
+struct Rest<'a> {
+    /// One caller, before the overload and after it.
+    alone: [&'a Outcome; 2],
+    /// As many callers as there are places.
+    full: &'a Outcome,
+}
+
+/// What is beyond is turned away, what is let in is answered, and that in time. What a bound rests on was measured in the same run;
+/// what else the machine did at one time and not at another is no fault of the system.
+fn is_bounded(rest: &Rest<'_>, over: &Outcome) {
     assert!(
-        over.answered() * 5 >= full.in_the_time_of(over),
-        "turning away leaves no time for answers"
+        over.turned_away() > over.answered(),
+        "it was no overload: {over:?}"
+    );
+    assert!(
+        over.takes_at_most(5, rest.full) && over.answered() * 20 >= rest.full.in_the_time_of(over),
+        "turning away leaves no time for answers: {over:?}, and {:?} before it",
+        rest.full
     );
     // Nobody waits for a place. Whoever has one shares the machine with those who have the others, in both processes, and
     // with the turning away of the rest, which is given as much again.
-    let places = PROCESSES * u32::try_from(PLACES).unwrap();
-    let (p99, bound) = (over.p99(), alone.p99() * places * 2 + ROOM);
+    let places = u32::try_from(PROCESSES.len() * PLACES).unwrap();
+    let alone = rest.alone.map(Outcome::p99).into_iter().max().unwrap();
+    let (p99, bound) = (over.p99(), alone * places * 2 + room(over));
     assert!(p99 <= bound, "{p99:?}, and not within {bound:?}");
 }
 
-/// Soon after the overload one caller of each is answered as before it.
-async fn recovers(asking: [&Asking; 2], alone: &[Outcome; 2]) {
+/// Soon after the overload one caller of each is answered as before it: what came of these calls. At the latest when as much time
+/// has passed again.
+async fn recovers(
+    system: &System,
+    asking: [&Asking; 2],
+    alone: &[Outcome; 2],
+    over: &[Outcome; 2],
+) -> [Outcome; 2] {
     let ended = Instant::now();
     loop {
-        let after = asking.map(|asking| closed_loop(asking, 1, RECOVERS / 5));
-        let after = of_both(after).await;
+        let after = asking.map(|asking| closed_loop(asking, 1, MEASURED));
+        let after = of_both(system, after).await;
         let mut each = after.iter().zip(alone);
         let as_before = each.all(|(after, before)| {
             after.turned_away() == 0
                 && after.answered() > 0
-                && after.p99() <= before.p99() * 2 + ROOM
+                && after.p99() <= before.p99() * 2 + room(&over[0])
         });
         if as_before {
             tell("after it", &after);
-            return;
+            return after;
         }
-        assert!(ended.elapsed() < RECOVERS, "it is not as before");
+        assert!(
+            ended.elapsed() < over[0].lasted(),
+            "it is not as before: {after:?}"
+        );
     }
 }
 
@@ -340,27 +369,38 @@ async fn whoever_is_too_much_is_turned_away_and_nobody_who_calls_for_help() {
     assert!(is_turned_away(&refused), "{refused}");
 
     // One caller of each, then as many as there are places: that is what can be answered.
-    let alone = of_both(asking.map(|asking| closed_loop(asking, 1, MEASURED))).await;
+    let alone = asking.map(|asking| closed_loop(asking, 1, MEASURED));
+    let alone = of_both(&system, alone).await;
     tell("one caller", &alone);
-    let full = of_both(asking.map(|asking| closed_loop(asking, PLACES, MEASURED))).await;
+    let full = asking.map(|asking| closed_loop(asking, PLACES, MEASURED));
+    let full = of_both(&system, full).await;
     tell("as many as there are places", &full);
     let usual = help.is_called(0).await;
-    let memory =
-        || [system.running(), system.running_alerts()].map(|one| one.peak_resident_bytes());
+    let memory = || PROCESSES.map(|part| system.running(part).peak_resident_bytes());
     let before = memory();
 
     let lasting = Duration::from_secs(u64::try_from(seconds).unwrap());
     let too_many = [
-        open_loop(&registry, full[0].pause_of(TIMES), lasting),
-        open_loop(&alerts, full[1].pause_of(TIMES), lasting),
+        open_loop(&registry, TIMES, &full[0], lasting),
+        open_loop(&alerts, TIMES, &full[1], lasting),
     ];
-    let (over, longest) = tokio::join!(of_both(too_many), help.is_called_each_second(1..seconds));
+    let (over, longest) = tokio::join!(
+        of_both(&system, too_many),
+        help.is_called_each_second(1..seconds)
+    );
     tell("ten times as many", &over);
     println!("somebody was told after {usual:?} at rest, and after {longest:?} at the most");
-    recovers(asking, &alone).await;
+    let after = recovers(&system, asking, &alone, &over).await;
     for place in 0..2 {
-        is_bounded(&alone[place], &full[place], &over[place]);
+        let rest = Rest {
+            alone: [&alone[place], &after[place]],
+            full: &full[place],
+        };
+        is_bounded(&rest, &over[place]);
     }
+    // Whoever had to wait for the end of the overload would be told after it.
+    let bound = usual * 4 + lasting * 3 / 4;
+    assert!(longest <= bound, "{longest:?}, and not within {bound:?}");
     for (before, after) in before.into_iter().zip(memory()) {
         let grown = after - before;
         println!("{} MiB more", grown >> 20);

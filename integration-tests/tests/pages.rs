@@ -17,8 +17,8 @@ use integration_tests::{
     clients::{Clients, blocks, commands, page},
     consumers::Programs,
     officer,
+    process::Part,
 };
-use proto::eldercare::{registry::v1::RegisterElderRequest, sharing::v1::GetDossierRequest};
 use serde_json::{Value, json};
 use service::Secret;
 
@@ -50,7 +50,7 @@ async fn clients_print_what_their_page_says() {
     let (system, clients) = tokio::join!(System::start(), Clients::installed());
     let tree = clients.tree();
     let left = json!({
-        "endpoint": format!("http://{}", system.address()),
+        "endpoint": format!("http://{}", system.address_of(Part::Elders)),
         "token": system.token(&officer()),
     });
     tree.write(CONNECTION, &left.to_string());
@@ -67,7 +67,7 @@ async fn clients_print_what_their_page_says() {
 /// Sharing, as the launcher's commands speak with it.
 fn sharing(system: &System) -> Client {
     let connection = Connection {
-        endpoint: format!("http://{}", system.address_of_sharing()),
+        endpoint: format!("http://{}", system.address_of(Part::Sharing)),
         token: Secret::new(system.token(&officer())),
         gateway: None,
         reviewer: Some(Secret::new(system.token(&reviewer()))),
@@ -76,25 +76,14 @@ fn sharing(system: &System) -> Client {
     Client::new(&connection).unwrap()
 }
 
-/// Registers an elder of whom sharing has been told: the id.
-async fn told_of(system: &System, elder: RegisterElderRequest) -> String {
-    let registered = system.registry().register_elder(elder).await;
-    let registered = registered.unwrap().into_inner();
-    let seen = GetDossierRequest {
-        elder_id: registered.elder_id.clone(),
-        min_position: registered.committed.unwrap().position,
-        ..GetDossierRequest::default()
-    };
-    system.sharing().get_dossier(seen).await.unwrap();
-    registered.elder_id
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_department_has_its_first_message_as_its_page_says() {
     let setup = System::start_with(Setup::with_sharing());
     let (system, clients, programs) =
         tokio::join!(setup, Clients::installed(), Programs::installed());
-    let elder = told_of(&system, an_elder("林月娥")).await;
+    let elder = system.register(an_elder("林月娥")).await;
+    // Feeds have passed it, too: else they may tell of the registration as well, after what is there.
+    system.settled().await;
     let tree = clients.tree();
     tree.link("target/feeds/packages", programs.for_python());
     let left = json!({ "nats_url": system.nats().url() });

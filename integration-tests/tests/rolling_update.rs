@@ -1,21 +1,24 @@
 //! A rolling update: the next version of each service stands beside the one that runs, and takes its place, while callers are at
-//! work. No call fails but as callers expect it and try again; whatever one version writes the other one reads, or passes by.
+//! work. These call as the published service configuration has it, and no call fails for good; whatever one version writes the
+//! other one reads, or passes by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use eventlog::{RawEvent, Subject};
 use integration_tests::{
     Setup, System, an_elder, at, date,
     elders::VILLAGE,
-    load::Load,
+    load::{Load, Manner},
     new_id,
     process::{Part, Process},
+    published::Published,
 };
 use prost::Message as _;
 use proto::eldercare::registry::v1::{GetElderRequest, RecordAssessmentRequest};
 use service::testing::{metadata, write};
-use tonic::{Code, Status};
-
 /// A type of event that only the next version knows.
 const UNKNOWN: &str = "NoveltySeen";
 
@@ -98,7 +101,8 @@ async fn passes_by_what_is_new(system: &mut System, part: Part) {
 
 /// What one version writes, the other one reads.
 async fn read_each_other(system: &System, next: &Process) {
-    let callers = [system.running(), next].map(|one| system.officer_at(Part::Elders, one));
+    let callers =
+        [system.running(Part::Elders), next].map(|one| system.officer_at(Part::Elders, one));
     for (writes, reads) in [(0, 1), (1, 0)] {
         let mut registry = callers[writes].registry();
         let registered = registry.register_elder(an_elder("林乙")).await.unwrap();
@@ -110,11 +114,6 @@ async fn read_each_other(system: &System, next: &Process) {
         };
         callers[reads].registry().get_elder(asked).await.unwrap();
     }
-}
-
-/// Whether a caller expects it, and tries again: what it calls is away for the moment, or somebody else was faster.
-fn is_expected(status: &Status) -> bool {
-    [Code::Unavailable, Code::Aborted].contains(&status.code())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +132,8 @@ async fn two_versions_side_by_side_answer_everybody_and_read_what_either_writes(
         passes_by_what_is_new(&mut system, part).await;
     }
 
-    let mut load = Load::begin(&system).await;
+    let manner = Manner::Published(Arc::new(Published::read()));
+    let mut load = Load::begin_as(&system, manner).await;
     load.goes_on().await;
     for part in Part::ALL {
         let before = system.versions(part).await.into_iter();
@@ -154,13 +154,7 @@ async fn two_versions_side_by_side_answer_everybody_and_read_what_either_writes(
 
     let told = load.end().await;
     println!("{} commands and looks were answered", told.len());
-    let refused: Vec<_> = told.refused().collect();
-    println!("{} tries were refused", refused.len());
-    let unexpected: Vec<_> = refused
-        .iter()
-        .filter(|(_, status)| !is_expected(status))
-        .collect();
-    assert!(unexpected.is_empty(), "{unexpected:?}");
+    println!("{} tries were refused before", told.refused().count());
     system.settled().await;
     told.holds(&system).await;
     for part in Part::ALL {

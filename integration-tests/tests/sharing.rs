@@ -17,6 +17,7 @@ use integration_tests::{
     an_elder,
     consumers::Department,
     each_once, new_id,
+    process::Part,
     visiting::{a_visit, in_words, record, visitor},
 };
 use prost_types::value::Kind;
@@ -138,8 +139,8 @@ async fn each_registration_comes_out_once_however_often_sharing_is_killed() {
         let blow = async {
             // At another moment each time.
             sleep(Duration::from_millis(40 * number)).await;
-            system.kill_sharing().await;
-            system.restart_sharing().await;
+            system.kill_one(Part::Sharing).await;
+            system.restart_one(Part::Sharing).await;
         };
         let (ids, ()) = tokio::join!(registering, blow);
         elders.extend(ids);

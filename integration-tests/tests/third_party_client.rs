@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use backing_services::testing;
-use integration_tests::{System, county, day, elders::VILLAGE, id_number, officer};
+use integration_tests::{System, county, day, elders::VILLAGE, id_number, officer, process::Part};
 use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,7 +16,7 @@ async fn a_python_client_by_reflection_registers_imports_queries_and_reads_refus
         .arg(python.join("third_party_client.py"))
         .env("PYTHONPATH", packages)
         .env("PYTHONIOENCODING", "utf-8")
-        .env("ELDERCARE_ADDRESS", system.address())
+        .env("ELDERCARE_ADDRESS", system.address_of(Part::Elders))
         .env("ELDERCARE_TOKEN", system.token(&officer()))
         .env("ELDERCARE_ID_NUMBER", id_number(day("1949-10-01"), 24))
         .env("ELDERCARE_VILLAGE", VILLAGE)

@@ -1,13 +1,11 @@
 //! All services are at work while processes, the databases' server and databases are lost: what was answered is in the log once,
 //! and the read models are as the log says.
 
-use std::env;
-
-use integration_tests::{Setup, System, load::Load, process::Part};
+use backing_services::Syncing;
+use integration_tests::{Setup, System, load::Load, process::Part, seeds};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-/// How many seeds are tried: each is a sequence of blows. `ELDERCARE_SEEDS=20` for a long look.
-const SEEDS: &str = "ELDERCARE_SEEDS";
+/// How many seeds are tried, unless more are asked for: each is a sequence of blows.
 const USUAL_SEEDS: u64 = 1;
 
 /// The blows of a seed.
@@ -16,13 +14,9 @@ const BLOWS: usize = 6;
 /// At most so many answers pass before the next blow.
 const BETWEEN: usize = 40;
 
-fn seeds() -> u64 {
-    let said = env::var(SEEDS).ok();
-    said.map_or(USUAL_SEEDS, |said| said.parse().expect("a number of seeds"))
-}
-
-async fn all_services() -> System {
+async fn all_services(syncing: Syncing) -> System {
     System::start_with(Setup {
+        syncing,
         own_postgres: true,
         ..Setup::with_sharing()
     })
@@ -41,10 +35,11 @@ async fn all_holds(system: &System, load: Load) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_killed_at_random_lose_nothing_and_double_nothing() {
-    let mut system = all_services().await;
+    // As they are deployed: who is killed may have gathered commands of many callers.
+    let mut system = all_services(Syncing::Always).await;
     let mut load = Load::begin(&system).await;
     load.goes_on().await;
-    for seed in 0..seeds() {
+    for seed in 0..seeds::asked_for().unwrap_or(USUAL_SEEDS) {
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..BLOWS {
             for _ in 0..random.random_range(0..BETWEEN) {
@@ -62,7 +57,8 @@ async fn services_killed_at_random_lose_nothing_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_databases_server_killed_and_databases_lost_or_put_back_lose_nothing() {
-    let mut system = all_services().await;
+    // Each command is written by itself here: it is the databases that are lost.
+    let mut system = all_services(Syncing::EveryTwoMinutes).await;
     let mut load = Load::begin(&system).await;
     load.goes_on().await;
 

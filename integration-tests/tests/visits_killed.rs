@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use futures::{StreamExt as _, stream};
 use integration_tests::{
-    Setup, System, an_elder, asked_to_wait, at, each_once, import, is_passing, reason, survey,
+    Setup, System, an_elder, asked_to_wait, at, each_once, import, is_passing,
+    process::Part,
+    reason, survey,
     visiting::{
         a_visit, a_visitor, are_answered_again, counted, coverage_of, in_words, messages, record,
         start_visiting, visited, visitor,
@@ -218,14 +220,14 @@ async fn next(
 async fn killed_visits_keep_each_record_that_was_told_once() {
     let mut month = Month::before_the_blow(Setup::with_visits()).await;
     let sending = Sending::half(&month.system, &month.records).await;
-    month.system.kill_visits().await;
+    month.system.kill_one(Part::Visits).await;
     month.is_half_recorded().await;
     let heard = sending.rest().await;
     assert!(
         (HEARD..=SENT).contains(&heard.len()),
         "what was held back was answered by nobody"
     );
-    month.system.restart_visits().await;
+    month.system.restart_one(Part::Visits).await;
     month.nothing_lost_and_nothing_doubled(&heard).await;
 }
 
@@ -276,7 +278,7 @@ async fn while_the_registry_is_away_visits_say_so_and_lose_nothing() {
     let written = system.last_sequence("visits").await;
 
     // Nobody is there to give keys that were not given before: what needs one is to be sent again.
-    system.kill_all_but_visits().await;
+    system.kill_one(Part::Elders).await;
     let away = record(&system, &[visit(&unseen, 7)], "").await.unwrap_err();
     let register = system.visits().register_visitor(a_visitor("李志愿")).await;
     for status in [away, register.unwrap_err()] {
@@ -292,7 +294,7 @@ async fn while_the_registry_is_away_visits_say_so_and_lose_nothing() {
     assert_eq!(told, ["COUNTED", "COUNTED"]);
     assert_eq!(visited(&system, &outcomes[1].position).await, (1, 2));
 
-    system.kill_visits().await;
+    system.kill_one(Part::Visits).await;
     system.restart().await;
     let sent = [first, second, visit(&unseen, 7)];
     let outcomes = record(&system, &sent, "").await.unwrap();
@@ -370,11 +372,11 @@ async fn visits_that_are_killed_while_a_week_closes_decide_each_duty_once() {
         log.subscribe(last).await.unwrap()
     };
     give_room(&system, Some(DECIDED)).await;
-    let mut clock = system.officer().simulation_of_visits();
+    let mut clock = system.officer().simulation(Part::Visits);
     let to = Some(integration_tests::timestamp("2024-10-07T00:00:00+08:00"));
     let moving = tokio::spawn(async move { clock.advance_clock(AdvanceClockRequest { to }).await });
     assert!(decisions.next().await.unwrap().is_ok());
-    system.kill_visits().await;
+    system.kill_one(Part::Visits).await;
     assert!(moving.await.unwrap().is_err(), "the blow came too late");
     give_room(&system, None).await;
     let decided = system.events::<VisitMissed>("visits").await.len()
@@ -385,7 +387,7 @@ async fn visits_that_are_killed_while_a_week_closes_decide_each_duty_once() {
     );
 
     system.advance_to("2024-10-07T00:00:00+08:00").await;
-    system.restart_visits().await;
+    system.restart_one(Part::Visits).await;
     system.settled().await;
     let missed = system.events::<VisitMissed>("visits").await;
     assert_eq!(missed.len(), OWED as usize - SEEN);

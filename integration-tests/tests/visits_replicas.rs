@@ -5,6 +5,7 @@ use integration_tests::{
     Setup, System, born,
     callers::Caller,
     county, date, each_once, new_id,
+    process::Part,
     visiting::{
         a_visit, a_visitor, counted, duties, in_words, planned, record_alone, start_visiting,
         visited,
@@ -154,15 +155,15 @@ async fn whichever_replica_is_asked_and_whichever_is_killed() {
     );
 
     // The first one is killed; the other one closes the week, once.
-    system.kill_visits().await;
+    system.kill_one(Part::Visits).await;
     system.advance_to("2024-10-07T00:00:00+08:00").await;
     let to = Some(integration_tests::timestamp("2024-10-07T00:00:00+08:00"));
-    let mut clock = other.simulation_of_visits();
+    let mut clock = other.simulation(Part::Visits);
     clock
         .advance_clock(AdvanceClockRequest { to })
         .await
         .unwrap();
-    system.restart_visits().await;
+    system.restart_one(Part::Visits).await;
     system.settled().await;
     assert_eq!(counted(&system, "2024-W40", "").await, (3, 1, 2, 2, true));
     let missed = duties(&system, "2024-W40", DutyFilter::Missed, "").await;

@@ -12,7 +12,9 @@ use std::{
 
 use civic::LocalDay;
 use eldercare::wire::from_date;
-use integration_tests::{Setup, System, day, import, survey, visiting::start_visiting, workbook};
+use integration_tests::{
+    Setup, System, day, import, process::Part, survey, visiting::start_visiting, workbook,
+};
 use proto::{
     eldercare::{
         alerts::v1::{
@@ -166,14 +168,14 @@ async fn alerts_learn_of_each_missed_visit_though_they_and_visits_were_away() {
     for _ in 0..TAKEN {
         told.next().await;
     }
-    system.kill_visits().await;
+    system.kill_one(Part::Visits).await;
     let before = told.of("2024-09-30").count();
     assert!(
         (1..=TAKEN).contains(&before),
         "the blow fell in the middle of {MISSED} notices: {before} were taken"
     );
     told.take(Semaphore::MAX_PERMITS);
-    system.restart_visits().await;
+    system.restart_one(Part::Visits).await;
     told.all_of("2024-09-30").await;
     let elders: BTreeSet<&String> = missed.iter().map(|missed| &missed.elder_id).collect();
     let known: BTreeSet<&String> = told.of("2024-09-30").map(|(elder, _)| elder).collect();

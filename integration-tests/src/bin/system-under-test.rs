@@ -8,14 +8,17 @@ use std::{
 };
 
 use anyhow::Context as _;
-use eldercare::simulation::{Settling, Simulation};
+use eldercare::simulation::{Move, Settling, Simulation};
 use futures::future::BoxFuture;
 use integration_tests::{
     process::Part,
-    settings::{OfElders, of_alerts, of_claims, of_sharing, of_visits, own},
+    settings::{self, OfElders, own},
 };
 use proto::eldercare::simulation::v1::simulation_service_server::SimulationServiceServer;
-use service::{Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry};
+use service::{
+    Application, Background, Clock, Server, Settings, Shutdown, Supervised, Telemetry, connections,
+};
+use tokio::sync::Mutex;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -25,18 +28,22 @@ async fn main() -> anyhow::Result<()> {
     let file = arguments.next().map(PathBuf::from);
     let file = file.context("the file with the settings is missing")?;
     let part = Part::ALL.into_iter().find(|one| *part == *one.to_string());
-    match part.context("there is no such part")? {
+    let part = part.context("there is no such part")?;
+    match part {
         Part::Elders => elders(&file).await,
-        Part::Visits => visits(&file).await,
-        Part::Alerts => alerts(&file).await,
-        Part::Claims => claims(&file).await,
-        Part::Sharing => sharing(&file).await,
+        Part::Visits => alone::<visits::App>(part, &file, Frame::simulation).await,
+        Part::Alerts if own(&file)?.replayed => {
+            alone::<alerts::App>(part, &file, alerts_replayed).await
+        }
+        Part::Alerts => alone::<alerts::App>(part, &file, Frame::simulation).await,
+        Part::Claims => alone::<claims::App>(part, &file, Frame::simulation).await,
+        Part::Sharing => alone::<sharing::App>(part, &file, Frame::simulation).await,
     }
 }
 
 async fn elders(file: &Path) -> anyhow::Result<()> {
     let settings = OfElders::read(file)?;
-    let frame = Frame::of(&settings.registry, file)?;
+    let frame = Frame::of(Part::Elders, &settings.registry, file)?;
     let clock = || frame.clock.clone();
     let registry =
         registry::App::connect(&settings.registry, &settings.registry_own, clock()).await?;
@@ -47,58 +54,56 @@ async fn elders(file: &Path) -> anyhow::Result<()> {
         tokio::join!(elders, tiers);
     };
     // What falls due by the clock, tiering does.
-    let server = registry.add_to(frame.server(&tiering), &frame.shutdown);
+    let server = frame.server(frame.simulation(&tiering));
+    let server = registry.add_to(server, &frame.shutdown);
     let server = tiering.add_to(server, &frame.shutdown);
     let backgrounds = [registry.background(), tiering.background()];
     frame.serve(server.ready_when(ready), backgrounds).await
 }
 
-async fn visits(file: &Path) -> anyhow::Result<()> {
-    let settings = of_visits(file)?;
-    let frame = Frame::of(&settings, file)?;
-    let visits = visits::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
-    let visits = Arc::new(visits);
-    let ready = frame.ready(visits.as_ref());
-    let server = visits.add_to(frame.server(&visits), &frame.shutdown);
+/// A service that has the process for itself, with a clock.
+async fn alone<A: Application>(
+    part: Part,
+    file: &Path,
+    simulation: impl FnOnce(&Frame, &Arc<A>) -> Simulation,
+) -> anyhow::Result<()> {
+    let settings = settings::of::<A::Own>(file)?;
+    let frame = Frame::of(part, &settings, file)?;
+    let service = A::connect(&settings, &settings.own, frame.clock.clone()).await?;
+    let service = Arc::new(service);
+    let ready = frame.ready(service.as_ref());
+    let server = frame.server(simulation(&frame, &service));
+    let server = service.add_to(server, &frame.shutdown);
     frame
-        .serve(server.ready_when(ready), [visits.background()])
+        .serve(server.ready_when(ready), [service.background()])
         .await
 }
 
-async fn alerts(file: &Path) -> anyhow::Result<()> {
-    let settings = of_alerts(file)?;
-    let frame = Frame::of(&settings, file)?;
-    let alerts = alerts::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
-    let alerts = Arc::new(alerts);
-    let ready = frame.ready(alerts.as_ref());
-    let server = alerts.add_to(frame.server(&alerts), &frame.shutdown);
-    frame
-        .serve(server.ready_when(ready), [alerts.background()])
-        .await
-}
-
-async fn claims(file: &Path) -> anyhow::Result<()> {
-    let settings = of_claims(file)?;
-    let frame = Frame::of(&settings, file)?;
-    let claims = claims::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
-    let claims = Arc::new(claims);
-    let ready = frame.ready(claims.as_ref());
-    let server = claims.add_to(frame.server(&claims), &frame.shutdown);
-    frame
-        .serve(server.ready_when(ready), [claims.background()])
-        .await
-}
-
-async fn sharing(file: &Path) -> anyhow::Result<()> {
-    let settings = of_sharing(file)?;
-    let frame = Frame::of(&settings, file)?;
-    let sharing = sharing::App::connect(&settings, &settings.own, frame.clock.clone()).await?;
-    let sharing = Arc::new(sharing);
-    let ready = sharing.ready(frame.shutdown.requested());
-    let server = sharing.add_to(frame.server(&sharing), &frame.shutdown);
-    frame
-        .serve(server.ready_when(ready), [sharing.background()])
-        .await
+/// The clock of alerts as the launcher has it: it stops wherever something falls due, and where nothing was written since it moved
+/// last, a move of it waits for what is heard alone.
+fn alerts_replayed(frame: &Frame, service: &Arc<alerts::App>) -> Simulation {
+    let (heard, watch) = (Arc::clone(service), Arc::clone(service));
+    let given_up = frame.shutdown.requested();
+    let last_time: Arc<Mutex<Option<u64>>> = Arc::default();
+    let settled = move |moved: Move, _patience| -> BoxFuture<'static, Settling> {
+        let (alerts, last_time) = (Arc::clone(&heard), Arc::clone(&last_time));
+        let given_up = given_up.clone();
+        Box::pin(async move {
+            alerts.keeps_up().await;
+            let own = connections::last_sequence(alerts.log().as_ref()).await;
+            let mut last_time = last_time.lock().await;
+            if moved.from >= moved.to || *last_time != Some(own) {
+                alerts.settled(given_up).await;
+                *last_time = Some(own);
+            }
+            Settling::Done
+        })
+    };
+    let next_due = move || -> BoxFuture<'static, _> {
+        let alerts = Arc::clone(&watch);
+        Box::pin(async move { alerts.keeps_up().await })
+    };
+    Simulation::new(frame.clock.clone(), Arc::new(settled)).stopping_at(Arc::new(next_due))
 }
 
 /// What stands around the services of a process.
@@ -106,19 +111,20 @@ struct Frame {
     settings: Settings,
     clock: Clock,
     shutdown: Shutdown,
-    next_version: bool,
+    /// Whether calls may be sent to a service only once all that is due is done.
+    settles_first: bool,
     _telemetry: Telemetry,
 }
 
 impl Frame {
     /// Before anything else of the process is made.
-    fn of(settings: &Settings, file: &Path) -> anyhow::Result<Self> {
+    fn of(part: Part, settings: &Settings, file: &Path) -> anyhow::Result<Self> {
         let next_version = own(file)?.next_version;
         if next_version {
             readmodel::testing::be_the_next_version();
         }
         Ok(Self {
-            next_version,
+            settles_first: !next_version && part != Part::Sharing,
             settings: settings.clone(),
             clock: Clock::from_settings(settings)?,
             shutdown: Shutdown::on_signals(&settings.shutdown)?,
@@ -127,18 +133,19 @@ impl Frame {
     }
 
     /// When calls may be sent to a service: once all that is due is done, as a story wants it that starts one. The next version takes
-    /// over as soon as it may, since callers go on meanwhile, and the logs are never at rest.
+    /// over as soon as it may, since callers go on meanwhile, and the logs are never at rest; and whoever asks sharing does not
+    /// wait for what it chains, signs and publishes.
     fn ready(&self, service: &impl Application) -> BoxFuture<'static, ()> {
         let given_up = self.shutdown.requested();
-        if self.next_version {
-            service.ready(given_up)
-        } else {
+        if self.settles_first {
             service.settled(given_up)
+        } else {
+            service.ready(given_up)
         }
     }
 
-    /// A server with the clock, a move of which waits for what falls due in this service.
-    fn server(&self, service: &Arc<impl Application>) -> Server {
+    /// The clock, a move of which waits for what falls due in this service.
+    fn simulation(&self, service: &Arc<impl Application>) -> Simulation {
         let (service, given_up) = (Arc::clone(service), self.shutdown.requested());
         let settled = move |_move, _patience| -> BoxFuture<'static, Settling> {
             let settled = service.settled(given_up.clone());
@@ -147,7 +154,11 @@ impl Frame {
                 Settling::Done
             })
         };
-        let simulation = Simulation::new(self.clock.clone(), Arc::new(settled));
+        Simulation::new(self.clock.clone(), Arc::new(settled))
+    }
+
+    /// A server with the clock.
+    fn server(&self, simulation: Simulation) -> Server {
         Server::new(&self.settings).service(
             SimulationServiceServer::new(simulation),
             Simulation::actions(),

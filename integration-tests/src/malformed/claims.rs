@@ -4,16 +4,6 @@ use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 
 use super::{Known, Maker, wrong_values::garbage};
 
-/// What begins every command, and what follows.
-macro_rules! asked {
-    ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {
-        breaks!($kind:
-            "request_id" => |m, r| m.request_id = no_uuid(r),
-            $($wrong => $change),*
-        )
-    };
-}
-
 /// A method of claims.
 macro_rules! method {
     ($name:literal) => {

@@ -8,7 +8,7 @@ use super::{Known, Maker, wrong_values::no_uuid};
 /// The week that is planned.
 const WEEK: &str = "2024-W40";
 
-/// What begins every command, and what follows.
+/// What begins the commands of visits, which take no id of the system's own, and what follows.
 macro_rules! asked {
     ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {
         breaks!($kind:

@@ -4,7 +4,7 @@ use super::System;
 use crate::{
     Registry, Tiering, Visits,
     callers::{Alerts, Caller, Care, Sharing, officer, reviewer, service_of_the_system},
-    lines::line_to,
+    lines::{Lines, line_to},
     process::Part,
 };
 
@@ -21,13 +21,18 @@ impl System {
 
     /// The same on connections of its own: what others send does not hold it up.
     pub fn caller_apart(&self, claims: &service::Claims) -> Caller {
+        Caller::new(self.lines_apart(), &self.issuer, claims)
+    }
+
+    /// Lines to the processes that run, on connections of their own.
+    pub(crate) fn lines_apart(&self) -> Lines {
         let mut lines = self.lines.clone();
         for part in Part::ALL {
             if let Some(process) = self.process(part) {
-                *lines.to(part) = line_to(process);
+                lines.put(part, line_to(process));
             }
         }
-        Caller::new(lines, &self.issuer, claims)
+        lines
     }
 
     /// A service of the system, which may ask for keys.

@@ -1,11 +1,15 @@
 //! What a system may go through: processes that are killed and started again, another one beside, databases that are lost.
 
-use super::{System, databases::Urls};
+use eldercare::wire::from_timestamp;
+use proto::eldercare::simulation::v1::GetClockRequest;
+
+use super::{System, processes::anywhere};
 use crate::{
     at,
-    callers::{Caller, officer},
-    lines::{Lines, line_to, ready},
+    callers::Caller,
+    lines::{line_to, ready},
     process::{Part, Process},
+    settings::Told,
 };
 
 /// The databases of a process as they once were.
@@ -18,24 +22,16 @@ pub struct Backup {
 impl System {
     /// Kills the processes at once, as a crash would.
     pub async fn kill(&mut self) {
-        if let Some(visits) = self.visits.take() {
-            visits.kill().await;
+        for part in Part::ALL.into_iter().rev() {
+            if let Some(process) = self.process_mut(part).take() {
+                process.kill().await;
+            }
         }
-        if let Some(alerts) = self.alerts.take() {
-            alerts.kill().await;
-        }
-        if let Some(claims) = self.claims.take() {
-            claims.kill().await;
-        }
-        if let Some(sharing) = self.sharing.take() {
-            sharing.kill().await;
-        }
-        self.elders.take().expect("the system runs").kill().await;
     }
 
     /// Starts the processes again after [`System::kill`], and waits until they are ready.
     pub async fn restart(&mut self) {
-        assert!(self.elders.is_none(), "it still runs");
+        assert!(self.process(Part::Elders).is_none(), "it still runs");
         self.start_processes().await;
     }
 
@@ -44,51 +40,6 @@ impl System {
         self.now = at(instant);
         self.restart().await;
         self.settled().await;
-    }
-
-    /// Kills visits alone; registry and tiering go on.
-    pub async fn kill_visits(&mut self) {
-        self.visits.take().expect("visits run").kill().await;
-    }
-
-    /// Kills registry and tiering; visits go on alone.
-    pub async fn kill_all_but_visits(&mut self) {
-        self.elders.take().expect("the system runs").kill().await;
-    }
-
-    /// Starts visits again after [`System::kill_visits`], and waits until they are ready.
-    pub async fn restart_visits(&mut self) {
-        self.restart_one(Part::Visits).await;
-    }
-
-    /// Kills alerts alone; the others go on.
-    pub async fn kill_alerts(&mut self) {
-        self.alerts.take().expect("alerts run").kill().await;
-    }
-
-    /// Starts alerts again after [`System::kill_alerts`], and waits until they are ready.
-    pub async fn restart_alerts(&mut self) {
-        self.restart_one(Part::Alerts).await;
-    }
-
-    /// Kills claims alone; the others go on.
-    pub async fn kill_claims(&mut self) {
-        self.claims.take().expect("claims run").kill().await;
-    }
-
-    /// Starts claims again after [`System::kill_claims`], and waits until they are ready.
-    pub async fn restart_claims(&mut self) {
-        self.restart_one(Part::Claims).await;
-    }
-
-    /// Kills sharing alone; the others go on.
-    pub async fn kill_sharing(&mut self) {
-        self.sharing.take().expect("sharing runs").kill().await;
-    }
-
-    /// Starts sharing again after [`System::kill_sharing`], and waits until it is ready.
-    pub async fn restart_sharing(&mut self) {
-        self.restart_one(Part::Sharing).await;
     }
 
     /// Kills one of the processes; the others go on.
@@ -104,15 +55,25 @@ impl System {
         ready(self.lines.to(part)).await;
     }
 
+    /// Kills one of the processes and starts it again, with its clock where it stood, and waits until it is ready.
+    pub(crate) async fn kill_and_restart(&mut self, part: Part) {
+        let mut clock = self.officer().simulation(part);
+        let stood = clock.get_clock(GetClockRequest {}).await.unwrap();
+        let stood = stood.into_inner().now.and_then(from_timestamp);
+        self.kill_one(part).await;
+        self.now = stood.expect("a clock shows a time");
+        self.restart_one(part).await;
+    }
+
     /// Gives a process new, empty databases, as if the old ones had been lost. It must not run.
     pub async fn lose_databases_of(&mut self, part: Part) {
-        for url in self.urls.of(part) {
+        for url in self.urls.of_mut(part) {
             *url = self.databases.postgres().fresh_database().await.unwrap();
         }
     }
 
     /// Copies the databases of a process as they are. It must not run.
-    pub async fn backup_of(&mut self, part: Part) -> Backup {
+    pub async fn backup_of(&self, part: Part) -> Backup {
         let mut copies = Vec::new();
         for url in self.urls.of(part) {
             copies.push(self.databases.copy(url).await);
@@ -123,31 +84,28 @@ impl System {
     /// Puts databases back that were copied before. The process must not run.
     pub fn restore(&mut self, backup: Backup) {
         let Backup { part, copies } = backup;
-        for (url, copy) in self.urls.of(part).into_iter().zip(copies) {
+        for (url, copy) in self.urls.of_mut(part).iter_mut().zip(copies) {
             *url = copy;
         }
     }
 
     /// Starts another replica of visits, over the same log and database: the process, and an officer who calls it.
     pub async fn replica_of_visits(&self) -> (Process, Caller) {
-        let process = self.start_beside_visits().await;
-        let lines = Lines {
-            visits: line_to(&process),
-            ..self.lines.clone()
+        let told = Told {
+            listen: anywhere(),
+            ..self.told(Part::Visits)
         };
-        ready(&lines.visits).await;
-        (process, Caller::new(lines, &self.issuer, &officer()))
+        let replica = self.start_told(&told, "visits-beside").await;
+        ready(&line_to(&replica)).await;
+        let officer = self.officer_at(Part::Visits, &replica);
+        (replica, officer)
     }
 
     /// Gives the services new, empty databases, as if the old ones had been lost. No process may run.
     pub async fn lose_databases(&mut self) {
-        assert!(self.elders.is_none(), "it still runs");
-        let runs = [
-            self.has_visits(),
-            self.has_alerts(),
-            self.has_claims(),
-            self.has_sharing(),
-        ];
-        self.urls = Urls::fresh(&self.databases, runs).await;
+        assert!(self.process(Part::Elders).is_none(), "it still runs");
+        for part in Part::ALL {
+            self.lose_databases_of(part).await;
+        }
     }
 }

@@ -3,7 +3,10 @@
 use backing_services::{Postgres, testing};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::process::Part;
+use crate::{
+    process::Part,
+    trust::{Base, Trust},
+};
 
 /// The databases' server.
 #[derive(Debug)]
@@ -12,26 +15,18 @@ pub(super) enum Databases {
     Own(Box<Postgres>),
 }
 
-/// Where the services keep their read models.
-#[derive(Debug)]
-pub(super) struct Urls {
-    pub(super) registry: String,
-    pub(super) tiering: String,
-    /// None where visits don't run.
-    pub(super) visits: Option<String>,
-    /// None where alerts don't run.
-    pub(super) alerts: Option<String>,
-    /// None where claims don't run.
-    pub(super) claims: Option<String>,
-    /// None where sharing doesn't run.
-    pub(super) sharing: Option<String>,
-}
+/// Where the services of each part keep their read models: of registry and tiering, in this order, two; none where a part does
+/// not run.
+#[derive(Debug, Default)]
+pub(super) struct Urls([Vec<String>; Part::ALL.len()]);
 
 impl Databases {
-    /// The server that all stories share, or one of its own.
-    pub(super) async fn start(own: bool) -> Self {
-        if own {
-            Self::Own(Box::new(testing::own_postgres().await))
+    /// The server that all stories share, or one of its own, as it is where it speaks TLS.
+    pub(super) async fn start(own: bool, trust: Option<&Trust>) -> Self {
+        if own || trust.is_some() {
+            let tls = trust.map(|trust| trust.of(Base::Databases));
+            let started = testing::own_postgres_with(|options| options.tls = tls);
+            Self::Own(Box::new(started.await))
         } else {
             Self::Shared(testing::postgres().await)
         }
@@ -64,30 +59,31 @@ impl Databases {
 }
 
 impl Urls {
-    /// Where the services of a process keep theirs.
-    pub(super) fn of(&mut self, part: Part) -> Vec<&mut String> {
-        match part {
-            Part::Elders => vec![&mut self.registry, &mut self.tiering],
-            Part::Visits => self.visits.iter_mut().collect(),
-            Part::Alerts => self.alerts.iter_mut().collect(),
-            Part::Claims => self.claims.iter_mut().collect(),
-            Part::Sharing => self.sharing.iter_mut().collect(),
+    /// Databases that nobody has used, for the parts that run.
+    pub(super) async fn fresh(databases: &Databases, parts: &[Part]) -> Self {
+        let mut urls = Self::default();
+        for &part in parts {
+            let services = if part == Part::Elders { 2 } else { 1 };
+            for _ in 0..services {
+                let url = databases.postgres().fresh_database().await.unwrap();
+                urls.0[part as usize].push(url);
+            }
         }
+        urls
     }
 
-    /// Databases that nobody has used, for registry and tiering, and for those of visits, alerts, claims and sharing that run.
-    pub(super) async fn fresh(databases: &Databases, runs: [bool; 4]) -> Self {
-        let postgres = databases.postgres();
-        let fresh = || async { postgres.fresh_database().await.unwrap() };
-        let fresh_if = async |runs: bool| if runs { Some(fresh().await) } else { None };
-        let [visits, alerts, claims, sharing] = runs;
-        Self {
-            registry: fresh().await,
-            tiering: fresh().await,
-            visits: fresh_if(visits).await,
-            alerts: fresh_if(alerts).await,
-            claims: fresh_if(claims).await,
-            sharing: fresh_if(sharing).await,
-        }
+    /// Where the services of a part keep theirs.
+    pub(super) fn of(&self, part: Part) -> &[String] {
+        &self.0[part as usize]
+    }
+
+    /// The same, to be changed.
+    pub(super) fn of_mut(&mut self, part: Part) -> &mut [String] {
+        &mut self.0[part as usize]
+    }
+
+    /// Where a part's first service keeps its own.
+    pub(super) fn first_of(&self, part: Part) -> &str {
+        self.of(part).first().expect("the part runs")
     }
 }

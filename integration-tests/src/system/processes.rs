@@ -1,9 +1,8 @@
 //! The processes of a system: which there are, how each is started, and where it listens.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use backing_services::Syncing;
 
 use super::System;
 use crate::{
@@ -14,127 +13,53 @@ use crate::{
 };
 
 impl System {
-    /// Where clients that are no programs of ours call.
-    pub fn address(&self) -> &str {
-        self.running().address()
+    /// Where clients that are no programs of ours call a part.
+    pub fn address_of(&self, part: Part) -> &str {
+        self.running(part).address()
     }
 
-    /// The same of visits.
-    pub fn address_of_visits(&self) -> &str {
-        self.running_visits().address()
-    }
-
-    /// The same of alerts.
-    pub fn address_of_alerts(&self) -> &str {
-        self.running_alerts().address()
-    }
-
-    /// The same of claims.
-    pub fn address_of_claims(&self) -> &str {
-        self.running_claims().address()
-    }
-
-    /// The same of sharing.
-    pub fn address_of_sharing(&self) -> &str {
-        self.running_sharing().address()
-    }
-
-    /// The process of registry and tiering.
-    pub fn running(&self) -> &Process {
-        self.elders.as_ref().expect("the system runs")
-    }
-
-    /// The process of visits.
-    pub fn running_visits(&self) -> &Process {
-        self.visits.as_ref().expect("visits run")
-    }
-
-    /// The process of alerts.
-    pub fn running_alerts(&self) -> &Process {
-        self.alerts.as_ref().expect("alerts run")
-    }
-
-    /// The process of claims.
-    pub fn running_claims(&self) -> &Process {
-        self.claims.as_ref().expect("claims run")
-    }
-
-    /// The process of sharing.
-    pub fn running_sharing(&self) -> &Process {
-        self.sharing.as_ref().expect("sharing runs")
+    /// The process of a part.
+    pub fn running(&self, part: Part) -> &Process {
+        self.process(part).expect("the part runs")
     }
 
     /// Whether all processes still run.
     pub fn is_running(&mut self) -> bool {
-        let visits = self.visits.as_mut().map(Process::is_running);
-        let alerts = self.alerts.as_mut().map(Process::is_running);
-        let claims = self.claims.as_mut().map(Process::is_running);
-        let sharing = self.sharing.as_mut().map(Process::is_running);
-        visits.unwrap_or(!self.has_visits())
-            && alerts.unwrap_or(!self.has_alerts())
-            && claims.unwrap_or(!self.has_claims())
-            && sharing.unwrap_or(!self.has_sharing())
-            && self.elders.as_mut().is_some_and(Process::is_running)
+        Part::ALL.into_iter().all(|part| {
+            let belongs = self.has(part);
+            let process = self.process_mut(part).as_mut();
+            process.map_or(!belongs, Process::is_running)
+        })
     }
 
-    /// Whether visits belong to the system.
-    pub fn has_visits(&self) -> bool {
-        self.urls.visits.is_some()
-    }
-
-    /// Whether alerts belong to the system.
-    pub fn has_alerts(&self) -> bool {
-        self.urls.alerts.is_some()
-    }
-
-    /// Whether claims belong to the system.
-    pub fn has_claims(&self) -> bool {
-        self.urls.claims.is_some()
-    }
-
-    /// Whether sharing belongs to the system.
-    pub fn has_sharing(&self) -> bool {
-        self.urls.sharing.is_some()
+    /// Whether a part belongs to the system.
+    pub fn has(&self, part: Part) -> bool {
+        !self.urls.of(part).is_empty()
     }
 
     /// The process of a part, where it runs.
     pub(super) fn process(&self, part: Part) -> Option<&Process> {
-        let process = match part {
-            Part::Elders => &self.elders,
-            Part::Visits => &self.visits,
-            Part::Alerts => &self.alerts,
-            Part::Claims => &self.claims,
-            Part::Sharing => &self.sharing,
-        };
-        process.as_ref()
+        self.processes[part as usize].as_ref()
     }
 
     /// Where the process of a part is kept.
     pub(super) fn process_mut(&mut self, part: Part) -> &mut Option<Process> {
-        match part {
-            Part::Elders => &mut self.elders,
-            Part::Visits => &mut self.visits,
-            Part::Alerts => &mut self.alerts,
-            Part::Claims => &mut self.claims,
-            Part::Sharing => &mut self.sharing,
-        }
+        &mut self.processes[part as usize]
     }
 
     /// What a process of a part is told when it starts.
     pub(super) fn told(&self, part: Part) -> Told<'_> {
-        let urls = &self.urls;
-        let database = match part {
-            Part::Elders => Some(&urls.registry),
-            Part::Visits => urls.visits.as_ref(),
-            Part::Alerts => urls.alerts.as_ref(),
-            Part::Claims => urls.claims.as_ref(),
-            Part::Sharing => urls.sharing.as_ref(),
-        };
         Told {
+            part,
             nats: self.log_server.urls().join(","),
             copies: self.log_server.copies(),
+            sync_always: self.syncing == Syncing::Always,
+            trust: self.trust.as_ref(),
             listen: self.places.of(part),
-            database: database.expect("the part runs"),
+            databases: self.urls.of(part),
+            // The registry looks for nobody.
+            registry: (part != Part::Elders).then(|| self.registry_for_services()),
+            alerts: self.told_of_missed(),
             // Two versions share the server's connections while they stand side by side.
             pool: if self.front.is_some() { 4 } else { 8 },
             issuer: &self.issuer,
@@ -143,45 +68,34 @@ impl System {
             collector: self.collector.as_deref(),
             calls: self.calls,
             next_version: false,
+            replayed: self.replayed,
         }
+    }
+
+    /// Where visits tell of those who were missed, if anybody is there.
+    fn told_of_missed(&self) -> Option<SocketAddr> {
+        let alerts = self.replayed.then(|| self.places.of(Part::Alerts));
+        self.told_of_missed.or(alerts)
     }
 
     /// Where services find the registry: where it runs, or at an address that stays.
     fn registry_for_services(&self) -> String {
         self.front
             .as_ref()
-            .map_or_else(|| self.address().to_owned(), Front::address)
+            .map_or_else(|| self.address_of(Part::Elders).to_owned(), Front::address)
     }
 
-    /// Starts a process of a part by what it is told, which goes into this file.
-    pub(super) async fn start_told(&self, part: Part, told: &Told<'_>, file: &Path) -> Process {
-        match part {
-            Part::Elders => told.write_for_elders(file, &self.urls.tiering),
-            Part::Visits => {
-                told.write_for_visits(file, &self.registry_for_services(), self.told_of_missed);
-            }
-            Part::Alerts => told.write_for_alerts(file, &self.registry_for_services()),
-            Part::Claims => told.write_for_claims(file, &self.registry_for_services()),
-            Part::Sharing => told.write_for_sharing(file, &self.registry_for_services()),
-        }
-        Process::start(part, file, &self.log_file()).await
-    }
-
-    /// Starts another process of visits beside the one that runs, at a place of its own.
-    pub(super) async fn start_beside_visits(&self) -> Process {
-        let file = self.folder.path().join("visits-beside.toml");
-        let told = Told {
-            listen: anywhere(),
-            ..self.told(Part::Visits)
-        };
-        self.start_told(Part::Visits, &told, &file).await
+    /// Starts a process of a part by what it is told, which goes into the file of this name.
+    pub(super) async fn start_told(&self, told: &Told<'_>, name: &str) -> Process {
+        let file = self.settings_file(name);
+        told.write(&file);
+        Process::start(told.part, &file, &self.log_file()).await
     }
 
     /// Starts the process of a part at its place.
     pub(super) async fn start_one(&mut self, part: Part) {
-        let file = self.settings_file(part);
-        let process = self.start_told(part, &self.told(part), &file).await;
-        *self.lines.to(part) = line_to(&process);
+        let process = self.start_told(&self.told(part), &part.to_string()).await;
+        self.lines.put(part, line_to(&process));
         *self.process_mut(part) = Some(process);
         if part == Part::Elders {
             self.lead_services_to_the_registry();
@@ -191,26 +105,19 @@ impl System {
     /// From now on services that look for the registry find the process that runs.
     pub(super) fn lead_services_to_the_registry(&self) {
         if let Some(front) = &self.front {
-            front.lead_to(self.running());
+            front.lead_to(self.running(Part::Elders));
         }
     }
 
     pub(super) async fn start_processes(&mut self) {
         self.start_one(Part::Elders).await;
-        let others = [
-            (Part::Visits, self.has_visits()),
-            (Part::Alerts, self.has_alerts()),
-            (Part::Claims, self.has_claims()),
-            // After all others, whose streams it reads.
-            (Part::Sharing, self.has_sharing()),
-        ];
-        for (part, runs) in others {
-            if runs {
+        for part in Part::ALL {
+            if part != Part::Elders && self.has(part) {
                 self.start_one(part).await;
                 ready(self.lines.to(part)).await;
             }
         }
-        ready(&self.lines.elders).await;
+        ready(self.lines.to(Part::Elders)).await;
     }
 }
 

@@ -23,7 +23,7 @@ impl System {
         let balanced =
             Part::ALL.map(|part| Balanced::over(self.process(part).expect("all parts run")));
         for (part, balanced) in Part::ALL.into_iter().zip(&balanced) {
-            *self.lines.to(part) = balanced.line();
+            self.lines.put(part, balanced.line());
         }
         self.balanced = Some(balanced);
     }
@@ -35,13 +35,12 @@ impl System {
 
     /// Starts the next version of a part beside the process that runs, and waits until it is ready. Both are called from then on.
     pub async fn start_next(&self, part: Part) -> Process {
-        let file = self.folder.path().join(format!("{part}-next.toml"));
         let told = Told {
             listen: anywhere(),
             next_version: true,
             ..self.told(part)
         };
-        let next = self.start_told(part, &told, &file).await;
+        let next = self.start_told(&told, &format!("{part}-next")).await;
         ready(&line_to(&next)).await;
         self.balanced(part).add(&next);
         next
@@ -65,12 +64,12 @@ impl System {
     /// An officer who calls one process of a part, whichever others there are.
     pub fn officer_at(&self, part: Part, process: &Process) -> Caller {
         let mut lines = self.lines.clone();
-        *lines.to(part) = line_to(process);
+        lines.put(part, line_to(process));
         Caller::new(lines, &self.issuer, &officer())
     }
 
     /// The version of each read model of a part, as its tables are now.
-    pub async fn versions(&mut self, part: Part) -> BTreeMap<String, u32> {
+    pub async fn versions(&self, part: Part) -> BTreeMap<String, u32> {
         let versions = self.answered(part, VERSIONS).await.into_iter();
         versions
             .map(|(read_model, version)| (read_model, version.parse().unwrap()))
@@ -78,13 +77,13 @@ impl System {
     }
 
     /// What the read models of a part have passed by: which of them, events of which type.
-    pub async fn passed_by(&mut self, part: Part) -> BTreeSet<(String, String)> {
+    pub async fn passed_by(&self, part: Part) -> BTreeSet<(String, String)> {
         let statement = "SELECT DISTINCT projection, event_type FROM readmodel.parked";
         self.answered(part, statement).await.into_iter().collect()
     }
 
     /// What the databases of a part answer, in two columns.
-    async fn answered(&mut self, part: Part, statement: &'static str) -> Vec<(String, String)> {
+    async fn answered(&self, part: Part, statement: &'static str) -> Vec<(String, String)> {
         let mut answered = Vec::new();
         for url in self.urls.of(part) {
             let mut database = PgConnection::connect(url).await.unwrap();

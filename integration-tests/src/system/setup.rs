@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use backing_services::Syncing;
 use chrono::{DateTime, Utc};
 
-use crate::at;
+use crate::{at, process::Part, trust::Asked};
 
 /// How a system is set up.
 #[derive(Debug)]
@@ -15,11 +16,20 @@ pub struct Setup {
     pub own_postgres: bool,
     /// Whether three servers keep the log together, instead of one.
     pub cluster: bool,
+    /// When the log's servers write through to the disk. Where it is always, as in the clusters of `k8s/`, services gather what they
+    /// write.
+    pub syncing: Syncing,
+    /// Whose certificates are asked for, where the log's server and the databases', which is the system's own then, are to speak
+    /// TLS; they speak plainly unless it is said.
+    pub tls: Option<Asked>,
     /// Where the processes send traces and metrics; nowhere unless it is said.
     pub collector: Option<String>,
     /// Whether processes are replaced by others while callers go on: callers reach all replicas of a part, and services the registry
     /// at an address that stays. All parts run.
     pub rolling: bool,
+    /// Whether a data set is replayed on the clocks of the processes: visits tell alerts of those who were missed, and the clock of
+    /// alerts stops wherever something falls due. Both run.
+    pub replayed: bool,
     /// How many calls and streams that are not urgent each process takes at once; as many as usual unless it is said.
     pub calls: Option<usize>,
     /// Whether the sample county's table of divisions is imported.
@@ -38,6 +48,18 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The parts that run.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        let runs = |part: &Part| match part {
+            Part::Elders => true,
+            Part::Visits => self.visits,
+            Part::Alerts => self.homes,
+            Part::Claims => self.claims,
+            Part::Sharing => self.sharing,
+        };
+        Part::ALL.into_iter().filter(runs).collect()
+    }
+
     /// The usual one with visits beside registry and tiering.
     pub fn with_visits() -> Self {
         Self {
@@ -87,8 +109,11 @@ impl Default for Setup {
             as_of: at("2024-10-01T09:00:00+08:00"),
             own_postgres: false,
             cluster: false,
+            syncing: Syncing::EveryTwoMinutes,
+            tls: None,
             collector: None,
             rolling: false,
+            replayed: false,
             calls: None,
             divisions: true,
             visits: false,

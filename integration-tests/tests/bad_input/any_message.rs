@@ -7,10 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
 use integration_tests::{
-    Setup, System, an_elder,
-    callers::{Authorised, Caller},
-    elders::VILLAGE,
-    new_id, reason,
+    Setup, System, an_elder, callers::Authorised, elders::VILLAGE, new_id, process::Part, reason,
     visiting::visitor,
 };
 use prost::{
@@ -216,21 +213,6 @@ fn words(elder: &str, visitor: &str) -> Vec<String> {
     words
 }
 
-fn channel_to(officer: &Caller, service: &str) -> Authorised {
-    let of = |context: &str| service.starts_with(&format!("eldercare.{context}."));
-    if of("visits") {
-        officer.channel_to_visits()
-    } else if of("alerts") {
-        officer.channel_to_alerts()
-    } else if of("claims") {
-        officer.channel_to_claims()
-    } else if of("sharing") {
-        officer.channel_to_sharing()
-    } else {
-        officer.channel()
-    }
-}
-
 /// Sends messages, and hears how the answer begins.
 async fn outcome(channel: Authorised, method: &Method, messages: Vec<Bytes>) -> Result<(), Status> {
     let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(64 << 20);
@@ -306,7 +288,7 @@ async fn whatever_is_sent_to_any_method_is_answered_or_refused_with_a_reason() {
     let officer = system.officer();
     let refusals = stream::iter(requests)
         .map(|(method, messages)| {
-            let channel = channel_to(&officer, &method.service);
+            let channel = officer.channel(Part::serving(&method.service));
             async move {
                 let refused = outcome(channel, &method, messages).await.err();
                 refused.inspect(|status| is_ours(status, &method))

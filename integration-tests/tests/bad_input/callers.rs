@@ -8,7 +8,9 @@ use integration_tests::{
     county, date,
     elders::VILLAGE,
     homes::{self, a_call, a_device, a_recipient},
-    new_id, officer, reason,
+    new_id, officer,
+    process::Part,
+    reason,
     visiting::{self, a_visit, a_visitor, record_alone, visitor},
 };
 use proto::eldercare::{
@@ -146,7 +148,7 @@ async fn whoever_is_not_known_or_may_not_is_turned_away() {
         bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
         String::from_utf8(bytes).unwrap()
     }));
-    let mut nobody = RegistryServiceClient::new(bare_line(system.address()));
+    let mut nobody = RegistryServiceClient::new(bare_line(system.address_of(Part::Elders)));
     for words in tokens
         .iter()
         .map(|token| Some(format!("Bearer {token}")))
@@ -202,7 +204,7 @@ async fn whoever_is_not_known_or_may_not_is_turned_away() {
         "/x/y",
         "/eldercare.visits.v1.VisitService/ListVisitors",
     ] {
-        is_no_method(system.officer().channel(), path).await;
+        is_no_method(system.officer().channel(Part::Elders), path).await;
     }
     let huge = ListEldersRequest {
         division_code: "3".repeat(5 << 20),
@@ -232,7 +234,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
     let before = system.written().await;
 
     // Without a token, or with one of somebody else's.
-    let mut nobody = VisitServiceClient::new(bare_line(system.address_of_visits()));
+    let mut nobody = VisitServiceClient::new(bare_line(system.address_of(Part::Visits)));
     let stranger = format!("Bearer {}", TokenIssuer::generate().issue(&officer()));
     for words in [None, Some(stranger.as_str()), Some("Bearer x")] {
         let request = bearing(a_visitor("王七"), words);
@@ -324,7 +326,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_visits() {
         "/eldercare.visits.v1.VisitService/DropVisits",
         "/eldercare.registry.v1.RegistryService/ListDivisions",
     ] {
-        is_no_method(system.officer().channel_to_visits(), path).await;
+        is_no_method(system.officer().channel(Part::Visits), path).await;
     }
     assert_eq!(system.written().await, before);
     still_works(&mut system).await;
@@ -339,7 +341,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_alerts() {
     let before = system.written().await;
 
     // Without a token, or with one of somebody else's.
-    let mut nobody = AlertServiceClient::new(bare_line(system.address_of_alerts()));
+    let mut nobody = AlertServiceClient::new(bare_line(system.address_of(Part::Alerts)));
     let stranger = format!("Bearer {}", TokenIssuer::generate().issue(&officer()));
     for words in [None, Some(stranger.as_str()), Some("Bearer x")] {
         let request = bearing(a_call(&elder_id), words);
@@ -478,7 +480,7 @@ async fn whoever_is_not_known_or_may_not_learns_nothing_of_alerts() {
         "/eldercare.alerts.v1.AlertService/DropAlerts",
         "/eldercare.registry.v1.RegistryService/ListDivisions",
     ] {
-        is_no_method(system.officer().channel_to_alerts(), path).await;
+        is_no_method(system.officer().channel(Part::Alerts), path).await;
     }
     assert_eq!(system.written().await, before);
     still_works(&mut system).await;

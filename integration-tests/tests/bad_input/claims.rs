@@ -122,6 +122,7 @@ async fn whoever_asks_about_what_there_is_not_is_told_so() {
         provider_id: provider_id(),
         order_id: order_id.to_owned(),
         decision: pb::HoldDecision::Withdraw.into(),
+        etag: String::new(),
     };
     told!("ORDER_NOT_FOUND", review.decide_hold(hold("9")));
     told!("NOT_ON_HOLD", review.decide_hold(hold("1")));

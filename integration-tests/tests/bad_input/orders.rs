@@ -10,7 +10,9 @@ use integration_tests::{
     },
     date, each_once,
     malformed::{self, Known},
-    new_id, reason, timestamp, wrong_fields,
+    new_id,
+    process::Part,
+    reason, timestamp, wrong_fields,
 };
 use prost::Message as _;
 use proto::eldercare::{
@@ -57,7 +59,7 @@ async fn hand_in(
     system: &System,
     messages: Vec<Bytes>,
 ) -> (Vec<SubmitOrdersResponse>, Option<Status>) {
-    stream(system.officer().channel_to_claims(), SUBMIT, messages).await
+    stream(system.officer().channel(Part::Claims), SUBMIT, messages).await
 }
 
 /// The same of enrolments.
@@ -65,7 +67,7 @@ async fn hand_in_enrolments(
     system: &System,
     messages: Vec<Bytes>,
 ) -> (Vec<EnrolPersonsResponse>, Option<Status>) {
-    stream(system.officer().channel_to_claims(), ENROL, messages).await
+    stream(system.officer().channel(Part::Claims), ENROL, messages).await
 }
 
 /// Nothing but the log of claims was written.

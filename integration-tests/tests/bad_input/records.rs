@@ -5,7 +5,9 @@ use bytes::Bytes;
 use integration_tests::{
     Setup, System, an_elder, born, date, each_once,
     malformed::{self, Known},
-    new_id, reason,
+    new_id,
+    process::Part,
+    reason,
     visiting::{a_visit, a_visitor, in_words, record, visitor},
 };
 use prost::Message as _;
@@ -28,7 +30,7 @@ const BETWEEN: usize = 100;
 
 /// Sends bytes as a stream of records: the outcomes, and why it ended if it did not end well.
 async fn stream(system: &System, messages: Vec<Bytes>) -> (Vec<RecordOutcome>, Option<Status>) {
-    let channel = system.officer().channel_to_visits();
+    let channel = system.officer().channel(Part::Visits);
     let (answers, end) = super::stream::<RecordVisitsResponse>(channel, STREAM, messages).await;
     let outcomes = answers.into_iter().map(|answer| answer.outcome.unwrap());
     (outcomes.collect(), end)

@@ -7,7 +7,9 @@ use integration_tests::{
     callers::{Authorised, gateway, service_of_the_system},
     county::COUNTY,
     homes::{a_signal, device, say},
-    malformed, new_id, officer, reason, timestamp, wrong_fields,
+    malformed, new_id, officer,
+    process::Part,
+    reason, timestamp, wrong_fields,
 };
 use prost::Message as _;
 use proto::eldercare::alerts::v1::{
@@ -43,7 +45,7 @@ async fn receipts(
 
 /// The line of a gateway of all divisions.
 fn line(system: &System) -> Authorised {
-    system.caller(&gateway()).channel_to_alerts()
+    system.caller(&gateway()).channel(Part::Alerts)
 }
 
 /// A refusal of one signal as each must be: with a reason, in words of both languages.

@@ -1,7 +1,7 @@
 //! Survey imports whose stream breaks the rules, and rows that can't be taken as they are.
 
 use bytes::Bytes;
-use integration_tests::{System, county, import, reason, survey, workbook};
+use integration_tests::{System, county, import, process, reason, survey, workbook};
 use prost::Message as _;
 use proto::eldercare::registry::v1::{
     ImportSurveyOptions, ImportSurveyRequest, SurveyOutcome, SurveyRejection,
@@ -11,6 +11,9 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tonic::Code;
 
 use super::{is_typed, send, still_works};
+
+/// The method that imports a workbook.
+const IMPORT: &str = "/eldercare.registry.v1.RegistryService/ImportSurvey";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_breaks_the_rules_of_the_stream_is_refused() {
@@ -69,15 +72,13 @@ async fn an_import_that_breaks_the_rules_of_the_stream_is_refused() {
         ),
         ("no workbook", vec![with(options())]),
     ];
+    let channel = || system.officer().channel(process::Part::Elders);
     for (wrong, messages) in streams {
         let bytes = messages
             .iter()
             .map(|message| Bytes::from(message.encode_to_vec()))
             .collect();
-        let path = "/eldercare.registry.v1.RegistryService/ImportSurvey";
-        let refused = send(system.officer().channel(), path, bytes)
-            .await
-            .expect_err(wrong);
+        let refused = send(channel(), IMPORT, bytes).await.expect_err(wrong);
         is_typed(&refused, wrong);
     }
     let mut random = StdRng::seed_from_u64(99);
@@ -87,10 +88,7 @@ async fn an_import_that_breaks_the_rules_of_the_stream_is_refused() {
             Bytes::from(with(options()).encode_to_vec()),
             Bytes::from(garbage),
         ];
-        let path = "/eldercare.registry.v1.RegistryService/ImportSurvey";
-        let refused = send(system.officer().channel(), path, messages)
-            .await
-            .unwrap_err();
+        let refused = send(channel(), IMPORT, messages).await.unwrap_err();
         assert_eq!(
             (refused.code(), reason(&refused).as_str()),
             (Code::InvalidArgument, "MESSAGE_MALFORMED")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
-use integration_tests::{System, import, reason, survey, workbook};
+use integration_tests::{System, import, process::Part, reason, survey, workbook};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tonic::Code;
 
@@ -100,7 +100,7 @@ fn hostile_workbooks() -> Vec<(&'static str, Vec<u8>)> {
 async fn workbooks_made_to_do_harm_are_refused_and_memory_stays_bounded() {
     let mut system = System::start().await;
     let before = system.written().await;
-    let memory = system.running().peak_resident_bytes();
+    let memory = system.running(Part::Elders).peak_resident_bytes();
     let books = hostile_workbooks();
     let system_seen = Arc::new(&system);
     stream::iter(books)
@@ -139,7 +139,7 @@ async fn workbooks_made_to_do_harm_are_refused_and_memory_stays_bounded() {
         before,
         "a workbook that was refused wrote something"
     );
-    let grown = system.running().peak_resident_bytes() - memory;
+    let grown = system.running(Part::Elders).peak_resident_bytes() - memory;
     assert!(grown < 768 << 20, "memory grew by {} MiB", grown >> 20);
     still_works(&mut system).await;
 }

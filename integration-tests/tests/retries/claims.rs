@@ -123,6 +123,7 @@ fn cases(ground: &Ground) -> Vec<Case> {
                     provider_id: provider_id(),
                     order_id: "3".to_owned(),
                     decision: pb::HoldDecision::Keep.into(),
+                    etag: String::new(),
                 }),
                 |other| other.decision = pb::HoldDecision::Withdraw.into()
             )

@@ -126,12 +126,14 @@ pub(super) fn about_orders() -> Vec<Maker> {
                 provider_id: provider_id(),
                 order_id: order_id(),
                 decision: HoldDecision::Keep.into(),
+                etag: String::new(),
             },
             asked!(DecideHoldRequest:
                 "provider_id" => |m, r| m.provider_id = no_provider(r),
                 "order_id" => |m, r| m.order_id = no_order(r),
                 "decision" => |m, r| m.decision = no_word(r),
                 "no decision" => |m, _| m.decision = 0,
+                "etag" => |m, r| m.etag = no_etag(r),
             ),
         ),
     ]

@@ -10,18 +10,6 @@ use crate::{
     malformed::{Break, Known, Maker, maker, wrong_values::*},
 };
 
-/// What is asked of a list of a programme, and what follows.
-macro_rules! paged {
-    ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {
-        breaks!($kind:
-            "page_size" => |m, r| m.page_size = no_page(r),
-            "page_token" => |m, r| m.page_token = no_token(r),
-            "min_position" => |m, r| m.min_position = no_position(r),
-            $($wrong => $change),*
-        )
-    };
-}
-
 /// What is asked of some orders, and what follows.
 macro_rules! filtered {
     ($kind:ty: $($wrong:literal => $change:expr),* $(,)?) => {

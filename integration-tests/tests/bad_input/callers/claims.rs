@@ -8,7 +8,9 @@ use integration_tests::{
         a_programme, an_enrolment, an_order, drafted, enrol, enrolled, enrolment_in_words,
         programme, provider, standing_in_words, submit_alone,
     },
-    county, date, new_id, officer, reason,
+    county, date, new_id, officer,
+    process::Part,
+    reason,
 };
 use proto::eldercare::{
     claims::v1::{
@@ -115,7 +117,7 @@ async fn whoever_is_not_known_or_may_not_changes_nothing_in_claims() {
     let fresh = claimed.order(["P01", "3"], 22);
 
     // Without a token, or with one of somebody else's.
-    let mut nobody = ClaimsServiceClient::new(bare_line(system.address_of_claims()));
+    let mut nobody = ClaimsServiceClient::new(bare_line(system.address_of(Part::Claims)));
     let stranger = format!("Bearer {}", TokenIssuer::generate().issue(&officer()));
     for words in [None, Some(stranger.as_str()), Some("Bearer x")] {
         let grant = bearing(a_grant(1), words);
@@ -229,6 +231,7 @@ async fn whoever_is_not_known_or_may_not_changes_nothing_in_claims() {
         provider_id: "P01".to_owned(),
         order_id: "1".to_owned(),
         decision: HoldDecision::Withdraw.into(),
+        etag: String::new(),
     };
     let adjust = AdjustSettlementRequest {
         request_id: new_id(),
@@ -269,7 +272,7 @@ async fn whoever_is_not_known_or_may_not_changes_nothing_in_claims() {
         "/eldercare.claims.v1.ClaimsService/DropClaims",
         "/eldercare.registry.v1.RegistryService/ListDivisions",
     ] {
-        is_no_method(system.officer().channel_to_claims(), path).await;
+        is_no_method(system.officer().channel(Part::Claims), path).await;
     }
     assert_eq!(system.written().await, before);
     still_works(&mut claimed.system).await;
@@ -407,7 +410,8 @@ async fn a_providers_own_system_sees_its_orders_and_knows_of_no_others() {
         let claims = Claims::system(format!("system-of-{provider}"), "provider")
             .division(county::COUNTY)
             .role("provider")
-            .provider(provider);
+            .provider(provider)
+            .purpose("settlement");
         system.caller(&claims)
     };
     let (own, other) = (own_system("P01"), own_system("P02"));

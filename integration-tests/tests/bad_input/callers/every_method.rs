@@ -1,9 +1,9 @@
 //! Every method of every service: whoever is not known is let in nowhere, and whoever has no role only where all may read.
 
+use std::collections::BTreeSet;
+
 use integration_tests::{
-    Setup, System,
-    callers::{Authorised, Caller},
-    officer, reason,
+    Setup, System, callers::Authorised, contracts, officer, process::Part, reason,
 };
 use service::{
     Claims, TokenIssuer,
@@ -14,7 +14,7 @@ use tonic::{Code, service::interceptor::InterceptedService};
 use super::bare_line;
 
 /// The services, each with the methods that are for all.
-const SERVICES: [(&str, &[&str]); 6] = [
+const SERVICES: [(&str, &[&str]); 8] = [
     ("eldercare.registry.v1.RegistryService", &["ListDivisions"]),
     ("eldercare.registry.v1.VaultService", &[]),
     (
@@ -27,39 +27,38 @@ const SERVICES: [(&str, &[&str]); 6] = [
         "eldercare.claims.v1.ClaimsService",
         &["GetProgramme", "ListProgrammes"],
     ),
+    (
+        "eldercare.sharing.v1.SharingService",
+        &[
+            "ListProducts",
+            "GetAgreement",
+            "ListAgreements",
+            "ListErasures",
+            "GetAuditHead",
+        ],
+    ),
+    ("eldercare.simulation.v1.SimulationService", &["GetClock"]),
 ];
-
-/// The line of a caller to a service.
-fn line_of(caller: &Caller, service: &str) -> Authorised {
-    match service {
-        "eldercare.visits.v1.VisitService" => caller.channel_to_visits(),
-        "eldercare.alerts.v1.AlertService" => caller.channel_to_alerts(),
-        "eldercare.claims.v1.ClaimsService" => caller.channel_to_claims(),
-        _ => caller.channel(),
-    }
-}
 
 /// The line of somebody with a token of another issuer.
 fn line_of_a_stranger(system: &System, service: &str) -> Authorised {
-    let address = match service {
-        "eldercare.visits.v1.VisitService" => system.address_of_visits(),
-        "eldercare.alerts.v1.AlertService" => system.address_of_alerts(),
-        "eldercare.claims.v1.ClaimsService" => system.address_of_claims(),
-        _ => system.address(),
-    };
+    let address = system.address_of(Part::serving(service));
     let token = TokenIssuer::generate().issue(&officer());
     InterceptedService::new(bare_line(address), Bearer::of(&token))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_role_no_method_is_called_but_those_for_all_and_without_a_token_none() {
-    let system = System::start_with(Setup::with_all()).await;
+    let named = SERVICES.iter().map(|(service, _)| (*service).to_owned());
+    let named: BTreeSet<String> = named.collect();
+    assert_eq!(named, contracts::services(), "every service is tried");
+    let system = System::start_with(Setup::with_sharing()).await;
     let before = system.written().await;
     let nobody = Claims::officer("nobody", "civil_affairs").purpose("test");
     let nobody = system.caller(&nobody);
     for (service, for_all) in SERVICES {
         // What they send is empty, which most methods refuse: who may not call is told so before it is looked at.
-        for (method, outcome) in knock(&line_of(&nobody, service), service).await {
+        for (method, outcome) in knock(&nobody.channel(Part::serving(service)), service).await {
             let name = format!("{service}/{method}");
             if for_all.contains(&method.as_str()) {
                 let code = outcome.map_or_else(|refused| refused.code(), |()| Code::Ok);
