@@ -19,9 +19,12 @@ BASE = Path("k8s/base")
 COMPONENTS = Path("k8s/components")
 # Of PromQL: what is written like a name and is none of a metric.
 FUNCTIONS = {
-    "abs", "absent", "and", "avg", "bool", "by", "count", "group_left", "group_right", "histogram_quantile", "ignoring", "increase", "max",
-    "max_over_time", "min", "min_over_time", "offset", "on", "or", "rate", "round", "sum", "time", "topk", "unless", "without",
+    "abs", "absent", "and", "avg", "bool", "by", "count", "group_left", "group_right", "histogram_quantile", "ignoring", "increase",
+    "label_replace", "max", "max_over_time", "min", "min_over_time", "offset", "on", "or", "rate", "round", "sum", "time", "topk", "unless",
+    "without",
 }
+# What has labels behind it, in brackets.
+LABELS = r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)"
 # How the collector's exporter for Prometheus writes units; units in braces are left out.
 UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
 SEVERITIES = {"page", "ticket"}
@@ -81,10 +84,10 @@ def names_in(expression):
     for inside in re.findall(r"\{([^}]*)\}", expression):
         for name, operator, value in re.findall(r'([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*"([^"]*)"', inside):
             labels.append((name, operator, value))
-    for inside in re.findall(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)", expression):
+    for inside in re.findall(LABELS, expression):
         labels += [(name.strip(), None, None) for name in inside.split(",") if name.strip()]
     bare = re.sub(r"\{[^}]*\}", " ", expression)
-    bare = re.sub(r"\b(?:by|without|on|ignoring)\s*\([^)]*\)", " ", bare)
+    bare = re.sub(LABELS, " ", bare)
     bare = re.sub(r"\[[^\]]*\]", " ", bare)
     bare = re.sub(r'"[^"]*"', " ", bare)
     words = set(re.findall(r"(?<![\w.:])[a-zA-Z_:][\w:]*", bare))
@@ -276,7 +279,8 @@ def named(rules, label):
 
 
 def alarms_know_the_cluster():
-    """Who is gone says nothing: each service and each cron job of backups is missed by its name, and no name is of nobody."""
+    """Who is gone says nothing: each service and each cron job of backups is missed by its name, each job that is begun by hand is told when
+    it has failed, and no name is of nobody."""
     services = {name for kind, name in resources_of(BASE) if kind == "Deployment"}
     folders = [path.parent for path in sorted(COMPONENTS.glob("*/kustomization.yaml"))]
     jobs = {folder: {name for kind, name in resources_of(folder) if kind == "CronJob"} for folder in folders}
@@ -291,6 +295,9 @@ def alarms_know_the_cluster():
         fault(FOLDER, f"ServiceMissing does not miss {name}")
     for name in sorted(named(rules, "cronjob").difference(*jobs.values())):
         fault(FOLDER, f"an alarm asks for the cron job {name}, which is nowhere in {COMPONENTS}")
+    by_hand, told = jobs[COMPONENTS / "maintenance"], named({"": rules["MaintenanceFailed"]}, "owner_name")
+    for name in sorted(by_hand ^ told):
+        fault(FOLDER, f"MaintenanceFailed and {COMPONENTS / 'maintenance'} do not both have {name}")
     told = rules["LogNotBackedUp"]
     for name in sorted(backups):
         asked = f'{{namespace="eldercare",cronjob="{name}"}}'

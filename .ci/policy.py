@@ -49,6 +49,10 @@ def name(one):
     return one["metadata"]["name"]
 
 
+def component(one):
+    return one.get("metadata", {}).get("labels", {}).get("app.kubernetes.io/component")
+
+
 def run_by(workload):
     """What has the template of pods: of a job by the clock, the job."""
     return workload["spec"]["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else workload["spec"]
@@ -161,6 +165,8 @@ def jobs_end(system):
             ("startingDeadlineSeconds" in one["spec"],
              "is never started again once a hundred were missed: startingDeadlineSeconds"),
             ("activeDeadlineSeconds" in job, "may hang for ever, and no other is started: activeDeadlineSeconds"),
+            (component(one["spec"]["jobTemplate"]) == component(one),
+             "has jobs that are not found by its component: the jobTemplate's own labels"),
         ]
         for holds, fault in judged:
             if not holds:
@@ -319,7 +325,7 @@ def who_has_a_password_reaches_the_databases(system):
 def by_hand_alone(system):
     """What is here to make jobs from by hand does not begin by itself."""
     for one in system.of("CronJob"):
-        if one["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "maintenance" and not one["spec"].get("suspend"):
+        if component(one) == "maintenance" and not one["spec"].get("suspend"):
             yield one, "it begins by itself: it is not suspended"
 
 

@@ -111,6 +111,7 @@ FAULTS = [
     (lambda r: by_the_clock(r).pop("concurrencyPolicy"), "may run beside itself"),
     (lambda r: by_the_clock(r).pop("timeZone"), "whose hours its schedule means"),
     (lambda r: by_the_clock(r).pop("startingDeadlineSeconds"), "never started again"),
+    (lambda r: by_the_clock(r)["jobTemplate"]["metadata"]["labels"].pop("app.kubernetes.io/component"), "not found by its component"),
     (lambda r: nightly(r)["template"]["metadata"].pop("annotations"), "a proxy beside it, which outlives it"),
     (lambda r: nightly(r)["template"]["metadata"]["labels"].pop("eldercare/reaches-nats"),
      "no policy opens the way there"),

@@ -22,6 +22,10 @@ const STREAM = "FEEDS";
 const OWN_EVENTS = "eldercare.sharing.v1.feed.";
 // The server answers a fetch after so many milliseconds at most, also with nothing.
 const PATIENCE = 1_000;
+// So long one attempt to connect may take, on whatever machine, before the next is made.
+const DIAL = 30_000;
+// While nobody lets us in, it is said so often.
+const REMINDER = 30_000;
 
 /**
  * What the department holds, and up to where it has read.
@@ -192,10 +196,10 @@ class Follower {
   }
 }
 
-async function follow(options) {
-  const book = new Book(options.state);
+/** Waits for as long as it takes until we are let in; with a limit (`idleSeconds`) null once that is over. */
+async function connected(options) {
   // A feed is read by the department's user, who may listen to inboxes of its own prefix alone.
-  const connection = await connect({
+  const connecting = connect({
     servers: options.server,
     // Whoever stands in between may say that the server does not speak TLS.
     tls: options.server.startsWith("tls://") ? {} : undefined,
@@ -203,9 +207,32 @@ async function follow(options) {
     pass: options.password,
     inboxPrefix: options.inboxPrefix,
     name: "feed_consumer.mjs",
+    timeout: DIAL,
+    waitOnFirstConnect: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 1_000,
+    // The server also refuses us while sharing is away, which tells it who we are: the client would give up at the second refusal.
+    ignoreAuthErrorAbort: true,
   });
+  const reminder = setInterval(() => {
+    process.stderr.write("not let in yet: the server is away, or refuses user or password\n");
+  }, REMINDER);
+  const limit = new AbortController();
+  try {
+    if (!options.idleSeconds) return await connecting;
+    const over = sleep(options.idleSeconds * 1_000, null, { signal: limit.signal });
+    return await Promise.race([connecting, over]);
+  } finally {
+    clearInterval(reminder);
+    limit.abort();
+  }
+}
+
+async function follow(options) {
+  const book = new Book(options.state);
+  const connection = await connected(options);
+  // It still tries, and would keep the process.
+  if (connection === null) process.exit(options.untilCaughtUp ? 2 : 0);
   const follower = new Follower(connection, options.consumer);
   (async () => {
     for await (const status of connection.status()) {
@@ -232,7 +259,7 @@ async function follow(options) {
       }
       if (options.untilCaughtUp && book.caughtUp() && follower.nothingPending()) break;
     } catch (error) {
-      // The server takes the credential no more, or the contract was broken.
+      // The client has given up for good, or the contract was broken.
       if (connection.isClosed() || error instanceof SyntaxError || error instanceof TypeError) throw error;
       // The server is away, say; nothing is lost by trying again.
       complain(error);
@@ -247,8 +274,9 @@ async function follow(options) {
       break;
     }
   }
-  // The last acknowledgements are sent before we leave.
-  await connection.drain();
+  // The last acknowledgements are sent before we leave; what is not acknowledged comes again, and is passed by.
+  await connection.drain().catch(complain);
+  await connection.close();
   return 0;
 }
 

@@ -24,6 +24,8 @@ STREAM = "FEEDS"
 OWN_EVENTS = "eldercare.sharing.v1.feed."
 # The server answers a fetch after so long at most, also with nothing.
 PATIENCE = 1.0
+# So long each step of connecting may take, on whatever machine, before it is tried again.
+DIAL = 30
 
 
 class Book:
@@ -168,14 +170,11 @@ class Follower:
         return self.in_order and self.pending == 0
 
 
-async def follow(options):
-    book = Book(options.state)
-    follower = None
+async def connected(options, cut_off):
+    """Waits for as long as it takes until we are let in, and tells of each refusal.
 
-    async def cut_off():
-        if follower is not None:
-            follower.lost()
-
+    The server also refuses us while sharing is away, which tells it who we are.
+    """
     # A feed is read by the department's user, who may listen to inboxes of its own prefix alone.
     connecting = nats.connect(
         options.server,
@@ -183,17 +182,30 @@ async def follow(options):
         password=options.password,
         inbox_prefix=options.inbox_prefix,
         name="feed_consumer.py",
+        connect_timeout=DIAL,
         max_reconnect_attempts=-1,
         reconnect_time_wait=1,
         disconnected_cb=cut_off,
         error_cb=complain,
     )
-    # A wrong password would be tried for ever.
-    connection = await asyncio.wait_for(connecting, timeout=30)
-    follower = Follower(connection.jetstream(), options.consumer)
+    return await asyncio.wait_for(connecting, timeout=options.idle_seconds or None)
+
+
+async def follow(options):
+    book = Book(options.state)
+    connection = follower = None
+
+    async def cut_off():
+        if follower is not None:
+            follower.lost()
+
     heard = time.monotonic()
     while True:
         try:
+            # Some errors make the client give up for good, though the server would let us in again.
+            if connection is None or connection.is_closed:
+                connection = await connected(options, cut_off)
+                follower = Follower(connection.jetstream(), options.consumer)
             messages = await follower.fetch(options.batch, book.position)
             if messages:
                 heard = time.monotonic()
@@ -210,20 +222,20 @@ async def follow(options):
                 continue
             if options.until_caught_up and book.caught_up() and follower.nothing_pending():
                 break
-        except (nats.errors.Error, nats.js.errors.Error) as error:
-            if connection.is_closed:
-                raise
+        except (nats.errors.Error, asyncio.TimeoutError) as error:
             # The server is away, say; nothing is lost by trying again.
             await complain(error)
-            follower.lost()
+            await cut_off()
             await asyncio.sleep(PATIENCE)
         if options.idle_seconds and time.monotonic() - heard > options.idle_seconds:
-            if options.until_caught_up:
+            if connection is not None:
                 await connection.close()
-                return 2
-            break
-    # The last acknowledgements are sent before we leave.
-    await connection.flush()
+            return 2 if options.until_caught_up else 0
+    try:
+        # The last acknowledgements are sent before we leave; what is not acknowledged comes again, and is passed by.
+        await connection.flush()
+    except (nats.errors.Error, asyncio.TimeoutError) as error:
+        await complain(error)
     await connection.close()
     return 0
 

@@ -1,6 +1,6 @@
 //! What a story sees beside the processes: the log's streams, and each service's own parts.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_nats::{header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, jetstream};
 use eventlog::{Delivery, EventLog, Gather, JetStreamLog, Record, StreamSettings};
@@ -14,6 +14,9 @@ use crate::{
     process::Part,
     settings::{self, OfElders},
 };
+
+/// How long the log's server may take to answer a story, which looks at it once: the machine has much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl System {
     /// A stream of the log, opened beside the processes: `registry`, `tiering`, `visits`, `alerts`, `claims` or
@@ -33,6 +36,9 @@ impl System {
     /// The log's server, for looking at it directly.
     pub async fn client(&self) -> async_nats::Client {
         let options = as_a_service(self.doors.as_ref(), self.trust.as_ref());
+        let options = options
+            .connection_timeout(PATIENCE)
+            .request_timeout(Some(PATIENCE));
         options.connect(self.log_server.urls()).await.unwrap()
     }
 

@@ -4,7 +4,8 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,8 +13,9 @@ use backing_services::testing;
 use serde_json::{Map, Value};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
     sync::OnceCell,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -113,11 +115,17 @@ impl Programs {
             .env("FEED_STATE", state)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let told = BufReader::new(child.stdout.take().unwrap()).lines();
-        Consumer { child, told }
+        let complaints = Complaints::of(child.stderr.take().unwrap());
+        Consumer {
+            child,
+            told,
+            complaints,
+        }
     }
 }
 
@@ -138,27 +146,72 @@ pub struct Department {
     pub consumer: String,
 }
 
+/// What a program says on standard error, read as it comes.
+#[derive(Debug)]
+struct Complaints {
+    said: Arc<Mutex<String>>,
+    reading: JoinHandle<()>,
+}
+
+impl Complaints {
+    fn of(error: ChildStderr) -> Self {
+        let said = Arc::<Mutex<String>>::default();
+        let heard = Arc::clone(&said);
+        let reading = tokio::spawn(async move {
+            let mut lines = BufReader::new(error).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.push_str(&line);
+                heard.push('\n');
+            }
+        });
+        Self { said, reading }
+    }
+
+    /// All of it, of a program that has ended; of another one what it said by now.
+    async fn said(&mut self) -> String {
+        if !self.reading.is_finished() {
+            // Of one that goes on there is no end to wait for.
+            let _ = timeout(Duration::from_secs(1), &mut self.reading).await;
+        }
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.clone()
+    }
+}
+
 /// A program that runs. It is gone with the handle.
 #[derive(Debug)]
 pub struct Consumer {
     child: Child,
     told: Lines<BufReader<ChildStdout>>,
+    complaints: Complaints,
 }
 
 impl Consumer {
     /// The next event that it has taken into account; none when it has ended.
     pub async fn next(&mut self) -> Option<Told> {
-        let line = timeout(PATIENCE, self.told.next_line()).await;
-        let line = line.expect("the program tells something").unwrap();
-        line.map(|line| serde_json::from_str(&line).unwrap())
+        let Ok(line) = timeout(PATIENCE, self.told.next_line()).await else {
+            let said = self.complaints.said().await;
+            panic!("the program tells nothing for {PATIENCE:?}; on standard error:\n{said}");
+        };
+        line.unwrap()
+            .map(|line| serde_json::from_str(&line).unwrap())
+    }
+
+    /// The next event of a program that goes on.
+    pub async fn goes_on(&mut self) -> Told {
+        if let Some(told) = self.next().await {
+            return told;
+        }
+        let (status, said) = (self.child.wait().await, self.complaints.said().await);
+        panic!("the program ended before: {status:?}; on standard error:\n{said}")
     }
 
     /// All events up to the first one with this name, included.
     pub async fn until(&mut self, event: &str) -> Vec<Told> {
         let mut heard = Vec::new();
         while heard.last().is_none_or(|told: &Told| told.event != event) {
-            let told = self.next().await;
-            heard.push(told.expect("the program ended before"));
+            heard.push(self.goes_on().await);
         }
         heard
     }
@@ -176,13 +229,18 @@ impl Consumer {
         heard
     }
 
-    /// Waits until it ends by itself: what it told, and how it ended.
-    pub async fn ended(mut self) -> (Vec<Told>, ExitStatus) {
+    /// Waits until it ends by itself, and well: what it told.
+    pub async fn ended(mut self) -> Vec<Told> {
         let mut heard = Vec::new();
         while let Some(told) = self.next().await {
             heard.push(told);
         }
-        (heard, self.child.wait().await.unwrap())
+        let (status, said) = (
+            self.child.wait().await.unwrap(),
+            self.complaints.said().await,
+        );
+        assert!(status.success(), "{status}; on standard error:\n{said}");
+        heard
     }
 }
 

@@ -31,6 +31,7 @@ pub mod overload;
 mod places;
 pub mod process;
 pub mod published;
+mod pulse;
 pub mod refusals;
 pub mod replayed;
 pub mod secrets;

@@ -106,7 +106,8 @@ pub enum Manner {
     /// As long as the refusals bid it.
     Patient,
     /// As the published service configuration has gRPC do by itself. Beyond that they do what the contract bids programs: who lost
-    /// against others waits for the time that the refusal names, and asks again. Whatever else is refused fails the story.
+    /// against others waits for the time that the refusal names, and asks again, and so does who had no answer in time while the
+    /// machine itself stood still. Whatever else is refused fails the story.
     Published(Arc<Published>),
 }
 
@@ -412,14 +413,17 @@ where
     let deadline = Instant::now() + PATIENCE;
     let mut refused = Vec::new();
     loop {
+        let began = Instant::now();
         let outcome = published.call(kind.method(), &asking, &mut refused).await;
         let status = match outcome {
             Ok(position) => return (position, refused),
             Err(status) => status,
         };
         let lost = status.code() == Code::Aborted && status.get_details_retry_info().is_some();
+        let late = status.code() == Code::DeadlineExceeded;
+        let again = lost || (late && published.machine_stalled_since(began));
         assert!(
-            lost && Instant::now() < deadline,
+            again && Instant::now() < deadline,
             "{kind:?} fails, though it is asked as is published: {status}; before that: {refused:?}"
         );
         asked_to_wait(&status).await;

@@ -64,6 +64,7 @@ impl Node {
         let output = Command::new(self.program())
             .arg(self.wheel.join("lib/node_modules/npm/bin/npm-cli.js"))
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .args(["--fetch-retries=8", "--fetch-timeout=120000"])
             .args(["--loglevel=error", "--prefix"])
             .arg(folder)
             .output()

@@ -1,7 +1,7 @@
 //! What lies on the disks of the two servers, and what backups of databases hold: where nothing of an erased person may be.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -23,9 +23,12 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in
-        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-    {
+    let entries = match fs::read_dir(folder) {
+        // A server goes on meanwhile: what it removes while we look is not there any more.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        entries => entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display())),
+    };
+    for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() && !path.is_symlink() {
             files(&path, found);

@@ -15,10 +15,10 @@ use tokio::{
 };
 
 /// The longest that a process may take to find out that it can't start.
-const STARTING: Duration = Duration::from_secs(60);
+const STARTING: Duration = Duration::from_secs(180);
 
 /// The longest that a process may take to go down in order.
-const GOING_DOWN: Duration = Duration::from_secs(90);
+const GOING_DOWN: Duration = Duration::from_secs(180);
 
 /// What a process of the system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,10 +13,13 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, ConnectError, Status};
 
-use crate::{process::Part, sources};
+use crate::{process::Part, pulse::Pulse, sources};
 
 /// How far a pause is longer or shorter than the configuration says: gRPC has all of them differ.
 const JITTER: f64 = 0.2;
+
+/// Where the machine stood still for a fourth of a call's time, it is to blame that no answer came.
+const OF_THE_TIME: u32 = 4;
 
 /// Whoever waits for a connection looks again after this time.
 const A_MOMENT: Duration = Duration::from_millis(10);
@@ -28,6 +31,7 @@ pub struct Published {
     throttling: Throttling,
     /// What is left for further tries of what each part serves.
     tokens: Mutex<[f64; Part::ALL.len()]>,
+    pulse: Pulse,
 }
 
 /// The file.
@@ -106,7 +110,14 @@ impl Published {
             methods: of_all.collect(),
             throttling: file.retry_throttling,
             tokens: Mutex::new([file.retry_throttling.max_tokens; Part::ALL.len()]),
+            pulse: Pulse::begin(),
         }
+    }
+
+    /// Whether the machine stood still for a good part of the time since then: what is late by that says nothing of the system.
+    pub(crate) fn machine_stalled_since(&self, then: Instant) -> bool {
+        let still = self.pulse.stood_still_since(then.into_std());
+        still >= then.elapsed() / OF_THE_TIME
     }
 
     /// Calls a method, by its full name, and again as the configuration says; `asking` is told what is left of its time. What was

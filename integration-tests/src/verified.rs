@@ -104,16 +104,18 @@ async fn all_are_as_the_log_says<E: fmt::Debug, const N: usize>(
     pool: &PgPool,
     found: [Result<Differences, E>; N],
 ) {
-    let mut compared = BTreeSet::new();
+    let (mut compared, mut furthest) = (BTreeSet::new(), 0);
     for differences in found {
         let differences = differences.unwrap();
-        assert_ne!(differences.position.sequence, 0, "nothing was compared");
+        furthest = furthest.max(differences.position.sequence);
         assert!(
             differences.is_empty(),
             "a read model differs from the log: {differences:?}"
         );
         compared.insert(differences.projection);
     }
+    // A log may be empty, but not all that a service reads.
+    assert_ne!(furthest, 0, "nothing was compared");
     // Reactors have a checkpoint too, and no tables.
     let kept: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT projection FROM readmodel.checkpoint JOIN pg_tables ON schemaname = projection",

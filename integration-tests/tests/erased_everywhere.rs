@@ -33,8 +33,8 @@ async fn everybody_knows(system: &System, life: &Life) {
     }
     checkpoint(system).await;
     let lying = secrets.in_files(&system.streams_folder());
-    // What the department is granted in plain, and the key, as it is wrapped.
-    for stream in ["FEEDS", "VAULT"] {
+    // What the department is granted in plain, where the button was, and the key, as it is wrapped.
+    for stream in ["FEEDS", "SIGNALS", "VAULT"] {
         let of_it = format!("/{stream}/");
         assert!(lying.iter().any(|one| one.contains(&of_it)), "{lying:?}");
     }

@@ -31,7 +31,7 @@ use tokio::{
 };
 
 /// The longest that a story waits for what comes about by itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Before it looks again.
 const AGAIN: Duration = Duration::from_millis(100);

@@ -39,7 +39,7 @@ const MISSED: usize = 250;
 const TAKEN: usize = 50;
 
 /// How long the next notice may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Alerts as visits see them. Until they are open they refuse each notice; from then on they take as many as they are
 /// allowed to, and leave the others without an answer.

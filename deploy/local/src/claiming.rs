@@ -1,4 +1,4 @@
-//! `claims`: service orders and why they are not paid, who may have what, settlements, funds and figures.
+//! `claims`: service orders and why they are not paid, who is enrolled and may have what, settlements, funds and figures.
 
 use civic::Fen;
 use comfy_table::Cell;
@@ -6,6 +6,7 @@ use proto::eldercare::{claims::v1 as pb, r#type::v1 as types};
 
 use crate::{cli::WhichOrders, output::number, wire, words::Word};
 
+mod enrolments;
 mod entitlement;
 mod figures;
 mod fund;
@@ -16,6 +17,7 @@ mod programme;
 mod settlement;
 mod suspicions;
 
+pub use enrolments::{Enrolled, EnrolmentList, enrolments};
 pub use entitlement::{Entitlement, entitlement};
 pub use figures::{Figures, figures};
 pub use fund::{FundAccount, fund};
@@ -26,7 +28,7 @@ pub use programme::{ProgrammeVersion, programme};
 pub use settlement::{How, Settled, settle};
 pub use suspicions::{SuspicionList, suspicions};
 
-/// Orders, settlements and entries on one page.
+/// Orders, enrolments, settlements and entries on one page.
 const PAGE: i32 = 1_000;
 
 impl WhichOrders {

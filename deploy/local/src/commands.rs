@@ -239,15 +239,15 @@ async fn execute(cli: &Cli) -> anyhow::Result<Ending> {
             let place = place(common, elsewhere, progress).await?;
             let status = status::status(&place).await;
             place.close().await;
-            output.print(&status?)?;
-            Ok(Ending::Well)
+            let status = status?;
+            output.print(&status)?;
+            Ok(Ending::well_if(status.is_well()))
         }
         Command::Top(what) => {
             let place = place(common, &what.elsewhere, progress).await?;
             let shown = top::top(&place, what.once, output).await;
             place.close().await;
-            shown?;
-            Ok(Ending::Well)
+            Ok(Ending::well_if(shown?))
         }
         Command::Streams(what) => streams_of_a_cluster(common, what).await,
     }
@@ -377,8 +377,9 @@ async fn audit(common: &Common, what: &Audit, progress: Progress) -> anyhow::Res
         Audit::Notices => {
             works_on_servers(common)?;
             let file = DataFolder::notices_in(&common.folder());
-            output.print(&notices_here::told_here(&file)?)?;
-            Ok(Ending::Well)
+            let told = notices_here::told_here(&file)?;
+            output.print(&told)?;
+            Ok(Ending::well_if(told.is_whole()))
         }
     }
 }
@@ -486,6 +487,12 @@ async fn claims(client: &Client, what: &Claims, output: Output) -> anyhow::Resul
         Claims::Orders { which, limit } => {
             output.print(&claiming::list(client, which, *limit).await?)
         }
+        Claims::Enrolments {
+            programme,
+            division,
+            on,
+            limit,
+        } => output.print(&claiming::enrolments(client, programme, division, *on, *limit).await?),
         Claims::Entitlement {
             programme,
             whom,

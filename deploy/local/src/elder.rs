@@ -238,6 +238,8 @@ pub struct Change {
     pub holds_from: String,
     /// Why.
     pub reason: String,
+    /// What the call was for.
+    pub purpose: String,
     /// What it set.
     pub fields: Vec<(String, String)>,
 }
@@ -267,6 +269,7 @@ pub async fn history(client: &Client, whom: &Whom) -> anyhow::Result<History> {
                 event: change.event,
                 holds_from: change.holds_from,
                 reason: change.reason,
+                purpose: change.purpose,
                 fields: change
                     .fields
                     .into_iter()
@@ -289,6 +292,7 @@ impl Report for History {
             "自 holds from",
             "经办 who",
             "原因 why",
+            "用途 purpose",
             "内容 fields",
             "position",
         ]);
@@ -303,6 +307,7 @@ impl Report for History {
                 change.holds_from.clone(),
                 change.actor.clone(),
                 change.reason.clone(),
+                change.purpose.clone(),
                 fields.collect::<Vec<_>>().join("\n"),
                 change.position.clone(),
             ]);

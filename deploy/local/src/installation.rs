@@ -18,13 +18,13 @@ use service::{
     connections,
     settings::{self, Address, Postgres},
 };
-use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
 use vault::{BlindIndex, KeyRing, Vault};
 
 use crate::{cli::Common, servers::SERVICES};
 
-/// How long a server may take to let us in.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a server may take to let us in, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the services' own variables begin with.
 const OURS: &str = "ELDERCARE_";
@@ -137,7 +137,28 @@ impl Installation {
     /// A setting that is missing or wrong, which the text names; servers that don't let us in.
     pub(crate) async fn connect(&self, service: &'static str) -> anyhow::Result<Connections> {
         let settings = self.settings_of(service)?;
-        let database = database_of(service, &settings)?;
+        let database = self.own_database(service, &settings)?;
+        answers(service, &settings.postgres, &database).await?;
+        let opening = Connections::open(service, &settings);
+        let opened = tokio::time::timeout(PATIENCE, opening).await;
+        let opened = opened.with_context(|| not_let_in(service, &settings.nats))?;
+        opened.with_context(|| format!("the servers of {service}"))
+    }
+
+    /// The database of a service, to which nobody connects before it is asked something.
+    ///
+    /// # Errors
+    /// A setting that is missing or wrong, which the text names.
+    pub(crate) fn database(&self, service: &'static str) -> anyhow::Result<PgPool> {
+        let settings = self.settings_of(service)?;
+        let database = self.own_database(service, &settings)?;
+        let pool = connections::pool_options(&settings.postgres);
+        Ok(pool.connect_lazy_with(database))
+    }
+
+    /// Where the database of a service is, which no other one has.
+    fn own_database(&self, service: &str, settings: &Settings) -> anyhow::Result<PgConnectOptions> {
+        let database = database_of(service, settings)?;
         for other in SERVICES.iter().filter(|other| **other != service) {
             let theirs = database_of(other, &self.settings_of(other)?);
             if theirs.is_ok_and(|theirs| place_of(&theirs) == place_of(&database)) {
@@ -149,11 +170,7 @@ impl Installation {
                 );
             }
         }
-        answers(service, &settings.postgres, &database).await?;
-        let opening = Connections::open(service, &settings);
-        let opened = tokio::time::timeout(PATIENCE, opening).await;
-        let opened = opened.with_context(|| not_let_in(service, &settings.nats))?;
-        opened.with_context(|| format!("the servers of {service}"))
+        Ok(database)
     }
 
     /// A connection to the log's server alone, as a service has it.
@@ -217,7 +234,10 @@ fn variables_in(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = fs::read_to_string(file)
         .with_context(|| format!("the file of settings {}", file.display()))?;
     let lines = text.lines().enumerate();
-    let variables = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let variables = lines.filter(|(_, line)| {
+        let line = line.trim_start();
+        !line.is_empty() && !line.starts_with('#')
+    });
     let variables = variables.map(|(number, line)| {
         let (name, value) = line.split_once('=').with_context(|| {
             let number = number + 1;
@@ -431,7 +451,8 @@ mod tests {
             fs::write(&file, text).unwrap();
             variables_in(&file)
         };
-        let variables = "# the log\nELDERCARE_NATS__PASSWORD=a=b\n\n VISITS_PGUSER = visits\n";
+        let variables =
+            "# the log\nELDERCARE_NATS__PASSWORD=a=b\n\n VISITS_PGUSER = visits\n  # no more\n";
         let expected = [
             ("ELDERCARE_NATS__PASSWORD", "a=b"),
             ("VISITS_PGUSER", "visits"),

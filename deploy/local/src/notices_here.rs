@@ -15,6 +15,9 @@ use crate::output::{Report, table};
 /// Who is told.
 const SUPERVISORS: &str = "supervisors of civil_affairs";
 
+/// How each line begins.
+const BEGINS: &str = r#"{"key":"#;
+
 /// Has notices written into a file where the settings name nobody who is told.
 pub(crate) fn tell_here(file: &Path, settings: &mut NoticeSettings) {
     if settings.broken_glass.is_empty() {
@@ -32,6 +35,8 @@ pub(crate) fn tell_here(file: &Path, settings: &mut NoticeSettings) {
 pub struct NoticesHere {
     /// The notices.
     pub notices: Vec<Notice>,
+    /// The lines that are no notices, counted from 1: one that was broken off is told once more further down.
+    pub unreadable: Vec<usize>,
 }
 
 /// That a dossier was opened.
@@ -56,25 +61,48 @@ struct Line {
     data: Notice,
 }
 
-/// What was told; nothing where there is no such file.
+/// What was told; nothing where there is no such file. A line that is no notice does not hide the others.
 ///
 /// # Errors
-/// A file that can't be read, or is none.
+/// A file that can't be read.
 pub fn told_here(file: &Path) -> anyhow::Result<NoticesHere> {
-    let text = match fs::read_to_string(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        text => text.with_context(|| format!("read {}", file.display()))?,
+    let bytes = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        bytes => bytes.with_context(|| format!("read {}", file.display()))?,
     };
     // Whoever was told twice was told the same.
-    let (mut known, mut notices) = (BTreeSet::new(), Vec::new());
-    for (line, place) in text.lines().zip(1..) {
-        let line: Line = serde_json::from_str(line)
-            .with_context(|| format!("line {place} of {} is no notice", file.display()))?;
-        if known.insert(line.key) {
-            notices.push(line.data);
+    let (mut known, mut notices, mut unreadable) = (BTreeSet::new(), Vec::new(), Vec::new());
+    // A character may be broken off as well.
+    for (line, place) in String::from_utf8_lossy(&bytes).lines().zip(1..) {
+        match Line::last_in(line) {
+            Some(line) if known.insert(line.key) => notices.push(line.data),
+            Some(_told_before) => {}
+            None => unreadable.push(place),
         }
     }
-    Ok(NoticesHere { notices })
+    Ok(NoticesHere {
+        notices,
+        unreadable,
+    })
+}
+
+impl Line {
+    /// The notice in a line, which follows at once where another one was broken off before.
+    fn last_in(line: &str) -> Option<Self> {
+        let whole = serde_json::from_str(line).ok();
+        whole.or_else(|| {
+            let (begins, _) = line.rmatch_indices(BEGINS).next()?;
+            serde_json::from_str(&line[begins..]).ok()
+        })
+    }
+}
+
+impl NoticesHere {
+    /// Whether all lines are notices.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.unreadable.is_empty()
+    }
 }
 
 impl Report for NoticesHere {
@@ -95,7 +123,13 @@ impl Report for NoticesHere {
                 &notice.position,
             ]);
         }
-        rows.to_string()
+        let mut text = rows.to_string();
+        for place in &self.unreadable {
+            text.push_str(&format!(
+                "\n第 {place} 行不是通知 line {place} is no notice"
+            ));
+        }
+        text
     }
 }
 
@@ -120,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_twice_is_shown_once_and_what_is_no_notice_is_named() {
+    fn what_was_told_twice_is_shown_once_and_what_is_no_notice_hides_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("notices.ndjson");
         assert!(told_here(&file).unwrap().notices.is_empty());
@@ -133,15 +167,21 @@ mod tests {
                 "division": "350524100001",
                 "position": "SHARING:17",
             });
-            serde_json::json!({ "key": Uuid::from_u128(key), "data": data }).to_string()
+            format!(r#"{{"key":"{}","data":{data}}}"#, Uuid::from_u128(key))
         };
         let lines = [line(1), line(2), line(1)].join("\n");
         fs::write(&file, &lines).unwrap();
         let told = told_here(&file).unwrap();
         assert_eq!(told.notices.len(), 2);
-        assert!(told.text().contains("officer:supervisor"));
-        fs::write(&file, format!("{lines}\nhello\n")).unwrap();
-        let fault = told_here(&file).unwrap_err().to_string();
-        assert!(fault.contains("line 4"), "{fault}");
+        assert!(told.is_whole() && told.text().contains("officer:supervisor"));
+        // One was broken off in a character, and another one follows; one was broken off at the end.
+        let mut bytes = format!("hello\n{lines}\n{}", &line(3)[..20]).into_bytes();
+        bytes.extend([0xe6, 0x9d]);
+        bytes.extend(format!("{}\n{}", line(4), &line(5)[..30]).bytes());
+        fs::write(&file, bytes).unwrap();
+        let told = told_here(&file).unwrap();
+        assert_eq!(told.notices.len(), 3);
+        assert_eq!(told.unreadable, [1, 6]);
+        assert!(told.text().contains("line 6 is no notice"));
     }
 }

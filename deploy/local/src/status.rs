@@ -1,23 +1,25 @@
 //! `status`: streams and their copies, read models, how far they are behind and who brings them on, and the events that they
 //! passed by.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Context as _;
 use async_nats::jetstream::{self, stream::Info};
 use civic::AlertKind;
-use comfy_table::Cell;
-use readmodel::{ActiveRunner, ProjectionStatus, parked::ParkedEvent};
+use futures::future::join_all;
+use readmodel::{ProjectionStatus, parked::ParkedEvent};
 use serde::Serialize;
-use sqlx::PgPool;
+use service::{connections, settings::Postgres};
+use sqlx::{PgPool, postgres::PgConnectOptions};
 
-use crate::{
-    output::{Report, number, table},
-    place::Place,
-    servers::SERVICES,
-    stores::Stores,
-    wire,
-};
+use self::databases::Database;
+use crate::{installation::Installation, place::Place, servers::SERVICES, workplace::Workplace};
+
+mod databases;
+mod text;
+
+/// The service that knows which alerts are open.
+const ALERTS: &str = "alerts";
 
 /// At most so many parked events are shown.
 const PARKED: u32 = 1_000;
@@ -51,8 +53,21 @@ pub struct Standing {
     pub streams: Vec<StreamStatus>,
     /// Streams that should be there, and are not.
     pub absent: Vec<String>,
+    /// Streams of which nobody tells anything.
+    pub unanswered: Vec<Unanswered>,
     /// The read models and reactors.
     pub projections: Vec<ProjectionStatus>,
+    /// Services of whose read models nobody tells anything: their database is away.
+    pub databases_away: Vec<Unanswered>,
+}
+
+/// A stream of which nobody tells anything, or a service whose database does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unanswered {
+    /// Its name.
+    pub name: String,
+    /// Why: no server leads it, say.
+    pub reason: String,
 }
 
 /// One stream.
@@ -93,7 +108,7 @@ pub struct StreamCopy {
 pub struct Look {
     /// The streams, and where each is asked for.
     streams: Vec<(&'static str, jetstream::Context)>,
-    stores: Stores,
+    databases: Vec<Database>,
     endpoint: Option<String>,
     log: Option<String>,
 }
@@ -105,102 +120,137 @@ impl std::fmt::Debug for Look {
 }
 
 impl Look {
-    /// Connects to all of it.
+    /// Connects to the log's server. Databases are reached when they are asked something.
     ///
     /// # Errors
-    /// Settings that are missing or wrong, or servers that don't answer.
+    /// Settings that are missing or wrong, or a server that does not answer.
     pub async fn open(place: &Place) -> anyhow::Result<Self> {
-        let stores = place.stores(&BTreeSet::from(SERVICES), false).await?;
         let declared = nats_streams::declared().streams.iter();
         let names = declared.map(nats_streams::Stream::name);
-        let (streams, endpoint, log) = match place {
+        match place {
             Place::Folder(workplace, _) => {
+                let databases = databases_of(place, workplace).await?;
                 let server = jetstream::new(workplace.servers.nats().await?);
-                let streams: Vec<_> = names.map(|name| (name, server.clone())).collect();
                 let running = workplace.running.as_ref();
-                (streams, running.map(|one| one.endpoint.clone()), None)
+                Ok(Self {
+                    streams: names.map(|name| (name, server.clone())).collect(),
+                    databases,
+                    endpoint: running.map(|one| one.endpoint.clone()),
+                    log: None,
+                })
             }
             Place::Elsewhere(installation) => {
+                // All settings, before anybody is waited for.
+                let databases = databases(|service| installation.database(service))?;
+                let servers = servers_of(installation).await?;
                 let streams = names.map(|name| {
-                    let server = stores.nats(&owner(name))?;
-                    Ok((name, jetstream::new(server)))
+                    let server = servers.get(owner(name).as_str());
+                    let server = server.with_context(|| format!("nobody owns {name}"))?;
+                    Ok((name, server.clone()))
                 });
-                let streams: anyhow::Result<Vec<_>> = streams.collect();
-                (
-                    streams?,
-                    None,
-                    Some(installation.log_address()?.to_string()),
-                )
+                Ok(Self {
+                    streams: streams.collect::<anyhow::Result<Vec<_>>>()?,
+                    databases,
+                    endpoint: None,
+                    log: Some(installation.log_address()?.to_string()),
+                })
             }
-        };
-        Ok(Self {
-            streams,
-            stores,
-            endpoint,
-            log,
-        })
+        }
     }
 
-    /// How streams and read models stand now.
+    /// How streams and read models stand now. A stream or a database of which nobody tells anything does not hide the others.
     ///
     /// # Errors
-    /// Servers that don't answer.
+    /// The log's server does not answer.
     pub async fn now(&self) -> anyhow::Result<Standing> {
-        let (streams, absent) = self.streams().await?;
+        let (streams, absent, unanswered) = self.streams().await;
+        if streams.is_empty()
+            && absent.is_empty()
+            && let Some(Unanswered { name, reason }) = unanswered.first()
+        {
+            anyhow::bail!("the stream {name}, and all others: {reason}");
+        }
         let heads = streams.iter();
         let heads = heads.map(|stream| (stream.name.clone(), stream.last_sequence));
         let heads: HashMap<String, u64> = heads.collect();
-        let mut projections = Vec::new();
-        for (service, pool) in self.pools()? {
-            let standing = readmodel::standing(&pool, &heads).await;
-            projections.extend(standing.with_context(|| database_of(service))?);
+        let asked = self.databases.iter();
+        let asked = asked.map(|one| one.answer(readmodel::standing(&one.pool, &heads)));
+        let (mut projections, mut databases_away) = (Vec::new(), Vec::new());
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(some) => projections.extend(some),
+                Err(away) => databases_away.push(away),
+            }
         }
         Ok(Standing {
             endpoint: self.endpoint.clone(),
             log: self.log.clone(),
             streams,
             absent,
+            unanswered,
             projections,
+            databases_away,
         })
     }
 
-    /// The events that were passed by.
-    async fn parked(&self) -> anyhow::Result<Vec<ParkedEvent>> {
+    /// The events that were passed by; of databases that are known to be away none, and which others are.
+    async fn parked(&self, away: &mut Vec<Unanswered>) -> Vec<ParkedEvent> {
         let mut parked = Vec::new();
-        for (service, pool) in self.pools()? {
-            let some = readmodel::parked::list(&pool, None, 0, PARKED).await;
-            parked.extend(some.with_context(|| database_of(service))?);
+        for one in &self.databases {
+            if away.iter().any(|away| away.name == one.service) {
+                continue;
+            }
+            let asked = readmodel::parked::list(&one.pool, None, 0, PARKED);
+            match one.answer(asked).await {
+                Ok(some) => parked.extend(some),
+                Err(unanswered) => away.push(unanswered),
+            }
         }
-        Ok(parked)
-    }
-
-    /// The databases of all services.
-    fn pools(&self) -> anyhow::Result<Vec<(&'static str, PgPool)>> {
-        let of = |service: &'static str| Ok((service, self.stores.pool(service)?));
-        SERVICES.into_iter().map(of).collect()
+        parked
     }
 
     /// How many alerts of each kind are open.
     ///
     /// # Errors
-    /// A database that doesn't answer.
-    pub async fn open_alerts(&self) -> anyhow::Result<Vec<(AlertKind, u64)>> {
-        let open = alerts::open_alerts(&self.stores.pool("alerts")?).await;
-        Ok(open.map_err(readmodel::DatabaseError::from)?)
+    /// A database that is away.
+    pub async fn open_alerts(&self) -> Result<Vec<(AlertKind, u64)>, Unanswered> {
+        let mut databases = self.databases.iter();
+        match databases.find(|one| one.service == ALERTS) {
+            Some(one) => one.answer(alerts::open_alerts(&one.pool)).await,
+            None => Ok(Vec::new()),
+        }
     }
 
-    /// Those streams that are there, and the names of the others.
-    async fn streams(&self) -> anyhow::Result<(Vec<StreamStatus>, Vec<String>)> {
-        let (mut streams, mut absent) = (Vec::new(), Vec::new());
-        for (name, server) in &self.streams {
+    /// Those streams that are there, the names of those that are not, and of which of them nobody tells anything.
+    async fn streams(&self) -> (Vec<StreamStatus>, Vec<String>, Vec<Unanswered>) {
+        let asked = self.streams.iter().map(|(name, server)| async move {
             let found = nats_streams::stream(name).find(server).await;
-            match found.with_context(|| format!("the stream {name}"))? {
-                Some(found) => streams.push(StreamStatus::of(found.cached_info())),
-                None => absent.push((*name).to_owned()),
+            ((*name).to_owned(), found)
+        });
+        let (mut streams, mut absent, mut unanswered) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, found) in join_all(asked).await {
+            match found {
+                Ok(Some(found)) => streams.push(StreamStatus::of(found.cached_info())),
+                Ok(None) => absent.push(name),
+                Err(error) => {
+                    let reason = error.to_string();
+                    unanswered.push(Unanswered { name, reason });
+                }
             }
         }
         streams.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok((streams, absent))
+        (streams, absent, unanswered)
+    }
+}
+
+impl Status {
+    /// Whether all streams are there, and something is known of each, and of all read models.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let standing = &self.standing;
+        standing.absent.is_empty()
+            && standing.unanswered.is_empty()
+            && standing.databases_away.is_empty()
     }
 }
 
@@ -221,8 +271,43 @@ fn owner(stream: &str) -> String {
     beside.map_or_else(|| stream.to_lowercase(), |(_, owner)| (*owner).to_owned())
 }
 
-fn database_of(service: &str) -> String {
-    format!("the database of {service}")
+/// The databases of all services.
+fn databases(
+    pool: impl Fn(&'static str) -> anyhow::Result<PgPool>,
+) -> anyhow::Result<Vec<Database>> {
+    let database = |service| {
+        let pool = pool(service)?;
+        Ok(Database { service, pool })
+    };
+    SERVICES.into_iter().map(database).collect()
+}
+
+/// Those of a data folder. Where nobody serves there, they may have to be brought up to date first.
+async fn databases_of(place: &Place, workplace: &Workplace) -> anyhow::Result<Vec<Database>> {
+    if workplace.running.is_none() {
+        let stores = place.stores(&BTreeSet::from(SERVICES), false).await?;
+        return databases(|service| stores.pool(service));
+    }
+    databases(|service| {
+        let address = workplace.servers.database(service)?;
+        // The parser's own text may quote the address, with its password.
+        let options: Result<PgConnectOptions, _> = address.parse();
+        let options = options.map_err(|_| anyhow::anyhow!("{service} has no database here"))?;
+        Ok(connections::pool_options(&Postgres::default()).connect_lazy_with(options))
+    })
+}
+
+/// The log's server, as each service of an installation comes in there.
+async fn servers_of(
+    installation: &Installation,
+) -> anyhow::Result<BTreeMap<&'static str, jetstream::Context>> {
+    let mut servers = BTreeMap::new();
+    for service in SERVICES {
+        let settings = installation.settings_of(service)?;
+        let client = installation.log_server(service, &settings.nats).await?;
+        servers.insert(service, jetstream::new(client));
+    }
+    Ok(servers)
 }
 
 impl StreamStatus {
@@ -246,138 +331,23 @@ impl StreamStatus {
             copies: copies.collect(),
         }
     }
-
-    /// How many copies there are, and which of them is not as it should be.
-    fn copies(&self) -> String {
-        let mut told = vec![self.replicas.to_string()];
-        if self.replicas > 1 && self.leader.is_none() {
-            told.push("无主 no leader".to_owned());
-        }
-        let faulty = self.copies.iter().filter_map(|copy| {
-            let StreamCopy { server, behind, .. } = copy;
-            if copy.offline {
-                Some(format!("{server} 离线 away"))
-            } else if copy.current {
-                None
-            } else {
-                Some(format!("{server} 落后 behind {behind}"))
-            }
-        });
-        told.extend(faulty);
-        told.join(", ")
-    }
-}
-
-/// Who brings a read model on, as the database knows it.
-fn runner(active: Option<&ActiveRunner>) -> Cell {
-    let told = active.map(|active| match &active.address {
-        Some(address) => format!("{} {address}", active.name),
-        None => active.name.clone(),
-    });
-    told.unwrap_or_default().into()
 }
 
 /// Looks at streams and read models.
 ///
 /// # Errors
-/// Settings that are missing or wrong, or servers that don't answer.
+/// Settings that are missing or wrong, or a log's server that does not answer.
 pub async fn status(place: &Place) -> anyhow::Result<Status> {
     let look = Look::open(place).await?;
-    Ok(Status {
-        standing: look.now().await?,
-        parked: look.parked().await?,
-    })
-}
-
-impl Report for Status {
-    fn text(&self) -> String {
-        let standing = &self.standing;
-        let mut streams = table([
-            "流 stream",
-            "消息 messages",
-            "字节 bytes",
-            "主题 subjects",
-            "末位 last",
-            "副本 copies",
-        ]);
-        for stream in &standing.streams {
-            streams.add_row([
-                stream.name.clone().into(),
-                number(stream.messages),
-                number(stream.bytes),
-                number(stream.subjects),
-                number(stream.last_sequence),
-                number(stream.copies()),
-            ]);
-        }
-        let mut projections = table([
-            "读模型 read model",
-            "版本 version",
-            "流 stream",
-            "位置 position",
-            "落后 lag",
-            "搁置 parked",
-            "更新 moved",
-            "运行者 run by",
-        ]);
-        for one in &standing.projections {
-            projections.add_row([
-                one.projection.clone().into(),
-                number(one.version),
-                one.stream.clone().into(),
-                number(one.position),
-                number(one.lag.map(|lag| lag.to_string()).unwrap_or_default()),
-                number(one.parked),
-                wire::local_time(one.updated_at).into(),
-                runner(one.runner.as_ref()),
-            ]);
-        }
-        let mut text = format!("{}\n{streams}\n{projections}", standing.whereabouts());
-        if !standing.absent.is_empty() {
-            let absent = standing.absent.join(", ");
-            text.push_str(&format!("\n缺少的流 streams that are missing: {absent}"));
-        }
-        if !self.parked.is_empty() {
-            let mut parked = table(["搁置 parked", "event", "reason", "position"]);
-            for event in &self.parked {
-                parked.add_row([
-                    &event.projection,
-                    &event.event_type,
-                    &event.reason,
-                    &format!("{}:{}", event.stream, event.sequence),
-                ]);
-            }
-            text.push_str(&format!("\n{parked}"));
-        }
-        text
-    }
+    let mut standing = look.now().await?;
+    let parked = look.parked(&mut standing.databases_away).await;
+    Ok(Status { standing, parked })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn stream(leader: Option<&str>, copies: Vec<StreamCopy>) -> StreamStatus {
-        StreamStatus {
-            name: "VISITS".to_owned(),
-            messages: 0,
-            bytes: 0,
-            subjects: 0,
-            last_sequence: 0,
-            replicas: copies.len() + 1,
-            leader: leader.map(str::to_owned),
-            copies,
-        }
-    }
-
-    fn copy(server: &str, current: bool, offline: bool, behind: u64) -> StreamCopy {
-        StreamCopy {
-            server: server.to_owned(),
-            current,
-            offline,
-            behind,
-        }
-    }
+    use crate::output::Report as _;
 
     #[test]
     fn each_stream_that_is_declared_is_asked_for_as_its_owner() {
@@ -387,22 +357,42 @@ mod tests {
         }
     }
 
+    fn status(standing: Standing) -> Status {
+        let parked = Vec::new();
+        Status { standing, parked }
+    }
+
+    fn nothing() -> Standing {
+        Standing {
+            endpoint: None,
+            log: None,
+            streams: Vec::new(),
+            absent: Vec::new(),
+            unanswered: Vec::new(),
+            projections: Vec::new(),
+            databases_away: Vec::new(),
+        }
+    }
+
+    fn unanswered(name: &str, reason: &str) -> Vec<Unanswered> {
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        vec![Unanswered { name, reason }]
+    }
+
     #[test]
-    fn of_copies_those_are_named_that_are_not_as_they_should_be() {
-        assert_eq!(stream(None, Vec::new()).copies(), "1");
-        let well = vec![
-            copy("nats-1", true, false, 0),
-            copy("nats-2", true, false, 3),
-        ];
-        assert_eq!(stream(Some("nats-0"), well).copies(), "3");
-        let faulty = vec![
-            copy("nats-1", false, true, 9),
-            copy("nats-2", false, false, 120),
-        ];
-        let told = stream(None, faulty).copies();
-        assert_eq!(
-            told,
-            "3, 无主 no leader, nats-1 离线 away, nats-2 落后 behind 120"
-        );
+    fn a_stream_or_a_database_of_which_nobody_tells_anything_is_no_good_sign() {
+        assert!(status(nothing()).is_well());
+        let without_a_leader = status(Standing {
+            unanswered: unanswered("VISITS", "timed out"),
+            ..nothing()
+        });
+        let told = "VISITS nobody tells anything: timed out";
+        assert!(!without_a_leader.is_well() && without_a_leader.text().contains(told));
+        let away = status(Standing {
+            databases_away: unanswered("visits", "refused"),
+            ..nothing()
+        });
+        let told = "read models of visits nobody tells anything: refused";
+        assert!(!away.is_well() && away.text().contains(told));
     }
 }

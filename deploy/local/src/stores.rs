@@ -93,17 +93,6 @@ impl Stores {
             }
         }
     }
-
-    /// The log's server, as a service of an installation elsewhere comes in there.
-    ///
-    /// # Errors
-    /// A service that was not asked for, as none is of a data folder.
-    pub(crate) fn nats(&self, service: &str) -> anyhow::Result<async_nats::Client> {
-        match self {
-            Self::Folder(_) => Err(anyhow::anyhow!(unasked(service))),
-            Self::Elsewhere(reached) => Ok(reached.service(service)?.nats.clone()),
-        }
-    }
 }
 
 impl Reached {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use civic::AlertKind;
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -10,14 +11,14 @@ use crate::{
     output::{Output, Report, number, print_line, table},
     place::Place,
     screen::Screen,
-    status::{Look, Standing, StreamStatus},
+    status::{Look, Standing, StreamStatus, Unanswered},
     wire,
 };
 
 /// How often it is looked.
 const TICK: Duration = Duration::from_secs(1);
 /// Lines of a screen that no read model takes.
-const FRAME: usize = 22;
+const FRAME: usize = 23;
 
 /// What `top` shows.
 #[derive(Debug, Serialize)]
@@ -30,10 +31,14 @@ pub struct Top {
     pub log: Option<String>,
     /// The streams.
     pub streams: Vec<Flow>,
+    /// Streams of which nobody tells anything.
+    pub unanswered: Vec<Unanswered>,
     /// The read models and reactors, those that are furthest behind first.
     pub projections: Vec<Behind>,
-    /// The alerts that are open, by kind.
-    pub alerts: Vec<OpenAlerts>,
+    /// Services of whose read models nobody tells anything: their database is away.
+    pub databases_away: Vec<Unanswered>,
+    /// The alerts that are open, by kind; null where nobody tells.
+    pub alerts: Option<Vec<OpenAlerts>>,
 }
 
 /// A stream.
@@ -52,8 +57,8 @@ pub struct Flow {
 pub struct Behind {
     /// Its name.
     pub projection: String,
-    /// How many records it does not hold yet.
-    pub lag: u64,
+    /// How many records it does not hold yet; null where nobody tells anything of its stream.
+    pub lag: Option<u64>,
     /// How many events it passed by.
     pub parked: u64,
 }
@@ -68,12 +73,12 @@ pub struct OpenAlerts {
 }
 
 /// Shows the system that runs in the data folder, or elsewhere, until it is interrupted, or `once`: how it stands a second after
-/// it was looked first.
+/// it was looked first. Whether it could then be told of all: a stream or a database that is away does not hide the others.
 ///
 /// # Errors
-/// A folder in which no system runs, settings that are missing or wrong, servers that don't answer, or a standard output that
-/// can't be written.
-pub async fn top(place: &Place, once: bool, output: Output) -> anyhow::Result<()> {
+/// A folder in which no system runs, settings that are missing or wrong, a log's server that does not answer, or a standard output
+/// that can't be written.
+pub async fn top(place: &Place, once: bool, output: Output) -> anyhow::Result<bool> {
     if !place.is_running() {
         anyhow::bail!(
             "no system runs in the data folder: start one with `eldercare up` / 数据目录中没有运行中的系统：请先执行 eldercare up"
@@ -91,13 +96,13 @@ pub async fn top(place: &Place, once: bool, output: Output) -> anyhow::Result<()
         let now = (Instant::now(), look.now().await?);
         let passed = now.0.duration_since(before.0);
         let mut top = Top::between(&before.1, &now.1, passed);
-        for (kind, open) in look.open_alerts().await? {
-            let kind = kind.name();
-            top.alerts.push(OpenAlerts { kind, open });
-        }
+        top.tell_alerts(look.open_alerts().await);
         before = now;
         match &screen {
-            _ if once => return output.print(&top),
+            _ if once => {
+                output.print(&top)?;
+                return Ok(top.is_whole());
+            }
             Some(screen) => screen.show(&top.shown(screen.lines(FRAME)))?,
             None => {
                 let line = match output {
@@ -105,7 +110,7 @@ pub async fn top(place: &Place, once: bool, output: Output) -> anyhow::Result<()
                     Output::Table => top.line(),
                 };
                 if !print_line(line)? {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
@@ -118,9 +123,13 @@ impl Top {
         let flow = |stream: &StreamStatus| {
             let mut known = before.streams.iter();
             let known = known.find(|known| known.name == stream.name);
-            let written = known.map_or(stream.last_sequence, |known| {
-                stream.last_sequence.saturating_sub(known.last_sequence)
-            });
+            let mut untold = before.unanswered.iter();
+            let written = match known {
+                Some(known) => stream.last_sequence.saturating_sub(known.last_sequence),
+                // What came since the look before nobody knows.
+                None if untold.any(|untold| untold.name == stream.name) => 0,
+                None => stream.last_sequence,
+            };
             #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
             let per_second = written as f64 / passed.as_secs_f64().max(f64::EPSILON);
             Flow {
@@ -134,7 +143,7 @@ impl Top {
             .iter()
             .map(|one| Behind {
                 projection: one.projection.clone(),
-                lag: one.lag.unwrap_or_default(),
+                lag: one.lag,
                 parked: one.parked,
             })
             .collect();
@@ -147,31 +156,73 @@ impl Top {
             endpoint: now.endpoint.clone(),
             log: now.log.clone(),
             streams: now.streams.iter().map(flow).collect(),
+            unanswered: now.unanswered.clone(),
             projections,
-            alerts: Vec::new(),
+            databases_away: now.databases_away.clone(),
+            alerts: None,
         }
+    }
+
+    /// Adds which alerts are open, or whose database is away.
+    fn tell_alerts(&mut self, open: Result<Vec<(AlertKind, u64)>, Unanswered>) {
+        match open {
+            Ok(open) => {
+                let open = open.into_iter().map(|(kind, open)| OpenAlerts {
+                    kind: kind.name(),
+                    open,
+                });
+                self.alerts = Some(open.collect());
+            }
+            Err(away) => {
+                if !self.databases_away.iter().any(|one| one.name == away.name) {
+                    self.databases_away.push(away);
+                }
+            }
+        }
+    }
+
+    /// Whether something is known of each stream, and of all read models.
+    fn is_whole(&self) -> bool {
+        self.unanswered.is_empty() && self.databases_away.is_empty()
+    }
+
+    /// Of which streams nobody tells anything, and of whose read models.
+    fn away(&self) -> Option<String> {
+        let away = self.unanswered.iter().chain(&self.databases_away);
+        let names: Vec<&str> = away.map(|one| one.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// All of it in a line.
     fn line(&self) -> String {
         let written: f64 = self.streams.iter().map(|one| one.per_second).sum();
-        let behind = self.projections.first().filter(|one| one.lag > 0);
-        let behind = behind.map_or_else(
-            || "0".to_owned(),
-            |one| format!("{} ({})", one.lag, one.projection),
-        );
+        let behind = match self.projections.first() {
+            Some(Behind {
+                lag: Some(lag @ 1..),
+                projection,
+                ..
+            }) => format!("{lag} ({projection})"),
+            Some(_) | None => "0".to_owned(),
+        };
         let parked: u64 = self.projections.iter().map(|one| one.parked).sum();
-        format!(
+        let mut line = format!(
             "{} written {written:.0}/s, behind {behind}, parked {parked}, open alerts {}",
             self.at,
             self.open_alerts()
-        )
+        );
+        if let Some(away) = self.away() {
+            line.push_str(&format!(", nobody tells of {away}"));
+        }
+        line
     }
 
     /// The open alerts by kind, in words.
     fn open_alerts(&self) -> String {
-        let kinds = self.alerts.iter();
-        let kinds: Vec<String> = kinds
+        let Some(alerts) = &self.alerts else {
+            return "?".to_owned();
+        };
+        let kinds: Vec<String> = alerts
+            .iter()
             .map(|one| format!("{} {}", one.kind, one.open))
             .collect();
         if kinds.is_empty() {
@@ -194,17 +245,21 @@ impl Top {
         for one in self.projections.iter().take(most) {
             projections.add_row([
                 one.projection.clone().into(),
-                number(one.lag),
+                number(one.lag.map(|lag| lag.to_string()).unwrap_or_default()),
                 number(one.parked),
             ]);
         }
         let serving = self.endpoint.as_deref().or(self.log.as_deref());
         let serving = serving.unwrap_or_default();
-        format!(
+        let mut text = format!(
             "{} {serving}\n{streams}\n{projections}\n未结预警 open alerts: {}",
             self.at,
             self.open_alerts()
-        )
+        );
+        if let Some(away) = self.away() {
+            text.push_str(&format!("\n无应答 nobody tells of: {away}"));
+        }
+        text
     }
 }
 
@@ -253,7 +308,9 @@ mod tests {
             log: None,
             streams,
             absent: Vec::new(),
+            unanswered: Vec::new(),
             projections,
+            databases_away: Vec::new(),
         }
     }
 
@@ -273,11 +330,36 @@ mod tests {
         assert_eq!(rates, [3.0, 25.0]);
         let order: Vec<&str> = top.projections.iter().map(|one| &*one.projection).collect();
         assert_eq!(order, ["visits_book", "visits_elders", "visits_cards"]);
+        top.tell_alerts(Ok(Vec::new()));
         let line = "written 28/s, behind 30 (visits_book), parked 2, open alerts 0";
         assert!(top.line().ends_with(line), "{}", top.line());
-        let open = |kind, open| OpenAlerts { kind, open };
-        top.alerts = vec![open("SOS", 2), open("FALL", 1)];
+        top.tell_alerts(Ok(vec![(AlertKind::Sos, 2), (AlertKind::Fall, 1)]));
         assert!(top.line().ends_with("open alerts SOS 2, FALL 1"));
         assert!(top.shown(1).contains("visits_book") && !top.shown(1).contains("visits_cards"));
+    }
+
+    #[test]
+    fn what_is_away_is_named_and_hides_nothing_else() {
+        let unanswered = |name: &str| Unanswered {
+            name: name.to_owned(),
+            reason: "timed out".to_owned(),
+        };
+        let mut before = standing(vec![stream("VISITS", 100)], Vec::new());
+        before.unanswered.push(unanswered("CLAIMS"));
+        let mut unknown = projection("visits_book", 0, 0);
+        unknown.lag = None;
+        let streams = vec![stream("CLAIMS", 900), stream("SHARING", 3)];
+        let mut now = standing(streams, vec![unknown, projection("claims_book", 7, 0)]);
+        now.unanswered.push(unanswered("VISITS"));
+        let mut top = Top::between(&before, &now, Duration::from_secs(1));
+        let rates: Vec<f64> = top.streams.iter().map(|one| one.per_second).collect();
+        assert_eq!(rates, [0.0, 3.0]);
+        assert!(!top.is_whole());
+        top.tell_alerts(Err(unanswered("alerts")));
+        top.tell_alerts(Err(unanswered("alerts")));
+        let line =
+            "behind 7 (claims_book), parked 0, open alerts ?, nobody tells of VISITS, alerts";
+        assert!(top.line().ends_with(line), "{}", top.line());
+        assert!(top.shown(2).contains("nobody tells of: VISITS, alerts"));
     }
 }

@@ -40,16 +40,18 @@ fn pages() -> Vec<(PathBuf, String)> {
     files.into_iter().map(read).collect()
 }
 
-/// What is code on a page: what stands between backquotes, and the lines of blocks, of which one may go on in the next.
+/// What is code on a page: what stands between backquotes, and the lines of blocks for a shell, of which one may go on in the next.
 fn code(page: &str) -> Vec<String> {
     let (mut code, mut prose, mut line_before) = (Vec::new(), String::new(), String::new());
-    let mut in_block = false;
+    let mut block = None;
     for line in page.lines() {
-        if line.trim_start().starts_with("```") {
-            in_block = !in_block;
-        } else if !in_block {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            block = block.xor(Some(language));
+        } else if block.is_none() {
             prose.push_str(line);
             prose.push(' ');
+        } else if block != Some("sh") {
+            // What is told, or asked of another tool.
         } else if let Some(goes_on) = line.strip_suffix('\\') {
             line_before.push_str(goes_on);
         } else {

@@ -3,6 +3,7 @@
 use integration_tests::{
     System,
     agreements::{doctor, feed},
+    claiming::PROGRAMME,
     county::COUNTY,
     date, new_id,
     workbook::unpacked,
@@ -11,7 +12,8 @@ use prost::Message;
 use proto::eldercare::{
     alerts::v1::{GetAlertRequest, ListAlertsRequest, ListDevicesRequest},
     claims::v1::{
-        GetEntitlementRequest, GetOrderRequest, ListAppealsRequest, ListOrdersRequest, OrderFilter,
+        GetEntitlementRequest, GetOrderRequest, ListAppealsRequest, ListEnrolmentsRequest,
+        ListOrdersRequest, OrderFilter,
     },
     registry::v1::{
         ExportElderFormRequest, GetElderHistoryRequest, GetElderRequest, GetKeysRequest,
@@ -238,8 +240,13 @@ async fn of_claims(system: &System, life: &Life) -> Vec<Answer> {
         division_code: COUNTY.to_owned(),
         ..ListAppealsRequest::default()
     };
+    let enrolments = ListEnrolmentsRequest {
+        division_code: COUNTY.to_owned(),
+        programme_code: PROGRAMME.to_owned(),
+        ..ListEnrolmentsRequest::default()
+    };
     let entitlement = GetEntitlementRequest {
-        programme_code: integration_tests::claiming::PROGRAMME.to_owned(),
+        programme_code: PROGRAMME.to_owned(),
         elder_id: life.elder.clone(),
         ..GetEntitlementRequest::default()
     };
@@ -247,6 +254,10 @@ async fn of_claims(system: &System, life: &Life) -> Vec<Answer> {
         ("GetOrder", bytes(claims.get_order(one).await)),
         ("ListOrders", bytes(claims.list_orders(all).await)),
         ("ListAppeals", bytes(claims.list_appeals(appeals).await)),
+        (
+            "ListEnrolments",
+            bytes(claims.list_enrolments(enrolments).await),
+        ),
         (
             "GetEntitlement",
             bytes(claims.get_entitlement(entitlement).await),

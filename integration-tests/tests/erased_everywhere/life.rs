@@ -27,10 +27,11 @@ use service::Claims;
 /// Who serves for pay, and whose orders these are.
 pub(super) const PROVIDER: &str = "P01";
 
-/// Where the home is, where the visitor checked in, and where the caregiver did.
+/// Where the home is, where the visitor checked in, and where the caregiver did; and where somebody else lives.
 const HOME: [f64; 2] = [25.061_234_567_89, 118.187_654_321_09];
 const AT_THE_DOOR: [f64; 2] = [25.061_244_567_81, 118.187_644_321_03];
 const AT_THE_BED: [f64; 2] = [25.061_254_567_83, 118.187_634_321_07];
+const NEXT_DOOR: [f64; 2] = [25.061_264_567_87, 118.187_624_321_01];
 
 /// What somebody wrote about the person.
 const FINDING: &str = "阁楼木梯朽坏";
@@ -132,13 +133,13 @@ async fn agree(system: &System) {
 async fn watched(system: &System, homes: [(&String, &String); 2]) {
     recipient(system, RecipientRole::DutyCentre, "值守中心").await;
     let mut pressed = Vec::new();
-    for (button, elder) in homes {
+    for ((button, elder), [latitude, longitude]) in homes.into_iter().zip([HOME, NEXT_DOOR]) {
         device(system, button, elder).await;
         pressed.push(Signal {
             kind: SignalKind::Press.into(),
             position: Some(GeoPoint {
-                latitude: HOME[0],
-                longitude: HOME[1],
+                latitude,
+                longitude,
             }),
             ..a_signal(button)
         });
@@ -198,7 +199,7 @@ async fn served(system: &System, elder: &str, known: &str) {
     let outcomes = submit(system.claims(), &[paid, unproven], "").await;
     let outcomes = outcomes.unwrap();
     let told: Vec<_> = outcomes.iter().map(claiming::in_words).collect();
-    assert_eq!(told, ["APPROVED", "ABNORMAL EVIDENCE_MISSING"]);
+    assert_eq!(told, ["APPROVED", "ABNORMAL_OPEN EVIDENCE_MISSING"]);
     let appeal = AppealOrderRequest {
         request_id: new_id(),
         provider_id: PROVIDER.to_owned(),
@@ -234,8 +235,7 @@ async fn secrets(system: &System, person: &RegisterElderRequest, elder: &str) ->
         STATEMENT,
         REASON,
     ];
-    // Where the home is, a button has told that seals nothing.
-    let degrees = [AT_THE_DOOR, AT_THE_BED].concat();
+    let degrees = [HOME, AT_THE_DOOR, AT_THE_BED].concat();
     let keys = [&wrapped[wrapped.len() - 32..], &key[..]];
     Secrets::of(&words, &degrees, &keys)
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tonic::Request;
 
 /// The longest that a story waits for what comes about by itself.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The span of whoever calls.
 const CALLER: &str = "b7ad6b7169203331";

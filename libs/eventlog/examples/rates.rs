@@ -189,6 +189,7 @@ fn record() -> NewRecord {
             division: Some("310101".to_owned()),
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             answers: None,
+            purpose: None,
         },
         events: vec![RawEvent {
             event_type: "eldercare.registry.v1.CapabilityAssessed".to_owned(),

@@ -34,6 +34,8 @@ pub struct CommandContext {
     pub traceparent: Option<String>,
     /// The position of another stream that a reactor answers with this.
     pub answers: Option<Position>,
+    /// What it is for, as the caller says; none where nobody does.
+    pub purpose: Option<String>,
 }
 
 /// The first 16 bytes of the keyed digest of a request: the same for each retry, another for another request. Where the
@@ -90,6 +92,7 @@ impl CommandContext {
             division: self.division.clone(),
             traceparent: self.traceparent.clone(),
             answers: self.answers.clone(),
+            purpose: self.purpose.clone(),
         }
     }
 }

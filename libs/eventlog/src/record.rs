@@ -25,7 +25,7 @@ impl RawEvent {
     }
 }
 
-/// Who decided, when, and in answer to what: the CloudEvents attributes of a record.
+/// Who decided, when, what for, and in answer to what: the CloudEvents attributes of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// The record's own id, a UUID of version 7.
@@ -48,6 +48,8 @@ pub struct Metadata {
     pub traceparent: Option<String>,
     /// The position, mostly of another stream, that a reactor's record answers.
     pub answers: Option<Position>,
+    /// What it was for, as the caller said; none where nobody did. No personal data.
+    pub purpose: Option<String>,
 }
 
 /// A record to be written.

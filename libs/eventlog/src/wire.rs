@@ -30,6 +30,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("ce-requestid");
 static CORRELATION_ID: HeaderName = HeaderName::from_static("ce-correlationid");
 static CAUSATION_ID: HeaderName = HeaderName::from_static("ce-causationid");
 static DIVISION: HeaderName = HeaderName::from_static("ce-division");
+static PURPOSE: HeaderName = HeaderName::from_static("ce-purpose");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The headers and the body of a record.
@@ -63,6 +64,9 @@ pub(crate) fn encode(record: &NewRecord) -> (HeaderMap, Bytes) {
     }
     if let Some(division) = &metadata.division {
         headers.insert(DIVISION.clone(), percent_encoded(division));
+    }
+    if let Some(purpose) = &metadata.purpose {
+        headers.insert(PURPOSE.clone(), percent_encoded(purpose));
     }
     if let Some(traceparent) = &metadata.traceparent {
         headers.insert(TRACEPARENT.clone(), percent_encoded(traceparent));
@@ -201,6 +205,10 @@ pub(crate) fn decode(
                 .map(|text| percent_decoded("traceparent", text))
                 .transpose()?,
             answers,
+            purpose: attributes
+                .purpose
+                .map(|text| percent_decoded("ce-purpose", text))
+                .transpose()?,
         },
         events: body
             .events
@@ -224,6 +232,7 @@ struct Attributes<'headers> {
     correlation_id: Option<&'headers str>,
     causation_id: Option<&'headers str>,
     division: Option<&'headers str>,
+    purpose: Option<&'headers str>,
     traceparent: Option<&'headers str>,
 }
 
@@ -240,6 +249,7 @@ impl<'headers> Attributes<'headers> {
                 "ce-correlationid" => &mut found.correlation_id,
                 "ce-causationid" => &mut found.causation_id,
                 "ce-division" => &mut found.division,
+                "ce-purpose" => &mut found.purpose,
                 "traceparent" => &mut found.traceparent,
                 _ => continue,
             };
@@ -327,11 +337,12 @@ mod tests {
             option::of(any::<String>()),
             option::of(any::<String>()),
             option::of(positions),
+            option::of(any::<String>()),
         );
         (who, why).prop_map(
             |(
                 (id, time, actor, request_id, request_digest, correlation_id),
-                (causation_id, division, traceparent, answers),
+                (causation_id, division, traceparent, answers, purpose),
             )| {
                 Metadata {
                     id,
@@ -344,6 +355,7 @@ mod tests {
                     division,
                     traceparent,
                     answers,
+                    purpose,
                 }
             },
         )
@@ -400,6 +412,7 @@ mod tests {
             byte in any::<u8>(),
             header in prop::sample::select(vec![
                 "ce-id", "ce-time", "ce-actor", "ce-requestid", "ce-correlationid", "ce-causationid", "ce-division",
+                "ce-purpose",
             ]),
             value in "[^\r\n]{0,40}",
         ) {
@@ -470,6 +483,7 @@ mod tests {
             division: Some("310101".to_owned()),
             traceparent: None,
             answers: None,
+            purpose: Some("入户 visit".to_owned()),
         };
         let (headers, _) = encode(&NewRecord {
             subject: Subject::new("registry", "elder", "4").unwrap(),
@@ -492,6 +506,7 @@ mod tests {
                 "ce-correlationid: 00000000-0000-0000-0000-000000000003",
                 "ce-division: 310101",
                 "ce-id: 00000000-0000-0000-0000-000000000001",
+                "ce-purpose: %E5%85%A5%E6%88%B7%20visit",
                 "ce-requestid: 00000000-0000-0000-0000-000000000002",
                 "ce-source: /eldercare/registry",
                 "ce-specversion: 1.0",

@@ -247,10 +247,25 @@ mod tests {
             .config(1);
         config.allow_atomic_publish = true;
         config.description = None;
-        config.compression = Some(Compression::S2);
         assert_eq!(deviating(&signals, &config), [""; 0]);
         config.duplicate_window = Duration::from_secs(120);
         assert_eq!(deviating(&signals, &config), ["duplicate_window"]);
+        let looks = stream("ACCESS");
+        let mut config = looks.config(1);
+        config.compression = Some(Compression::S2);
+        assert_eq!(deviating(&looks, &config), [""; 0]);
+    }
+
+    #[test]
+    fn what_has_to_be_forgotten_can_be_overwritten_where_it_lies() {
+        for name in ["VAULT", "SIGNALS", "FEEDS"] {
+            let stream = stream(name);
+            let mut config = stream.config(1);
+            config.deny_delete = true;
+            config.compression = Some(Compression::S2);
+            let deviating = deviating(&stream, &config);
+            assert_eq!(deviating, ["deny_delete", "compression"], "{name}");
+        }
     }
 
     #[test]

@@ -160,6 +160,22 @@ async fn what_could_lose_something_is_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_stream_from_which_nothing_can_be_erased_is_told_and_left_as_it_is() {
+    let (_nats, server) = server().await;
+    let signals = stream("SIGNALS");
+    let mut denying = signals.config(1);
+    denying.deny_delete = true;
+    server.create_stream(denying).await.unwrap();
+    let states = others(apply(&server, 1).await.unwrap(), &State::Made);
+    let [("SIGNALS", State::Deviating(deviations))] = states.as_slice() else {
+        panic!("{states:?}");
+    };
+    assert_eq!(names(deviations), ["deny_delete"]);
+    assert!(config(&server, "SIGNALS").await.deny_delete);
+    signals.open(&server, 1, false).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn how_long_signals_are_kept_is_left_to_the_installation() {
     let (_nats, server) = server().await;
     let week = Duration::from_secs(7 * 24 * 3_600);

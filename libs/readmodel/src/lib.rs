@@ -71,6 +71,7 @@ mod status;
 
 mod copy;
 mod gathering;
+mod giving_way;
 mod look_up;
 
 mod checkpoint;
@@ -88,6 +89,7 @@ pub use copy::{Array, CopyField, CopyRow, Jsonb, copy_rows};
 pub use failure::{ApplyError, DatabaseError, Error};
 pub use follower::{Follower, WaitError};
 pub use gathering::Gathering;
+pub use giving_way::GivingWay;
 pub use look_up::LookUp;
 pub use projection::{Ahead, Parked, Phase, Projection, read_events};
 pub use reactor::{Reactor, ReactorRunner, last_answered, reaction_request_id};

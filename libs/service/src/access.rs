@@ -22,7 +22,7 @@ use futures::future::join_all;
 use nats_streams::OpenError;
 use prost::Message as _;
 use proto::eldercare::sharing::v1::Look;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -42,6 +42,9 @@ const WAITING: usize = 1_024;
 
 /// A message that bears so many bytes waits for no further look: with one more it is well within what a server takes.
 const ENOUGH: usize = 256 << 10;
+
+/// How many messages are on their way at once: while one is stored, looks gather for the next but one.
+const UNDER_WAY: usize = 2;
 
 /// How long the server may take to answer; it is asked once more, under the same id, as when its leader has changed. The window
 /// in which the stream knows an id again is longer than all of that.
@@ -192,18 +195,27 @@ fn unavailable() -> Status {
 
 /// Stores what is handed in, all that waits in one message.
 async fn store(mut waiting: mpsc::Receiver<Waiting>, server: Context, subject: String) {
-    while let Some(first) = waiting.recv().await {
+    let turns = Arc::new(Semaphore::new(UNDER_WAY));
+    // Before anything is taken out: what comes until it can go goes along.
+    while let Ok(turn) = Arc::clone(&turns).acquire_owned().await {
+        let Some(first) = waiting.recv().await else {
+            return;
+        };
         let (mut body, mut answers) = (first.look, vec![first.stored]);
         while body.len() < ENOUGH {
             let Ok(next) = waiting.try_recv() else { break };
             body.extend_from_slice(&next.look);
             answers.push(next.stored);
         }
-        let stored = publish(&server, &subject, body.into()).await;
-        for answer in answers {
-            // Whoever has given up needs no answer.
-            let _ = answer.send(stored);
-        }
+        let (server, subject) = (server.clone(), subject.clone());
+        tokio::spawn(async move {
+            let stored = publish(&server, &subject, body.into()).await;
+            drop(turn);
+            for answer in answers {
+                // Whoever has given up needs no answer.
+                let _ = answer.send(stored);
+            }
+        });
     }
 }
 

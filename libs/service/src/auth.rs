@@ -13,7 +13,7 @@
 //! | `roles` | as the policies name them |
 //! | `provider` | of a care provider's own system: whose it is. It does what providers do and nothing else (optional) |
 //! | `name` | for screens (optional) |
-//! | `purpose` | what calls are for, as those say that read of persons or ask for their keys; `eldercare-purpose` of a call prevails |
+//! | `purpose` | what calls are for, as those say that read of persons or ask for their keys, at most 600 bytes of plain text without anybody's ID or telephone number; `eldercare-purpose` of a call prevails |
 //!
 //! Callers by certificate have all of that from `auth.certificates`.
 //!
@@ -39,7 +39,7 @@ use self::{
     keys::{Key, Keys},
 };
 
-pub(crate) use self::purpose::{encode_purpose, purpose_of};
+pub(crate) use self::purpose::{encode_purpose, plain_purpose, purpose_of_call};
 pub use self::{
     claims::{Audience, Claims, ClaimsError},
     keys::KeyError,

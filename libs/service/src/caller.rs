@@ -9,7 +9,7 @@ use tonic::{Code, Request, Status};
 use crate::{
     access::Access,
     action::Action,
-    auth::{Claims, ClaimsError},
+    auth::{self, Claims, ClaimsError},
     errors::{Refusal, permission_denied},
     permit::{Asked, Permits},
 };
@@ -93,11 +93,7 @@ impl Identity {
                 .provider
                 .clone()
                 .filter(|provider| !provider.is_empty()),
-            purpose: claims
-                .purpose
-                .as_deref()
-                .filter(|purpose| !purpose.trim().is_empty())
-                .map(Arc::from),
+            purpose: claims.purpose.as_deref().and_then(auth::plain_purpose),
             token_fingerprint,
         })
     }
@@ -261,9 +257,9 @@ impl Caller {
         if let Some(Ok(purpose)) = self
             .purpose
             .as_ref()
-            .map(|purpose| crate::auth::encode_purpose(purpose).parse())
+            .map(|purpose| auth::encode_purpose(purpose).parse())
         {
-            metadata.insert(crate::auth::PURPOSE, purpose);
+            metadata.insert(auth::PURPOSE, purpose);
         }
     }
 
@@ -292,8 +288,9 @@ impl Caller {
         if self.purpose.is_none() && self.would_with_a_purpose(asked, division) {
             return permission_denied(
                 "PURPOSE_REQUIRED",
-                "reading a person's data needs a purpose: give it as eldercare-purpose, or have the token bear one",
-                "读取个人数据须说明用途，请在 eldercare-purpose 或令牌的 purpose 中填写",
+                "reading a person's data needs a purpose: give it as eldercare-purpose, or have the token bear one, in plain text without \
+                 anybody's ID or telephone number",
+                "读取个人数据须说明用途，请在 eldercare-purpose 或令牌的 purpose 中填写，不得含身份证号或手机号",
             );
         }
         if self

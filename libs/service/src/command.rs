@@ -118,6 +118,7 @@ impl Caller {
             division: division.map(|division| division.to_string()),
             traceparent: telemetry::traceparent(),
             answers: None,
+            purpose: self.purpose().map(str::to_owned),
         }
     }
 }

@@ -193,7 +193,8 @@ fn read(key: &HandedOut) -> Option<DataKey> {
     DataKey::from_bytes(algorithm, &key.key).ok()
 }
 
-/// Drops the keys of those whom the registry's log calls erased. Every replica runs it, since each remembers for itself.
+/// Drops the keys of those whom the registry's log calls erased. Every replica runs it, of the registry too, since each
+/// remembers for itself.
 pub struct Erasures {
     vault: Vault,
     registry: Arc<dyn EventLog>,

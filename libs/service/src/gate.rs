@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     action::{Action, Actions, ActionsError, Method, Methods},
-    auth::{Authenticator, Claims, ClaimsError, KeyError, purpose_of},
+    auth::{Authenticator, Claims, ClaimsError, KeyError, purpose_of_call},
     caller::{Caller, Identity},
     errors::permission_denied,
     permit::{Asked, Permits, PolicyError},
@@ -111,7 +111,7 @@ impl Gate {
                 "此方法未开放调用",
             ));
         }
-        let purpose = purpose_of(headers).or_else(|| identity.purpose.clone());
+        let purpose = purpose_of_call(headers, identity.purpose.as_ref());
         let caller = self.caller_of(method, identity, purpose, token);
         if self
             .permits

@@ -1,7 +1,7 @@
 //! Calls to the other services of the system: where they are, in whose name, and in which trace.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -179,23 +179,31 @@ impl Credentials {
             Source::Fixed(token) => token.clone(),
             Source::File { path, last } => {
                 let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                match &*last {
-                    Some((read, token)) if read.elapsed() < FRESH => token.clone(),
-                    Some(_) | None => match std::fs::read_to_string(path) {
-                        Ok(text) => last
-                            .insert((Instant::now(), Secret::new(text.trim())))
-                            .1
-                            .clone(),
-                        Err(error) => {
-                            tracing::error!(path = %path.display(), %error, "auth.service_token_file can't be read");
-                            return None;
-                        }
-                    },
-                }
+                let (looked, token) = match last.take() {
+                    Some((looked, token)) if looked.elapsed() < FRESH => (looked, token),
+                    known => (
+                        Instant::now(),
+                        read_again(path, known.map(|(_, token)| token))?,
+                    ),
+                };
+                *last = Some((looked, token.clone()));
+                token
             }
         };
         format!("Bearer {}", token.expose()).parse().ok()
     }
+}
+
+/// The token in a file. Where none can be read, as while another takes its place, the one that is known stays in use.
+fn read_again(path: &Path, known: Option<Secret>) -> Option<Secret> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => return Some(Secret::new(text.trim())),
+        Ok(_nothing) => tracing::error!(path = %path.display(), "auth.service_token_file is empty"),
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "auth.service_token_file can't be read");
+        }
+    }
+    known
 }
 
 impl Interceptor for Credentials {
@@ -207,5 +215,29 @@ impl Interceptor for Credentials {
         }
         telemetry::inject(request.metadata_mut());
         Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_stays_in_use_until_there_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let read = |known: Option<&str>| {
+            let token = read_again(&file, known.map(Secret::new));
+            token.map(|token| token.expose().to_owned())
+        };
+        assert_eq!(read(None), None, "it is not there yet");
+        std::fs::write(&file, " first\n").unwrap();
+        assert_eq!(read(None).as_deref(), Some("first"));
+        std::fs::write(&file, "\n").unwrap();
+        assert_eq!(read(Some("first")).as_deref(), Some("first"));
+        std::fs::write(&file, "second").unwrap();
+        assert_eq!(read(Some("first")).as_deref(), Some("second"));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(read(Some("second")).as_deref(), Some("second"));
     }
 }

@@ -50,7 +50,7 @@
 //! | `auth.reread` | `10s` | changes of that file are noticed after this at the latest; tokens of keys that are gone are refused from then on |
 //! | `auth.policy_file` | built in | Cedar policies: who may do what |
 //! | `auth.certificates` | none | callers known by client certificate: `name` (URI or DNS name in the certificate), `subject`, `kind`, `department`, `divisions`, `roles`, `purpose` (what their calls are for, unless these say it) |
-//! | `auth.service_token`, `auth.service_token_file` | none | the token that this service shows to its peers; its `purpose` goes on record where that is for keys. The file is read again when it changes |
+//! | `auth.service_token`, `auth.service_token_file` | none | the token that this service shows to its peers; its `purpose` goes on record where that is for keys. The file is read again when it changes; where it can't be read, the last token stays in use |
 //! | `clock.as_of` | none | an instant at which the clock starts (RFC 3339); only in local mode |
 //! | `clock.stopped` | `false` | the clock stands still and moves by `AdvanceClock` alone |
 //! | `vault.algorithm` | `sm4-gcm` | how new data is sealed: `sm4-gcm` or `aes-256-gcm` |

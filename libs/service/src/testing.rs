@@ -2,6 +2,7 @@
 //! other services might have written, the rows that a read model makes of them, and a collector of telemetry.
 
 mod asked_for;
+mod batches;
 pub mod collector;
 mod folding;
 
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use asked_for::{AskedFor, every_method_is_asked};
+pub use batches::{BATCHES, Told, log_of, rows_in_batches};
 pub use folding::{carry_out, rows_of};
 
 /// Settings that trust `issuer`, listen on a free port of this machine, and go down at once. Local mode.
@@ -303,6 +305,7 @@ pub fn metadata(now: DateTime<Utc>, division: &str) -> Metadata {
         division: Some(division.to_owned()),
         traceparent: None,
         answers: None,
+        purpose: None,
     }
 }
 

@@ -19,7 +19,10 @@ use cel::{Context, Env, Program, Value};
 
 use crate::facts_key::{FactsKey, Kind, Variable};
 
+use self::outcomes::Outcomes;
+
 mod check;
+mod outcomes;
 
 /// The longest condition, in bytes.
 const LONGEST: usize = 2_000;
@@ -40,6 +43,7 @@ pub struct Condition {
     text: String,
     program: Program,
     mentions: Mentions,
+    outcomes: Outcomes,
 }
 
 /// What a condition says about each variable: as much as is needed to try it on all elders that it can tell apart.
@@ -177,6 +181,7 @@ impl Condition {
             text: text.to_owned(),
             mentions,
             program,
+            outcomes: Outcomes::default(),
         })
     }
 
@@ -205,6 +210,15 @@ impl Condition {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(_) | Err(_) => Err(Failure),
         }
+    }
+
+    /// The same from memory, where it was asked for equal facts before: for those who ask one by one, and often.
+    ///
+    /// # Errors
+    /// As [`Condition::holds`].
+    pub fn recalled(&self, key: FactsKey) -> Result<bool, Failure> {
+        let facts = key.masked(self.mentions.mask());
+        self.outcomes.of(facts, || self.holds(key))
     }
 }
 

@@ -66,10 +66,7 @@ impl PoliciesInForce {
     }
 
     /// The policies right below a division's own: it is the one above them, or would be.
-    pub fn right_below(
-        &self,
-        division: &DivisionCode,
-    ) -> impl Iterator<Item = &InForce> + use<'_> {
+    pub fn right_below(&self, division: &DivisionCode) -> impl Iterator<Item = &InForce> + use<'_> {
         let division = *division;
         let below = self
             .divisions

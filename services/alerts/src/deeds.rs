@@ -74,6 +74,7 @@ impl<A: Decider> Deed<A> {
             division: self.village.map(|village| village.to_string()),
             traceparent: telemetry::traceparent(),
             answers: self.answers.clone(),
+            purpose: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use async_nats::jetstream::{self, Context, stream};
 use chrono::{DateTime, FixedOffset, Utc};
 use civic::SignalKind;
 use futures::StreamExt as _;
-use nats_streams::OpenError;
+use nats_streams::{Messages, OpenError};
 use readmodel::ReaderFailed;
 use serde::{Deserialize, Serialize};
 use service::Clock;
@@ -294,15 +294,21 @@ impl Signals {
         ))
     }
 
-    /// Forgets what a device has sent.
+    /// Forgets what a device has sent by now: the server overwrites it where it lies. Where that is broken off, the next call goes
+    /// on.
     ///
     /// # Errors
     /// Where the server does not answer, or refuses.
     pub async fn forget(&self, device: &DeviceId) -> Result<(), SignalsError> {
-        let stream = self.jetstream.get_stream_no_info(STREAM).await;
-        let stream = stream.map_err(away)?;
+        let through = self.last_sequence().await?;
         for subject in subjects_of(device) {
-            stream.purge().filter(subject).await.map_err(away)?;
+            let sent = Messages {
+                stream: STREAM,
+                subjects: &subject,
+                through,
+            };
+            let erased = nats_streams::erase(&self.jetstream, sent).await;
+            erased.map_err(away)?;
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use eventlog::{
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use readmodel::{
-    ActiveReader, Follower, HEARTBEAT, ReaderFailed, ReaderFollower, Traces, Work,
+    ActiveReader, Follower, GivingWay, HEARTBEAT, ReaderFailed, ReaderFollower, Traces, Work,
     reaction_request_id, run_reader, table_is_there,
 };
 use service::{Clock, telemetry};
@@ -115,28 +115,23 @@ impl Adjudicator {
     /// The log after a sequence in chunks, each with what came before it; the next ones are looked up while one is judged.
     fn prepared(&self, deliveries: Deliveries, read: u64) -> BoxStream<'static, Prepared> {
         let (pool, book) = (self.pool.clone(), self.book.clone());
-        let chunks = deliveries.scan(read, |read, batch| {
-            let chunks = batch.map(|batch| {
-                let chunks = batch.chunks(CHUNK).filter_map(|chunk| {
-                    let before = *read;
-                    *read = chunk.last()?.sequence();
-                    Some((before, Chunk::of(chunk, *read)))
-                });
-                chunks.collect::<Vec<_>>()
-            });
-            futures::future::ready(Some(chunks))
+        let pieces = deliveries.scan(read, |read, batch| {
+            let pieces = batch.map(|batch| cut(batch, read));
+            futures::future::ready(Some(pieces))
         });
-        let prepared = chunks.flat_map(move |chunks| {
+        let prepared = pieces.flat_map(move |pieces| {
             let (pool, book) = (pool.clone(), book.clone());
-            let chunks: Vec<Result<(u64, Chunk), ReadError>> = match chunks {
-                Ok(chunks) => chunks.into_iter().map(Ok).collect(),
+            let pieces: Vec<Result<Piece, ReadError>> = match pieces {
+                Ok(pieces) => pieces.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             };
-            futures::stream::iter(chunks).map(move |chunk| {
+            futures::stream::iter(pieces).map(move |piece| {
                 let (pool, book) = (pool.clone(), book.clone());
                 // A task of its own: it goes on while somebody waits for something else.
                 let prepared = tokio::spawn(async move {
-                    let (before, chunk) = chunk?;
+                    let piece = piece?;
+                    let before = piece.before;
+                    let chunk = Chunk::of(piece).await;
                     chunk.prepare(&pool, &book, before).await
                 });
                 AbortOnDropHandle::new(prepared)
@@ -188,12 +183,39 @@ struct Chunk {
     last: u64,
 }
 
+/// Some records of the log that go into one run, as they lie there.
+struct Piece {
+    deliveries: Vec<Delivery>,
+    /// The sequence of the last record before them.
+    before: u64,
+    /// The sequence of the last one of them.
+    last: u64,
+}
+
+/// What was delivered after a sequence in pieces; moves the sequence on.
+fn cut(mut deliveries: Vec<Delivery>, read: &mut u64) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(deliveries.len().div_ceil(CHUNK));
+    while !deliveries.is_empty() {
+        let rest = deliveries.split_off(deliveries.len().min(CHUNK));
+        let deliveries = std::mem::replace(&mut deliveries, rest);
+        let before = *read;
+        *read = deliveries.last().map_or(before, Delivery::sequence);
+        pieces.push(Piece {
+            deliveries,
+            before,
+            last: *read,
+        });
+    }
+    pieces
+}
+
 impl Chunk {
-    fn of(deliveries: &[Delivery], last: u64) -> Self {
+    async fn of(piece: Piece) -> Self {
         let mut items = Vec::new();
         let mut latest = None;
         let mut traces = BTreeSet::new();
-        for delivery in deliveries {
+        let mut way = GivingWay::from_now();
+        for delivery in &piece.deliveries {
             match delivery {
                 Delivery::Record(record) => {
                     let before = items.len();
@@ -206,6 +228,7 @@ impl Chunk {
                 // The read model parks it; here it is nothing.
                 Delivery::Unreadable { .. } => {}
             }
+            way.give().await;
         }
         Self {
             latest: latest.cloned(),
@@ -213,7 +236,7 @@ impl Chunk {
             items,
             earlier: Earlier::default(),
             appealed: HashMap::new(),
-            last,
+            last: piece.last,
         }
     }
 
@@ -285,6 +308,7 @@ impl Active<'_> {
         } = chunk;
         earlier.used = earlier_rows::used(&mut self.conn, &items, &appealed).await?;
         let mut run = Run::default();
+        let mut way = GivingWay::from_now();
         for item in items {
             match item {
                 Item::Submitted(submitted) => earlier.judge(&submitted, &mut run),
@@ -308,6 +332,7 @@ impl Active<'_> {
                 Item::Provider(event) => earlier.registers.contract(event),
                 Item::Caregiver(caregiver, event) => earlier.registers.list(caregiver, event),
             }
+            way.give().await;
         }
         Ok(run)
     }
@@ -454,6 +479,7 @@ fn context(stream: &str, last: u64, latest: &Record, now: DateTime<Utc>) -> Comm
         division: None,
         traceparent: telemetry::traceparent().or_else(|| latest.metadata.traceparent.clone()),
         answers: Some(position),
+        purpose: None,
     }
 }
 

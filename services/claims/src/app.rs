@@ -23,13 +23,14 @@ use workbooks::Exports;
 use crate::adjudicator::Adjudicator;
 use crate::appeals_closing::{self, AppealsCloser};
 use crate::book_table::BookTable;
-use crate::claims::{Claims, Definitions, Recent};
+use crate::claims::{Claims, Definitions};
 use crate::codec::CONTEXT;
 use crate::entitlements::Entitlements;
 use crate::facts_table;
 use crate::grpc::{self, ClaimsFace};
 use crate::on_elder_facts::{self, Rechecker};
 use crate::progress::{Adjudicated, Rechecked};
+use crate::recent::Recent;
 use crate::settings::ClaimsSettings;
 
 /// Before it is looked again whether a time for an appeal is closed.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use civic::{DivisionCode, LocalDay, OrderState};
-use elder_tables::columns::{NO_WORD, day, place};
+use civic::{DivisionCode, LocalDay};
+use elder_tables::columns::day;
 use eventlog::{CommandContext, ExecuteError, Position, Repository};
 use futures::{StreamExt as _, TryStreamExt as _};
 use readmodel::{Follower, HEARTBEAT, ReaderFailed, run_reader, table_is_there};
@@ -39,12 +39,8 @@ pub struct AppealsCloser {
 
 /// The first day on which an appeal is too late for an order that nobody has appealed against; none where there is none.
 pub(crate) async fn next(pool: &PgPool) -> Result<Option<LocalDay>, sqlx::Error> {
-    let statement = format!(
-        "SELECT min(appeal_until) FROM {NAME}.service_order WHERE state = $1 AND appeal = $2"
-    );
+    let statement = format!("SELECT min(appeal_until) FROM {NAME}.open_order");
     let until: Option<NaiveDate> = sqlx::query_scalar(AssertSqlSafe(statement))
-        .bind(place(OrderState::AbnormalOpen))
-        .bind(NO_WORD)
         .fetch_one(pool)
         .await?;
     Ok(until.map(day).transpose()?.map(LocalDay::next))
@@ -62,7 +58,7 @@ impl AppealsCloser {
     }
 
     async fn lead(&self, mut conn: PgConnection) -> Result<(), ReaderFailed> {
-        let table = format!("{}.service_order", book_table::NAME);
+        let table = format!("{}.open_order", book_table::NAME);
         table_is_there(&mut conn, &table).await?;
         loop {
             let known = self.book.known();
@@ -102,12 +98,11 @@ impl AppealsCloser {
     async fn close(&self, conn: &mut PgConnection) -> Result<(), ReaderFailed> {
         let today = self.clock.today();
         let statement = format!(
-            "SELECT order_key, village, sequence FROM {NAME}.service_order \
-             WHERE state = $1 AND appeal = $2 AND appeal_until < $3 ORDER BY appeal_until LIMIT $4"
+            "SELECT o.order_key, o.village FROM {NAME}.open_order p \
+             JOIN {NAME}.service_order o ON o.order_key = p.order_key \
+             WHERE p.appeal_until < $1 ORDER BY p.appeal_until LIMIT $2"
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
-            .bind(place(OrderState::AbnormalOpen))
-            .bind(NO_WORD)
             .bind(today.date())
             .bind(CHUNK)
             .fetch_all(conn)
@@ -149,6 +144,7 @@ impl AppealsCloser {
             division: village.map(|village| village.to_string()),
             traceparent: None,
             answers: None,
+            purpose: None,
         };
         let command = Command::Expire { today, key };
         let id = key.to_string();

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use eventlog::{Aggregate, Record};
-use readmodel::{ApplyError, Parked, Phase, Projection, read_events};
+use readmodel::{ApplyError, GivingWay, Parked, Phase, Projection, read_events};
 use sqlx::PgConnection;
 
 use crate::adjudication::Runs;
@@ -35,12 +35,14 @@ impl Projection for BookTable {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn ddl(&self) -> &'static str {
         // What can change its days has a row for each change: the one of the highest sequence holds. Words are kept by their
-        // places, -1 where there is none.
+        // places, -1 where there is none. No index speaks of what a verdict changes in an order, and a page has room for its orders
+        // once more: so the row stays on its page, and no index learns of the change. What is looked for by its verdict has rows
+        // of its own: approvals, and abnormal orders against which an appeal may still come.
         "CREATE TABLE programme (
             code text COLLATE \"C\" NOT NULL,
             version integer NOT NULL,
@@ -104,9 +106,20 @@ impl Projection for BookTable {
             appealed_at timestamptz,
             reason integer NOT NULL,
             approved_at timestamptz
-        ) WITH (fillfactor = 70);
+        ) WITH (fillfactor = 50);
         CREATE INDEX service_order_caregiver ON service_order (caregiver_id, start_at);
         CREATE INDEX service_order_elder ON service_order (elder_id, start_at);
+        CREATE TABLE approval (
+            programme text COLLATE \"C\" NOT NULL,
+            provider_id text COLLATE \"C\" NOT NULL,
+            approved_at timestamptz NOT NULL,
+            order_key uuid NOT NULL,
+            PRIMARY KEY (programme, provider_id, approved_at, order_key)
+        );
+        CREATE TABLE open_order (
+            order_key uuid PRIMARY KEY,
+            appeal_until date NOT NULL
+        );
         CREATE TABLE evidence (
             hash bytea PRIMARY KEY,
             order_key uuid NOT NULL,
@@ -124,7 +137,7 @@ impl Projection for BookTable {
             year integer NOT NULL,
             units bigint NOT NULL,
             PRIMARY KEY (elder_id, programme, year)
-        );
+        ) WITH (fillfactor = 70);
         CREATE TABLE settlement (
             programme text COLLATE \"C\" NOT NULL,
             provider_id text COLLATE \"C\" NOT NULL,
@@ -178,9 +191,7 @@ impl Projection for BookTable {
     fn post_load_ddl(&self) -> &'static str {
         "CREATE INDEX service_order_sequence ON service_order (sequence);
         CREATE INDEX service_order_day ON service_order (day);
-        CREATE INDEX service_order_approved ON service_order (programme, provider_id, approved_at)
-            WHERE approved_at IS NOT NULL;
-        CREATE INDEX service_order_open ON service_order (appeal_until) WHERE state = 2 AND appeal = -1;
+        CREATE INDEX open_order_until ON open_order (appeal_until);
         CREATE INDEX hold_state ON hold (state, held_at, order_key);
         CREATE INDEX service_order_appealed ON service_order (appealed_at, order_key) WHERE appealed_at IS NOT NULL;"
     }
@@ -193,6 +204,7 @@ impl Projection for BookTable {
     ) -> Result<Vec<Parked>, ApplyError> {
         let mut parked = Vec::new();
         let (mut orders, mut registers) = (OrderRows::default(), RegisterRows::default());
+        let mut way = GivingWay::from_now();
         for record in records {
             let aggregate = record.subject.aggregate();
             if aggregate == Order::NAME {
@@ -232,6 +244,7 @@ impl Projection for BookTable {
                 let events = record.events.iter();
                 parked.extend(events.map(|event| Parked::unknown_type(record, event)));
             }
+            way.give().await;
         }
         registers.write(db).await?;
         orders.write(db).await?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use civic::{DivisionCode, ElderId, GeoPosition, LocalDay};
 use elder_tables::Kept;
@@ -30,17 +29,12 @@ use crate::order::{Order, Submitted};
 use crate::programme::{Defined, Programme};
 use crate::progress::Adjudicated;
 use crate::provider::Provider;
+use crate::recent::{Recalled, Recent};
 use crate::refusals;
 use crate::settlements::Settlements;
 
 /// Definitions that were read, by programme and version. A version never changes.
 pub(crate) type Definitions = Arc<Mutex<HashMap<(String, u32), Arc<Definition>>>>;
-
-/// How long a programme is answered from memory where nobody asks for what came just now.
-const RECENT: Duration = Duration::from_secs(1);
-
-/// Programmes that were loaded a moment ago, and when.
-pub(crate) type Recent = Arc<Mutex<HashMap<String, (Instant, Arc<Known>)>>>;
 
 /// What the answers are made of. Cheap to clone.
 #[derive(Clone)]
@@ -164,17 +158,25 @@ impl Claims {
         position: Option<&Position>,
     ) -> Result<Arc<Known>, Status> {
         if position.is_none() {
-            let recent = self.recent.lock().await;
-            if let Some((at, known)) = recent.get(code)
-                && at.elapsed() < RECENT
-            {
-                return Ok(Arc::clone(known));
+            match self.recent.recall(code, Instant::now()) {
+                Recalled::Fresh(known) => return Ok(known),
+                Recalled::Aging(known) => {
+                    let (claims, code) = (self.clone(), code.to_owned());
+                    // Where it fails, who comes later waits for it, and is told.
+                    tokio::spawn(async move { claims.programme_now(&code).await });
+                    return Ok(known);
+                }
+                Recalled::Nothing => {}
             }
         }
+        self.programme_now(code).await
+    }
+
+    /// A programme with its versions as it is now, which is remembered.
+    async fn programme_now(&self, code: &str) -> Result<Arc<Known>, Status> {
         let asked = Instant::now();
         let known = Arc::new(self.programme(code).await?);
-        let mut recent = self.recent.lock().await;
-        recent.insert(code.to_owned(), (asked, Arc::clone(&known)));
+        self.recent.keep(code, asked, Arc::clone(&known));
         Ok(known)
     }
 

@@ -15,6 +15,7 @@ use eventlog::{
 };
 use proto::eldercare::claims::v1 as pb;
 use proto::eldercare::r#type::v1 as types;
+use readmodel::GivingWay;
 use service::{Caller, Deadline, errors, person_keys};
 use tonic::Status;
 use uuid::Uuid;
@@ -87,7 +88,9 @@ impl Claims {
         let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(arrived.len());
         let (mut fresh, mut again) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
+        let mut way = GivingWay::from_now();
         for (place, arrived) in arrived.into_iter().enumerate() {
+            way.give().await;
             outcomes.push(None);
             if !by_provider::are_there(caller, &arrived.provider) {
                 outcomes[place] = Some(Err(refusals::another_provider()));
@@ -225,7 +228,9 @@ impl Claims {
     ) -> Vec<(usize, Outcome)> {
         let mut records = Vec::with_capacity(batch.len());
         let mut decided = Vec::with_capacity(batch.len());
+        let mut way = GivingWay::from_now();
         for (_, judged) in &batch {
+            way.give().await;
             match new_record(caller, judged, now) {
                 Ok((record, events)) => {
                     records.push(record);
@@ -241,27 +246,13 @@ impl Claims {
         }
         match self.own.append_all(records).await {
             Ok(sequences) => {
-                let kept = batch.into_iter().zip(sequences).zip(decided);
-                kept.map(|(((place, judged), sequence), events)| {
-                    let request = KnownRequest {
-                        id: judged.key,
-                        sequence,
-                        digest: judged.digest.recorded(),
-                    };
-                    // Whoever appeals finds it in memory.
-                    let id = judged.key.to_string();
-                    let remembered = self.orders.assume_new(&id);
-                    let remembered =
-                        remembered.and_then(|()| self.orders.written(&id, 0, &events, request));
-                    let outcome = remembered.map_err(|error| errors::internal(&error));
-                    let kept = Kept {
-                        key: judged.key,
-                        sequence,
-                        repeated: false,
-                    };
-                    (place, outcome.map(|()| kept))
-                })
-                .collect()
+                let mut kept = Vec::with_capacity(batch.len());
+                let written = batch.into_iter().zip(sequences).zip(decided);
+                for (((place, judged), sequence), events) in written {
+                    kept.push((place, self.remember(&judged, sequence, &events)));
+                    way.give().await;
+                }
+                kept
             }
             // Some are there already, or it is open whether they are. One after the other, in their order: each finds out
             // for itself.
@@ -280,6 +271,24 @@ impl Claims {
                 places.map(|place| (place, Err(fault.clone()))).collect()
             }
         }
+    }
+
+    /// Has an order in memory that was written just now: whoever appeals finds it there.
+    fn remember(&self, judged: &Judged, sequence: u64, events: &[order::Event]) -> Outcome {
+        let request = KnownRequest {
+            id: judged.key,
+            sequence,
+            digest: judged.digest.recorded(),
+        };
+        let id = judged.key.to_string();
+        let remembered = self.orders.assume_new(&id);
+        let remembered = remembered.and_then(|()| self.orders.written(&id, 0, events, request));
+        remembered.map_err(|error| errors::internal(&error))?;
+        Ok(Kept {
+            key: judged.key,
+            sequence,
+            repeated: false,
+        })
     }
 
     async fn keep_one(&self, caller: &Caller, judged: Judged, now: DateTime<Utc>) -> Outcome {

@@ -5,11 +5,12 @@ use elder_tables::columns::{place, word};
 use proto::eldercare::claims::v1 as pb;
 use service::{Caller, errors};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 use tonic::Status;
 
 use crate::book_table::NAME;
 use crate::claims::Claims;
+use crate::enrolled;
 use crate::orders::Filter;
 
 /// By what figures are put together.
@@ -60,7 +61,14 @@ impl Claims {
         let rows = self.counted(filter, groups).await;
         let rows = rows.map_err(errors::of_database)?;
         let enrolled = match &filter.programme {
-            Some(programme) => self.enrolled(filter, programme).await,
+            Some(programme) => {
+                let whom = enrolled::Filter {
+                    division: filter.division,
+                    programme: programme.clone(),
+                    on: filter.last,
+                };
+                self.enrolled(&whom).await
+            }
             None => Ok(0),
         };
         Ok(pb::GetFiguresResponse {
@@ -138,24 +146,6 @@ impl Claims {
         // Codes stand in the table by their places.
         rows.sort_by(|one, other| one.keys.cmp(&other.keys));
         Ok(rows)
-    }
-
-    /// How many are enrolled on the filter's last day.
-    async fn enrolled(&self, filter: &Filter, programme: &str) -> Result<i64, sqlx::Error> {
-        let on = filter.last.unwrap_or_else(|| self.clock.today());
-        let statement = format!(
-            "SELECT count(DISTINCT elder_id) FROM ( \
-                 SELECT DISTINCT ON (elder_id, enrolment_id) elder_id, village, first_day, last_day FROM {NAME}.enrolment \
-                 WHERE programme = $1 ORDER BY elder_id, enrolment_id, sequence DESC) AS newest \
-             WHERE $2 BETWEEN first_day AND last_day AND village >= $3 AND village < $4"
-        );
-        sqlx::query_scalar(AssertSqlSafe(statement))
-            .bind(programme)
-            .bind(on.date())
-            .bind(filter.division.as_str())
-            .bind(filter.division.beyond())
-            .fetch_one(&self.pool)
-            .await
     }
 }
 

@@ -17,7 +17,8 @@ use tracing::Instrument as _;
 
 pub use self::actions::actions;
 use self::cursors::{
-    cursor_bytes, cursor_of, entry_bytes, entry_of, sequence_of, settlement_bytes, settlement_of,
+    cursor_bytes, cursor_of, enrolment_bytes, enrolment_of, entry_bytes, entry_of, sequence_of,
+    settlement_bytes, settlement_of,
 };
 use crate::claims::Claims;
 use crate::desk::Kept;
@@ -131,6 +132,25 @@ impl ClaimsService for ClaimsFace {
             .await?;
         Ok(Response::new(pb::EndEnrolmentResponse {
             position: position.to_string(),
+        }))
+    }
+
+    async fn list_enrolments(
+        &self,
+        request: Request<pb::ListEnrolmentsRequest>,
+    ) -> Answer<pb::ListEnrolmentsResponse> {
+        let (caller, deadline) = call(&request)?;
+        let asked = self.parse.list_enrolments(request.into_inner())?;
+        self.claims.wait(asked.position, deadline).await?;
+        let after = asked.page.after.as_deref().and_then(enrolment_of);
+        let (enrolments, next) = self
+            .claims
+            .list_enrolments(&caller, &asked.filter, after, asked.page.size)
+            .await?;
+        let next = next.map_or_else(String::new, |next| asked.list.token(&enrolment_bytes(next)));
+        Ok(Response::new(pb::ListEnrolmentsResponse {
+            enrolments,
+            next_page_token: next,
         }))
     }
 

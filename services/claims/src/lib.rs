@@ -8,7 +8,7 @@
 //! - [`adjudicator`]: reads our log in its order and appends verdicts in runs; [`appeals_closing`]: the end of time limits.
 //!   [`on_elder_facts`]: facts that are recorded after an approval. The first and the last tell their [`progress`], and both
 //!   ask what is `registered`.
-//! - `registers`, `enrolling`, `entitlements`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`, `suspicions`: what callers ask; `explaining`: why a code
+//! - `registers`, `enrolling`, `enrolled`, `entitlements`, `desk`, `orders`, `appeals`, `holds`, `settling`, `figures`, `suspicions`: what callers ask; `explaining`: why a code
 //!   applies; `by_provider`: what a provider's own system may see; `sheet`: a settlement on paper; `parse`, `grpc`: the face; [`app`]: the whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
@@ -43,12 +43,14 @@ mod appeals;
 mod by_provider;
 mod claims;
 mod desk;
+mod enrolled;
 mod enrolling;
 mod entitlements;
 mod explaining;
 mod figures;
 mod holds;
 mod orders;
+mod recent;
 mod refusals;
 mod registered;
 mod registers;

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use civic::ElderId;
 use eventlog::{CommandContext, Delivery, ExecuteError, Record};
 use readmodel::{
-    ActiveReader, ReaderFailed, ReaderFollower, Traces, Work, run_reader, table_is_there,
+    ActiveReader, GivingWay, ReaderFailed, ReaderFollower, Traces, Work, run_reader, table_is_there,
 };
 use service::connections;
 use sqlx::{Connection as _, PgConnection};
@@ -157,8 +157,10 @@ impl Active<'_> {
         };
         let own = self.rechecker.claims.own.stream();
         let mut told = Told::default();
+        let mut way = GivingWay::from_now();
         for record in records(chunk) {
             told.read(own, record);
+            way.give().await;
         }
         let ends = told.ended.iter().map(|end| end.cause.position.sequence);
         self.last_end = ends.fold(self.last_end, u64::max);
@@ -298,6 +300,7 @@ impl Active<'_> {
             division: Some(order.village.clone()),
             traceparent: order.cause.traceparent.clone(),
             answers: Some(position),
+            purpose: None,
         };
         let command = Command::Doubt {
             order: key,

@@ -20,6 +20,8 @@ pub(crate) struct OrderRows {
     changed: BTreeMap<Uuid, Change>,
     evidence: Vec<(Vec<u8>, Uuid, u64)>,
     conflicts: Vec<(Uuid, OrderCode, Uuid)>,
+    /// Of which programme and provider, when, and which order.
+    approvals: Vec<(String, String, DateTime<Utc>, Uuid)>,
     used: BTreeMap<Year, i64>,
 }
 
@@ -69,11 +71,17 @@ impl OrderRows {
     pub(crate) fn fold_verdict(&mut self, record: &Record, verdict: Verdict) {
         match verdict {
             Verdict::Approved {
-                order, on_appeal, ..
+                order,
+                programme,
+                provider,
+                on_appeal,
+                ..
             } => {
+                let at = record.metadata.time;
+                self.approvals.push((programme, provider, at, order));
                 let change = self.change(order);
                 change.state = Some(OrderState::Approved);
-                change.approved_at = Some(record.metadata.time);
+                change.approved_at = Some(at);
                 if on_appeal {
                     change.appeal = Some(AppealState::Accepted);
                 }
@@ -109,18 +117,22 @@ impl OrderRows {
 
     /// Writes it.
     pub(crate) async fn write(self, db: &mut PgConnection) -> Result<(), ApplyError> {
-        self.insert(db).await?;
+        let inserted = self.insert(db).await?;
         self.insert_evidence(db).await?;
-        self.update(db).await?;
+        self.update(db, inserted).await?;
+        self.open_and_close(db).await?;
+        self.insert_approvals(db).await?;
         self.insert_conflicts(db).await?;
         self.use_up(db).await?;
         Ok(())
     }
 
-    async fn insert(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Writes new orders with all that has happened to them; whether all of them were new.
+    async fn insert(&self, db: &mut PgConnection) -> Result<bool, sqlx::Error> {
         if self.new.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
+        let untouched = Change::default();
         let rows: Vec<_> = self.new.iter().collect();
         let orders: Vec<&Submitted> = rows.iter().map(|(_, (order, ..))| &**order).collect();
         let id = |of: fn(&Submitted) -> Uuid| orders.iter().map(|one| of(one)).collect::<Vec<_>>();
@@ -142,14 +154,30 @@ impl OrderRows {
         let entitled = orders.iter().map(|one| one.facts.entitled_by.as_str());
         let entitled: Vec<&str> = entitled.collect();
         let submitted: Vec<DateTime<Utc>> = rows.iter().map(|(_, (_, at, _))| *at).collect();
-        let codes: Vec<i32> = orders.iter().map(|one| bits(one.codes)).collect();
-        sqlx::query(
+        let changes = rows
+            .iter()
+            .map(|(key, _)| self.changed.get(*key).unwrap_or(&untouched));
+        let changes: Vec<&Change> = changes.collect();
+        let codes = orders
+            .iter()
+            .zip(&changes)
+            .map(|(order, change)| bits(change.codes.unwrap_or(order.codes)));
+        let states = changes
+            .iter()
+            .map(|change| place(change.state.unwrap_or(OrderState::Waiting)));
+        let number_now =
+            |of: fn(&Change) -> i32| changes.iter().map(|one| of(one)).collect::<Vec<_>>();
+        let time_now = |of: fn(&Change) -> Option<DateTime<Utc>>| {
+            changes.iter().map(|one| of(one)).collect::<Vec<_>>()
+        };
+        let done = sqlx::query(
             "INSERT INTO service_order (order_key, sequence, provider_id, number, programme, elder_id, caregiver_id, \
                  start_at, end_at, day, village, units, units_a_year, amount, entitled_by, submitted_at, appeal_until, \
-                 codes, registry_sequence, state, appeal, reason) \
-             SELECT *, 0, -1, -1 FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], \
+                 codes, registry_sequence, state, appeal, reason, appealed_at, approved_at) \
+             SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], \
                  $7::uuid[], $8::timestamptz[], $9::timestamptz[], $10::date[], $11::text[], $12::bigint[], $13::bigint[], \
-                 $14::bigint[], $15::text[], $16::timestamptz[], $17::date[], $18::integer[], $19::bigint[]) \
+                 $14::bigint[], $15::text[], $16::timestamptz[], $17::date[], $18::integer[], $19::bigint[], $20::integer[], \
+                 $21::integer[], $22::integer[], $23::timestamptz[], $24::timestamptz[]) \
              ON CONFLICT (order_key) DO NOTHING",
         )
         .bind(keys)
@@ -169,11 +197,16 @@ impl OrderRows {
         .bind(entitled)
         .bind(submitted)
         .bind(days(|order| order.appeal_until.date()))
-        .bind(codes)
+        .bind(codes.collect::<Vec<i32>>())
         .bind(number(|order| order.facts.registry_sequence.cast_signed()))
+        .bind(states.collect::<Vec<i32>>())
+        .bind(number_now(|change| word(change.appeal)))
+        .bind(number_now(|change| word(change.reason)))
+        .bind(time_now(|change| change.appealed_at))
+        .bind(time_now(|change| change.approved_at))
         .execute(db)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == self.new.len() as u64)
     }
 
     /// Of a hash the first order that bore it stays.
@@ -198,14 +231,14 @@ impl OrderRows {
         Ok(())
     }
 
-    async fn update(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        if self.changed.is_empty() {
+    /// Writes what happened to orders; where new ones were written with it, to older ones.
+    async fn update(&self, db: &mut PgConnection, inserted: bool) -> Result<(), sqlx::Error> {
+        let changes = self.changed.iter();
+        let changes = changes.filter(|(key, _)| !(inserted && self.new.contains_key(*key)));
+        let changes: Vec<(&Uuid, &Change)> = changes.collect();
+        if changes.is_empty() {
             return Ok(());
         }
-        fn word<T: civic::Term>(word: Option<T>) -> i32 {
-            word.map_or(NO_WORD, place)
-        }
-        let changes: Vec<(&Uuid, &Change)> = self.changed.iter().collect();
         let number =
             |of: fn(&Change) -> i32| changes.iter().map(|(_, one)| of(one)).collect::<Vec<_>>();
         let time = |of: fn(&Change) -> Option<DateTime<Utc>>| {
@@ -233,6 +266,61 @@ impl OrderRows {
         .bind(number(|change| word(change.reason)))
         .bind(time(|change| change.appealed_at))
         .bind(time(|change| change.approved_at))
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps which abnormal orders are open for an appeal that has not come. Planned each time, as what changes orders is.
+    async fn open_and_close(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let keys = |which: fn(&Change) -> bool| {
+            let changes = self.changed.iter().filter(|(_, change)| which(change));
+            changes.map(|(key, _)| *key).collect::<Vec<Uuid>>()
+        };
+        let closed = keys(|change| change.appeal.is_some() || change.reason.is_some());
+        if !closed.is_empty() {
+            sqlx::query("DELETE FROM open_order WHERE order_key = ANY($1)")
+                .persistent(false)
+                .bind(closed)
+                .execute(&mut *db)
+                .await?;
+        }
+        let opened = keys(|change| change.state == Some(OrderState::AbnormalOpen));
+        if !opened.is_empty() {
+            sqlx::query(
+                "INSERT INTO open_order (order_key, appeal_until) SELECT order_key, appeal_until FROM service_order \
+                 WHERE order_key = ANY($1) AND state = $2 AND appeal = $3 ON CONFLICT DO NOTHING",
+            )
+            .persistent(false)
+            .bind(opened)
+            .bind(place(OrderState::AbnormalOpen))
+            .bind(NO_WORD)
+            .execute(db)
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_approvals(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.approvals.is_empty() {
+            return Ok(());
+        }
+        let (mut programmes, mut providers) = (Vec::new(), Vec::new());
+        let (mut times, mut orders) = (Vec::new(), Vec::new());
+        for (programme, provider, at, order) in &self.approvals {
+            programmes.push(programme.as_str());
+            providers.push(provider.as_str());
+            times.push(*at);
+            orders.push(*order);
+        }
+        sqlx::query(
+            "INSERT INTO approval (programme, provider_id, approved_at, order_key) \
+             SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::uuid[]) ON CONFLICT DO NOTHING",
+        )
+        .bind(programmes)
+        .bind(providers)
+        .bind(times)
+        .bind(orders)
         .execute(db)
         .await?;
         Ok(())
@@ -285,4 +373,9 @@ impl Change {
         self.state = Some(OrderState::NotSettled);
         self.reason = Some(reason);
     }
+}
+
+/// A word's place, or that there is none.
+fn word<T: civic::Term>(word: Option<T>) -> i32 {
+    word.map_or(NO_WORD, place)
 }

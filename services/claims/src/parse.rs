@@ -1,5 +1,6 @@
 //! Requests become domain types, here and nowhere else.
 
+mod enrolments;
 mod money;
 mod orders;
 mod programmes;

@@ -295,6 +295,11 @@ pub(crate) fn of_settlement(refusal: settlements::Refusal) -> Status {
             "the settlement is not confirmed, or paid already",
             "该结算单尚未确认或已支付",
         ),
+        R::PaidBeforeConfirmed => (
+            "PAID_BEFORE_CONFIRMED",
+            "the settlement was not confirmed yet on the day of the payment",
+            "支付日期早于结算单确认日期",
+        ),
         R::NotPaid => (
             "NOT_PAID",
             "the settlement is not paid yet: draft it anew",

@@ -1,5 +1,7 @@
 //! Programmes, providers and their caregivers: what callers ask of them.
 
+use std::sync::Arc;
+
 use civic::{DivisionCode, LocalDay};
 use decider::Decider as _;
 use elder_tables::columns::day;
@@ -10,6 +12,8 @@ use proto::eldercare::claims::v1 as pb;
 use service::{Asked, Caller, errors, paging};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
+use tier_policy::policy::Fault;
+use tokio::sync::OnceCell;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -40,17 +44,34 @@ impl Claims {
         definition: String,
     ) -> Result<(u32, Position), Status> {
         caller.may_where_asked(&division)?;
-        let read = Definition::parse(&definition);
-        let read = read.map_err(|faults| refusals::of_definition(&faults))?;
+        let text = definition.clone();
+        let read = checked(move || Definition::parse(&text)).await?;
         let command = Define {
             division,
             effective_from: read.effective_from,
             definition,
         };
         let context = asked.by(caller, self.clock.now(), Some(division));
-        let committed = self.programmes.execute(code, &context, &command).await;
+        let (read, tried) = (Arc::new(read), OnceCell::new());
+        let committed = self.programmes.execute_with(code, &context, |held| {
+            let (command, read, tried) = (&command, &read, &tried);
+            async move {
+                let decided = held.state.decide(command);
+                let decided = decided.map_err(refusals::of_programme)?;
+                // What holds already, and what a retry asks for, was taken when less was tried, and stays taken.
+                if !decided.is_empty() {
+                    let trial = || {
+                        let read = Arc::clone(read);
+                        checked(move || read.tried())
+                    };
+                    tried.get_or_try_init(trial).await?;
+                }
+                Ok::<_, Status>(decided)
+            }
+        });
+        let committed = committed.await;
         let committed =
-            committed.map_err(|error| service::not_executed(error, refusals::of_programme))?;
+            committed.map_err(|error| service::not_executed(error, std::convert::identity))?;
         let version = if committed.repeated {
             // A retry is answered with the version that it brought about, whatever came after.
             self.defined_at(code, committed.position.sequence).await?
@@ -262,6 +283,15 @@ impl Claims {
         })?;
         Ok(committed.position)
     }
+}
+
+/// What is found in a definition, beside the threads that answer calls: it may take a second.
+async fn checked<T: Send + 'static>(
+    check: impl FnOnce() -> Result<T, Vec<Fault>> + Send + 'static,
+) -> Result<T, Status> {
+    let checked = tokio::task::spawn_blocking(check).await;
+    let checked = checked.map_err(|error| errors::internal(&error))?;
+    checked.map_err(|faults| refusals::of_definition(&faults))
 }
 
 fn told(code: &str, defined: &Defined, definition: &Definition) -> pb::Programme {

@@ -68,7 +68,7 @@ pub(crate) async fn write(
             .execute(db)
             .await?;
         }
-        Event::Confirmed { number } => {
+        Event::Confirmed { number, .. } => {
             let stage = SettlementStage::Confirmed;
             move_on(db, (programme, provider, *number), stage).await?;
         }

@@ -35,6 +35,8 @@ pub struct Settlement {
     pub adjustments: Vec<Uuid>,
     /// The sum.
     pub total: Fen,
+    /// When it was confirmed, where that is known.
+    pub confirmed_on: Option<LocalDay>,
     /// When it was paid, and by which voucher.
     pub paid: Option<(LocalDay, String)>,
 }
@@ -90,6 +92,8 @@ pub enum Command {
         number: u32,
         /// The sum that was seen.
         total: Fen,
+        /// The present day.
+        today: LocalDay,
     },
     /// It was paid.
     Pay {
@@ -157,6 +161,8 @@ pub enum Event {
     Confirmed {
         /// Its number.
         number: u32,
+        /// When; none: it was confirmed before that was told.
+        on: Option<LocalDay>,
     },
     /// A settlement was paid.
     Paid {
@@ -228,6 +234,8 @@ pub enum Refusal {
     NotADraft,
     /// It is not confirmed, or paid already.
     NotConfirmed,
+    /// It is said to have been paid on a day before it was confirmed.
+    PaidBeforeConfirmed,
     /// It was not paid yet: a draft is drafted anew.
     NotPaid,
     /// The sum is another one.
@@ -279,7 +287,11 @@ impl Decider for Settlements {
                 approved,
                 most,
             } => self.draft(*month, approved, *most),
-            Command::Confirm { number, total } => {
+            Command::Confirm {
+                number,
+                total,
+                today,
+            } => {
                 let settlement = self.get(*number).ok_or(Refusal::Unknown)?;
                 if settlement.stage != SettlementStage::Draft {
                     return Err(Refusal::NotADraft);
@@ -287,7 +299,10 @@ impl Decider for Settlements {
                 if settlement.total != *total {
                     return Err(Refusal::TotalChanged);
                 }
-                Ok(vec![Event::Confirmed { number: *number }])
+                Ok(vec![Event::Confirmed {
+                    number: *number,
+                    on: Some(*today),
+                }])
             }
             Command::Pay {
                 number,
@@ -301,6 +316,9 @@ impl Decider for Settlements {
                 }
                 if settlement.total != *amount {
                     return Err(Refusal::TotalChanged);
+                }
+                if settlement.confirmed_on.is_some_and(|day| *paid_on < day) {
+                    return Err(Refusal::PaidBeforeConfirmed);
                 }
                 Ok(vec![Event::Paid {
                     number: *number,
@@ -383,6 +401,7 @@ impl Decider for Settlements {
                     lines: lines.clone(),
                     adjustments: adjustments.clone(),
                     total: *total,
+                    confirmed_on: None,
                     paid: None,
                 };
                 match self.get_mut(*number) {
@@ -390,9 +409,10 @@ impl Decider for Settlements {
                     None => self.settlements.push(drafted),
                 }
             }
-            Event::Confirmed { number } => {
+            Event::Confirmed { number, on } => {
                 if let Some(settlement) = self.get_mut(*number) {
                     settlement.stage = SettlementStage::Confirmed;
+                    settlement.confirmed_on = *on;
                 }
             }
             Event::Paid {

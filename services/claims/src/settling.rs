@@ -122,12 +122,13 @@ impl Claims {
         month: CalendarMonth,
     ) -> Result<Vec<Line>, sqlx::Error> {
         let statement = format!(
-            "SELECT o.order_key, o.amount FROM {NAME}.service_order o \
+            "SELECT o.order_key, o.amount FROM {NAME}.approval a \
+             JOIN {NAME}.service_order o ON o.order_key = a.order_key AND o.approved_at = a.approved_at \
              LEFT JOIN {NAME}.hold h ON h.order_key = o.order_key \
              LEFT JOIN {NAME}.settled s ON s.order_key = o.order_key \
              LEFT JOIN {NAME}.settlement t \
                  ON t.programme = s.programme AND t.provider_id = s.provider_id AND t.number = s.number \
-             WHERE o.programme = $1 AND o.provider_id = $2 AND o.approved_at >= $3 AND o.approved_at < $4 AND o.state = $5 \
+             WHERE a.programme = $1 AND a.provider_id = $2 AND a.approved_at >= $3 AND a.approved_at < $4 AND o.state = $5 \
              AND h.state IS DISTINCT FROM $6 AND (t.stage IS NULL OR t.stage = $7) ORDER BY o.day, o.sequence LIMIT $8"
         );
         let rows = sqlx::query(AssertSqlSafe(statement))
@@ -184,6 +185,7 @@ impl Claims {
         let command = Command::Confirm {
             number: which.number,
             total,
+            today: self.clock.today(),
         };
         let context = asked.by(caller, self.clock.now(), Some(known.division));
         let overdrawn = total > fund.state.balance();

@@ -63,6 +63,7 @@ impl Call {
             division,
             traceparent: service::telemetry::traceparent(),
             answers: None,
+            purpose: self.caller.purpose().map(str::to_owned),
         }
     }
 }

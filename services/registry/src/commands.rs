@@ -358,7 +358,8 @@ impl Registry {
         command: &Addressed<String>,
         digest: RequestDigest,
     ) -> Result<Done, Status> {
-        let (elder, loaded) = self.file_for(command.elder, command.request_id).await?;
+        let found = self.file_for(command.elder, command.request_id).await?;
+        let (elder, loaded) = self.erased_first(found, command.request_id).await?;
         let permitted = self.permit_change(call, elder, &loaded, command.request_id);
         let division = permitted.await?;
         let judged = loaded.sequence;

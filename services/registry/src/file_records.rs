@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use civic::ElderId;
-use elders::{File as Content, codec};
+use elders::{Event, File as Content, codec};
 use eventlog::{Loaded, Record, Repository};
 use tokio::time::timeout;
 use tonic::Status;
@@ -42,6 +42,31 @@ impl Registry {
             .await
             .map_err(|error| refusals::of_loading(error.into()))?;
         Ok(FileRecords { elder, records })
+    }
+
+    /// The files that ever stood for this one. Its records tell also where it has been erased, and its state tells nothing.
+    pub(crate) async fn once_merged_into(&self, elder: ElderId) -> Result<Vec<ElderId>, Status> {
+        let file = self.records_of(elder).await?;
+        let events = file.records.iter().flat_map(|record| &record.events);
+        let merged = events.filter_map(|raw| {
+            let Ok(Event::Merged(merge)) = codec::decode(raw) else {
+                return None;
+            };
+            (merge.merged == elder).then_some(merge.surviving)
+        });
+        Ok(merged.collect())
+    }
+
+    /// The file that stood for this one when it was erased, if one did: at one moment files lead in no circle, as they may have in
+    /// the course of time.
+    pub(crate) async fn erased_under(&self, elder: ElderId) -> Result<Option<ElderId>, Status> {
+        let file = self.records_of(elder).await?;
+        let (mut content, mut above) = (Content::default(), None);
+        for record in &file.records {
+            above = content.open().map_or(above, |open| open.merged_into);
+            content = evolved(content, record);
+        }
+        Ok(above)
     }
 
     /// The records of an elder's file; of a merged one those of the file that stands for it now. Of a file that lies elsewhere

@@ -104,6 +104,7 @@ impl Telling<'_> {
             fields: words.0,
             request_id: record.metadata.request_id.to_string(),
             unreadable: false,
+            purpose: record.metadata.purpose.clone().unwrap_or_default(),
         }
     }
 
@@ -117,6 +118,7 @@ impl Telling<'_> {
             event: name.to_owned(),
             request_id: record.metadata.request_id.to_string(),
             unreadable: true,
+            purpose: record.metadata.purpose.clone().unwrap_or_default(),
             ..pb::ElderChange::default()
         }
     }

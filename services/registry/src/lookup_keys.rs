@@ -159,6 +159,7 @@ pub(crate) async fn settle(
         division: None,
         traceparent: None,
         answers: None,
+        purpose: None,
     };
     match lists.execute(ALL, &context, &adopt).await {
         // Another replica may have written meanwhile.

@@ -52,13 +52,13 @@ impl Registry {
             }
             Some(instant) => {
                 // Who may read of the past is who is in charge now, wherever the elder lived then.
-                let stands = self.standing_records(call, get.elder).await?.file(None);
-                let stands = stands.state.0.open();
-                let stands = stands.ok_or_else(refusals::elder_not_found)?;
-                let village = residence(stands, call.today());
-                call.caller.knows(&village, refusals::elder_not_found)?;
+                let stands = self.in_charge_of(call, get.elder).await?;
                 let file = self.as_known_at(get.elder, instant).await?;
                 let file = file.ok_or_else(refusals::elder_not_found)?;
+                // The file that stood for it then may be somebody else's, as came out since.
+                if file.elder.id != stands {
+                    self.in_charge_of(call, file.elder.id).await?;
+                }
                 (file, Moment::at(instant))
             }
         };
@@ -72,6 +72,16 @@ impl Registry {
         let told = [file.elder.id];
         call.caller.told("GetElder", told, FILE).await?;
         Ok(answer::elder(shown(&file), moment, Some(&key)))
+    }
+
+    /// Lets a call go on if its caller may read where the elder lives now; tells the file that stands for this one.
+    async fn in_charge_of(&self, call: &Call, elder: ElderId) -> Result<ElderId, Status> {
+        let stands = self.standing_records(call, elder).await?.file(None);
+        let stands = stands.state.0.open();
+        let stands = stands.ok_or_else(refusals::elder_not_found)?;
+        let village = residence(stands, call.today());
+        call.caller.knows(&village, refusals::elder_not_found)?;
+        Ok(stands.id)
     }
 
     /// The key of an elder; none where there is none any more.

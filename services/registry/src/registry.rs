@@ -109,26 +109,27 @@ impl Registry {
     }
 
     /// The file of an elder that takes this request: of a merged file the one that stands for it, unless the request
-    /// was answered by the file itself, before the merge; and a file that stood for it once, if it answered the request
-    /// then.
+    /// was answered by the file itself, before the merge; and a file that stood once for it, or for one that now does, if it
+    /// answered the request then.
     pub(crate) async fn file_for(
         &self,
         elder: ElderId,
         request: Uuid,
     ) -> Result<(ElderId, Arc<Loaded<elder::File>>), Status> {
-        let mut id = elder;
+        let (mut id, mut former): (_, Vec<ElderId>) = (elder, Vec::new());
         for _ in 0..LONGEST_CHAIN {
             let loaded = self.known_file(id).await?;
             if loaded.request(request).is_some() {
                 return Ok((id, loaded));
             }
             let open = loaded.state.0.open();
+            // Each file on the way may have led elsewhere when the request came first.
+            former.extend(open.iter().flat_map(|open| &open.formerly_merged_into));
             match open.and_then(|elder| elder.merged_into) {
                 Some(surviving) => id = surviving,
                 None => {
-                    let former = open.map(|elder| elder.formerly_merged_into.clone());
-                    let answered = self.answered_by_a_former(former.unwrap_or_default(), request);
-                    return Ok(answered.await?.unwrap_or((id, loaded)));
+                    let answered = self.answered_by_a_former(former, request).await?;
+                    return Ok(answered.unwrap_or((id, loaded)));
                 }
             }
         }
@@ -152,12 +153,40 @@ impl Registry {
             if loaded.request(request).is_some() {
                 return Ok(Some((id, loaded)));
             }
-            if let Some(elder) = loaded.state.0.open() {
-                former.extend(elder.merged_into);
-                former.extend(&elder.formerly_merged_into);
+            match &loaded.state.0 {
+                elders::File::Open(elder) => {
+                    former.extend(elder.merged_into);
+                    former.extend(&elder.formerly_merged_into);
+                }
+                elders::File::Erased => former.extend(self.once_merged_into(id).await?),
+                elders::File::Absent => {}
             }
         }
         Ok(None)
+    }
+
+    /// The file that answered a request by which it was erased, with those that were merged into it: a retry may name one of
+    /// these, which bears the request too.
+    pub(crate) async fn erased_first(
+        &self,
+        (mut elder, mut file): (ElderId, Arc<Loaded<elder::File>>),
+        request: Uuid,
+    ) -> Result<(ElderId, Arc<Loaded<elder::File>>), Status> {
+        for _ in 0..LONGEST_CHAIN {
+            let erased = matches!(file.state.0, elders::File::Erased);
+            if !erased || file.request(request).is_none() {
+                break;
+            }
+            let Some(above) = self.erased_under(elder).await? else {
+                break;
+            };
+            let surviving = self.known_file(above).await?;
+            if surviving.request(request).is_none() {
+                break;
+            }
+            (elder, file) = (above, surviving);
+        }
+        Ok((elder, file))
     }
 
     /// A file as it is known; where memory has none, as the log has it.

@@ -122,6 +122,9 @@ impl Registry {
                         .map_err(|refusal| ExecuteError::Refused(refusals::of_pair(refusal)))?;
                     for file in [surviving, merged] {
                         let file = unit.load(&self.elders, &file.to_string()).await?;
+                        // Decided on a newer state: the elder may have moved away from the caller.
+                        self.may_change(call, &file)
+                            .map_err(ExecuteError::Refused)?;
                         // Where the pair stands so already, the files do too.
                         if !decided.is_empty() {
                             let events = file.state.decide(of_file).map_err(|refusal| {
@@ -157,7 +160,7 @@ impl Registry {
     async fn may_review<T>(&self, call: &Call, command: &Paired<T>) -> Result<(), Status> {
         let pair = self
             .duplicates
-            .load(&command.pair.id().to_string())
+            .load_newest(&command.pair.id().to_string())
             .await
             .map_err(refusals::of_loading)?;
         let answered = pair.request(command.request_id).is_some();

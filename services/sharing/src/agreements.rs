@@ -88,6 +88,7 @@ impl Sharing {
         let position = self
             .change(caller, asked, agreement, division, &command)
             .await?;
+        self.rests_from(&department, &position, deadline).await?;
         self.wait(Some(position.clone()), deadline).await?;
         self.take_from(&department, deadline).await?;
         Ok(position)
@@ -107,6 +108,7 @@ impl Sharing {
         let position = self
             .change(caller, asked, agreement, division, &command)
             .await?;
+        self.rests_from(&department, &position, deadline).await?;
         self.wait(Some(position.clone()), deadline).await?;
         self.take_from(&department, deadline).await?;
         Ok(position)
@@ -140,10 +142,22 @@ impl Sharing {
             return Ok(());
         };
         let seen_to = deadline.bounds(consumers.see_to(department)).await?;
-        seen_to.map_err(|error| {
-            tracing::warn!(%error, department, "a department's consumer could not be seen to");
-            errors::unavailable("feeds")
-        })
+        seen_to.map_err(|error| not_seen_to(department, &error))
+    }
+
+    /// Has a department fetch nothing over NATS from now on, before the table of agreements knows why.
+    async fn rests_from(
+        &self,
+        department: &str,
+        position: &Position,
+        deadline: Deadline,
+    ) -> Result<(), Status> {
+        let Some(consumers) = &self.consumers else {
+            return Ok(());
+        };
+        let resting = consumers.rest_until(department, position.sequence);
+        let rests = deadline.bounds(resting).await?;
+        rests.map_err(|error| not_seen_to(department, &error))
     }
 
     /// Lets the call go on if its caller works for all divisions of an agreement; its department, and the division around them.
@@ -227,6 +241,11 @@ impl Sharing {
         let granting = Granting::in_force(&self.pool, today, Some(department)).await?;
         Ok(granting.agreements)
     }
+}
+
+fn not_seen_to(department: &str, error: &anyhow::Error) -> Status {
+    tracing::warn!(%error, department, "a department's consumer could not be seen to");
+    errors::unavailable("feeds")
 }
 
 /// Lets the call go on if its caller works for all of these divisions.

@@ -384,6 +384,7 @@ fn metadata(now: DateTime<Utc>) -> Metadata {
         division: None,
         traceparent: None,
         answers: None,
+        purpose: None,
     }
 }
 

@@ -49,13 +49,13 @@ impl Projection for ClaimsTable {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn ddl(&self) -> &'static str {
         // Words are kept by their places. `settled` says in which settlement an order is now. Of an order's stage `since` is the
         // first day; what a day changed of a division's orders is an `order_day`, by the first day of the service's month.
-        // Of a `payment` the fund tells all but `paid_on`.
+        // Of a `payment` the fund tells all but `confirmed_on` and `paid_on`.
         "CREATE TABLE service_order (
             order_key uuid PRIMARY KEY,
             sequence bigint NOT NULL,
@@ -133,6 +133,7 @@ impl Projection for ClaimsTable {
             booked_on date,
             amount bigint,
             reserved bigint,
+            confirmed_on date,
             paid_on date,
             PRIMARY KEY (settlements, number)
         );"

@@ -71,6 +71,7 @@ impl Sharing {
             division: record.metadata.division.clone(),
             traceparent: record.metadata.traceparent.clone(),
             answers: None,
+            purpose: None,
         };
         let asked = self
             .erasures

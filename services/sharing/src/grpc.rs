@@ -266,9 +266,10 @@ impl SharingService for SharingFace {
         let (caller, _) = call(&request)?;
         let address = address_of(&caller);
         let (asked, size) = parse::query_feed(request.get_ref())?;
+        let room = AnswerRoom::within(self.largest_answer);
         let events = self
             .sharing
-            .query_feed(&caller, asked, size, &address)
+            .query_feed(&caller, asked, size, room, &address)
             .await?;
         Ok(Response::new(events))
     }

@@ -146,5 +146,6 @@ pub(crate) fn metadata(now: DateTime<Utc>) -> Metadata {
         division: None,
         traceparent: None,
         answers: None,
+        purpose: None,
     }
 }

@@ -37,6 +37,16 @@ pub(crate) fn no_erasure(elder: ElderId) -> Status {
     )
 }
 
+/// The feeds end before the position after which somebody asks.
+pub(crate) fn beyond_the_feeds() -> Status {
+    errors::failed_precondition(
+        "POSITION_BEYOND_FEEDS",
+        "after_position lies beyond the end of the feeds, which were lost or put back to an earlier state: \
+         read them from their beginning",
+        "after_position 超出数据流末尾：数据流曾丢失或已恢复到较早状态，请从头重新读取",
+    )
+}
+
 /// No head of the chain is signed yet.
 pub(crate) fn no_audit_head() -> Status {
     errors::not_found(

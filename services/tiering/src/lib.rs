@@ -1,8 +1,8 @@
 //! Risk tiers (分类分级): who among the elders in scope is visited how often, in which ways, and by which rule.
 //!
-//! - [`policy`]: a policy as data (with [`condition`], [`facts_key`] and [`evaluate`] the crate `tier-policy`, since visits
-//!   judges by policies too); [`publication`]: what it must fulfil, tried out on
-//!   everybody that it can tell apart ([`abstraction`]).
+//! - [`policy`]: a policy as data (with [`condition`], [`facts_key`], [`evaluate`] and [`abstraction`] the crate
+//!   `tier-policy`, since visits judges by policies too, and programmes of claims are written in conditions); [`publication`]:
+//!   what it must fulfil, tried out on everybody that it can tell apart.
 //! - [`tier`], [`policy_book`]: the aggregates, one elder's tier and one division's policies; [`policy_comparison`]: what keeps
 //!   two publications, one above the other, apart; [`codec`]: their bytes.
 //! - [`facts_table`], [`tiers_table`]: the read models of the registry's log and of our own; [`policies_in_force`]: which
@@ -15,10 +15,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests may unwrap"))]
 
-pub mod abstraction;
 pub mod publication;
 
-pub use tier_policy::{condition, evaluate, facts_key, policy};
+pub use tier_policy::{abstraction, condition, evaluate, facts_key, policy};
 
 pub mod policy_book;
 pub mod policy_comparison;

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use civic::{Set, VisitMode};
 
 use crate::abstraction::{
-    Abstraction, MOST_COMPARISONS, MOST_EVALUATIONS, Standpoint, Truth, Undefined, told,
+    Abstraction, MOST_COMPARISONS, MOST_EVALUATIONS, Standpoint, Truth, Undefined,
 };
 use crate::condition::Condition;
 use crate::policy::{Fault, Policy};
@@ -192,15 +192,9 @@ impl Tabulated {
         let mut tabulate = |line: u32, condition: &Condition| match abstraction.tabulate(condition)
         {
             Ok(truth) => Some(truth),
-            Err(Undefined(key)) => {
+            Err(undefined) => {
                 defined = false;
-                faults.add(line, "CONDITION_UNDEFINED", || {
-                    let example = told(key, |variable| condition.mentions().of(variable).used);
-                    (
-                        format!("the condition can't be computed for an elder: {example}"),
-                        format!("对某些老年人无法计算该条件：{example}"),
-                    )
-                });
+                faults.add(line, Undefined::REASON, || undefined.texts(condition));
                 None
             }
         };

@@ -125,6 +125,7 @@ impl Cause {
             division: village.map(|village| village.to_string()),
             traceparent: self.traceparent.clone(),
             answers: self.answers.clone(),
+            purpose: None,
         }
     }
 }

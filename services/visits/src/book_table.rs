@@ -32,7 +32,7 @@ impl Projection for BookTable {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn ddl(&self) -> &'static str {
@@ -159,13 +159,18 @@ impl Projection for BookTable {
         for record in records {
             let aggregate = record.subject.aggregate();
             if aggregate == ElderYear::NAME {
+                let Some(year) = ElderYear::of_id(record.subject.id()) else {
+                    let events = record.events.iter();
+                    parked.extend(events.map(|event| Parked::malformed(record, event)));
+                    continue;
+                };
                 let events = read_events(record, ElderYear::decode, &mut parked);
                 for event in &events {
-                    kept.fold(record, event);
+                    kept.fold(record, year, event);
                     missed.fold(event);
-                    referrals.fold(record, event, &kept);
+                    referrals.fold(record, year, event, &kept);
                 }
-                years.fold(record, &events);
+                years.fold(record, year, &events);
             } else if aggregate == Visitor::NAME {
                 for event in read_events(record, Visitor::decode, &mut parked) {
                     visitor_rows::write(db, record, &event).await?;

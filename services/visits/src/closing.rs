@@ -428,6 +428,7 @@ impl Closer {
             division,
             traceparent: None,
             answers: None,
+            purpose: None,
         }
     }
 }

@@ -152,6 +152,7 @@ impl Examiner {
             division: record.metadata.division.clone(),
             traceparent: record.metadata.traceparent.clone(),
             answers: Some(position),
+            purpose: None,
         }
     }
 

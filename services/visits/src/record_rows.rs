@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use civic::{Doubt, Set, VisitResult};
+use civic::{Doubt, ElderId, Set, VisitResult};
 use eventlog::Record;
 use readmodel::ApplyError;
 use sqlx::PgConnection;
@@ -19,11 +19,15 @@ pub(crate) const CONFIRMED: i16 = 1;
 /// A supervisor let it never count.
 pub(crate) const REJECTED: i16 = 2;
 
+/// An elder's year, whose record bears an event.
+pub(crate) type Year = (ElderId, i32);
+
 /// The records of a batch: new ones as they end up, and what happened to older ones.
 #[derive(Default)]
 pub(crate) struct RecordRows {
     new: HashMap<Uuid, Row>,
-    changed: HashMap<Uuid, Change>,
+    /// By record and year: what another year says of a record's id, which was used there again, changes nothing.
+    changed: HashMap<(Uuid, Year), Change>,
 }
 
 struct Row {
@@ -43,7 +47,7 @@ struct Change {
 }
 
 impl RecordRows {
-    pub(crate) fn fold(&mut self, record: &Record, event: &Event) {
+    pub(crate) fn fold(&mut self, record: &Record, year: Year, event: &Event) {
         let (at, sequence) = (record.metadata.time, record.sequence);
         match event {
             Event::Recorded(recorded) => {
@@ -60,11 +64,15 @@ impl RecordRows {
                 self.new.entry(recorded.record).or_insert(row);
             }
             Event::Doubted { record, doubts } => {
-                let change = self.change(*record, sequence);
+                let change = self.change((*record, year), sequence);
                 change.doubts = change.doubts.union(*doubts);
             }
-            Event::Confirmed { record } => self.change(*record, sequence).decide(CONFIRMED, at),
-            Event::Rejected { record } => self.change(*record, sequence).decide(REJECTED, at),
+            Event::Confirmed { record } => {
+                self.change((*record, year), sequence).decide(CONFIRMED, at);
+            }
+            Event::Rejected { record } => {
+                self.change((*record, year), sequence).decide(REJECTED, at);
+            }
             Event::DutyMet { .. }
             | Event::Missed(_)
             | Event::ReferralOpened { .. }
@@ -73,15 +81,17 @@ impl RecordRows {
         }
     }
 
-    /// A record of this batch.
-    pub(crate) fn recorded(&self, record: Uuid) -> Option<&Recorded> {
-        self.new.get(&record).map(|row| &row.recorded)
+    /// A record of a year in this batch.
+    pub(crate) fn recorded(&self, record: Uuid, year: Year) -> Option<&Recorded> {
+        let row = self.new.get(&record).filter(|row| row.year() == year);
+        row.map(|row| &row.recorded)
     }
 
-    fn change(&mut self, record: Uuid, sequence: u64) -> &mut Change {
-        let change = match self.new.get_mut(&record) {
+    fn change(&mut self, key: (Uuid, Year), sequence: u64) -> &mut Change {
+        let (record, year) = key;
+        let change = match self.new.get_mut(&record).filter(|row| row.year() == year) {
             Some(row) => &mut row.change,
-            None => self.changed.entry(record).or_default(),
+            None => self.changed.entry(key).or_default(),
         };
         change.sequence = sequence;
         change
@@ -103,6 +113,10 @@ impl Change {
 }
 
 impl Row {
+    fn year(&self) -> Year {
+        (self.recorded.elder, self.recorded.day().year())
+    }
+
     /// Since when it counts.
     fn counted_at(&self) -> Option<DateTime<Utc>> {
         if self.recorded.result != VisitResult::Met {
@@ -133,7 +147,7 @@ async fn insert(db: &mut PgConnection, rows: Vec<Row>) -> Result<(), ApplyError>
     let sequences: Vec<i64> = rows.iter().map(|row| row.sequence.cast_signed()).collect();
     let changes = rows.iter().map(|row| row.change.sequence.cast_signed());
     let changes: Vec<i64> = changes.collect();
-    // A record's id that was used again for another elder is no second record: the first one stays.
+    // A record's id that was used again for another elder or year is no second record: the first one stays.
     sqlx::query(
         "INSERT INTO record (record_id, elder_id, visitor_id, mode, result, start_at, end_at, day, services, signed, \
                              check_in, remarks, village, arrived_at, doubts, decision, counted_at, sequence, changed) \
@@ -172,11 +186,17 @@ async fn insert(db: &mut PgConnection, rows: Vec<Row>) -> Result<(), ApplyError>
     Ok(())
 }
 
-async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result<(), ApplyError> {
+async fn update(
+    db: &mut PgConnection,
+    changed: HashMap<(Uuid, Year), Change>,
+) -> Result<(), ApplyError> {
     if changed.is_empty() {
         return Ok(());
     }
-    let records: Vec<Uuid> = changed.keys().copied().collect();
+    let records: Vec<Uuid> = changed.keys().map(|(record, _)| *record).collect();
+    let years = || changed.keys().map(|(_, year)| year);
+    let elders: Vec<Uuid> = years().map(|(elder, _)| elder.as_uuid()).collect();
+    let numbers: Vec<i32> = years().map(|(_, number)| *number).collect();
     let doubts: Vec<i32> = changed.values().map(|change| bits(change.doubts)).collect();
     let decisions: Vec<i16> = changed.values().map(|change| change.decision).collect();
     let decided = changed.values().map(|change| change.decided_at);
@@ -196,9 +216,10 @@ async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result
                  WHEN changed.decision = 1 THEN changed.decided_at \
                  WHEN changed.decision = 2 OR record.doubts | changed.doubts <> 0 THEN NULL \
                  ELSE record.counted_at END \
-         FROM unnest($1::uuid[], $2::integer[], $3::smallint[], $4::timestamptz[], $6::bigint[]) \
-             AS changed (record_id, doubts, decision, decided_at, sequence) \
-         WHERE record.record_id = changed.record_id",
+         FROM unnest($1::uuid[], $2::integer[], $3::smallint[], $4::timestamptz[], $6::bigint[], $7::uuid[], $8::integer[]) \
+             AS changed (record_id, doubts, decision, decided_at, sequence, elder_id, year) \
+         WHERE record.record_id = changed.record_id AND record.elder_id = changed.elder_id \
+             AND extract(year FROM record.day)::integer = changed.year",
     )
     .persistent(false)
     .bind(&records)
@@ -207,6 +228,8 @@ async fn update(db: &mut PgConnection, changed: HashMap<Uuid, Change>) -> Result
     .bind(&decided)
     .bind(place(VisitResult::Met))
     .bind(&sequences)
+    .bind(&elders)
+    .bind(&numbers)
     .execute(db)
     .await?;
     Ok(())

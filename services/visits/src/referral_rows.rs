@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::book_table::place;
 use crate::elder_year::{Event, Finding};
-use crate::record_rows::RecordRows;
+use crate::record_rows::{RecordRows, Year};
 
 /// The referral has not ended.
 pub(crate) const OPEN: i32 = -1;
@@ -36,14 +36,20 @@ struct Opened {
 
 impl ReferralRows {
     /// A referral is opened in the same record as the visit at which it was found.
-    pub(crate) fn fold(&mut self, record: &Record, event: &Event, records: &RecordRows) {
+    pub(crate) fn fold(
+        &mut self,
+        record: &Record,
+        year: Year,
+        event: &Event,
+        records: &RecordRows,
+    ) {
         match event {
             Event::ReferralOpened {
                 referral,
                 record: of,
                 finding,
             } => {
-                if let Some(recorded) = records.recorded(*of) {
+                if let Some(recorded) = records.recorded(*of, year) {
                     let opened = Opened {
                         elder: recorded.elder,
                         record: *of,
@@ -80,9 +86,13 @@ impl ReferralRows {
         // Findings are few: one statement each will do.
         for (referral, opened) in self.opened {
             let note = opened.finding.note.as_ref();
+            // Only of a visit that has a row: a record's id that was used again has none.
             sqlx::query(
                 "INSERT INTO referral (referral_id, elder_id, record_id, kind, note, village, day, opened_at, outcome, sequence) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (referral_id) DO NOTHING",
+                 SELECT $1::uuid, $2::uuid, $3::uuid, $4::integer, $5::bytea, $6::text, $7::date, $8::timestamptz, \
+                     $9::integer, $10::bigint \
+                 WHERE EXISTS (SELECT 1 FROM record WHERE record_id = $3 AND elder_id = $2 AND day = $7) \
+                 ON CONFLICT (referral_id) DO NOTHING",
             )
             .bind(referral)
             .bind(opened.elder.as_uuid())

@@ -184,6 +184,7 @@ mod tests {
                     division: None,
                     traceparent: None,
                     answers: None,
+                    purpose: None,
                 },
                 command: Command::SettleMissed(Missed {
                     elder,

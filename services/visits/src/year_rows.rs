@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::book_table;
-use crate::elder_year::{ElderYear, Event};
+use crate::elder_year::Event;
 use crate::period::Period;
 
 /// The periods of a year that are settled: one bit for each Sunday of the year, one for each month, and the campaigns.
@@ -65,11 +65,7 @@ pub(crate) struct YearRows(HashMap<(ElderId, i32), YearRow>);
 
 impl YearRows {
     /// A record of an elder's year, with its events.
-    pub(crate) fn fold(&mut self, record: &Record, events: &[Event]) {
-        // Nobody but the closing asks for these rows, and it finds the log ahead of a year that is not here.
-        let Some(year) = ElderYear::of_id(record.subject.id()) else {
-            return;
-        };
+    pub(crate) fn fold(&mut self, record: &Record, year: (ElderId, i32), events: &[Event]) {
         let row = self.0.entry(year).or_default();
         row.sequence = record.sequence;
         for event in events {

@@ -75,6 +75,11 @@ impl CopiedStream {
         if let Some(config) = config.as_object_mut() {
             config.insert("num_replicas".to_owned(), copies.into());
             config.remove("placement");
+            // What earlier versions kept so no server takes back, and something has to be erased there by now.
+            let declared = nats_streams::declared().stream(&self.name);
+            if declared.is_some_and(|stream| !stream.config(copies).deny_delete) {
+                config.remove("deny_delete");
+            }
         }
         Snapshot {
             config,
@@ -214,19 +219,37 @@ mod tests {
         assert!(refused.to_string().contains("is no backup"), "{refused}");
     }
 
-    #[test]
-    fn a_stream_of_a_cluster_comes_back_on_one_server() {
-        let stream = CopiedStream {
-            name: "REGISTRY".to_owned(),
+    fn copied(name: &str, config: Value) -> CopiedStream {
+        CopiedStream {
+            name: name.to_owned(),
             made: 0,
-            config: json!({ "name": "REGISTRY", "num_replicas": 3, "placement": { "cluster": "a" } }),
+            config,
             state: json!({ "last_seq": 7 }),
             messages: 7,
             first_sequence: 1,
             last_sequence: 7,
             copy: None,
             contents: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_stream_from_which_something_has_to_be_erased_by_now_comes_back_so() {
+        let config = |name: &str| json!({ "name": name, "num_replicas": 1, "deny_delete": true });
+        let signals = copied("SIGNALS", config("SIGNALS")).snapshot(1);
+        assert_eq!(
+            signals.config,
+            json!({ "name": "SIGNALS", "num_replicas": 1 })
+        );
+        let registry = copied("REGISTRY", config("REGISTRY")).snapshot(1);
+        assert_eq!(registry.config, config("REGISTRY"));
+    }
+
+    #[test]
+    fn a_stream_of_a_cluster_comes_back_on_one_server() {
+        let config =
+            json!({ "name": "REGISTRY", "num_replicas": 3, "placement": { "cluster": "a" } });
+        let stream = copied("REGISTRY", config);
         let given = stream.snapshot(1);
         assert_eq!(
             given.config,

@@ -341,7 +341,10 @@ impl Books {
                 adjustments: vec![],
                 total,
             },
-            settlements::Event::Confirmed { number },
+            settlements::Event::Confirmed {
+                number,
+                on: Some(day(PAID_ON)),
+            },
             settlements::Event::Paid {
                 number,
                 amount: total,

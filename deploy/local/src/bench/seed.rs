@@ -360,6 +360,7 @@ pub(super) fn record(subject: Subject, expected: u64, events: Vec<RawEvent>) -> 
             division: None,
             traceparent: None,
             answers: None,
+            purpose: None,
         },
         events,
     }

@@ -28,6 +28,21 @@ pub enum Claims {
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = at_least_one)]
         limit: usize,
     },
+    /// Who is enrolled in a programme on a day, by elder
+    Enrolments {
+        /// The programme
+        #[arg(value_name = "PROGRAMME")]
+        programme: String,
+        /// Those who lived in this division when they were enrolled
+        #[arg(long, value_name = "CODE")]
+        division: String,
+        /// On this day [default: today]
+        #[arg(long, value_name = "DAY")]
+        on: Option<LocalDay>,
+        /// At most so many
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = at_least_one)]
+        limit: usize,
+    },
     /// What an elder may still have of a programme in the calendar year, and why
     Entitlement {
         /// The programme

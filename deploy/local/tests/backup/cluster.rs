@@ -41,7 +41,12 @@ async fn server_of(nats: &Nats) -> Context {
 async fn written_to() -> Nats {
     let nats = testing::own_nats().await;
     done(&["streams", "apply", "--nats", &nats.url()]);
-    let server = server_of(&nats).await;
+    write(server_of(&nats).await).await;
+    nats
+}
+
+/// Writes messages into all streams, and deletes some where that is allowed.
+async fn write(server: Context) {
     for subject in [
         "eldercare.registry.trial.one",
         "eldercare.tiering.trial.one",
@@ -69,7 +74,6 @@ async fn written_to() -> Nats {
         vault.create(Uuid::from_u128(person)).await.unwrap();
     }
     vault.erase(Uuid::from_u128(2)).await.unwrap();
-    nats
 }
 
 #[tokio::test]
@@ -113,4 +117,44 @@ async fn keys_that_do_not_open_are_told_before_anything_is_served() {
     assert!(!told.contains(ANOTHER), "{told}");
     let registry = server_of(&becomes).await.get_stream("REGISTRY").await;
     assert!(registry.is_err(), "without it no service starts");
+}
+
+#[tokio::test]
+async fn signals_that_could_not_be_erased_before_come_back_so_that_they_can() {
+    let ground = tempfile::tempdir().unwrap();
+    let backups = ground.path().join("backups");
+    let was = testing::own_nats().await;
+    let server = server_of(&was).await;
+    let mut denying = nats_streams::stream("SIGNALS").config(1);
+    denying.deny_delete = true;
+    denying.deny_purge = false;
+    server.create_stream(denying).await.unwrap();
+    // It makes all others, and tells that this one is otherwise.
+    let (code, ..) = command(&["streams", "apply", "--nats", &was.url()], &[]);
+    assert_eq!(code, Some(1));
+    write(server.clone()).await;
+    let before = held_by(&server).await;
+    assert_eq!(before["SIGNALS"].messages.len(), 5);
+    let outcome = done(&["backup", backups.to_str().unwrap(), "--nats", &was.url()]);
+
+    let becomes = testing::own_nats().await;
+    let url = becomes.url();
+    let folder = text(&outcome["backup"]["folder"]);
+    done(&["restore", folder, "--nats", &url]);
+    assert_eq!(held_by(&server_of(&becomes).await).await, before);
+    done(&["streams", "check", "--nats", &url]);
+    // By what lies in its files it is so as well, and not by what it was told alone.
+    becomes.restart().await.unwrap();
+    done(&["streams", "check", "--nats", &url]);
+    let server = server_of(&becomes).await;
+    let of_a_device = nats_streams::Messages {
+        stream: "SIGNALS",
+        subjects: "eldercare.signals.WM-0001",
+        through: u64::MAX,
+    };
+    nats_streams::erase(&server, of_a_device).await.unwrap();
+    let left = held_by(&server).await;
+    let left = &left["SIGNALS"];
+    assert!(left.messages.is_empty(), "{left:?}");
+    assert_eq!(left.last_sequence, 5);
 }

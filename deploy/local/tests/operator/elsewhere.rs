@@ -107,6 +107,15 @@ impl Operator {
         document(command.args(["--output", "json", "--settings"]).arg(file))
     }
 
+    /// The document of a command that does what it is asked for, and finds something wrong.
+    fn finds_fault(&self, arguments: &[&str]) -> Value {
+        let mut command = self.command(arguments);
+        command.args(["--output", "json"]).envs(&self.variables);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// The message of a command that fails.
     fn fails(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).envs(&self.variables).output();
@@ -196,6 +205,35 @@ fn a_system_is_looked_at_compared_and_built_anew_while_it_serves() {
 }
 
 #[test]
+fn databases_that_are_away_hide_nothing_else() {
+    let mut desk = with_divisions();
+    let mut operator = Operator::of(&desk, "maintenance");
+    let all = operator.done(&["status"]);
+    for service in ["VISITS", "ALERTS"] {
+        let nobody = format!("postgres://127.0.0.1:1/{service}");
+        operator.sets(&format!("{service}_ELDERCARE_POSTGRES__URL"), &nobody);
+    }
+    let status = operator.finds_fault(&["status"]);
+    assert_eq!(
+        names(&status, "databases_away", "name"),
+        ["visits", "alerts"]
+    );
+    assert_eq!(
+        names(&status, "streams", "name"),
+        names(&all, "streams", "name")
+    );
+    let there = names(&status, "projections", "projection");
+    let known = names(&all, "projections", "projection");
+    assert!(there.contains(&"registry_elders") && !there.contains(&"visits_book"));
+    assert!(there.len() < known.len() && there.iter().all(|one| known.contains(one)));
+    let top = operator.finds_fault(&["top", "--once"]);
+    assert_eq!(top["databases_away"], status["databases_away"]);
+    assert_eq!(top["alerts"], Value::Null);
+    assert_eq!(names(&top, "projections", "projection").len(), there.len());
+    desk.down();
+}
+
+#[test]
 fn keys_are_wrapped_under_the_key_that_the_settings_name() {
     let mut desk = with_divisions();
     let elders = desk.import(TOWNS[0]);
@@ -253,8 +291,8 @@ fn a_setting_that_is_missing_or_wrong_is_named_in_one_line() {
             vec![visits],
             ["status", "--output=json"],
             [
-                "the database of alerts is not known",
-                "ALERTS_ELDERCARE_POSTGRES__URL",
+                "the database of registry is not known",
+                "REGISTRY_ELDERCARE_POSTGRES__URL",
             ],
         ),
         (

@@ -79,6 +79,19 @@ pub(super) fn questions(known: &Known) -> Vec<Maker> {
             paged!(ListProgrammesRequest:),
         ),
         maker(
+            method!("ListEnrolments"),
+            ListEnrolmentsRequest {
+                division_code: county(),
+                programme_code: programme_code(),
+                ..Default::default()
+            },
+            listed!(ListEnrolmentsRequest:
+                "no division" => |m, _| m.division_code.clear(),
+                "programme_code" => |m, r| m.programme_code = no_programme(r),
+                "on" => |m, r| m.on = no_date(r),
+            ),
+        ),
+        maker(
             method!("GetEntitlement"),
             GetEntitlementRequest {
                 programme_code: programme_code(),

@@ -18,8 +18,8 @@ use proto::eldercare::{
         DecideHoldRequest, EndContractRequest, EndEnrolmentRequest, ExportSettlementRequest,
         GetEntitlementRequest, GetFiguresRequest, GetFundLedgerRequest, GetFundRequest,
         GetOrderRequest, GetSettlementRequest, HoldDecision, ListAppealsRequest,
-        ListHeldOrdersRequest, ListOrdersRequest, ListSettlementsRequest, ListSuspicionsRequest,
-        OrderFilter, RetireCaregiverRequest, ServiceOrder, SettlementFormat,
+        ListEnrolmentsRequest, ListHeldOrdersRequest, ListOrdersRequest, ListSettlementsRequest,
+        ListSuspicionsRequest, OrderFilter, RetireCaregiverRequest, ServiceOrder, SettlementFormat,
         claims_service_client::ClaimsServiceClient,
     },
     registry::v1::GetElderRequest,
@@ -340,6 +340,11 @@ async fn whoever_may_not_learns_nothing_of_claims_but_figures() {
             elder_id: claimed.elder.clone(),
             ..GetEntitlementRequest::default()
         };
+        let enrolments = ListEnrolmentsRequest {
+            division_code: division_code(),
+            programme_code: programme_code(),
+            ..ListEnrolmentsRequest::default()
+        };
         let get = GetOrderRequest {
             provider_id: "P01".to_owned(),
             order_id: "1".to_owned(),
@@ -381,6 +386,7 @@ async fn whoever_may_not_learns_nothing_of_claims_but_figures() {
                 claims.get_entitlement(entitlement).await.err(),
                 "ELDER_NOT_FOUND",
             ),
+            (claims.list_enrolments(enrolments).await.err(), OUT_OF_REACH),
             (claims.get_order(get).await.err(), "ORDER_NOT_FOUND"),
             (claims.list_orders(list).await.err(), OUT_OF_REACH),
             (claims.list_appeals(appeals).await.err(), OUT_OF_REACH),

@@ -11,7 +11,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use serde::Serialize;
 use tokio::{
     sync::mpsc,
-    task::unconstrained,
+    task::coop::{consume_budget, unconstrained},
     time::{Instant, MissedTickBehavior, interval},
 };
 use uuid::Uuid;
@@ -203,7 +203,9 @@ impl Follower {
                     continue;
                 }
             };
-            let (batch, end) = self.take_what_is_there(message, &mut messages, &mut asking);
+            let (batch, end) = self
+                .take_what_is_there(message, &mut messages, &mut asking)
+                .await;
             if !batch.is_empty() && self.sender.send(Ok(batch)).await.is_err() {
                 return Err(End::Lost("nobody reads any more".to_owned()));
             }
@@ -216,8 +218,9 @@ impl Follower {
         }
     }
 
-    /// Takes a message and all that have come with it.
-    fn take_what_is_there(
+    /// Takes a message and all that have come with it. Whoever else waits for the thread has a turn after each hundred or so:
+    /// to decode all of them takes longer than a call may wait.
+    async fn take_what_is_there(
         &mut self,
         first: Option<Message>,
         messages: &mut Subscriber,
@@ -236,7 +239,8 @@ impl Follower {
             if batch.len() >= BATCH {
                 return (batch, None);
             }
-            // Unconstrained: the runtime would cut the batch short, to give others a turn that they get anyway.
+            consume_budget().await;
+            // Unconstrained: the runtime would cut the batch short, to give others a turn that they have just had.
             match unconstrained(messages.next()).now_or_never() {
                 Some(next) => message = next,
                 None => return (batch, None),

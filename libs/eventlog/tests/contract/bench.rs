@@ -177,6 +177,7 @@ pub(crate) fn metadata(request_id: Uuid) -> Metadata {
         division: Some("310101".to_owned()),
         traceparent: None,
         answers: None,
+        purpose: None,
     }
 }
 
@@ -192,6 +193,7 @@ pub(crate) fn request() -> CommandContext {
         division: None,
         traceparent: None,
         answers: None,
+        purpose: None,
     }
 }
 

@@ -286,6 +286,7 @@ pub(crate) fn record(subject: Subject, expected: u64, event_type: &str) -> NewRe
             division: None,
             traceparent: None,
             answers: None,
+            purpose: None,
         },
         events: vec![RawEvent {
             event_type: event_type.to_owned(),

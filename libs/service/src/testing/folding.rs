@@ -43,6 +43,19 @@ pub async fn rows_of<P: Projection + Sync>(
     settings: readmodel::Settings,
     make: impl Fn() -> P + Send + Sync + 'static,
 ) -> Vec<String> {
+    let rows = rows_and_parked_of(pool, log, settings, make).await;
+    let parked = parked::count(pool, None).await;
+    assert_eq!(parked.expect("what is parked can be counted"), 0);
+    rows
+}
+
+/// The same, and after them what it parked.
+pub(super) async fn rows_and_parked_of<P: Projection + Sync>(
+    pool: &PgPool,
+    log: &Arc<dyn EventLog>,
+    settings: readmodel::Settings,
+    make: impl Fn() -> P + Send + Sync + 'static,
+) -> Vec<String> {
     let schema = make().name();
     let runner = Runner::new(pool.clone(), Arc::clone(log), make).with_settings(settings);
     let (follower, stopped) = (runner.follower(), CancellationToken::new());
@@ -51,15 +64,11 @@ pub async fn rows_of<P: Projection + Sync>(
     let end = Position::new(log.stream(), last);
     let folded = follower.wait_for(&end, Instant::now() + PATIENCE).await;
     folded.expect("the log is folded in time");
+    stopped.cancel();
+    run.await.expect("the runner does not panic");
 
-    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 ORDER BY 1";
-    let tables: Vec<String> = sqlx::query_scalar(tables)
-        .bind(schema)
-        .fetch_all(pool)
-        .await
-        .expect("the tables can be listed");
     let mut rows = Vec::new();
-    for table in tables {
+    for table in tables_of(pool, schema).await {
         let all = format!("SELECT r::text FROM {schema}.{table} r ORDER BY 1");
         let all: Vec<String> = sqlx::query_scalar(AssertSqlSafe(all))
             .fetch_all(pool)
@@ -67,9 +76,26 @@ pub async fn rows_of<P: Projection + Sync>(
             .expect("a table can be read");
         rows.extend(all.into_iter().map(|row| format!("{table} {row}")));
     }
-    let parked = parked::count(pool, None).await;
-    assert_eq!(parked.expect("what is parked can be counted"), 0);
-    stopped.cancel();
-    run.await.expect("the runner does not panic");
+    let parked = parked::list(pool, Some(schema), 0, u32::MAX).await;
+    let parked = parked.expect("what is parked can be listed");
+    let mut parked: Vec<String> = parked
+        .iter()
+        .map(|event| {
+            let (at, what) = ((event.sequence, event.place), &event.event_type);
+            format!("parked {at:?} {} {what} {}", event.subject, event.reason)
+        })
+        .collect();
+    parked.sort_unstable();
+    rows.extend(parked);
     rows
+}
+
+/// The tables of a schema.
+pub(super) async fn tables_of(pool: &PgPool, schema: &str) -> Vec<String> {
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 ORDER BY 1";
+    sqlx::query_scalar(tables)
+        .bind(schema)
+        .fetch_all(pool)
+        .await
+        .expect("the tables can be listed")
 }

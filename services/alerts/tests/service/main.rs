@@ -9,5 +9,6 @@ mod notices;
 mod restarts;
 mod rules;
 mod support;
+mod the_read_models_follow_the_logs;
 mod watched;
 mod who_works_elsewhere;

@@ -104,9 +104,12 @@ impl Aggregate for Settlements {
                 adjustment_ids: adjustments.iter().map(Uuid::to_string).collect(),
                 total_fen: total.0,
             }),
-            settlements::Event::Confirmed { number } => RawEvent::of(&pb::SettlementConfirmed {
-                number: number.cast_signed(),
-            }),
+            settlements::Event::Confirmed { number, on } => {
+                RawEvent::of(&pb::SettlementConfirmed {
+                    number: number.cast_signed(),
+                    confirmed_on: on.map(write_day),
+                })
+            }
             settlements::Event::Paid {
                 number,
                 amount,
@@ -173,8 +176,12 @@ impl Aggregate for Settlements {
             drafted(wire::message(raw)?)
         } else if name == pb::SettlementConfirmed::full_name() {
             let message: pb::SettlementConfirmed = wire::message(raw)?;
+            let on = message.confirmed_on;
             Ok(settlements::Event::Confirmed {
                 number: count(message.number, "number")?,
+                on: on
+                    .map(|day| wire::day(Some(day), "confirmed_on"))
+                    .transpose()?,
             })
         } else if name == pb::SettlementPaid::full_name() {
             let message: pb::SettlementPaid = wire::message(raw)?;

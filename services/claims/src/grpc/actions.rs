@@ -13,6 +13,7 @@ pub fn actions() -> Actions {
             ("ListProgrammes", Action::ReadReference),
             ("EnrolPersons", Action::Write),
             ("EndEnrolment", Action::Write),
+            ("ListEnrolments", Action::ReadPersonal),
             ("GetEntitlement", Action::ReadPersonal),
             ("ContractProvider", Action::Write),
             ("EndContract", Action::Write),

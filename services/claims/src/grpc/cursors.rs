@@ -1,9 +1,11 @@
 //! Where a page of a list ends, as the token of the next page bears it.
 
 use chrono::{DateTime, Utc};
+use civic::LocalDay;
 use uuid::Uuid;
 
 use crate::appeals::Cursor;
+use crate::enrolled;
 
 /// Of orders.
 pub(super) fn sequence_of(bytes: &[u8]) -> Option<u64> {
@@ -22,6 +24,26 @@ pub(super) fn cursor_of(bytes: &[u8]) -> Option<Cursor> {
     let at = i64::from_be_bytes(at.try_into().ok()?);
     let at = DateTime::<Utc>::from_timestamp_micros(at)?;
     Some((at, Uuid::from_slice(key).ok()?))
+}
+
+/// Of enrolments: the day, the elder and the enrolment.
+pub(super) fn enrolment_bytes((on, (elder, enrolment)): enrolled::Cursor) -> Vec<u8> {
+    let mut bytes = on.epoch_days().to_be_bytes().to_vec();
+    bytes.extend(elder.as_bytes());
+    bytes.extend(enrolment.as_bytes());
+    bytes
+}
+
+pub(super) fn enrolment_of(bytes: &[u8]) -> Option<enrolled::Cursor> {
+    let (on, rest) = bytes.split_first_chunk()?;
+    let (elder, enrolment) = rest.split_at_checked(16)?;
+    Some((
+        LocalDay::from_epoch_days(i32::from_be_bytes(*on)).ok()?,
+        (
+            Uuid::from_slice(elder).ok()?,
+            Uuid::from_slice(enrolment).ok()?,
+        ),
+    ))
 }
 
 /// Of settlements: the provider and the number.

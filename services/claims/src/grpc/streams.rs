@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use proto::eldercare::claims::v1 as pb;
+use readmodel::GivingWay;
 use service::{Caller, Deadline, errors};
 use tokio::sync::mpsc::Sender;
 use tonic::{Code, Status, Streaming};
@@ -154,7 +155,9 @@ impl ClaimsFace {
         let mut names = Vec::with_capacity(requests.len());
         let mut arrived: Vec<Arrived> = Vec::with_capacity(requests.len());
         let now = self.claims.clock.now();
+        let mut way = GivingWay::from_now();
         for request in requests {
+            way.give().await;
             let request = match request {
                 Ok(request) => request,
                 Err(broken) => {

@@ -85,9 +85,13 @@ pub(super) async fn after(
     let ended = &kept.ended;
     let of_them = match &ended.what {
         What::Enrolment(_) => "o.elder_id = $5 AND o.programme = $6".to_owned(),
+        // All approvals of a small provider are found among those of many others by these alone.
         What::Contract { .. } => format!(
-            "o.provider_id = $5 AND o.programme IN (SELECT programme FROM {}.contract WHERE contract_id = $6)",
-            book_table::NAME
+            "o.provider_id = $5 AND EXISTS (SELECT 1 FROM {book}.approval a \
+             WHERE a.programme = ANY(ARRAY(SELECT programme FROM {book}.contract WHERE contract_id = $6)) \
+             AND a.provider_id = o.provider_id AND a.programme = o.programme AND a.approved_at = o.approved_at \
+             AND a.order_key = o.order_key)",
+            book = book_table::NAME
         ),
         What::Listing(_) => "o.caregiver_id = $5".to_owned(),
     };

@@ -36,6 +36,13 @@ fn draft(of: &str, orders: &[u128]) -> Command {
     }
 }
 
+fn confirmed(number: u32) -> Event {
+    Event::Confirmed {
+        number,
+        on: Some("2024-02-05".parse().unwrap()),
+    }
+}
+
 fn paid(number: u32, amount: i64) -> Event {
     Event::Paid {
         number,
@@ -55,7 +62,7 @@ fn an_order_is_in_one_settlement() {
         .when(draft("2024-01", &[1, 2]))
         .then([drafted(1, "2024-01", &[1, 2])]);
     // What is confirmed stays: the rest goes into another one of the month.
-    let confirmed = Event::Confirmed { number: 1 };
+    let confirmed = confirmed(1);
     given::<Settlements>([drafted(1, "2024-01", &[1]), confirmed.clone()])
         .when(draft("2024-01", &[1, 2]))
         .then([drafted(2, "2024-01", &[2])]);
@@ -69,6 +76,7 @@ fn what_was_seen_is_what_is_confirmed_and_paid() {
     let confirm = |total| Command::Confirm {
         number: 1,
         total: Fen(total),
+        today: "2024-02-05".parse().unwrap(),
     };
     given::<Settlements>([drafted(1, "2024-01", &[1])])
         .when(confirm(20_001))
@@ -82,7 +90,7 @@ fn what_was_seen_is_what_is_confirmed_and_paid() {
     given::<Settlements>([drafted(1, "2024-01", &[1])])
         .when(pay(20_000))
         .then_refused(Refusal::NotConfirmed);
-    let confirmed = [drafted(1, "2024-01", &[1]), Event::Confirmed { number: 1 }];
+    let confirmed = [drafted(1, "2024-01", &[1]), confirmed(1)];
     given::<Settlements>(confirmed.clone())
         .when(confirm(20_000))
         .then_refused(Refusal::NotADraft);
@@ -92,6 +100,30 @@ fn what_was_seen_is_what_is_confirmed_and_paid() {
     given::<Settlements>([confirmed.to_vec(), vec![paid(1, 20_000)]].concat())
         .when(pay(20_000))
         .then_refused(Refusal::NotConfirmed);
+}
+
+#[test]
+fn nothing_is_paid_before_the_day_on_which_it_was_confirmed() {
+    let pay = |on: &str| Command::Pay {
+        number: 1,
+        amount: Fen(20_000),
+        paid_on: on.parse().unwrap(),
+        reference: "V1".to_owned(),
+    };
+    given::<Settlements>([drafted(1, "2024-01", &[1]), confirmed(1)])
+        .when(pay("2024-02-04"))
+        .then_refused(Refusal::PaidBeforeConfirmed);
+    given::<Settlements>([drafted(1, "2024-01", &[1]), confirmed(1)])
+        .when(pay("2024-02-05"))
+        .then([paid(1, 20_000)]);
+    // Of those that were confirmed before it was told when, nothing is known.
+    let untold = Event::Confirmed {
+        number: 1,
+        on: None,
+    };
+    given::<Settlements>([drafted(1, "2024-01", &[1]), untold])
+        .when(pay("2024-02-05"))
+        .then([paid(1, 20_000)]);
 }
 
 #[test]
@@ -113,11 +145,7 @@ fn corrections_go_into_a_later_settlement() {
     given::<Settlements>([drafted(1, "2024-01", &[1])])
         .when(adjust.clone())
         .then_refused(Refusal::NotPaid);
-    let history = vec![
-        drafted(1, "2024-01", &[1]),
-        Event::Confirmed { number: 1 },
-        paid(1, 20_000),
-    ];
+    let history = vec![drafted(1, "2024-01", &[1]), confirmed(1), paid(1, 20_000)];
     given::<Settlements>(history.clone())
         .when(adjust)
         .then([adjusted.clone()]);
@@ -267,7 +295,7 @@ fn what_is_found_once_a_reviewer_has_kept_an_order_has_it_wait_again() {
         .then([on_hold_by(1, [NO_CONTRACT, DEAD], Some(1))]);
     // Confirmed is not paid.
     given::<Settlements>(kept)
-        .and([drafted(1, "2024-01", &[1]), Event::Confirmed { number: 1 }])
+        .and([drafted(1, "2024-01", &[1]), confirmed(1)])
         .when(doubt_by(1, [NO_CONTRACT, DEAD]))
         .then([on_hold_by(1, [NO_CONTRACT, DEAD], Some(1))]);
 }
@@ -287,7 +315,7 @@ fn a_confirmed_total_that_an_order_has_left_is_not_paid() {
         paid_on: "2024-02-05".parse().unwrap(),
         reference: "V1".to_owned(),
     };
-    let confirmed = Event::Confirmed { number: 1 };
+    let confirmed = confirmed(1);
     given::<Settlements>([
         drafted(1, "2024-01", &[1, 2]),
         confirmed,
@@ -299,11 +327,7 @@ fn a_confirmed_total_that_an_order_has_left_is_not_paid() {
 
 #[test]
 fn what_was_paid_already_is_listed_for_recovery_once() {
-    let history = vec![
-        drafted(1, "2024-01", &[1]),
-        Event::Confirmed { number: 1 },
-        paid(1, 20_000),
-    ];
+    let history = vec![drafted(1, "2024-01", &[1]), confirmed(1), paid(1, 20_000)];
     given::<Settlements>(history.clone())
         .when(doubt(1))
         .then([listed_by([DEAD])]);
@@ -317,7 +341,7 @@ fn what_was_paid_already_is_listed_for_recovery_once() {
 fn what_is_found_against_an_order_that_is_to_be_recovered_is_said_with_the_rest() {
     let paid = [
         drafted(1, "2024-01", &[1]),
-        Event::Confirmed { number: 1 },
+        confirmed(1),
         paid(1, 20_000),
         listed_by([NO_CONTRACT]),
     ];
@@ -356,7 +380,7 @@ fn an_order_is_for_recovery_until_what_was_paid_for_it_is_back() {
     };
     let paid = vec![
         drafted(1, "2024-01", &[1, 2]),
-        Event::Confirmed { number: 1 },
+        confirmed(1),
         paid(1, 40_000),
     ];
     let state = |events: &[Event]| {
@@ -423,22 +447,15 @@ fn a_settlement_takes_so_many_orders_and_the_next_one_the_rest() {
         .then([drafted(1, "2024-01", &[1, 2])]);
     // Whether those of the first one are among them or not.
     for approved in [&[1, 2, 3, 4, 5][..], &[3, 4, 5]] {
-        given::<Settlements>([
-            drafted(1, "2024-01", &[1, 2]),
-            Event::Confirmed { number: 1 },
-        ])
-        .when(some(approved))
-        .then([drafted(2, "2024-01", &[3, 4])]);
+        given::<Settlements>([drafted(1, "2024-01", &[1, 2]), confirmed(1)])
+            .when(some(approved))
+            .then([drafted(2, "2024-01", &[3, 4])]);
     }
 }
 
 #[test]
 fn no_more_comes_back_than_was_paid_for_the_orders() {
-    let history = [
-        drafted(1, "2024-01", &[1]),
-        Event::Confirmed { number: 1 },
-        paid(1, 20_000),
-    ];
+    let history = [drafted(1, "2024-01", &[1]), confirmed(1), paid(1, 20_000)];
     let adjust = Command::Adjust {
         adjustment: Uuid::from_u128(77),
         number: 1,
@@ -469,6 +486,7 @@ fn commands() -> impl Strategy<Value = Command> {
         (1_u32..5, 0_i64..6).prop_map(|(number, orders)| Command::Confirm {
             number,
             total: Fen(20_000 * orders),
+            today: "2024-02-05".parse().unwrap(),
         }),
         (1_u32..5, 0_i64..6).prop_map(|(number, orders)| Command::Pay {
             number,
@@ -536,7 +554,11 @@ impl Course {
                 read: None,
             },
             Self::Drafted => draft("2024-01", &[1, 2, 3]),
-            Self::Confirmed => Command::Confirm { number, total },
+            Self::Confirmed => Command::Confirm {
+                number,
+                total,
+                today: "2024-02-05".parse().unwrap(),
+            },
             Self::Paid => Command::Pay {
                 number,
                 amount: total,

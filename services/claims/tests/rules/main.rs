@@ -10,3 +10,4 @@ mod judging;
 mod orders;
 mod people;
 mod submitted;
+mod trials;

@@ -376,6 +376,8 @@ async fn what_a_hold_of_a_former_version_does_not_tell_is_found_when_a_reviewer_
     let ground = Ground::at("2024-03-01 09:00");
     let served = Served::on(&ground).await;
     let elder = served.elder;
+    // An approval that is still to be looked at would be asked all.
+    served.running.settled().await;
     let (ground, database) = served.running.stop().await;
     // The order was on hold for its provider's sake when the death was read, and nothing was said of that.
     let subject = Repository::<Settlements>::subject("LTCI-P01").unwrap();

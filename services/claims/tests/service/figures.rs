@@ -6,7 +6,8 @@ use proto::eldercare::claims::v1 as pb;
 use proto::eldercare::claims::v1::FigureGroup as By;
 
 use crate::support::{
-    COUNTY, Ground, OTHER_VILLAGE, Person, Running, VILLAGE, all_in, date, order, short_order,
+    COUNTY, Ground, OTHER_VILLAGE, Person, Running, VILLAGE, all_in, date, end_of_enrolment, order,
+    short_order,
 };
 
 /// Orders of two elders, by two providers, approved in two months: approved, open, refused and expired ones.
@@ -258,6 +259,102 @@ async fn the_enrolled_are_counted_on_the_last_day_asked_about() {
     assert_eq!(enrolled(COUNTY, "HOMECARE", None).await, 0);
     // Where no programme is asked about, none are counted.
     assert_eq!(enrolled(COUNTY, "", None).await, 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn behind_the_number_of_the_enrolled_stands_a_list() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let running = ground.start().await;
+    running.insurance().await;
+    let mut elders = Vec::new();
+    for _ in 0..4 {
+        elders.push(ground.elder().await);
+    }
+    let mut enrolments = Vec::new();
+    for elder in &elders {
+        enrolments.push(running.enrolled(*elder).await);
+    }
+    let end = end_of_enrolment(elders[0], &enrolments[0], "2024-02-15");
+    running.client().end_enrolment(end).await.unwrap();
+    running.settled().await;
+    let listed = async |division: &str, on: Option<&str>| {
+        let mut request = pb::ListEnrolmentsRequest {
+            division_code: division.to_owned(),
+            programme_code: "LTCI".to_owned(),
+            on: on.and_then(date),
+            page_size: 1,
+            ..Default::default()
+        };
+        let mut listed = Vec::new();
+        loop {
+            let page = running.client().list_enrolments(request.clone()).await;
+            let page = page.unwrap().into_inner();
+            listed.extend(page.enrolments);
+            if page.next_page_token.is_empty() {
+                return listed;
+            }
+            request.page_token = page.next_page_token;
+        }
+    };
+    for (division, on, number) in [
+        (COUNTY, None, 3),
+        (COUNTY, Some("2024-02-15"), 4),
+        (COUNTY, Some("2024-02-16"), 3),
+        (COUNTY, Some("2025-01-01"), 0),
+        (OTHER_VILLAGE, None, 0),
+    ] {
+        let filter = pb::OrderFilter {
+            programme_code: "LTCI".to_owned(),
+            last_service_day: on.and_then(date),
+            ..all_in(division)
+        };
+        let counted = running.figures(filter, &[]).await.enrolled;
+        let listed = listed(division, on).await;
+        assert_eq!(
+            (counted, listed.len()),
+            (i64::try_from(number).unwrap(), number),
+            "{on:?}"
+        );
+        assert!(listed.is_sorted_by(|one, next| one.elder_id < next.elder_id));
+    }
+    let ended = listed(COUNTY, Some("2024-02-15")).await;
+    let ended = ended.iter().find(|one| one.enrolment_id == enrolments[0]);
+    let ended = ended.unwrap();
+    assert_eq!(ended.first_day, date("2024-01-01"));
+    assert_eq!(ended.last_day, date("2024-02-15"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_of_the_enrolled_is_of_one_day_though_midnight_passes() {
+    let ground = Ground::at("2024-12-31 23:30");
+    let running = ground.start().await;
+    running.insurance().await;
+    for _ in 0..2 {
+        let elder = ground.elder().await;
+        running.enrolled(elder).await;
+    }
+    running.settled().await;
+    let page = async |page_token: String| {
+        let request = pb::ListEnrolmentsRequest {
+            division_code: COUNTY.to_owned(),
+            programme_code: "LTCI".to_owned(),
+            page_size: 1,
+            page_token,
+            ..Default::default()
+        };
+        let page = running.client().list_enrolments(request).await;
+        page.unwrap().into_inner()
+    };
+    let first = page(String::new()).await;
+    assert_eq!(first.enrolments.len(), 1);
+    running.advance("2025-01-01 00:30").await;
+    let second = page(first.next_page_token).await;
+    assert_eq!(second.enrolments.len(), 1);
+    assert_ne!(second.enrolments, first.enrolments);
+    // Enrolments are of a calendar year.
+    assert!(page(String::new()).await.enrolments.is_empty());
     running.stop().await;
 }
 

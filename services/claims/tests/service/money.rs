@@ -23,9 +23,13 @@ async fn approved(ground: &Ground, many: u32) -> (Running, String) {
 }
 
 async fn ledger(running: &Running, page_size: i32) -> Vec<pb::FundEntry> {
+    ledger_of(running, "LTCI", page_size).await
+}
+
+async fn ledger_of(running: &Running, programme: &str, page_size: i32) -> Vec<pb::FundEntry> {
     running.settled().await;
     let mut request = pb::GetFundLedgerRequest {
-        programme_code: "LTCI".to_owned(),
+        programme_code: programme.to_owned(),
         page_size,
         ..Default::default()
     };
@@ -41,9 +45,14 @@ async fn ledger(running: &Running, page_size: i32) -> Vec<pb::FundEntry> {
     }
 }
 
-/// The ledger balances and agrees with what is told of the fund.
+/// The insurance's ledger balances and agrees with what is told of its fund.
 async fn assert_balanced(running: &Running) {
-    let entries = ledger(running, 0).await;
+    assert_balanced_of(running, "LTCI").await;
+}
+
+/// A programme's ledger balances and agrees with what is told of its fund.
+pub(crate) async fn assert_balanced_of(running: &Running, programme: &str) {
+    let entries = ledger_of(running, programme, 0).await;
     let mut accounts = BTreeMap::<pb::FundAccount, i64>::new();
     let (mut debit, mut credit) = (0, 0);
     for entry in &entries {
@@ -58,7 +67,7 @@ async fn assert_balanced(running: &Running) {
     }
     assert_eq!(debit, credit);
     assert_eq!(accounts.values().sum::<i64>(), 0);
-    let fund = running.fund("LTCI").await;
+    let fund = running.fund(programme).await;
     assert_eq!(fund.balance_fen, fund.in_fen - fund.paid_fen);
     let last = entries.last().map_or(0, |entry| entry.balance_fen);
     assert_eq!(last, fund.balance_fen);
@@ -71,7 +80,7 @@ async fn assert_balanced(running: &Running) {
         of(pb::FundAccount::Benefits),
         fund.reserved_fen + fund.paid_fen
     );
-    assert_eq!(ledger(running, 1).await, entries);
+    assert_eq!(ledger_of(running, programme, 1).await, entries);
 }
 
 /// What the settlement of a number got wrong, about an order or, without a name, about none.

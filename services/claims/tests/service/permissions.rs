@@ -163,6 +163,7 @@ async fn each_role_may_do_what_it_is_for() {
             .role(role)
     };
     let reading = [
+        "list_enrolments",
         "get_entitlement",
         "get_order",
         "list_orders",

@@ -272,7 +272,7 @@ async fn a_providers_system_may_call_nothing_else() {
         for method in ["submit_order", "get_order", "list_orders", "appeal_order"] {
             assert!(!refused.contains(&method), "{method}");
         }
-        assert_eq!(refused.len(), 23, "{refused:?}");
+        assert_eq!(refused.len(), 24, "{refused:?}");
     }
     // What became of its orders it is told where it says what for.
     let silent = Claims {

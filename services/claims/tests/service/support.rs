@@ -93,6 +93,11 @@ pub(crate) fn timestamp(at: DateTime<Utc>) -> Option<prost_types::Timestamp> {
     Some(elders::wire::write_time(at))
 }
 
+/// By which claims under test know a request again.
+pub(crate) fn digests() -> RequestDigests {
+    RequestDigests::keyed(b"test")
+}
+
 /// All that a refusal says.
 pub(crate) fn word_for_word(refused: &Status) -> String {
     let (code, details) = (refused.code(), refused.get_error_details_vec());
@@ -183,8 +188,7 @@ impl Ground {
             .unwrap();
         let logs = (Arc::clone(&self.registry), Arc::clone(&self.own));
         let keys = Keys::own(self.vault.clone());
-        let digests = RequestDigests::keyed(b"test");
-        let app = App::over(logs, pool, self.clock.clone(), keys, digests)
+        let app = App::over(logs, pool, self.clock.clone(), keys, digests())
             .await
             .unwrap();
         let served = Served::start(&app, &settings).await;

@@ -11,11 +11,12 @@ use crate::support::{
 };
 
 /// The methods that name divisions, or programmes, which all may know of; and the two whose streams tell of each item by itself.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 17] = [
     "DefineProgramme",
     "GetProgramme",
     "ListProgrammes",
     "EnrolPersons",
+    "ListEnrolments",
     "ContractProvider",
     "SubmitOrders",
     "ListOrders",

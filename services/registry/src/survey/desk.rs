@@ -116,7 +116,9 @@ impl Desk<'_> {
     }
 
     /// Who holds the number by what this process has seen: a row above may just have registered it. What the read model
-    /// does not know is taken for new otherwise; if it is not, the log says so.
+    /// does not know is taken for new otherwise; if it is not, the log says so. The log says as well whether it is so still:
+    /// elsewhere the number may have been taken from its holder meanwhile, and the outcome of the row leaves no trace by which
+    /// that would be found out.
     async fn holder_in_memory(&self, claims: &[String]) -> Result<Option<ElderId>, Status> {
         for claim in claims {
             self.registry
@@ -129,7 +131,12 @@ impl Desk<'_> {
                 .load(claim)
                 .await
                 .map_err(refusals::of_loading)?;
-            if let Some(elder) = known.state.holder() {
+            if known.state.holder().is_none() {
+                continue;
+            }
+            let newest = self.registry.claims.load_newest(claim).await;
+            let newest = newest.map_err(refusals::of_loading)?;
+            if let Some(elder) = newest.state.holder() {
                 return Ok(Some(elder));
             }
         }
@@ -195,7 +202,8 @@ impl Desk<'_> {
         let file = match looked_up {
             Some(found) => &*found.elder,
             None => {
-                loaded = self.registry.known_file(elder).await?;
+                let newest = self.registry.elders.load_newest(&elder.to_string()).await;
+                loaded = newest.map_err(refusals::of_loading)?;
                 let Some(open) = loaded.state.0.open() else {
                     return Ok(Holder::Erased);
                 };

@@ -386,6 +386,7 @@ async fn a_history_tells_each_change_page_by_page_and_a_past_instant_what_was_kn
     assert_eq!(changes[1].holds_from, "2024-10-20");
     assert_eq!(changes[1].request_id, relocation.request_id);
     assert_eq!(changes[1].actor, "officer:test-officer");
+    assert!(changes.iter().all(|change| change.purpose == "test"));
     assert_eq!(
         changes[1].recorded_at,
         timestamp("2024-11-05T09:00:00+08:00")

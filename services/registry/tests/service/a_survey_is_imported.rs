@@ -348,6 +348,47 @@ async fn of_rows_far_apart_with_one_number_the_upper_has_the_say() {
 }
 
 #[tokio::test]
+async fn a_number_that_was_freed_on_another_replica_is_free_here() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let divisions = sample_divisions();
+    let mut villages = divisions.divisions.iter();
+    let village = villages.find(|division| division.parent == TOWN);
+    let village = village.unwrap().name.clone();
+    client.import_divisions(divisions).await.unwrap();
+    let rows = [("王秀英", id_number(1)), ("李桂兰", id_number(2))];
+    let file = workbook_of(&village, &rows);
+    let first = import(&mut client, options(TOWN), &file).await.unwrap();
+    assert_eq!(first.summary.accepted, 2);
+
+    let other = running.beside().await;
+    let mut there = other.client();
+    let erase = pb::EraseElderRequest {
+        request_id: request_id(),
+        elder_id: first.rows[0].elder_id.clone(),
+        reason: "REQUEST_OF_THE_PERSON".to_owned(),
+        ..pb::EraseElderRequest::default()
+    };
+    there.erase_elder(erase).await.unwrap();
+    let correct = pb::CorrectIdentityRequest {
+        request_id: request_id(),
+        elder_id: first.rows[1].elder_id.clone(),
+        id_number: id_number(3).as_str().to_owned(),
+        reason: "MISREAD".to_owned(),
+        ..pb::CorrectIdentityRequest::default()
+    };
+    there.correct_identity(correct).await.unwrap();
+
+    let second = import(&mut client, options(TOWN), &file).await.unwrap();
+    assert_eq!(second.summary.accepted, 2, "{:?}", told(&second));
+    for (before, after) in first.rows.iter().zip(&second.rows) {
+        assert_ne!(before.elder_id, after.elder_id);
+    }
+    running.verify().await;
+    other.stop().await;
+}
+
+#[tokio::test]
 async fn a_newer_survey_changes_what_differs_and_tells_who_is_missing() {
     let running = Running::new().await;
     let mut client = running.client();

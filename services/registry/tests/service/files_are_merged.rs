@@ -1,8 +1,11 @@
 //! Two files of one person: reported, dismissed, merged so that the one stands for the other, and taken apart again.
 
-use crate::support::{Running, another, get, id_number, register, request_id, wang_xiuying};
+use crate::support::{
+    OTHER_VILLAGE, Running, another, get, id_number, instant, register, request_id, timestamp,
+    wang_xiuying,
+};
 use proto::eldercare::registry::v1 as pb;
-use service::testing::reason;
+use service::testing::{anybody, anybody_of, reason};
 use tonic::Code;
 
 fn merge(surviving: &str, merged: &str) -> pb::MergeEldersRequest {
@@ -276,7 +279,11 @@ async fn erasing_a_person_erases_the_files_that_were_merged_too() {
         reason: "REQUEST_OF_THE_PERSON".to_owned(),
         ..pb::EraseElderRequest::default()
     };
-    client.erase_elder(erase).await.unwrap();
+    let first = client.erase_elder(erase.clone()).await.unwrap();
+    let committed = first.get_ref().committed.as_ref().unwrap();
+    assert_eq!(committed.elder_id, surviving);
+    let again = client.erase_elder(erase).await.unwrap().into_inner();
+    assert_eq!(again, first.into_inner());
     let persons: Vec<_> = [surviving, merged]
         .iter()
         .map(|id| id.parse().unwrap())
@@ -284,4 +291,114 @@ async fn erasing_a_person_erases_the_files_that_were_merged_too() {
     assert!(running.vault.keys(&persons).await.unwrap().is_empty());
     assert!(client.register_elder(another(3)).await.is_ok());
     running.verify().await;
+}
+
+#[tokio::test]
+async fn an_erasure_is_answered_alike_whichever_of_the_files_stood_for_the_other_before() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (surviving, _) = register(&mut client, wang_xiuying()).await;
+    let (merged, _) = register(&mut client, another(3)).await;
+    // The other way round at first.
+    client
+        .merge_elders(merge(&merged, &surviving))
+        .await
+        .unwrap();
+    let unmerge = pb::UnmergeEldersRequest {
+        request_id: request_id(),
+        surviving_elder_id: merged.clone(),
+        merged_elder_id: surviving.clone(),
+        reason: "WRONG_WAY_ROUND".to_owned(),
+    };
+    client.unmerge_elders(unmerge).await.unwrap();
+    client
+        .merge_elders(merge(&surviving, &merged))
+        .await
+        .unwrap();
+    let erase = pb::EraseElderRequest {
+        request_id: request_id(),
+        elder_id: merged,
+        reason: "REQUEST_OF_THE_PERSON".to_owned(),
+        ..pb::EraseElderRequest::default()
+    };
+    let first = client.erase_elder(erase.clone()).await.unwrap();
+    let first = first.into_inner().committed.unwrap();
+    assert_eq!(first.elder_id, surviving);
+    let again = client.erase_elder(erase).await.unwrap().into_inner();
+    assert_eq!(again.committed.unwrap(), first);
+    running.verify().await;
+}
+
+#[tokio::test]
+async fn what_a_file_answered_for_another_is_not_done_again_by_the_one_that_stands_for_it_now() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (then, _) = register(&mut client, wang_xiuying()).await;
+    let (now, _) = register(&mut client, another(3)).await;
+    let (moved, _) = register(&mut client, another(4)).await;
+    client.merge_elders(merge(&then, &moved)).await.unwrap();
+    let asked = grade(&moved, 1);
+    let first = client.record_handicap(asked.clone()).await;
+    let first = first.unwrap().into_inner();
+    let unmerge = pb::UnmergeEldersRequest {
+        request_id: request_id(),
+        surviving_elder_id: then.clone(),
+        merged_elder_id: moved.clone(),
+        reason: "TWO_PERSONS".to_owned(),
+    };
+    client.unmerge_elders(unmerge).await.unwrap();
+    let merged = client.merge_elders(merge(&now, &moved)).await.unwrap();
+    let position = merged.into_inner().committed.unwrap().position;
+    let again = client.record_handicap(asked).await.unwrap().into_inner();
+    assert_eq!(again, first);
+    let elder = get(&mut client, &moved, &position).await;
+    assert_eq!((elder.elder_id, elder.handicap_grade), (now, 3));
+    running.verify().await;
+}
+
+#[tokio::test]
+async fn of_the_time_of_a_merge_taken_back_only_those_are_told_who_are_in_charge_of_both() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (here, _) = register(&mut client, wang_xiuying()).await;
+    let there = pb::RegisterElderRequest {
+        division_code: OTHER_VILLAGE.to_owned(),
+        ..another(3)
+    };
+    let (there, _) = register(&mut client, there).await;
+    client.merge_elders(merge(&there, &here)).await.unwrap();
+    let later = instant("2024-11-02T09:00:00+08:00");
+    running.ground.clock.advance_to(later).unwrap();
+    let unmerge = pb::UnmergeEldersRequest {
+        request_id: request_id(),
+        surviving_elder_id: there.clone(),
+        merged_elder_id: here.clone(),
+        reason: "TWO_PERSONS".to_owned(),
+    };
+    client.unmerge_elders(unmerge).await.unwrap();
+
+    let then = |hour: &str| pb::GetElderRequest {
+        elder_id: here.clone(),
+        as_of: timestamp(&format!("{hour}:00+08:00")),
+        ..pb::GetElderRequest::default()
+    };
+    let (merged, apart) = ("2024-11-01T12:00", "2024-11-02T09:00");
+    for (caller, expected) in [
+        (anybody(), Some(&there)),
+        (anybody_of("350524100"), None),
+        // Nor those who are in charge of the other file alone.
+        (anybody_of("350524101"), None),
+    ] {
+        let told = running.clients.of(&caller).get_elder(then(merged)).await;
+        match told {
+            Ok(told) => {
+                let told = told.into_inner().elder.unwrap().elder_id;
+                assert_eq!(Some(&told), expected);
+            }
+            Err(status) => assert_eq!((status.code(), expected), (Code::NotFound, None)),
+        }
+    }
+    let mut own = running.clients.of(&anybody_of("350524100"));
+    let told = own.get_elder(then(apart)).await.unwrap().into_inner();
+    assert_eq!(told.elder.unwrap().elder_id, here);
 }

@@ -12,6 +12,7 @@ mod commands_change_a_file;
 mod elder_file;
 mod elders_are_listed_and_counted;
 mod files_are_merged;
+mod files_follow_a_model;
 mod hostile_workbooks;
 mod keys_for_other_services;
 mod lookup_keys_are_changed;

@@ -38,6 +38,7 @@ fn metadata(time: &str) -> Metadata {
         division: None,
         traceparent: None,
         answers: None,
+        purpose: None,
     }
 }
 

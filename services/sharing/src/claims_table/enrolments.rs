@@ -120,8 +120,9 @@ impl Enrolments {
                 });
             }
             EnrolmentSaid::Charged(enrolment, amount) => {
-                // One record says both.
-                if let Some(new) = self.new.get_mut(&enrolment) {
+                // One record says both; whether another one comes in the same batch must not matter.
+                let new = self.new.get_mut(&enrolment);
+                if let Some(new) = new.filter(|new| new.sequence == record.sequence) {
                     new.premium = Some(amount);
                 }
             }

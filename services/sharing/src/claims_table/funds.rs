@@ -1,5 +1,6 @@
 //! The sums of programmes' funds, now and at the end of each day: what came in and was reserved holds from the day on which it was
-//! recorded, what was paid from the day on which the money went out ([`super::payments`]).
+//! recorded, what was paid from the day on which the money went out, no sooner than its settlement was confirmed
+//! ([`super::payments`]).
 
 use std::collections::BTreeMap;
 
@@ -178,7 +179,8 @@ pub(crate) async fn funds(
          CROSS JOIN LATERAL (SELECT sum(d.deposited) AS deposited, sum(d.reserved) AS reserved \
              FROM {NAME}.fund_day d WHERE d.programme = f.programme AND d.on_day > $3) AS later \
          CROSS JOIN LATERAL (SELECT sum(p.amount) AS amount, sum(p.reserved) AS reserved \
-             FROM {NAME}.payment p WHERE p.programme = f.programme AND coalesce(p.paid_on, p.booked_on) > $3) AS unpaid \
+             FROM {NAME}.payment p WHERE p.programme = f.programme \
+                 AND greatest(coalesce(p.paid_on, p.booked_on), p.confirmed_on) > $3) AS unpaid \
          WHERE EXISTS (SELECT 1 FROM {NAME}.fund_day d WHERE d.programme = f.programme AND d.on_day <= $3) AND ({}) \
          ORDER BY f.programme",
         concerns.join(" OR ")

@@ -1,5 +1,6 @@
 //! What was paid from funds: a fund says how much and when that was put on record, the settlement on which day the money went out. Both
-//! stand in one batch of the log, and may come in two of ours.
+//! stand in one batch of the log, and may come in two of ours. No payment counts before its settlement was confirmed: what it pays may
+//! not have been reserved until then. Claims refuse such a day; earlier versions of them did not.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,7 @@ pub(super) struct Payments(BTreeMap<Settlement, Payment>);
 #[derive(Default)]
 struct Payment {
     booked: Option<Booked>,
+    confirmed_on: Option<LocalDay>,
     paid_on: Option<LocalDay>,
 }
 
@@ -54,6 +56,11 @@ impl Payments {
     /// A fund paid a settlement.
     pub(super) fn booked(&mut self, settlement: Settlement, booked: Booked) {
         self.0.entry(settlement).or_default().booked = Some(booked);
+    }
+
+    /// A settlement was confirmed on a day.
+    pub(super) fn confirmed_on(&mut self, settlement: Settlement, on: LocalDay) {
+        self.0.entry(settlement).or_default().confirmed_on = Some(on);
     }
 
     /// The money of a settlement went out on a day.
@@ -67,8 +74,9 @@ impl Payments {
         }
         let (mut settlements, mut numbers) = (vec![], vec![]);
         let (mut programmes, mut amounts, mut reserved) = (vec![], vec![], vec![]);
-        let (mut booked_on, mut paid_on): (Vec<Option<NaiveDate>>, Vec<Option<NaiveDate>>) =
-            (vec![], vec![]);
+        let mut booked_on: Vec<Option<NaiveDate>> = vec![];
+        let mut confirmed_on: Vec<Option<NaiveDate>> = vec![];
+        let mut paid_on: Vec<Option<NaiveDate>> = vec![];
         for (settlement, payment) in &self.0 {
             let booked = payment.booked.as_ref();
             settlements.push(settlement.settlements.as_str());
@@ -77,15 +85,18 @@ impl Payments {
             booked_on.push(booked.map(|booked| booked.on.date()));
             amounts.push(booked.map(|booked| booked.amount.0));
             reserved.push(booked.map(|booked| booked.reserved.0));
+            confirmed_on.push(payment.confirmed_on.map(LocalDay::date));
             paid_on.push(payment.paid_on.map(LocalDay::date));
         }
         sqlx::query(
-            "INSERT INTO payment (settlements, number, programme, booked_on, amount, reserved, paid_on) \
-             SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::date[], $5::bigint[], $6::bigint[], $7::date[]) \
+            "INSERT INTO payment (settlements, number, programme, booked_on, amount, reserved, confirmed_on, paid_on) \
+             SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::date[], $5::bigint[], $6::bigint[], $7::date[], \
+                 $8::date[]) \
              ON CONFLICT (settlements, number) DO UPDATE SET programme = coalesce(excluded.programme, payment.programme), \
                  booked_on = coalesce(excluded.booked_on, payment.booked_on), \
                  amount = coalesce(excluded.amount, payment.amount), \
                  reserved = coalesce(excluded.reserved, payment.reserved), \
+                 confirmed_on = coalesce(excluded.confirmed_on, payment.confirmed_on), \
                  paid_on = coalesce(excluded.paid_on, payment.paid_on)",
         )
         .bind(settlements)
@@ -94,6 +105,7 @@ impl Payments {
         .bind(booked_on)
         .bind(amounts)
         .bind(reserved)
+        .bind(confirmed_on)
         .bind(paid_on)
         .execute(db)
         .await?;
@@ -107,10 +119,12 @@ mod tests {
 
     #[test]
     fn fund_and_settlement_speak_of_one_payment_in_any_order() {
-        let (booked, paid): (LocalDay, LocalDay) =
-            ("2024-02-22".parse().unwrap(), "2024-02-19".parse().unwrap());
+        let [confirmed, paid, booked] = ["2024-02-18", "2024-02-19", "2024-02-22"];
+        let [confirmed, paid, booked]: [LocalDay; 3] =
+            [confirmed, paid, booked].map(|day| day.parse().unwrap());
         let mut payments = Payments::default();
         payments.paid_on(Settlement::among("LTCI-P01", 3), paid);
+        payments.confirmed_on(Settlement::among("LTCI-P01", 3), confirmed);
         payments.booked(
             Settlement::of("LTCI", "P01", 3),
             Booked {
@@ -124,5 +138,6 @@ mod tests {
         let payment = payments.0.values().next().unwrap();
         let of_fund = payment.booked.as_ref().unwrap();
         assert_eq!((of_fund.on, payment.paid_on), (booked, Some(paid)));
+        assert_eq!(payment.confirmed_on, Some(confirmed));
     }
 }

@@ -19,6 +19,8 @@ use crate::products::ProductName;
 pub(super) enum SettlementSaid {
     /// It bears these orders; a draft of that number that was there before is replaced.
     Drafted(i32, BTreeSet<Uuid>),
+    /// It is fixed.
+    Confirmed(i32),
     Paid(i32, LocalDay),
     /// An order leaves its settlement.
     Left(Uuid),
@@ -43,9 +45,11 @@ pub(super) fn decode(raw: &RawEvent) -> Result<SettlementSaid, DecodeError> {
             let said: pb::OrderPutOnHold = message(raw)?;
             id(&said.order_key, "order_key").map(SettlementSaid::Left)
         }
-        "SettlementConfirmed" | "SettlementAdjusted" | "OrderHoldEnded" | "RecoveryListed" => {
-            Ok(SettlementSaid::Nothing)
+        "SettlementConfirmed" => {
+            let said: pb::SettlementConfirmed = message(raw)?;
+            Ok(SettlementSaid::Confirmed(said.number))
         }
+        "SettlementAdjusted" | "OrderHoldEnded" | "RecoveryListed" => Ok(SettlementSaid::Nothing),
         _ => Err(DecodeError::unknown(raw)),
     }
 }
@@ -62,7 +66,7 @@ impl SettlementSaid {
                 };
                 Some((ProductName::Order, which))
             }
-            Self::Drafted(..) | Self::Left(_) | Self::Nothing => None,
+            Self::Drafted(..) | Self::Confirmed(_) | Self::Left(_) | Self::Nothing => None,
         }
     }
 }
@@ -97,6 +101,10 @@ pub(super) async fn write(
             .bind(number)
             .execute(&mut *db)
             .await?;
+        }
+        SettlementSaid::Confirmed(number) => {
+            let recorded = LocalDay::of(record.metadata.time);
+            payments.confirmed_on(Settlement::among(settlements, number), recorded);
         }
         SettlementSaid::Paid(number, on) => {
             let paid: Vec<Uuid> = sqlx::query_scalar(

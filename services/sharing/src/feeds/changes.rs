@@ -277,7 +277,10 @@ mod tests {
     #[test]
     fn a_settlement_changes_its_orders_once_it_is_paid() {
         let drafted = RawEvent::of(&claims::SettlementDrafted::default());
-        let confirmed = RawEvent::of(&claims::SettlementConfirmed { number: 3 });
+        let confirmed = RawEvent::of(&claims::SettlementConfirmed {
+            number: 3,
+            ..Default::default()
+        });
         let paid = RawEvent::of(&claims::SettlementPaid {
             number: 3,
             paid_on: Some(write_day(day())),

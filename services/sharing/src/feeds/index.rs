@@ -282,9 +282,11 @@ impl Index {
         self.under.add(&mut self.db, standing).await
     }
 
-    /// Notes that nothing is left in `FEEDS` but what the feeds that stand tell.
+    /// Notes that nothing is left in `FEEDS` but what the feeds that stand tell; for departments of which something is still to be
+    /// erased there nothing is noted.
     pub(super) async fn tells_only(&mut self, standing: &Standing) -> Result<(), sqlx::Error> {
-        let departments = self.departments(standing);
+        let mut departments = self.departments(standing);
+        departments.retain(|department| !self.feeds.is_due(department));
         self.under.set(&mut self.db, standing, &departments).await
     }
 

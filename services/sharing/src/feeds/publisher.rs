@@ -111,9 +111,11 @@ impl Turn {
         self.sweep = Some(Sweep::default());
     }
 
-    /// The day of the last comparison of everybody, where nothing has changed since that asks for another.
+    /// The day of the last comparison of everybody, where nothing has changed since that asks for another, and nothing is left to be
+    /// erased.
     fn is_swept(&self) -> Option<LocalDay> {
-        self.positions.swept.filter(|_| self.sweep.is_none())
+        let all = self.sweep.is_none() && self.index.feeds.due().is_none();
+        self.positions.swept.filter(|_| all)
     }
 }
 
@@ -159,6 +161,7 @@ impl Publisher {
             self.read(&mut turn, &mut deliveries).await?;
             self.publish_waiting(&mut turn).await?;
             self.sweep_some(&mut turn).await?;
+            self.erase_some(&mut turn).await?;
             let published = self.published(&turn.positions, turn.is_swept());
             turn.index.reach(published).await?;
             active.tell(published);
@@ -298,7 +301,8 @@ impl Publisher {
     /// Reads what has come, and waits until the read models hold the first of it; waits for something to come where there is nothing
     /// else to do.
     async fn read(&self, turn: &mut Turn, deliveries: &mut Deliveries) -> Result<(), ReaderFailed> {
-        if turn.waiting.is_empty() && turn.sweep.is_none() {
+        let idle = turn.sweep.is_none() && turn.index.feeds.due().is_none();
+        if idle && turn.waiting.is_empty() {
             let (midnight, round) = (turn.day.next().start(), turn.rounds.next_one());
             tokio::select! {
                 biased;

@@ -1,33 +1,31 @@
 //! Feeds by gRPC (数据流查询与订阅): what the stream bears, for officers and systems of the department that it is for.
+//! [`super::subscription`]: each new event too.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use civic::DivisionCode;
 use eventlog::Position;
-use futures::{Stream, StreamExt as _, stream};
 use proto::eldercare::sharing::v1 as pb;
-use proto::eldercare::sharing::v1::subscribe_feed_response::What;
-use service::{Caller, errors};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use service::{AnswerRoom, Caller, errors};
+use tokio::time::sleep;
 use tonic::Status;
 
-use super::standing::{Feed, is_token};
-use super::stream::{FeedStream, Followed, From, STREAM, StreamError};
-use super::telling::{AsOf, Reader};
+use super::message::Lying;
+use super::standing::Feed;
+use super::stream::{FeedStream, From, STREAM, StreamError};
+use super::telling::Reader;
 use crate::products::ProductName;
+use crate::refusals;
 use crate::sharing::Sharing;
 
 /// How many messages are looked at for one answer.
 const LOOKED_AT: usize = 2_000;
-/// How many events wait for a subscriber.
-const WAITING: usize = 64;
-/// How many messages of a subscription go on record at once, where so many lie there.
-const AT_ONCE: usize = 500;
-/// How long the first of them waits for the others.
-const TOGETHER: Duration = Duration::from_millis(100);
+/// How many are read at once at the least: of many the caller may see but few.
+const LEAST: usize = 50;
+/// A position that seems to lie beyond the end is looked at again so often, after so long.
+const TIMES: usize = 10;
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// From where events are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +34,17 @@ pub(crate) enum Start {
     After(u64),
     /// Since an instant, included.
     At(DateTime<Utc>),
+}
+
+/// What was found for one answer.
+#[derive(Debug)]
+struct Found {
+    /// What the caller may see, in its order.
+    messages: Vec<Lying>,
+    /// Up to where the stream was looked at.
+    last: u64,
+    /// Whether there was no more.
+    caught_up: bool,
 }
 
 /// Which events are asked for.
@@ -50,25 +59,37 @@ pub(crate) struct FeedAsked {
 }
 
 impl FeedAsked {
-    fn subjects(&self, department: &str) -> String {
+    pub(super) fn subjects(&self, department: &str) -> String {
         Feed::some_of(department, self.product, self.division.as_ref())
     }
 
-    fn from(&self) -> Option<From> {
-        self.start.map(|start| match start {
-            Start::After(sequence) => From::After(sequence),
-            Start::At(at) => From::Since(at),
-        })
+    /// After which sequence events are asked for, of a stream that ends at one; another one where nothing is said of that.
+    pub(super) async fn after(
+        &self,
+        feeds: &FeedStream,
+        end: u64,
+        unsaid: u64,
+    ) -> Result<u64, Status> {
+        match self.start {
+            None => Ok(unsaid),
+            Some(Start::After(sequence)) => {
+                not_beyond(feeds, sequence, end).await?;
+                Ok(sequence)
+            }
+            Some(Start::At(at)) => feeds.before(at).await.map_err(away),
+        }
     }
 }
 
 impl Sharing {
-    /// Some events of the feeds of the caller's department, once it is on record that the caller is told of them.
+    /// Some events of the feeds of the caller's department, as many as there is room for, once it is on record that the caller is
+    /// told of them.
     pub(crate) async fn query_feed(
         &self,
         caller: &Caller,
         asked: FeedAsked,
         size: u32,
+        room: AnswerRoom,
         address: &str,
     ) -> Result<pb::QueryFeedResponse, Status> {
         let feeds = self.feed_stream()?;
@@ -77,176 +98,90 @@ impl Sharing {
             caller,
             address,
         };
+        // Asked first: what comes out meanwhile is not passed by.
+        let end = feeds.last_sequence().await.map_err(away)?;
+        let after = asked.after(feeds, end, 0).await?;
+        if self.feeds_of(caller).await?.is_empty() {
+            return Ok(answer(vec![], end.max(after), true));
+        }
+        let subjects = asked.subjects(&caller.department);
         let size = size as usize;
-        let stands = self.feeds_of(caller).await?;
-        let mut from = asked.from().unwrap_or(From::After(0));
-        let mut last = match from {
-            From::After(sequence) => sequence,
-            // Where nothing has come since, it goes on from here.
-            From::Since(_) => feeds.last_sequence().await.map_err(away)?,
+        let found = self.found(reader, &subjects, after, size).await?;
+        let events = self.tell_page(reader, &found.messages, room).await?;
+        let told = found.messages.get(..events.len()).unwrap_or_default();
+        let all = told.len() == found.messages.len();
+        let last = match told.last() {
+            Some(message) if !all => message.sequence,
+            Some(_) | None => found.last,
         };
-        let (mut seen, mut caught_up, mut looked_at) = (Vec::new(), false, 0);
-        if stands.is_empty() {
-            let end = feeds.last_sequence().await.map_err(away)?;
-            return Ok(answer(vec![], last.max(end), true));
-        }
-        let subjects = asked.subjects(&caller.department);
-        while seen.len() < size && looked_at < LOOKED_AT && !caught_up {
-            let page = feeds.read(&subjects, from, size - seen.len()).await;
-            let page = page.map_err(away)?;
-            looked_at += page.messages.len();
-            caught_up = !page.more;
-            last = page.last.unwrap_or(last);
-            from = From::After(last);
-            let messages = page.messages.into_iter();
-            seen.extend(messages.filter(|one| reader.may_see(&stands, one)));
-        }
-        let events = self.tell_page(reader, stands, &seen).await?;
-        Ok(answer(events, last, caught_up))
+        let events = events.into_iter().flatten().collect();
+        Ok(answer(events, last, all && found.caught_up))
     }
 
-    /// Events of the feeds of the caller's department, and each new one; each once it is on record that the caller is told of it.
-    pub(crate) async fn subscribe_feed(
+    /// Messages that a reader may see, after a sequence.
+    async fn found(
         &self,
-        caller: &Caller,
-        asked: FeedAsked,
-        address: String,
-    ) -> Result<impl Stream<Item = Result<pb::SubscribeFeedResponse, Status>> + Send + use<>, Status>
-    {
+        reader: Reader<'_>,
+        subjects: &str,
+        after: u64,
+        size: usize,
+    ) -> Result<Found, Status> {
         let feeds = self.feed_stream()?;
-        if !is_token(&caller.department) {
-            return Err(errors::unavailable("feeds"));
-        }
-        let subjects = asked.subjects(&caller.department);
-        let begun = match asked.from() {
-            Some(From::After(sequence)) => sequence,
-            Some(From::Since(_)) | None => feeds.last_sequence().await.map_err(away)?,
+        let mut found = Found {
+            messages: Vec::new(),
+            last: after,
+            caught_up: false,
         };
-        let followed = feeds.follow(subjects, asked.from()).await;
-        let (waiting, followed) = followed.map_err(away)?;
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let (sharing, caller) = (self.clone(), caller.clone());
-        tokio::spawn(async move {
-            let reader = Reader {
-                method: "SubscribeFeed",
-                caller: &caller,
-                address: &address,
-            };
-            let telling = sharing.tell(reader, &sender, begun, waiting, followed);
-            // Whoever has gone needs nothing more.
-            tokio::select! {
-                outcome = telling => if let Err(status) = outcome {
-                    let _ = sender.send(Err(status)).await;
-                },
-                () = sender.closed() => {}
-            }
-        });
-        Ok(stream::unfold(receiver, |mut receiver| async move {
-            let next = receiver.recv().await?;
-            Some((next, receiver))
-        }))
-    }
-
-    async fn tell(
-        &self,
-        reader: Reader<'_>,
-        to: &mpsc::Sender<Result<pb::SubscribeFeedResponse, Status>>,
-        begun: u64,
-        waiting: u64,
-        followed: impl Stream<Item = Result<Followed, StreamError>> + Send,
-    ) -> Result<(), Status> {
-        let mut followed = pin!(followed.fuse());
-        let mut caught_up = waiting == 0;
-        if caught_up {
-            send(to, mark(begun)).await;
-        }
-        let mut as_of = self.feeds_as_of_now(reader.caller).await?;
-        loop {
-            let some = gather(&mut followed).await.map_err(away)?;
-            if some.is_empty() {
-                return Err(errors::unavailable("feeds"));
-            }
-            let mut left = &some[..];
-            while !left.is_empty() {
-                let told = self.tell_some(reader, to, &mut as_of, &mut caught_up, left);
-                let told = told.await?;
-                left = &left[told..];
+        let mut looked_at = 0;
+        while found.messages.len() < size && looked_at < LOOKED_AT && !found.caught_up {
+            let most = (size - found.messages.len()).max(LEAST);
+            let page = feeds.read(subjects, From::After(found.last), most).await;
+            let page = page.map_err(away)?;
+            // Looked up after that: whatever lies there was granted when it came out, be it that its feed has begun just now.
+            let stands = self.feeds_of(reader.caller).await?;
+            looked_at += page.messages.len();
+            found.caught_up = !page.more;
+            found.last = page.last.unwrap_or(found.last);
+            let mut messages = page.messages.into_iter().peekable();
+            while let Some(message) = messages.next() {
+                let sequence = message.sequence;
+                if reader.may_see(&stands, &message) {
+                    found.messages.push(message);
+                }
+                if found.messages.len() == size && messages.peek().is_some() {
+                    (found.last, found.caught_up) = (sequence, false);
+                    break;
+                }
             }
         }
+        Ok(found)
     }
 
-    /// Tells messages, once all of them are on record; how many, where what is granted changes while they are told: the others have
-    /// to go on record as they are told then.
-    async fn tell_some(
-        &self,
-        reader: Reader<'_>,
-        to: &mpsc::Sender<Result<pb::SubscribeFeedResponse, Status>>,
-        as_of: &mut AsOf,
-        caught_up: &mut bool,
-        some: &[Followed],
-    ) -> Result<usize, Status> {
-        self.changed(reader.caller, as_of).await?;
-        let messages = some.iter().map(|one| one.lying.as_ref());
-        let read = reader.read(&as_of.stands, messages, self.clock.now());
-        self.recorder.record_all(read.looks).await?;
-        for (place, (one, event)) in some.iter().zip(read.events).enumerate() {
-            if self.changed(reader.caller, as_of).await? {
-                return Ok(place);
-            }
-            if let Some(event) = event {
-                send(to, What::Event(event)).await;
-            }
-            if !*caught_up && one.pending == 0 {
-                *caught_up = true;
-                send(to, mark(one.sequence)).await;
-            }
-        }
-        Ok(some.len())
-    }
-
-    fn feed_stream(&self) -> Result<&FeedStream, Status> {
+    pub(super) fn feed_stream(&self) -> Result<&FeedStream, Status> {
         self.feeds
             .as_ref()
             .ok_or_else(|| errors::unavailable("feeds"))
     }
 }
 
-/// What has come, as much as goes on record at once; nothing where the stream has ended. While more lies there it is waited for,
-/// so that of many messages few records come; what is the last one for now goes out at once.
-async fn gather(
-    followed: &mut (impl Stream<Item = Result<Followed, StreamError>> + Unpin),
-) -> Result<Vec<Followed>, StreamError> {
-    let mut some = Vec::new();
-    let mut until = None;
-    while some.len() < AT_ONCE {
-        let next = match until {
-            None => followed.next().await,
-            Some(until) => match timeout_at(until, followed.next()).await {
-                Ok(next) => next,
-                Err(_elapsed) => break,
-            },
-        };
-        let Some(next) = next.transpose()? else {
-            break;
-        };
-        let last = next.pending == 0;
-        some.push(next);
-        if last {
-            break;
+/// Lets the call go on unless the stream ends before the position from which on somebody asks: it was lost, or put back to an
+/// earlier state, and what came out since would be passed by. A server may have yet to hear of what another one has told.
+pub(super) async fn not_beyond(
+    feeds: &FeedStream,
+    sequence: u64,
+    mut end: u64,
+) -> Result<(), Status> {
+    for _ in 0..TIMES {
+        if sequence <= end {
+            return Ok(());
         }
-        until.get_or_insert_with(|| Instant::now() + TOGETHER);
+        sleep(AGAIN).await;
+        end = feeds.last_sequence().await.map_err(away)?;
     }
-    Ok(some)
-}
-
-async fn send(to: &mpsc::Sender<Result<pb::SubscribeFeedResponse, Status>>, what: What) {
-    let response = pb::SubscribeFeedResponse { what: Some(what) };
-    // Whoever has gone needs nothing more.
-    let _ = to.send(Ok(response)).await;
-}
-
-fn mark(sequence: u64) -> What {
-    What::CaughtUp(Position::new(STREAM, sequence).to_string())
+    match sequence <= end {
+        true => Ok(()),
+        false => Err(refusals::beyond_the_feeds()),
+    }
 }
 
 fn answer(events: Vec<pb::FeedEvent>, last: u64, caught_up: bool) -> pb::QueryFeedResponse {
@@ -257,48 +192,7 @@ fn answer(events: Vec<pb::FeedEvent>, last: u64, caught_up: bool) -> pb::QueryFe
     }
 }
 
-fn away(error: StreamError) -> Status {
+pub(super) fn away(error: StreamError) -> Status {
     tracing::warn!(%error, "feeds can't be read");
     errors::unavailable("feeds")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// So many messages, each with how many more lie there.
-    fn lying(count: u64) -> impl Stream<Item = Result<Followed, StreamError>> + Unpin {
-        stream::iter((1..=count).map(move |sequence| {
-            Ok(Followed {
-                sequence,
-                lying: None,
-                pending: count - sequence,
-            })
-        }))
-    }
-
-    #[tokio::test]
-    async fn much_that_lies_there_comes_in_large_parts_and_the_last_part_at_once() {
-        let mut followed = lying(1_200).chain(stream::pending());
-        let mut sizes = Vec::new();
-        for _ in 0..3 {
-            sizes.push(gather(&mut followed).await.unwrap().len());
-        }
-        assert_eq!(sizes, [AT_ONCE, AT_ONCE, 200]);
-    }
-
-    #[tokio::test]
-    async fn what_does_not_come_holds_up_nothing() {
-        let mut followed = lying(5).take(3).chain(stream::pending());
-        let begun = Instant::now();
-        assert_eq!(gather(&mut followed).await.unwrap().len(), 3);
-        assert!(begun.elapsed() >= TOGETHER);
-    }
-
-    #[tokio::test]
-    async fn what_came_before_the_stream_ended_is_not_lost() {
-        let mut followed = lying(5).take(3).fuse();
-        assert_eq!(gather(&mut followed).await.unwrap().len(), 3);
-        assert!(gather(&mut followed).await.unwrap().is_empty());
-    }
 }

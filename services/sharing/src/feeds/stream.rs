@@ -4,23 +4,25 @@
 
 use std::time::Duration;
 
+use async_nats::datetime;
 use async_nats::header::{
     NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
     NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_SEQUENCE, NATS_SUBJECT,
 };
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::context::{Context, ContextBuilder};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, HeaderMap, Message as NatsMessage, Request, StatusCode};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{Stream as FuturesStream, StreamExt as _};
-use nats_streams::OpenError;
+use nats_streams::{Messages, OpenError, erase_each, erase_some};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::followed::{Followed, Following, followed};
 use super::message::{Lying, Message};
 use super::positions::Positions;
 use super::standing::Feed;
@@ -31,8 +33,13 @@ pub const STREAM: &str = "FEEDS";
 const POSITION: &str = "feeds.position";
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What lies there is looked for so often, after so long.
+const TIMES: usize = 10;
+const AGAIN: Duration = Duration::from_millis(50);
 /// How many messages the server sends for one request.
 const PAGE: usize = 500;
+/// How many messages of a feed are erased in one go: all feeds wait for that.
+const ERASED: usize = 32;
 
 /// The stream can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +56,8 @@ pub enum StreamError {
 }
 
 impl StreamError {
-    fn because(error: impl std::fmt::Display) -> Self {
+    /// The server did not answer as it should.
+    pub(super) fn because(error: impl std::fmt::Display) -> Self {
         Self::Unavailable(error.to_string())
     }
 }
@@ -247,9 +255,7 @@ impl FeedStream {
         let (seq, start_time) = match from {
             From::After(sequence) => (Some(sequence.saturating_add(1)), None),
             From::Since(at) => {
-                // The server counts in nanoseconds, of which so many fit; beyond them it would begin at the other end.
-                let [first, last] = [i64::MIN, i64::MAX].map(DateTime::from_timestamp_nanos);
-                let at = at.clamp(first, last);
+                let at = within(at);
                 (None, Some(at.to_rfc3339_opts(SecondsFormat::Nanos, true)))
             }
         };
@@ -306,34 +312,39 @@ impl FeedStream {
         Ok(info.map_err(StreamError::because)?.state.first_sequence)
     }
 
-    /// Messages on subjects from somewhere on, and each new one, with how many more there are now. It finds its way back by itself
+    /// After which sequence lies what came out at an instant or later. Whichever server answers may have fallen behind the others.
+    pub(crate) async fn before(&self, since: DateTime<Utc>) -> Result<u64, StreamError> {
+        let since = within(since);
+        let at = since.timestamp_nanos_opt().unwrap_or_default();
+        let at = datetime::from_nanos(at.into()).map_err(StreamError::because)?;
+        for _ in 0..TIMES {
+            let info = self.stream.get_info().await;
+            let state = info.map_err(StreamError::because)?.state;
+            if state.last_timestamp < at {
+                return Ok(state.last_sequence);
+            }
+            let page = self.read(">", From::Since(since), 1).await?;
+            if let Some(first) = page.last {
+                return Ok(first.saturating_sub(1));
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Err(StreamError::because("nothing lies there since then"))
+    }
+
+    /// Messages on subjects after a sequence, and each new one, with how many more there are now. It finds its way back by itself
     /// when the connection is lost; the stream ends where that fails.
     pub(crate) async fn follow(
         &self,
         subjects: String,
-        from: Option<From>,
+        after: u64,
     ) -> Result<
-        (
-            u64,
-            impl FuturesStream<Item = Result<Followed, StreamError>> + Send + use<>,
-        ),
+        Following<impl FuturesStream<Item = Result<Followed, StreamError>> + Send + use<>>,
         StreamError,
     > {
-        let after = match from {
-            None => None,
-            Some(From::After(sequence)) => Some(sequence),
-            Some(since @ From::Since(_)) => {
-                // Asked first: what comes in between is not passed by.
-                let end = self.last_sequence().await?;
-                let page = self.read(&subjects, since, 1).await?;
-                Some(page.last.map_or(end, |first| first - 1))
-            }
+        let deliver_policy = DeliverPolicy::ByStartSequence {
+            start_sequence: after.saturating_add(1),
         };
-        let deliver_policy = after.map_or(DeliverPolicy::New, |sequence| {
-            DeliverPolicy::ByStartSequence {
-                start_sequence: sequence.saturating_add(1),
-            }
-        });
         let config = pull::OrderedConfig {
             filter_subject: subjects,
             deliver_policy,
@@ -344,22 +355,27 @@ impl FeedStream {
         let info = consumer.info().await.map_err(StreamError::because)?;
         let waiting = info.num_pending;
         let messages = consumer.messages().await.map_err(StreamError::because)?;
-        let followed = messages.map(|message| {
+        let messages = messages.map(move |message| {
             let message = message.map_err(StreamError::because)?;
-            followed(&message)
+            followed(&message).map(|one| one.beyond(after))
         });
-        Ok((waiting, followed))
+        Ok(Following {
+            after,
+            waiting,
+            messages,
+        })
     }
 
-    /// Takes away what lies on the subjects of a feed before a sequence.
-    pub(crate) async fn purge(&self, feed: &Feed, before: u64) -> Result<(), StreamError> {
-        let purged = self
-            .stream
-            .purge()
-            .filter(feed.all())
-            .sequence(before)
-            .await;
-        purged.map(drop).map_err(StreamError::because)
+    /// Overwrites some of what lies on the subjects of a feed before a sequence, and takes it away; whether nothing is left there.
+    pub(crate) async fn erase_before(&self, feed: &Feed, before: u64) -> Result<bool, StreamError> {
+        let subjects = feed.all();
+        let told = Messages {
+            stream: STREAM,
+            subjects: &subjects,
+            through: before.saturating_sub(1),
+        };
+        let erased = erase_some(&self.server, told, ERASED).await;
+        Ok(erased.map_err(StreamError::because)? < ERASED)
     }
 
     /// Takes away all positions but the last one.
@@ -368,52 +384,27 @@ impl FeedStream {
         purged.map(drop).map_err(StreamError::because)
     }
 
-    /// Overwrites a message and takes it away; nothing where it is gone already.
-    pub(crate) async fn erase(&self, sequence: u64) -> Result<(), StreamError> {
-        match self.stream.delete_message(sequence).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                // Gone already: that is as well.
-                let gone = self.stream.get_raw_message(sequence).await;
-                match gone {
-                    Err(lost)
-                        if lost.kind()
-                            == jetstream::stream::RawMessageErrorKind::NoMessageFound =>
-                    {
-                        Ok(())
-                    }
-                    _ => Err(StreamError::because(error)),
-                }
-            }
-        }
+    /// Overwrites messages, and takes them away; those that are gone already are passed by.
+    pub(crate) async fn erase(&self, sequences: Vec<u64>) -> Result<(), StreamError> {
+        let erased = erase_each(&self.server, STREAM, sequences).await;
+        erased.map_err(StreamError::because)
     }
 }
 
-/// A message that is followed.
-#[derive(Debug)]
-pub(crate) struct Followed {
-    /// Its sequence.
-    pub(crate) sequence: u64,
-    /// The message; none where it is none of a feed.
-    pub(crate) lying: Option<Lying>,
-    /// How many more there are now.
-    pub(crate) pending: u64,
-}
-
-fn followed(message: &jetstream::Message) -> Result<Followed, StreamError> {
-    let info = message.info().map_err(StreamError::because)?;
-    let (sequence, pending) = (info.stream_sequence, info.pending);
-    let headers = message.headers.clone().unwrap_or_default();
-    let lying = Lying::of(sequence, &message.subject, headers, message.payload.clone());
-    Ok(Followed {
-        sequence,
-        lying,
-        pending,
-    })
+/// The server counts in nanoseconds, of which so many fit; beyond them it would begin at the other end.
+fn within(at: DateTime<Utc>) -> DateTime<Utc> {
+    let [first, last] = [i64::MIN, i64::MAX].map(DateTime::from_timestamp_nanos);
+    at.clamp(first, last)
 }
 
 impl Lying {
-    fn of(sequence: u64, subject: &str, headers: HeaderMap, body: Bytes) -> Option<Self> {
+    /// The message of a feed on a subject; none where it is no feed's.
+    pub(super) fn of(
+        sequence: u64,
+        subject: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Option<Self> {
         let (feed, event) = Feed::of_subject(subject)?;
         Some(Self {
             sequence,

@@ -171,7 +171,7 @@ fn health_and_need_are_personal_though_they_are_codes_and_have_no_mask() {
         (ProductName::Visit, &["findings"]),
         (ProductName::Alert, &[]),
         (ProductName::Order, &[]),
-        (ProductName::Enrolment, &[]),
+        (ProductName::Enrolment, &["basis"]),
     ] {
         let all = product(name).fields.iter();
         let sensitive: Vec<_> = all.filter(|field| field.sensitive).collect();

@@ -1,11 +1,13 @@
 //! Feeds over a real server: what comes out, to whom, once, and what is taken back.
 //!
-//! - [`agreements`]: feeds begin and end with them; [`elders`]: who comes, leaves, and is erased; [`readers`]: who may read;
-//!   [`reading`]: who has read by gRPC, on record; [`unreadable`]: rows that can't be read; [`withdrawn`]: what is fetched over
-//!   NATS, and what no more.
+//! - [`agreements`]: feeds begin and end with them; [`beginnings`]: they do while somebody reads; [`elders`]: who comes, leaves, and
+//!   is erased; [`forgotten`]: what lies in no file any more; [`readers`]: who may read; [`reading`]: who has read by gRPC, on
+//!   record; [`unreadable`]: rows that can't be read; [`withdrawn`]: what is fetched over NATS, and what no more.
 
 mod agreements;
+mod beginnings;
 mod elders;
+mod forgotten;
 mod readers;
 mod reading;
 mod unreadable;

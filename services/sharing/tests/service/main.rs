@@ -23,6 +23,7 @@ mod rebuilding;
 mod restarts;
 mod situation;
 mod support;
+mod the_read_models_follow_the_logs;
 mod unreadable_agreements;
 mod views;
 mod watch;

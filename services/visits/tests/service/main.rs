@@ -15,5 +15,6 @@ mod planned;
 mod plans;
 mod records;
 mod support;
+mod the_read_models_follow_the_logs;
 mod who_works_elsewhere;
 mod worklists;

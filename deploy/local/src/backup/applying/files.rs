@@ -119,6 +119,7 @@ impl Files {
             division: Some(village.to_string()),
             traceparent: None,
             answers: None,
+            purpose: None,
         }
     }
 }

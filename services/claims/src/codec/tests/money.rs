@@ -38,7 +38,9 @@ proptest! {
             adjustments,
             total: amount,
         });
-        survives::<Settlements>(&settlements::Event::Confirmed { number: count });
+        for on in [Some(day), None] {
+            survives::<Settlements>(&settlements::Event::Confirmed { number: count, on });
+        }
         survives::<Settlements>(&settlements::Event::Paid {
             number: count,
             amount,

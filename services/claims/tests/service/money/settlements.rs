@@ -29,6 +29,12 @@ async fn approved_orders_are_drafted_confirmed_and_paid() {
     let confirmed = running.confirm(&draft).await.unwrap();
     assert_eq!(confirmed.stage(), pb::SettlementStage::Confirmed);
     running.advance("2024-04-05 09:00").await;
+    let before = pb::RecordPaymentRequest {
+        paid_on: date("2024-01-02"),
+        ..running.payment_of(&confirmed)
+    };
+    let refused = running.client().record_payment(before).await.unwrap_err();
+    assert_eq!(reason(&refused), "PAID_BEFORE_CONFIRMED");
     let paid = running.pay(&confirmed).await.unwrap();
     assert_eq!(paid.stage(), pb::SettlementStage::Paid);
     assert_eq!(

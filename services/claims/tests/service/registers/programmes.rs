@@ -1,11 +1,14 @@
 //! Programmes and their versions.
 
+use claims::programme::{Defined, Programme};
+use eventlog::{Aggregate as _, Metadata, Repository};
 use proto::eldercare::claims::v1 as pb;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::support::{
-    COUNTY, Ground, LTCI, OTHER_COUNTY, Running, date, definition, id, order, reason,
+    COUNTY, Ground, HOMECARE, LTCI, OTHER_COUNTY, Running, date, day, definition, digests, id,
+    order, reason,
 };
 
 async fn programme(running: &Running, code: &str, version: i32) -> Result<pb::Programme, String> {
@@ -159,5 +162,59 @@ async fn a_wrong_definition_is_refused_by_its_lines() {
         programme(&running, "LTCI", 0).await,
         Err("PROGRAMME_NOT_FOUND".to_owned())
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_condition_that_cannot_be_computed_for_somebody_is_refused_by_its_place() {
+    let running = Ground::at("2024-03-01 09:00").start().await;
+    let wrong = HOMECARE.replace("when: 'true'", "when: 60 / handicap_grade > 20");
+    assert_ne!(wrong, HOMECARE);
+    let status = running.define("HOMECARE", &wrong).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let bad = status.get_details_bad_request().unwrap();
+    let [violation] = bad.field_violations.as_slice() else {
+        panic!("{bad:?}");
+    };
+    let told = (violation.field.as_str(), violation.reason.as_str());
+    assert_eq!(told, ("definition", "CONDITION_UNDEFINED"));
+    let place = "`entitlement[0].when`";
+    assert!(violation.description.contains(place), "{violation:?}");
+    // With the grades for which it can be computed it is taken.
+    let right = wrong.replace("60 /", "handicap_grade > 0 && 60 /");
+    assert_eq!(running.define("HOMECARE", &right).await.unwrap(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_taken_before_conditions_were_tried_stays_taken() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let untried = HOMECARE.replace("when: 'true'", "when: 60 / handicap_grade > 20");
+    let request = definition("HOMECARE", &untried);
+    let rest = pb::DefineProgrammeRequest {
+        request_id: String::new(),
+        ..request.clone()
+    };
+    let metadata = Metadata {
+        request_id: request.request_id.parse().unwrap(),
+        request_digest: digests().of(&rest).recorded(),
+        ..ground.metadata()
+    };
+    let defined = Programme::encode(&Defined {
+        version: 1,
+        division: COUNTY.parse().unwrap(),
+        effective_from: day("2024-01-01"),
+        definition: untried.clone(),
+    });
+    let subject = Repository::<Programme>::subject("HOMECARE").unwrap();
+    service::testing::write(&*ground.own, subject, metadata, vec![defined]).await;
+    let running = ground.start().await;
+    let again = running.client().define_programme(request).await.unwrap();
+    assert_eq!(again.into_inner().version, 1);
+    // The same text brings no further version, and another one is tried.
+    assert_eq!(running.define("HOMECARE", &untried).await.unwrap(), 1);
+    let another = untried.replace("> 20", "> 30");
+    let refused = running.define("HOMECARE", &another).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
     running.stop().await;
 }

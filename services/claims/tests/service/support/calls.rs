@@ -108,6 +108,14 @@ pub(crate) async fn every_call(
         end_of_enrolment(elder, &named.enrolment, "2024-12-30")
     );
     call!(
+        list_enrolments,
+        pb::ListEnrolmentsRequest {
+            division_code: COUNTY.to_owned(),
+            programme_code: programme(),
+            ..Default::default()
+        }
+    );
+    call!(
         get_entitlement,
         pb::GetEntitlementRequest {
             programme_code: programme(),

@@ -90,14 +90,38 @@ impl Running {
         provider: &str,
         number: i32,
     ) -> pb::GetSettlementResponse {
+        self.settlement_of("LTCI", provider, number).await
+    }
+
+    /// The same of any programme.
+    pub(crate) async fn settlement_of(
+        &self,
+        programme: &str,
+        provider: &str,
+        number: i32,
+    ) -> pb::GetSettlementResponse {
         self.settled().await;
         let request = pb::GetSettlementRequest {
-            programme_code: "LTCI".to_owned(),
+            programme_code: programme.to_owned(),
             provider_id: provider.to_owned(),
             number,
             min_position: String::new(),
         };
         let told = self.client().get_settlement(request).await.unwrap();
         told.into_inner()
+    }
+
+    /// All settlements of a programme as they are listed; at most 1,000.
+    pub(crate) async fn settlements(&self, programme: &str) -> Vec<pb::Settlement> {
+        self.settled().await;
+        let request = pb::ListSettlementsRequest {
+            programme_code: programme.to_owned(),
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let listed = self.client().list_settlements(request).await.unwrap();
+        let listed = listed.into_inner();
+        assert_eq!(listed.next_page_token, "");
+        listed.settlements
     }
 }

@@ -143,18 +143,26 @@ impl Running {
         orders: &[pb::ServiceOrder],
     ) -> Vec<pb::SubmitOrdersResponse> {
         self.settled().await;
+        self.streamed(orders).await.unwrap()
+    }
+
+    /// The same, where the stream may break.
+    pub(crate) async fn streamed(
+        &self,
+        orders: &[pb::ServiceOrder],
+    ) -> Result<Vec<pb::SubmitOrdersResponse>, Status> {
         let requests = orders.iter().map(|order| pb::SubmitOrdersRequest {
             order: Some(order.clone()),
             min_position: String::new(),
         });
         let stream = tokio_stream::iter(requests.collect::<Vec<_>>());
-        let answers = self.client().submit_orders(stream).await;
-        let mut answers = answers.unwrap().into_inner();
+        let answers = self.client().submit_orders(stream).await?;
+        let mut answers = answers.into_inner();
         let mut outcomes = Vec::new();
-        while let Some(outcome) = answers.message().await.unwrap() {
+        while let Some(outcome) = answers.message().await? {
             outcomes.push(outcome);
         }
-        outcomes
+        Ok(outcomes)
     }
 
     pub(crate) async fn order(&self, number: &str) -> pb::GetOrderResponse {

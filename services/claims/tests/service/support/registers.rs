@@ -130,6 +130,14 @@ impl Running {
         enrolments: &[pb::Enrolment],
     ) -> Vec<pb::EnrolPersonsResponse> {
         self.settled().await;
+        self.enrolling(enrolments).await.unwrap()
+    }
+
+    /// The same, where the stream may break.
+    pub(crate) async fn enrolling(
+        &self,
+        enrolments: &[pb::Enrolment],
+    ) -> Result<Vec<pb::EnrolPersonsResponse>, Status> {
         let requests = enrolments
             .iter()
             .map(|enrolment| pb::EnrolPersonsRequest {
@@ -140,13 +148,13 @@ impl Running {
         let answers = self
             .client()
             .enrol_persons(tokio_stream::iter(requests))
-            .await;
-        let mut answers = answers.unwrap().into_inner();
+            .await?;
+        let mut answers = answers.into_inner();
         let mut outcomes = Vec::new();
-        while let Some(outcome) = answers.message().await.unwrap() {
+        while let Some(outcome) = answers.message().await? {
             outcomes.push(outcome);
         }
-        outcomes
+        Ok(outcomes)
     }
 
     /// Insures somebody for 2024 from its first day on; the enrolment's id.
@@ -171,9 +179,19 @@ impl Running {
     }
 
     pub(crate) async fn entitlement(&self, elder: ElderId, on: &str) -> pb::GetEntitlementResponse {
+        self.entitlement_of("LTCI", elder, on).await
+    }
+
+    /// The same in any programme.
+    pub(crate) async fn entitlement_of(
+        &self,
+        programme: &str,
+        elder: ElderId,
+        on: &str,
+    ) -> pb::GetEntitlementResponse {
         self.settled().await;
         let request = pb::GetEntitlementRequest {
-            programme_code: "LTCI".to_owned(),
+            programme_code: programme.to_owned(),
             elder_id: elder.to_string(),
             on: date(on),
             min_position: String::new(),

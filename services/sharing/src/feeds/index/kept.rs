@@ -1,6 +1,6 @@
 //! The feeds that there ever were, as rows: how each stands by its last beginning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row as _};
@@ -54,6 +54,8 @@ pub(crate) struct Feeds {
     kept: BTreeMap<Feed, Kept>,
     /// By their numbers.
     names: BTreeMap<i64, Feed>,
+    /// From which something is to be taken away.
+    due: BTreeSet<Feed>,
 }
 
 impl Feeds {
@@ -88,7 +90,22 @@ impl Feeds {
 
     fn insert(&mut self, feed: Feed, kept: Kept) {
         self.names.insert(kept.id, feed.clone());
+        match kept.purge_before {
+            0 => self.due.remove(&feed),
+            _ => self.due.insert(feed.clone()),
+        };
         self.kept.insert(feed, kept);
+    }
+
+    /// A feed from which something is to be taken away, and before which sequence that lies.
+    pub(crate) fn due(&self) -> Option<(&Feed, u64)> {
+        let feed = self.due.first()?;
+        Some((feed, self.kept.get(feed)?.purge_before))
+    }
+
+    /// Whether something is to be taken away from feeds of a department.
+    pub(crate) fn is_due(&self, department: &str) -> bool {
+        self.due.iter().any(|feed| feed.department == department)
     }
 
     /// How a feed stands; none where it never was.
@@ -260,6 +277,7 @@ impl Feeds {
             .execute(db)
             .await?;
         kept.purge_before = 0;
+        self.due.remove(feed);
         Ok(())
     }
 }
@@ -285,6 +303,24 @@ mod tests {
         };
         assert!(!known.is_narrowed_by(&fields));
         assert!(known.is_narrowed_by(&Fields::default()));
+    }
+
+    #[test]
+    fn a_feed_is_due_until_nothing_is_to_be_taken_away() {
+        let of = |department: &str| Feed {
+            department: department.to_owned(),
+            product: ProductName::Visit,
+            division: "350524".parse().unwrap(),
+        };
+        let (health, police) = (of("health"), of("police"));
+        let mut feeds = Feeds::default();
+        feeds.insert(health.clone(), Kept::without_beginning(0));
+        assert_eq!(feeds.due(), None);
+        feeds.insert(police.clone(), Kept::without_beginning(7));
+        assert_eq!(feeds.due(), Some((&police, 7)));
+        assert!(feeds.is_due("police") && !feeds.is_due("health"));
+        feeds.insert(police, Kept::without_beginning(0));
+        assert_eq!(feeds.due(), None);
     }
 
     #[test]

@@ -3,13 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use futures::StreamExt as _;
-use futures::stream;
 use readmodel::ReaderFailed;
 
 use super::super::message::{Message, Own};
-use super::super::standing::{Feed, standing};
-use super::super::stream::StreamError;
+use super::super::standing::standing;
 use super::outgoing::Unit;
 use super::{Publisher, Turn};
 use crate::agreement_rows::ids_in_force;
@@ -17,8 +14,6 @@ use crate::granting;
 
 /// A feed is told anew before its first messages age out.
 const ANEW: TimeDelta = TimeDelta::days(360);
-/// How many messages are erased at once.
-const ERASED_AT_ONCE: usize = 16;
 
 impl Publisher {
     /// Brings the feeds in line with the agreements that are in force now: some end, some begin anew.
@@ -69,12 +64,19 @@ impl Publisher {
             // Whoever published before, and was superseded, writes nothing more to it by what was agreed then.
             self.publish_batch(turn, vec![]).await?;
         }
-        self.take_away(turn).await?;
+        self.erase(turn).await?;
+        self.erase_some(turn).await?;
+        self.see_to_consumers(turn).await?;
+        self.show_out_of_nothing(turn, ended);
+        Ok(())
+    }
+
+    /// Has departments' consumers give out messages where nothing is left that is granted no longer, and rest otherwise.
+    async fn see_to_consumers(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
         turn.index.tells_only(&turn.standing).await?;
         if let Some(consumers) = &self.sharing.consumers {
             consumers.see_to_all().await;
         }
-        self.show_out_of_nothing(turn, ended);
         Ok(())
     }
 
@@ -101,31 +103,31 @@ impl Publisher {
         Ok(granting::are_unreadable(turn.index.db(), unreadable, turn.day).await?)
     }
 
-    /// Takes away from the stream what may stay there no longer.
-    async fn take_away(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
-        let due = turn.index.feeds.iter();
-        let due: Vec<(Feed, u64)> = due
-            .filter(|(_, kept)| kept.purge_before > 0)
-            .map(|(feed, kept)| (feed.clone(), kept.purge_before))
-            .collect();
-        for (feed, before) in due {
-            self.stream.purge(&feed, before).await?;
-            turn.index.purged(&feed).await?;
+    /// Erases from the stream some of what may stay there no longer. A large feed takes long, and others go on meanwhile; its
+    /// department fetches nothing until it is done.
+    pub(super) async fn erase_some(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
+        let Some((feed, before)) = turn.index.feeds.due() else {
+            return Ok(());
+        };
+        let feed = feed.clone();
+        if !self.stream.erase_before(&feed, before).await? {
+            return Ok(());
         }
-        self.erase(turn).await
+        turn.index.purged(&feed).await?;
+        match turn.index.feeds.is_due(&feed.department) {
+            true => Ok(()),
+            false => self.see_to_consumers(turn).await,
+        }
     }
 
     /// Erases from the stream what it says of erased elders.
     pub(super) async fn erase(&self, turn: &mut Turn) -> Result<(), ReaderFailed> {
         let sequences = turn.index.erasable().await?;
-        let erasing = stream::iter(sequences.clone())
-            .map(|sequence| self.stream.erase(sequence))
-            .buffer_unordered(ERASED_AT_ONCE);
-        let outcomes: Vec<Result<(), StreamError>> = erasing.collect().await;
-        outcomes.into_iter().collect::<Result<(), StreamError>>()?;
-        if !sequences.is_empty() {
-            turn.index.erased(&sequences).await?;
+        if sequences.is_empty() {
+            return Ok(());
         }
+        self.stream.erase(sequences.clone()).await?;
+        turn.index.erased(&sequences).await?;
         Ok(())
     }
 }

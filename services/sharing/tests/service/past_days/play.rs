@@ -324,6 +324,10 @@ impl<'a> Play<'a> {
             lines,
             ..Default::default()
         });
+        let confirmed = RawEvent::of(&claims::SettlementConfirmed {
+            number,
+            ..Default::default()
+        });
         let paid = RawEvent::of(&claims::SettlementPaid {
             number,
             paid_on: Some(write_day(self.past_day(6))),
@@ -339,8 +343,11 @@ impl<'a> Play<'a> {
         let settlements = format!("{code}-{PROVIDER}");
         let ground = self.ground;
         ground.claim("fund", code, vec![booked]).await;
-        ground
-            .claim("settlements", &settlements, vec![drafted, paid])
-            .await;
+        // Now and then the money is said to have gone out before that was confirmed.
+        let events = match self.dice.below(2) {
+            0 => vec![drafted, paid],
+            _ => vec![drafted, confirmed, paid],
+        };
+        ground.claim("settlements", &settlements, events).await;
     }
 }

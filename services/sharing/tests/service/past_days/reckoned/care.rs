@@ -26,8 +26,15 @@ const STATES: [&str; 6] = [
 pub(super) struct Care {
     orders: BTreeMap<String, Order>,
     entries: Vec<Entry>,
-    /// The orders of settlements, and on which day the money went out.
-    settlements: BTreeMap<(String, i32), (Vec<String>, Option<LocalDay>)>,
+    settlements: BTreeMap<(String, i32), Settlement>,
+}
+
+/// The orders of a settlement, when it was confirmed, and on which day the money went out.
+#[derive(Default)]
+struct Settlement {
+    orders: Vec<String>,
+    confirmed_on: Option<LocalDay>,
+    paid_on: Option<LocalDay>,
 }
 
 /// An order, and what was said of it, each on its day.
@@ -90,17 +97,26 @@ impl Care {
             "SettlementDrafted" => {
                 let drafted: claims::SettlementDrafted = told.read();
                 let orders = drafted.lines.into_iter().map(|line| line.order_key);
-                let settlement = (told.id.clone(), drafted.number);
-                let orders = orders.collect();
-                self.settlements.insert(settlement, (orders, None));
+                let settlement = Settlement {
+                    orders: orders.collect(),
+                    ..Settlement::default()
+                };
+                let number = (told.id.clone(), drafted.number);
+                self.settlements.insert(number, settlement);
+            }
+            "SettlementConfirmed" => {
+                let confirmed: claims::SettlementConfirmed = told.read();
+                let number = (told.id.clone(), confirmed.number);
+                let settlement = self.settlements.get_mut(&number).unwrap();
+                settlement.confirmed_on = Some(recorded);
             }
             "SettlementPaid" => {
                 let paid: claims::SettlementPaid = told.read();
                 let on = wire::day(paid.paid_on, "paid_on").unwrap();
-                let settlement = (told.id.clone(), paid.number);
-                let (orders, paid_on) = self.settlements.get_mut(&settlement).unwrap();
-                *paid_on = Some(on);
-                for order in orders.clone() {
+                let number = (told.id.clone(), paid.number);
+                let settlement = self.settlements.get_mut(&number).unwrap();
+                settlement.paid_on = Some(on);
+                for order in settlement.orders.clone() {
                     self.say(&order, on, "PAID");
                 }
             }
@@ -110,7 +126,10 @@ impl Care {
 
     fn say(&mut self, order: &str, on: LocalDay, state: &'static str) {
         let order = self.orders.get_mut(order).unwrap();
-        order.said.push((on, state));
+        // What it is already it does not become.
+        if order.said.last().is_none_or(|(_, last)| *last != state) {
+            order.said.push((on, state));
+        }
     }
 
     /// What a fund tells.
@@ -174,10 +193,13 @@ impl Care {
     pub(super) fn funds(&self, division: &str, on: LocalDay) -> Vec<pb::FundFigures> {
         let mut funds: BTreeMap<&str, pb::FundFigures> = BTreeMap::new();
         for entry in &self.entries {
-            // The settlement knows when the money went out.
-            let settlement = entry.pays.as_ref();
-            let paid_on = settlement.and_then(|settlement| self.settlements[settlement].1);
-            if paid_on.unwrap_or(entry.on) > on {
+            // The settlement knows when the money went out, and since when it could.
+            let settlement = entry.pays.as_ref().map(|number| &self.settlements[number]);
+            let counts_from = settlement.and_then(|settlement| {
+                let paid_on = settlement.paid_on.unwrap_or(entry.on);
+                Some(paid_on).max(settlement.confirmed_on)
+            });
+            if counts_from.unwrap_or(entry.on) > on {
                 continue;
             }
             let fund = funds.entry(&entry.programme).or_default();

@@ -39,6 +39,15 @@ pub struct TooMany {
     pub most: u64,
 }
 
+/// Whom conditions are asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    /// Elders in scope, of 60 years or more and with a category.
+    InScope,
+    /// Persons of any age, with a category or without one.
+    Anybody,
+}
+
 /// Where a condition holds: a table over its own variables.
 #[derive(Debug)]
 pub struct Truth {
@@ -52,16 +61,28 @@ pub struct Truth {
 pub struct Undefined(pub FactsKey);
 
 impl Abstraction {
-    /// The elders that conditions can tell apart which say this together.
+    /// The elders in scope that conditions can tell apart which say this together.
     ///
     /// # Errors
     /// [`TooMany`] elders.
     pub fn of(mentions: &Mentions) -> Result<Self, TooMany> {
+        Self::over(mentions, Whom::InScope)
+    }
+
+    /// The persons of any age that they can tell apart, with a category or without one.
+    ///
+    /// # Errors
+    /// [`TooMany`] persons.
+    pub fn of_anybody(mentions: &Mentions) -> Result<Self, TooMany> {
+        Self::over(mentions, Whom::Anybody)
+    }
+
+    fn over(mentions: &Mentions, whom: Whom) -> Result<Self, TooMany> {
         let axes: Vec<Axis> = Variable::ALL
             .into_iter()
             .map(|variable| Axis {
                 variable,
-                values: values(variable, mentions.of(variable)),
+                values: values(variable, mentions.of(variable), whom),
             })
             .collect();
         let abstraction = Self { axes };
@@ -142,6 +163,21 @@ impl Abstraction {
     }
 }
 
+impl Undefined {
+    /// The reason in UPPER_SNAKE_CASE.
+    pub const REASON: &'static str = "CONDITION_UNDEFINED";
+
+    /// What is wrong with the condition, in English and in Chinese.
+    #[must_use]
+    pub fn texts(self, condition: &Condition) -> (String, String) {
+        let example = told(self.0, |variable| condition.mentions().of(variable).used);
+        (
+            format!("the condition can't be computed for an elder: {example}"),
+            format!("对某些老年人无法计算该条件：{example}"),
+        )
+    }
+}
+
 /// One elder of an abstraction.
 #[derive(Debug)]
 pub struct Standpoint<'a> {
@@ -208,9 +244,9 @@ pub fn told(key: FactsKey, wanted: impl Fn(Variable) -> bool) -> String {
 }
 
 /// The values of a variable that stand for all its values.
-fn values(variable: Variable, mention: &Mention) -> Vec<u64> {
+fn values(variable: Variable, mention: &Mention, whom: Whom) -> Vec<u64> {
     match variable.kind() {
-        Kind::Number => numbers(variable, mention),
+        Kind::Number => numbers(variable, mention, whom),
         Kind::Word => {
             let (named, others) = parted(variable, mention.words);
             named
@@ -238,7 +274,7 @@ fn values(variable: Variable, mention: &Mention) -> Vec<u64> {
                 }
             }
             // Without a category nobody is in scope.
-            if variable == Variable::Categories {
+            if variable == Variable::Categories && whom == Whom::InScope {
                 sets.retain(|set| *set != 0);
                 if sets.is_empty() {
                     sets.push(1 << Category::LivingAlone.index());
@@ -250,11 +286,11 @@ fn values(variable: Variable, mention: &Mention) -> Vec<u64> {
 }
 
 /// Numbers that stand for all of the variable's range.
-fn numbers(variable: Variable, mention: &Mention) -> Vec<u64> {
-    let (least, most) = if variable == Variable::Age {
-        (u64::from(AGE_IN_SCOPE), u64::from(OLDEST))
-    } else {
-        (0, 4)
+fn numbers(variable: Variable, mention: &Mention, whom: Whom) -> Vec<u64> {
+    let (least, most) = match (variable == Variable::Age, whom) {
+        (true, Whom::InScope) => (u64::from(AGE_IN_SCOPE), u64::from(OLDEST)),
+        (true, Whom::Anybody) => (0, u64::from(OLDEST)),
+        (false, Whom::InScope | Whom::Anybody) => (0, 4),
     };
     if mention.whole {
         return (least..=most).collect();
@@ -325,6 +361,37 @@ mod tests {
                 true
             });
         }
+    }
+
+    #[test]
+    fn anybody_is_of_any_age_and_may_have_no_category() {
+        let count = |text: &str| {
+            let condition = Condition::compile(text).unwrap();
+            Abstraction::of_anybody(condition.mentions())
+                .unwrap()
+                .count()
+        };
+        assert_eq!(count("true"), 1);
+        // 0, 79, 80, 81, 130
+        assert_eq!(count("age >= 80"), 5);
+        assert_eq!(count("age + 1 > 80"), 131);
+        // With and without it, with and without another one.
+        assert_eq!(count("\"DISABLED\" in categories"), 4);
+    }
+
+    #[test]
+    fn a_condition_that_fails_for_somebody_tells_for_whom() {
+        let condition = Condition::compile("600 / (age - 59) > 20").unwrap();
+        let mentions = condition.mentions();
+        let in_scope = Abstraction::of(mentions).unwrap();
+        assert!(in_scope.tabulate(&condition).is_ok());
+        let anybody = Abstraction::of_anybody(mentions).unwrap();
+        let failed = anybody.tabulate(&condition).unwrap_err();
+        let (en, zh) = failed.texts(&condition);
+        assert!(
+            en.ends_with("age 59") && zh.ends_with("age 59"),
+            "{en} {zh}"
+        );
     }
 
     #[test]
