@@ -113,15 +113,16 @@ impl Application for App {
     fn ready(&self, given_up: CancellationToken) -> BoxFuture<'static, ()> {
         let alerts = self.alerts.clone();
         Box::pin(async move {
-            let hearing = heard(&alerts);
+            // Whatever falls due is another process' concern where another one watches.
+            let hearing = heard(&alerts, |alerts| alerts.watched.active_here().is_some());
             given_up.run_until_cancelled(hearing).await;
         })
     }
 }
 
-/// Waits until what was there is heard, whatever fell due of it is written, and all of it can be read; the last sequence of our
-/// own log then.
-async fn heard(alerts: &Alerts) -> u64 {
+/// Waits until what was there is heard, whatever fell due of it is written where that concerns this process, and all of it can be
+/// read; the last sequence of our own log then.
+async fn heard(alerts: &Alerts, due_concerns: impl Fn(&Alerts) -> bool) -> u64 {
     let registry = connections::last_sequence(alerts.registry.as_ref()).await;
     alerts.facts.reaches(registry).await;
     alerts.cards.reaches(registry).await;
@@ -140,7 +141,7 @@ async fn heard(alerts: &Alerts) -> u64 {
             watched.signals >= signals
                 && watched.own >= own
                 && watched.facts >= registry
-                && watched.next_due.is_none_or(|due| due > now)
+                && (watched.next_due.is_none_or(|due| due > now) || !due_concerns(alerts))
         })
         .await;
     let last = own.max(watched.written);
@@ -152,7 +153,7 @@ async fn settle(alerts: &Alerts) {
     loop {
         let registry = connections::last_sequence(alerts.registry.as_ref()).await;
         alerts.forgotten.reaches(registry).await;
-        let heard = heard(alerts).await;
+        let heard = heard(alerts, |_| true).await;
         let told = |told: &Told| told.live >= heard;
         let told = alerts.told.wait_until(told).await;
         let last = heard.max(told.written);

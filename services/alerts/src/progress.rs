@@ -19,7 +19,7 @@ pub struct Watched {
     pub written: u64,
     /// By where elders live up to this sequence of the registry's log.
     pub facts: u64,
-    /// When the next timer falls due, as this process knows it.
+    /// When the next timer falls due.
     pub next_due: Option<DateTime<Utc>>,
 }
 
@@ -41,7 +41,7 @@ impl Watched {
     /// The database's.
     pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
         let numbers = [self.signals, self.own, self.written, self.facts];
-        write(db, watching::NAME, numbers).await
+        write(db, watching::NAME, numbers, self.next_due).await
     }
 }
 
@@ -51,11 +51,8 @@ impl Told {
     /// # Errors
     /// The database's.
     pub async fn read(db: impl PgExecutor<'_>) -> Result<Option<Self>, sqlx::Error> {
-        let [own, written, live, _] = match read(db, telling::NAME).await? {
-            Some(numbers) => numbers,
-            None => return Ok(None),
-        };
-        Ok(Some(Self {
+        let row = read(db, telling::NAME).await?;
+        Ok(row.map(|([own, written, live, _], _)| Self {
             own,
             // The version before did not write it.
             live: own.max(live),
@@ -68,20 +65,21 @@ impl Told {
     /// # Errors
     /// The database's.
     pub async fn write(&self, db: &mut PgConnection) -> Result<(), sqlx::Error> {
-        write(db, telling::NAME, [self.own, self.written, self.live, 0]).await
+        let numbers = [self.own, self.written, self.live, 0];
+        write(db, telling::NAME, numbers, None).await
     }
 }
 
 #[async_trait]
 impl Reached for Watched {
     async fn told(pool: &PgPool) -> Result<Option<Self>, sqlx::Error> {
-        let numbers = read(pool, watching::NAME).await?;
-        Ok(numbers.map(|[signals, own, written, facts]| Self {
+        let row = read(pool, watching::NAME).await?;
+        Ok(row.map(|([signals, own, written, facts], next_due)| Self {
             signals,
             own,
             written,
             facts,
-            next_due: None,
+            next_due,
         }))
     }
 }
@@ -93,37 +91,48 @@ impl Reached for Told {
     }
 }
 
-async fn read(db: impl PgExecutor<'_>, reader: &str) -> Result<Option<[u64; 4]>, sqlx::Error> {
+/// What a row says: numbers, and when something falls due.
+type Kept = ([u64; 4], Option<DateTime<Utc>>);
+
+async fn read(db: impl PgExecutor<'_>, reader: &str) -> Result<Option<Kept>, sqlx::Error> {
     let statement =
-        "SELECT first, second, third, fourth FROM alerts_kept.progress WHERE reader = $1";
+        "SELECT first, second, third, fourth, next_due FROM alerts_kept.progress WHERE reader = $1";
     let row = sqlx::query(statement)
         .bind(reader)
         .fetch_optional(db)
         .await?;
     row.map(|row| {
         let number = |row: &PgRow, column: usize| row.try_get(column).map(i64::cast_unsigned);
-        Ok([
+        let numbers = [
             number(&row, 0)?,
             number(&row, 1)?,
             number(&row, 2)?,
             number(&row, 3)?,
-        ])
+        ];
+        Ok((numbers, row.try_get(4)?))
     })
     .transpose()
 }
 
-async fn write(db: &mut PgConnection, reader: &str, numbers: [u64; 4]) -> Result<(), sqlx::Error> {
+async fn write(
+    db: &mut PgConnection,
+    reader: &str,
+    numbers: [u64; 4],
+    next_due: Option<DateTime<Utc>>,
+) -> Result<(), sqlx::Error> {
     let [first, second, third, fourth] = numbers.map(u64::cast_signed);
     sqlx::query(
-        "INSERT INTO alerts_kept.progress (reader, first, second, third, fourth) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO alerts_kept.progress (reader, first, second, third, fourth, next_due) \
+         VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (reader) DO UPDATE SET first = excluded.first, second = excluded.second, third = excluded.third, \
-             fourth = excluded.fourth",
+             fourth = excluded.fourth, next_due = excluded.next_due",
     )
     .bind(reader)
     .bind(first)
     .bind(second)
     .bind(third)
     .bind(fourth)
+    .bind(next_due)
     .execute(db)
     .await?;
     Ok(())
