@@ -133,8 +133,7 @@ fn decode(raw: &RawEvent, recorded: LocalDay) -> Result<Option<Change>, DecodeEr
             on: read_on(message.on, recorded)?,
             given: None,
         }))
-    } else if name == pb::PolicyPublished::full_name()
-        || name == pb::PoliciesCompared::full_name()
+    } else if name == pb::PolicyPublished::full_name() || name == pb::PoliciesCompared::full_name()
     {
         Ok(None)
     } else {

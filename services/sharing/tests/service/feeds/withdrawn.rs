@@ -124,6 +124,13 @@ async fn what_only_an_ended_agreement_granted_is_not_to_be_had_by_any_call_and_t
     department.may_not_hear("feed.health.>").await;
     assert_eq!(department.fetched_again().await, []);
 
+    // The publisher may have been quicker than the rest: that feeds are over may be heard.
+    let heard = Department::heard(&mut waiting);
+    assert!(
+        heard.iter().all(|one| one.event == "FeedEnded"),
+        "{heard:?}"
+    );
+
     // Whoever waits goes on with what is left, from where the consumer was set to.
     hanging.close().await.unwrap();
     let told = department

@@ -1,10 +1,11 @@
 //! A server that lets departments in by the word of sharing, and a department that reads its feeds there.
 
+use std::iter;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
 use backing_services::Nats;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use nats_access::{Issuer, Permissions, SealingKey, ServerAccess, User, inbox_prefix};
 use proto::eldercare::sharing::v1 as pb;
 use serde_json::Value;
@@ -242,6 +243,14 @@ impl Department {
             self.acknowledge(message).await;
         }
         told
+    }
+
+    /// What whoever waits was told by now, and forgets.
+    pub(crate) fn heard(waiting: &mut Subscriber) -> Vec<Told> {
+        let heard = || waiting.next().now_or_never().flatten();
+        iter::from_fn(heard)
+            .map(|message| Told::by(&message))
+            .collect()
     }
 
     async fn acknowledge(&self, message: Message) {
