@@ -144,7 +144,11 @@ impl Street {
             for due in &alert.levels {
                 let reached =
                     due.level == 0 || escalated.contains(&(alert.alert_id.clone(), due.level));
-                assert!(reached, "level {} was not reached", due.level);
+                assert!(
+                    reached,
+                    "level {} of {alert:?} was not reached, but {escalated:?}",
+                    due.level
+                );
                 for role in due.roles() {
                     assert!(
                         told(due.level).contains(&role),
