@@ -8,6 +8,7 @@ there. Ends with 3, and says so, where this machine does not let anybody be its 
 """
 
 import argparse
+import os
 import socket
 import struct
 import subprocess
@@ -19,6 +20,8 @@ from pathlib import Path
 SERVER, IN_FILE, ASKED_FOR = "127.53.0.1", "127.53.0.2", "127.53.0.3"
 FOUND_AT = {"in-the-file.eldercare.test": IN_FILE, "asked-for.eldercare.test": ASKED_FOR}
 SECONDS = 30
+# More bytes than a program takes to look for a server.
+CHANCE = 1 << 20
 A, INTERNET, POINTER_TO_QUESTION = 1, 1, 0xC00C
 
 
@@ -68,14 +71,24 @@ def main():
             return 3
         threading.Thread(target=serve, args=(names,), daemon=True).start()
         laid = {
-            root / "etc/hosts": f"{IN_FILE} in-the-file.eldercare.test\n",
-            root / "etc/resolv.conf": f"nameserver {SERVER}\n",
+            root / "etc/hosts": f"{IN_FILE} in-the-file.eldercare.test\n".encode(),
+            root / "etc/resolv.conf": f"nameserver {SERVER}\n".encode(),
+            # A static program asks these for chance. Whoever runs an image gives it the devices, which take rights to make.
+            root / "dev/random": os.urandom(CHANCE),
+            root / "dev/urandom": os.urandom(CHANCE),
         }
-        for file, text in laid.items():
-            file.write_text(text)
+        devices = root / "dev"
+        had_devices = devices.exists()
+        devices.mkdir(exist_ok=True)
+        for file, content in laid.items():
+            if file.exists():
+                sys.exit(f"{file} is in the image")
+            file.write_bytes(content)
         lost = [name for name, address in FOUND_AT.items() if not comes(command, address, name)]
         for file in laid:
             file.unlink()
+        if not had_devices:
+            devices.rmdir()
     for name in lost:
         print(f"nobody came to {name}", file=sys.stderr)
     return 1 if lost else 0
