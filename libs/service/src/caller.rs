@@ -217,6 +217,18 @@ impl Caller {
         Err(self.refused(asked, None, None))
     }
 
+    /// Lets the call go on if it says what it is for: for methods whose answers tell of persons, and whose action is none that
+    /// reads of them.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn says_what_for(&self) -> Result<(), Status> {
+        match self.purpose {
+            Some(_) => Ok(()),
+            None => Err(purpose_required()),
+        }
+    }
+
     /// As [`Caller::may_here`], for somebody or something that was asked for by its id: elsewhere it is `unknown` to the
     /// caller, word for word as what nobody has ever heard of, so that no refusal tells that there is such a one.
     ///
@@ -286,12 +298,7 @@ impl Caller {
         named: Option<&DivisionCode>,
     ) -> Status {
         if self.purpose.is_none() && self.would_with_a_purpose(asked, division) {
-            return permission_denied(
-                "PURPOSE_REQUIRED",
-                "reading a person's data needs a purpose: give it as eldercare-purpose, or have the token bear one, in plain text without \
-                 anybody's ID or telephone number",
-                "读取个人数据须说明用途，请在 eldercare-purpose 或令牌的 purpose 中填写，不得含身份证号或手机号",
-            );
+            return purpose_required();
         }
         if self
             .permits
@@ -324,4 +331,13 @@ impl Caller {
                     .permits
                     .permit_somewhere(&self.identity, Some(&some), asked)
     }
+}
+
+fn purpose_required() -> Status {
+    permission_denied(
+        "PURPOSE_REQUIRED",
+        "reading a person's data needs a purpose: give it as eldercare-purpose, or have the token bear one, in plain text without \
+         anybody's ID or telephone number",
+        "读取个人数据须说明用途，请在 eldercare-purpose 或令牌的 purpose 中填写，不得含身份证号或手机号",
+    )
 }

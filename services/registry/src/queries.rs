@@ -1,6 +1,9 @@
 //! What is asked of the registry: files by id, by facts, by number or name, as they stand or as they once were known.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use civic::{ElderId, LocalDay};
@@ -36,6 +39,8 @@ pub(crate) const FILE: &[&str] = &[
     "elder.contacts",
     "elder.remarks",
 ];
+/// What is told of a file that may be another one's.
+const PAIR: &[&str] = &["duplicate.state", "duplicate.reason"];
 
 impl Registry {
     /// One file, as it stands or as it was known at an instant.
@@ -337,7 +342,7 @@ impl Registry {
         })
     }
 
-    /// A page of pairs that may be one person's.
+    /// A page of pairs that may be one person's. Of a file that lies beyond the caller's reach the pair does not say which it is.
     pub(crate) async fn duplicates(
         &self,
         call: &Call,
@@ -355,13 +360,44 @@ impl Registry {
             listed.size + 1,
         );
         let pairs = pairs.await.map_err(refusals::of_database)?;
-        let (duplicates, next_page_token) = page(listed, pairs, |pair| {
+        let (mut duplicates, next_page_token) = page(listed, pairs, |pair| {
             Uuid::try_parse(&pair.duplicate_id).unwrap_or_default()
         });
+        let told = self.cut_pairs(call, &mut duplicates).await?;
+        call.caller.told("ListDuplicates", &told, PAIR).await?;
         Ok(pb::ListDuplicatesResponse {
             duplicates,
             next_page_token,
         })
+    }
+
+    /// Leaves out of pairs the files that lie beyond the caller's reach; the files that stay.
+    async fn cut_pairs(
+        &self,
+        call: &Call,
+        pairs: &mut Vec<pb::Duplicate>,
+    ) -> Result<HashSet<String>, Status> {
+        let ids = pairs
+            .iter()
+            .flat_map(|pair| [&pair.elder_id, &pair.other_elder_id]);
+        let ids: Vec<ElderId> = ids.filter_map(|id| id.parse().ok()).collect();
+        let mut files = self
+            .files
+            .get_many(&ids)
+            .await
+            .map_err(refusals::of_database)?;
+        files.retain(|_, file| call.caller.reaches(&residence(&file.elder, call.today())));
+        let reached: HashSet<String> = files.keys().map(ToString::to_string).collect();
+        for pair in pairs.iter_mut() {
+            for id in [&mut pair.elder_id, &mut pair.other_elder_id] {
+                if !reached.contains(id.as_str()) {
+                    id.clear();
+                }
+            }
+        }
+        // Who has just moved away takes the pair along.
+        pairs.retain(|pair| !pair.elder_id.is_empty() || !pair.other_elder_id.is_empty());
+        Ok(reached)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Makes the chain over our own log (审计链), signs its head at each full hour (late rather than never), and gives out the log.
+//! Makes the chain over our own log (审计链), and signs its head at each full hour (late rather than never).
 //!
 //! One replica's reader is the active one. A head goes into the log expecting the last one that the reader has seen, so two
 //! never sign one after the other for the same records.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,16 +16,13 @@ use eventlog::{
     Aggregate as _, AppendError, EventLog, Metadata, NewRecord, Position, RawMessage, ReadError,
     Repository,
 };
-use futures::{Stream, stream};
-use prost::Message as _;
 use proto::eldercare::sharing::v1 as pb;
 use readmodel::{Follower, HEARTBEAT, ReaderFailed, run_reader};
-use service::{Clock, Lateness, Settings, errors};
+use service::{Clock, Lateness, Settings};
 use sm3::{Digest as _, Sm3};
 use sqlx::{Connection as _, PgConnection, PgExecutor, PgPool, Row as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use uuid::Uuid;
 
 use crate::audit_chain::{self, BEGINNING, Head};
@@ -40,9 +37,7 @@ const HEADS: &str = "head";
 /// Who signs.
 const ACTOR: &str = "system:sharing";
 /// How many messages are read in one go.
-const PAGE: usize = 200;
-/// How large an answer of an export is about: well within what a message may hold.
-const ANSWER: usize = 1 << 20;
+pub(crate) const PAGE: usize = 200;
 /// Records come in numbers: the chain need not be kept for each.
 const SOON: Duration = Duration::from_millis(100);
 /// After another replica was first.
@@ -236,7 +231,7 @@ fn time_of(record: &pb::AuditRecord) -> Option<DateTime<Utc>> {
 }
 
 /// A message as it is chained and given out.
-fn record_of(message: RawMessage) -> pb::AuditRecord {
+pub(crate) fn record_of(message: RawMessage) -> pb::AuditRecord {
     let headers = message.headers.into_iter();
     pb::AuditRecord {
         sequence: message.sequence.cast_signed(),
@@ -388,78 +383,11 @@ fn metadata(now: DateTime<Utc>) -> Metadata {
     }
 }
 
-/// An export on its way.
-struct Export {
-    log: Arc<dyn EventLog>,
-    after: u64,
-    /// The last record that was there when it began; what comes meanwhile is left to the next export.
-    last: Option<u64>,
-    ready: VecDeque<pb::AuditRecord>,
-}
-
-impl Export {
-    async fn next(mut self) -> Result<Option<(pb::ExportAuditResponse, Self)>, Status> {
-        let last = match self.last {
-            Some(last) => last,
-            None => self.log.last_sequence().await.map_err(of_log)?,
-        };
-        self.last = Some(last);
-        if self.ready.is_empty() && self.after < last {
-            let messages = self.log.messages(self.after, PAGE).await.map_err(of_log)?;
-            if messages.is_empty() {
-                // A server that lies behind answered: a file that ends early would look like a log that was cut off.
-                tracing::warn!(
-                    after = self.after,
-                    last,
-                    "the log was not answered to its end"
-                );
-                return Err(errors::unavailable("the log"));
-            }
-            let messages = messages.into_iter();
-            let wanted = messages.take_while(|message| message.sequence <= last);
-            self.ready.extend(wanted.map(record_of));
-        }
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        while let Some(record) = self.ready.front() {
-            bytes += record.encoded_len();
-            if bytes > ANSWER && !records.is_empty() {
-                break;
-            }
-            self.after = record.sequence.cast_unsigned();
-            records.extend(self.ready.pop_front());
-        }
-        if records.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some((pb::ExportAuditResponse { records }, self)))
-    }
-}
-
-fn of_log(error: ReadError) -> Status {
-    tracing::warn!(%error, "the audit can't be exported");
-    errors::unavailable("the log")
-}
-
 impl Sharing {
     /// The public key of that name, PEM; empty where none is known.
     pub(crate) fn audit_public_key(&self, key_id: &str) -> String {
         let known = self.audit.0.public.get(key_id);
         known.cloned().unwrap_or_default()
-    }
-
-    /// The records of our log from a sequence on, up to the last one that is there now.
-    pub(crate) fn export_audit(
-        &self,
-        first: u64,
-    ) -> impl Stream<Item = Result<pb::ExportAuditResponse, Status>> + Send + use<> {
-        let export = Export {
-            log: Arc::clone(&self.logs.own),
-            after: first.saturating_sub(1),
-            last: None,
-            ready: VecDeque::new(),
-        };
-        stream::try_unfold(export, Export::next)
     }
 
     /// Returns once the chain holds all that is in the log, and its head is signed where that is due.

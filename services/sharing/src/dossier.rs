@@ -109,6 +109,11 @@ impl Sharing {
             service::not_executed(error, |never: std::convert::Infallible| match never {})
         })?;
         tracing::warn!(%elder, "a dossier was opened beyond all agreements");
+        // As above: of who was erased meanwhile, or lives beyond the caller's reach by now, nothing is told.
+        let still = self.division_of(elder).await?;
+        if !caller.reaches(&still) {
+            return Err(refusals::no_elder(elder));
+        }
         Ok(pb::BreakGlassResponse {
             dossier: Some(told(elder, left, vec![])),
             position: committed.position.to_string(),

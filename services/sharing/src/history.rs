@@ -29,7 +29,7 @@ use crate::sharing::Sharing;
 /// By which method histories are told.
 const METHOD: &str = "GetAccessHistory";
 /// What goes on record where somebody is told who looked at an elder.
-const HISTORY: &str = "access.history";
+pub(crate) const HISTORY: &str = "access.history";
 /// What goes on record where somebody is told why a glass was broken.
 const REASON: &str = "break_glass.reason";
 

@@ -42,6 +42,7 @@ mod erasure_rows;
 mod look_rows;
 
 pub mod audit_chain;
+mod audit_export;
 mod auditing;
 
 pub mod access_mover;

@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::support::{Running, get, register, wang_xiuying};
 
 /// The looks of the last message of the stream.
-async fn last_looks(running: &Running) -> Vec<Look> {
+pub(crate) async fn last_looks(running: &Running) -> Vec<Look> {
     let settings = settings::Nats {
         url: Address::new(running.ground.nats.url()),
         ..settings::Nats::default()

@@ -1,5 +1,6 @@
 //! Two files of one person: reported, dismissed, merged so that the one stands for the other, and taken apart again.
 
+use crate::accesses::last_looks;
 use crate::support::{
     OTHER_VILLAGE, Running, another, get, id_number, instant, register, request_id, timestamp,
     wang_xiuying,
@@ -401,4 +402,52 @@ async fn of_the_time_of_a_merge_taken_back_only_those_are_told_who_are_in_charge
     let mut own = running.clients.of(&anybody_of("350524100"));
     let told = own.get_elder(then(apart)).await.unwrap().into_inner();
     assert_eq!(told.elder.unwrap().elder_id, here);
+}
+
+#[tokio::test]
+async fn of_a_pair_in_two_towns_each_town_is_told_of_its_own_file_and_that_is_on_record() {
+    let running = Running::new().await;
+    let mut client = running.client();
+    let (one, _) = register(&mut client, wang_xiuying()).await;
+    let there = pb::RegisterElderRequest {
+        division_code: OTHER_VILLAGE.to_owned(),
+        ..another(3)
+    };
+    let (other, _) = register(&mut client, there).await;
+    let report = pb::ReportDuplicateRequest {
+        request_id: request_id(),
+        elder_id: one.clone(),
+        other_elder_id: other.clone(),
+        reason: "SAME_HOME".to_owned(),
+    };
+    let reported = client.report_duplicate(report).await.unwrap().into_inner();
+    let position = reported.committed.unwrap().position;
+    let files = |pairs: &[pb::Duplicate]| {
+        let files = pairs
+            .iter()
+            .flat_map(|pair| [pair.elder_id.clone(), pair.other_elder_id.clone()]);
+        let mut files: Vec<String> = files.filter(|id| !id.is_empty()).collect();
+        files.sort();
+        files
+    };
+    let mut both = [one.clone(), other.clone()];
+    both.sort();
+    for (town, own) in [("350524100", &one), ("350524101", &other)] {
+        let list = pb::ListDuplicatesRequest {
+            division_code: town.to_owned(),
+            min_position: position.clone(),
+            ..pb::ListDuplicatesRequest::default()
+        };
+        let mut officer = running.clients.of(&anybody_of(town));
+        let told = officer.list_duplicates(list.clone()).await.unwrap();
+        let told = told.into_inner().duplicates;
+        assert_eq!(files(&told), std::slice::from_ref(own));
+        let looks = last_looks(&running).await;
+        let look = looks.last().unwrap();
+        assert_eq!(look.method, "ListDuplicates");
+        assert_eq!(look.elder_ids, std::slice::from_ref(own));
+        let whole = client.list_duplicates(list).await.unwrap().into_inner();
+        assert_eq!(files(&whole.duplicates), both);
+    }
+    running.stop().await;
 }

@@ -1,12 +1,15 @@
 //! The chain over our log: signed each hour, given out, and proved by nothing but that and the public key.
 
+use eventlog::Fault;
 use proto::eldercare::sharing::v1 as pb;
 use service::Claims;
 use sharing::audit_chain::{self, public_key, verify};
 use sharing::look::{Look, Recorded};
 use tonic::Code;
 
-use crate::support::{Ground, Running, look, looks_at, officer, reader, refused};
+use crate::support::{
+    CIVIL_AFFAIRS, Ground, Running, at, callers, look, looks_at, looks_by, officer, reader, refused,
+};
 
 fn operator() -> Claims {
     officer("operator", "platform", "*", &["operator"])
@@ -66,8 +69,11 @@ async fn the_head_of_the_chain_is_signed_each_hour_and_proves_every_record() {
         let found = verify(&without, &[key], Some(newest)).unwrap_err();
         assert_eq!(found.sequence, place as u64 + 1);
     }
+    // The first export is on record, and so in the second one.
     let rest = exported(&running, 3).await;
-    assert_eq!(rest, records[2..]);
+    let (rest, first_export) = rest.split_at(records.len() - 2);
+    assert_eq!(rest, &records[2..]);
+    assert_eq!(first_export.len(), 1);
     running.stop().await;
 }
 
@@ -80,10 +86,50 @@ async fn an_hour_in_which_nothing_came_is_not_signed_again() {
     running.dossier(&reader(), elder).await.unwrap();
     running.advance("2024-03-01 10:00");
     running.settled().await;
-    let signed = exported(&running, 0).await.len();
+    let signed = ground.written().await;
     running.advance("2024-03-01 15:00");
     running.settled().await;
-    assert_eq!(exported(&running, 0).await.len(), signed);
+    assert_eq!(ground.written().await, signed);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_the_log_given_out_says_what_for_and_is_on_record() {
+    let ground = Ground::at("2024-03-01 09:10");
+    let running = ground.start().await;
+    let silent = Claims::officer("operator", "platform")
+        .division("*")
+        .role("operator");
+    let request = pb::ExportAuditRequest { first_sequence: 0 };
+    let outcome = running.client_of(&silent).export_audit(request).await;
+    let outcome = outcome.map(|_| ());
+    refused(outcome, Code::PermissionDenied, "PURPOSE_REQUIRED");
+    assert_eq!(ground.written().await, 0);
+
+    // What is on record is what is told after it.
+    assert!(exported(&running, 0).await.is_empty());
+    let all = ground.looks().await;
+    let [Recorded::Access(told)] = &all[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(told.caller, "officer:operator");
+    assert_eq!(told.department, "platform");
+    assert_eq!(told.purpose, "test");
+    assert_eq!(told.method, "ExportAudit");
+    assert_eq!(told.address, "127.0.0.1");
+    assert_eq!(told.at, at("2024-03-01 09:10"));
+    assert!(told.elders.is_empty());
+    assert_eq!(told.fields, ["access.history"]);
+    let auditor = officer("auditor", CIVIL_AFFAIRS, "*", &["viewer"]);
+    let looks = running.history(&auditor, looks_by("officer:operator"), 0);
+    assert_eq!(callers(&looks.await.unwrap()), ["officer:operator"]);
+
+    // Where the log does not take that, nothing is told.
+    ground.memory.fail_next(Fault::BeforeWriting);
+    let request = pb::ExportAuditRequest { first_sequence: 0 };
+    let outcome = running.client_of(&operator()).export_audit(request).await;
+    let outcome = outcome.map(|_| ());
+    assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
     running.stop().await;
 }
 
