@@ -386,7 +386,10 @@ impl Registers {
     pub fn against(&self, served: &Served) -> Set<OrderCode> {
         let codes = [
             (!self.enrolled(served), OrderCode::NotEnrolled),
-            (!self.listed(served), OrderCode::ProviderInvalid),
+            (
+                !self.contracted(served) || !self.listed(served),
+                OrderCode::ProviderInvalid,
+            ),
         ];
         let applying = codes.into_iter().filter(|(applies, _)| *applies);
         applying.map(|(_, code)| code).collect()
@@ -401,14 +404,21 @@ impl Registers {
             .any(|spell| spell.first <= served.day && served.day <= spell.last)
     }
 
-    fn listed(&self, served: &Served) -> bool {
+    /// Whether the provider had a contract for the programme on the day.
+    #[must_use]
+    pub fn contracted(&self, served: &Served) -> bool {
         let contract = (served.provider.clone(), served.programme.clone());
         let contracts = self.contracts.get(&contract);
         let mut contracts = contracts.into_iter().flat_map(BTreeMap::values);
-        let caregiver = self.caregivers.get(&served.caregiver);
         contracts.any(|days| days.contain(served.day))
-            && caregiver.is_some_and(|(provider, days)| {
-                *provider == served.provider && days.contain(served.day)
-            })
+    }
+
+    /// Whether the caregiver was on the provider's list on the day.
+    #[must_use]
+    pub fn listed(&self, served: &Served) -> bool {
+        let caregiver = self.caregivers.get(&served.caregiver);
+        caregiver.is_some_and(|(provider, days)| {
+            *provider == served.provider && days.contain(served.day)
+        })
     }
 }

@@ -63,6 +63,11 @@ pub(crate) fn order(caller: &Caller, order: pb::GetOrderResponse) -> pb::GetOrde
             decided_by: String::new(),
             ..appeal
         }),
+        hold: order.hold.map(|hold| pb::OrderHold {
+            etag: String::new(),
+            facts: None,
+            ..hold
+        }),
         ..order
     }
 }

@@ -149,6 +149,12 @@ impl Definition {
         }
     }
 
+    /// What the shortest service takes of a year's entitlement: where less is left, none can be approved.
+    #[must_use]
+    pub fn least_units(&self) -> i64 {
+        self.units(self.least_minutes).max(1)
+    }
+
     /// What a service of so many minutes costs; at most a day's.
     #[must_use]
     pub fn costs(&self, minutes: i64) -> Fen {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::claims::{Claims, Known};
 use crate::codec::write_facts;
+use crate::definition::Definition;
 use crate::enrolment::{self, Command, Enrolments, Spell, Whose};
 use crate::judging;
 use crate::refusals;
@@ -183,6 +184,7 @@ fn answer(
         .any(|spell| spell.first <= on && on <= spell.last);
     let a_year = definition.map_or(0, |definition| definition.quota.units);
     let left = a_year.saturating_sub(used).max(0);
+    let least = definition.map_or(1, Definition::least_units);
     let codes: Vec<i32> = [
         (!enrolled, OrderCode::NotEnrolled),
         (judged.entitled_by.is_empty(), OrderCode::NotEntitled),
@@ -190,7 +192,7 @@ fn answer(
             judging::gone_before(facts, on),
             OrderCode::NotAliveOrPresent,
         ),
-        (left == 0, OrderCode::QuotaExceeded),
+        (left < least, OrderCode::QuotaExceeded),
     ]
     .into_iter()
     .filter(|(applies, _)| *applies)

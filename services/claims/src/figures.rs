@@ -22,6 +22,7 @@ pub(crate) enum Group {
     EntitledBy,
     Code,
     Division,
+    Programme,
 }
 
 impl Group {
@@ -29,6 +30,7 @@ impl Group {
     fn expression(self, division: DivisionLevel) -> String {
         match self {
             Self::Provider => "o.provider_id".to_owned(),
+            Self::Programme => "o.programme".to_owned(),
             Self::ServiceMonth => "to_char(o.day, 'YYYY-MM')".to_owned(),
             Self::ApprovalMonth => {
                 "coalesce(to_char(o.approved_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM'), '')"
@@ -125,7 +127,8 @@ impl Claims {
                     | Group::ServiceMonth
                     | Group::ApprovalMonth
                     | Group::EntitledBy
-                    | Group::Division => key,
+                    | Group::Division
+                    | Group::Programme => key,
                 });
             }
             let number = |column: usize| row.try_get::<i64, _>(groups.len() + column);

@@ -128,6 +128,16 @@ pub fn is_too_far(metres: f64) -> bool {
     metres > FARTHEST_METRES
 }
 
+/// A distance in whole metres, rounded up.
+#[must_use]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "no distance on earth is larger than 20,004 km"
+)]
+pub fn whole_metres(metres: f64) -> i64 {
+    metres.ceil() as i64
+}
+
 /// Judges an order by the version of the programme that holds on its service day; none holds: nobody is entitled.
 #[must_use]
 pub fn judge(
@@ -142,13 +152,7 @@ pub fn judge(
     let mut codes = Set::new();
     let metres = home.map(|home| service.place.metres_to(home));
     let mut judged = facts_on(facts, registry_sequence, day, definition);
-    // Whole metres of a sphere that is 40,000 km around.
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "no distance on earth is larger than 20,004 km"
-    )]
-    let rounded = metres.map(|metres| metres.ceil() as i64);
-    judged.metres_from_home = rounded;
+    judged.metres_from_home = metres.map(whole_metres);
     let mut found = |code, applies: bool| {
         if applies {
             codes.insert(code);

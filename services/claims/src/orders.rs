@@ -1,13 +1,13 @@
 //! Orders as they stand: one with all that was judged, and lists.
 
+mod behind;
+mod filter;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use civic::{
-    AppealState, DivisionCode, ElderId, HoldState, LocalDay, NotSettledReason, OrderCode,
-    OrderState, Set,
-};
-use elder_tables::columns::{bits, day, maybe_word, place, set, word};
+use civic::{AppealState, HoldState, NotSettledReason, OrderCode, OrderState, Set};
+use elder_tables::columns::{day, maybe_word, set, word};
 use elders::codec::write_day;
 use elders::terms::{WireTerm as _, wire_set};
 use elders::wire::write_time;
@@ -16,101 +16,18 @@ use proto::eldercare::claims::v1 as pb;
 use readmodel::GivingWay;
 use service::{Caller, errors, paging, person_keys};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row as _};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _};
 use tonic::Status;
 use uuid::Uuid;
 
+use self::behind::HandedIn;
+pub(crate) use self::filter::Filter;
 use crate::book_table::NAME;
 use crate::by_provider::{self, Named};
 use crate::claims::Claims;
 use crate::codec::{purpose, write_evidence, write_facts};
-use crate::explaining::explain;
 use crate::order::{Event, Order, Submitted};
 use crate::refusals;
-
-/// Which orders are meant.
-#[derive(Clone, Debug)]
-pub(crate) struct Filter {
-    pub(crate) division: DivisionCode,
-    pub(crate) programme: Option<String>,
-    pub(crate) provider: Option<String>,
-    pub(crate) elder: Option<ElderId>,
-    pub(crate) states: Set<OrderState>,
-    pub(crate) code: Option<OrderCode>,
-    pub(crate) first: Option<LocalDay>,
-    pub(crate) last: Option<LocalDay>,
-    /// A day of the month.
-    pub(crate) approved_in: Option<LocalDay>,
-    pub(crate) entitled_by: Option<String>,
-}
-
-impl Filter {
-    /// The condition on `service_order`, named `o`.
-    pub(crate) fn add_to(&self, query: &mut QueryBuilder<Postgres>) {
-        query
-            .push(" o.village >= ")
-            .push_bind(self.division.to_string())
-            .push(" AND o.village < ")
-            .push_bind(self.division.beyond());
-        if let Some(programme) = &self.programme {
-            query
-                .push(" AND o.programme = ")
-                .push_bind(programme.clone());
-        }
-        if let Some(provider) = &self.provider {
-            query
-                .push(" AND o.provider_id = ")
-                .push_bind(provider.clone());
-        }
-        if let Some(elder) = self.elder {
-            query.push(" AND o.elder_id = ").push_bind(elder.as_uuid());
-        }
-        if !self.states.is_empty() {
-            let states: Vec<i32> = self.states.iter().map(place).collect();
-            query
-                .push(" AND o.state = ANY(")
-                .push_bind(states)
-                .push(")");
-        }
-        if let Some(code) = self.code {
-            query
-                .push(" AND o.state <> 0 AND o.codes & ")
-                .push_bind(bits(Set::from([code])))
-                .push(" <> 0");
-        }
-        if let Some(first) = self.first {
-            query.push(" AND o.day >= ").push_bind(first.date());
-        }
-        if let Some(last) = self.last {
-            query.push(" AND o.day <= ").push_bind(last.date());
-        }
-        if let Some(month) = self.approved_in.map(LocalDay::month) {
-            query
-                .push(" AND o.approved_at >= ")
-                .push_bind(month.first_day().start())
-                .push(" AND o.approved_at < ")
-                .push_bind(month.last_day().end());
-            // By its programme and the month an approval is found, sooner with its provider: the orders of few lead to it, too.
-            if self.programme.is_some() {
-                query
-                    .push(format!(
-                        " AND EXISTS (SELECT 1 FROM {NAME}.approval a WHERE a.programme = o.programme \
-                         AND a.provider_id = o.provider_id AND a.approved_at = o.approved_at \
-                         AND a.order_key = o.order_key AND a.approved_at >= "
-                    ))
-                    .push_bind(month.first_day().start())
-                    .push(" AND a.approved_at < ")
-                    .push_bind(month.last_day().end())
-                    .push(")");
-            }
-        }
-        if let Some(entitled_by) = &self.entitled_by {
-            query
-                .push(" AND o.entitled_by = ")
-                .push_bind(entitled_by.clone());
-        }
-    }
-}
 
 /// What is read of an order for its standing.
 pub(crate) const STANDING: &str = "o.order_key, o.sequence, o.provider_id, o.number, o.state, o.codes, o.appeal, o.reason, \
@@ -147,6 +64,8 @@ const ORDER: &[&str] = &[
     "elder.categories",
     "elder.assistance",
     "elder.capability",
+    "enrolment.first_day",
+    "enrolment.last_day",
     "appeal.statement",
 ];
 /// The same to the system of the provider whose order it is.
@@ -218,20 +137,19 @@ impl Claims {
         });
         let known = self.programme(&order.programme).await?;
         let definition = known.version(order.version).filter(|_| order.version != 0);
-        let mut earlier = self.conflicts(key).await?;
-        let waiting = standing.state == pb::OrderState::Waiting as i32;
-        let codes = standing.codes.iter().filter(|_| !waiting);
-        let explanations = codes.filter_map(|code| {
-            let code = OrderCode::from_wire(*code)?;
-            let (en, zh) = explain(code, &order, definition.map(|(_, said)| &**said));
-            Some(pb::CodeExplanation {
-                code: code.wire(),
-                en,
-                zh,
-                earlier: earlier.remove(&place(code)).unwrap_or_default(),
-            })
-        });
-        let explanations = explanations.collect();
+        let earlier = self.conflicts(key).await?;
+        let handed_in = HandedIn {
+            order: &order,
+            sequence: records.first().map_or(0, |record| record.sequence),
+            definition: definition.map(|(_, said)| &**said),
+            key: data_key.map(|key| &**key),
+        };
+        // Of an order that waits nobody has said anything yet.
+        let codes = standing.codes.iter();
+        let codes = codes.filter_map(|code| OrderCode::from_wire(*code));
+        let codes: Set<OrderCode> = codes.collect();
+        let explanations = self.why(caller, handed_in, codes, earlier).await?;
+        let hold = self.found_since(caller, handed_in).await?;
         let appeal = appeal(&records, &standing, |sealed| {
             let person = order.elder.as_uuid();
             let text = data_key?.open(purpose::STATEMENT, person, sealed);
@@ -248,6 +166,7 @@ impl Claims {
             explanations,
             division_code: order.village.to_string(),
             appeal,
+            hold,
             order: Some(pb::ServiceOrder {
                 provider_id: order.provider,
                 order_id: order.number,

@@ -320,6 +320,11 @@ pub(crate) fn of_settlement(refusal: settlements::Refusal) -> Status {
             "more would come back than was paid for the settlement's orders",
             "调减金额超过该结算单已支付的工单金额",
         ),
+        R::MoreThanTakenBack => (
+            "MORE_THAN_TAKEN_BACK",
+            "more would be given back than adjustments about the same order, or about none, took back before",
+            "调增金额超过此前就同一工单（或未指明工单）调减的金额",
+        ),
         R::NotOnHold => (
             "NOT_ON_HOLD",
             "the order is not on hold",

@@ -1,5 +1,6 @@
 //! What a provider is paid by a programme (结算): settlements in their order, each order in one, corrections in later ones.
 
+mod adjusting;
 mod doubts;
 mod drafting;
 
@@ -244,6 +245,8 @@ pub enum Refusal {
     OrderNotInIt,
     /// More would come back than was paid for its orders.
     MoreThanPaid,
+    /// More would be given back than was taken back before.
+    MoreThanTakenBack,
     /// The order is not on hold.
     NotOnHold,
     /// Something else stands against the order than the reviewer had read.
@@ -337,21 +340,7 @@ impl Decider for Settlements {
                 if self.adjustments.contains_key(adjustment) {
                     return Ok(vec![]);
                 }
-                let settlement = self.get(*number).ok_or(Refusal::Unknown)?;
-                if settlement.stage != SettlementStage::Paid {
-                    return Err(Refusal::NotPaid);
-                }
-                let has = |order: &Uuid| settlement.lines.iter().any(|line| line.order == *order);
-                if order.as_ref().is_some_and(|order| !has(order)) {
-                    return Err(Refusal::OrderNotInIt);
-                }
-                let adjusted = self.adjustments.values();
-                let adjusted = adjusted.filter(|one| one.corrected == *number);
-                let mut sums = adjusted.map(|one| one.amount).chain([*amount]);
-                let left = sums.try_fold(settlement.orders_total(), Fen::checked_add);
-                if left.ok_or(Refusal::TooLarge)? < Fen::ZERO {
-                    return Err(Refusal::MoreThanPaid);
-                }
+                self.may_adjust(*number, *amount, order.as_ref())?;
                 Ok(vec![Event::Adjusted {
                     adjustment: *adjustment,
                     number: *number,

@@ -306,6 +306,16 @@ impl Claims {
         caller: &Caller,
         which: &Which,
     ) -> Result<pb::GetSettlementResponse, Status> {
+        self.with_orders(caller, which, "GetSettlement").await
+    }
+
+    /// The same, on record as told by a method.
+    async fn with_orders(
+        &self,
+        caller: &Caller,
+        which: &Which,
+        method: &'static str,
+    ) -> Result<pb::GetSettlementResponse, Status> {
         let known = self.programme(&which.programme).await?;
         caller.knows(&known.division, refusals::no_settlement)?;
         let id = id(&which.programme, &which.provider);
@@ -327,7 +337,7 @@ impl Claims {
         let orders = rows.iter().map(standing).collect::<Result<Vec<_>, _>>();
         let orders = orders.map_err(errors::of_database)?;
         let elders = orders.iter().map(|order| &order.elder_id);
-        caller.told("GetSettlement", elders, STANDINGS).await?;
+        caller.told(method, elders, STANDINGS).await?;
         Ok(pb::GetSettlementResponse {
             settlement: Some(settlement),
             orders,
@@ -342,12 +352,15 @@ impl Claims {
         format: pb::SettlementFormat,
     ) -> Result<Outgoing, Status> {
         let place = self.exports.place().await?;
-        let found = self.get_settlement(caller, which).await?;
+        let found = self.with_orders(caller, which, "ExportSettlement").await?;
         let provider = self.providers.load_newest(&which.provider).await;
         let provider = provider.map_err(service::not_loaded)?;
         let contracts = provider.state.contracts.iter();
         let name = contracts.last().map(|contract| contract.name.clone());
-        let printed = printed(which, found, name.unwrap_or_default())?;
+        let known = self.programme(&which.programme).await?;
+        let programme_name = known.version(0).map(|(_, said)| said.name.clone());
+        let names = (programme_name.unwrap_or_default(), name.unwrap_or_default());
+        let printed = printed(which, found, names)?;
         let on = self.clock.today();
         let print = move || {
             let bytes = if format == pb::SettlementFormat::Csv {
@@ -487,7 +500,7 @@ impl Claims {
 fn printed(
     which: &Which,
     found: pb::GetSettlementResponse,
-    provider_name: String,
+    (programme_name, provider_name): (String, String),
 ) -> Result<Printed, Status> {
     let broken = || errors::internal(&"a settlement that can't be printed");
     let settlement = found.settlement.ok_or_else(broken)?;
@@ -511,6 +524,7 @@ fn printed(
     let paid_on = settlement.paid_on.and_then(read_day);
     Ok(Printed {
         programme: which.programme.clone(),
+        programme_name,
         provider: which.provider.clone(),
         provider_name,
         number: which.number,

@@ -14,6 +14,8 @@ const HEADINGS: [&str; 5] = ["序号", "工单编号", "服务日期", "待遇�
 #[derive(Clone, Debug)]
 pub(crate) struct Printed {
     pub(crate) programme: String,
+    /// What the programme is called.
+    pub(crate) programme_name: String,
     pub(crate) provider: String,
     /// What the provider is called.
     pub(crate) provider_name: String,
@@ -59,7 +61,7 @@ fn fill(book: &mut Workbook, printed: &Printed, on: LocalDay) -> Result<(), Xlsx
         sheet.set_column_width(column, width)?;
     }
     let line = printing::line(FormatAlign::Left);
-    let title = format!("{} 服务费用结算单", printed.programme);
+    let title = title(printed);
     sheet.set_row_height(0, 36)?;
     sheet.merge_range(0, 0, 0, LAST_COLUMN, &title, &printing::title())?;
     let provider = format!(
@@ -131,6 +133,11 @@ fn fill(book: &mut Workbook, printed: &Printed, on: LocalDay) -> Result<(), Xlsx
     Ok(())
 }
 
+fn title(printed: &Printed) -> String {
+    let (name, code) = (&printed.programme_name, &printed.programme);
+    printing::fitting(&format!("{name}（{code}）服务费用结算单"))
+}
+
 /// The same as CSV.
 pub(crate) fn csv(printed: &Printed) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -199,6 +206,7 @@ mod tests {
     fn printed() -> Printed {
         Printed {
             programme: "LTCI".to_owned(),
+            programme_name: "长期护理险".to_owned(),
             provider: "P01".to_owned(),
             provider_name: "禾康养老服务有限公司".to_owned(),
             number: 2,
@@ -231,6 +239,11 @@ mod tests {
                 "LTCI,P01,2,2024-03,ADJUSTMENT,,,,1,死亡后服务,-20000",
             ]
         );
+    }
+
+    #[test]
+    fn the_title_names_the_programme_as_people_do_and_by_its_code() {
+        assert_eq!(title(&printed()), "长期护理险（LTCI）服务费用结算单");
     }
 
     #[test]

@@ -23,6 +23,12 @@ const MOST: usize = 50_000;
 const AT_ONCE: usize = 128;
 /// The most orders that are named.
 const NAMED: usize = 100;
+/// By which method patterns are told.
+const METHOD: &str = "ListSuspicions";
+/// What is looked at of an elder, by the places of an order.
+const PLACES: &[&str] = &["order.check_in_position"];
+/// What is told of an elder whose order is named.
+const NAMES: &[&str] = &["order.provider_id", "order.order_id"];
 /// The minutes of a day.
 const DAY: i64 = 24 * 60;
 /// A spot is so many degrees wide, some 20 m.
@@ -127,7 +133,9 @@ impl Claims {
                 away_from_home: place,
             });
         }
-        Ok(suspect(&cases))
+        let suspicions = suspect(&cases);
+        put_on_record(caller, &cases, &suspicions).await?;
+        Ok(suspicions)
     }
 
     async fn submitted(&self, key: Uuid) -> Result<Option<Submitted>, Status> {
@@ -137,6 +145,29 @@ impl Claims {
         let records = records.map_err(|error| service::not_loaded(error.into()))?;
         Ok(records.first().and_then(Submitted::of))
     }
+}
+
+/// Puts on record whose orders had their places opened, whatever came of it, and whose are named.
+async fn put_on_record(
+    caller: &Caller,
+    cases: &[Case],
+    suspicions: &[pb::Suspicion],
+) -> Result<(), Status> {
+    let names = suspicions.iter().flat_map(|one| &one.names);
+    let names: BTreeSet<(&str, &str)> = names
+        .map(|name| (name.provider_id.as_str(), name.order_id.as_str()))
+        .collect();
+    let (mut opened, mut named) = (BTreeSet::new(), BTreeSet::new());
+    for case in cases {
+        if case.away_from_home.is_some() {
+            opened.insert(case.elder);
+        }
+        if names.contains(&(case.provider.as_str(), case.number.as_str())) {
+            named.insert(case.elder);
+        }
+    }
+    caller.told(METHOD, &opened, PLACES).await?;
+    caller.told(METHOD, &named, NAMES).await
 }
 
 /// The patterns in these orders, by kind, provider, caregiver and day.

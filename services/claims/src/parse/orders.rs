@@ -181,6 +181,9 @@ impl Parse {
                 last: last?,
                 approved_in: approved_in?,
                 entitled_by: entitled_by.map(|rule| (!rule.is_empty()).then_some(rule))?,
+                abnormal_at_submission: filter.abnormal_at_submission,
+                without_code: filter.without_code,
+                not_approved: filter.not_approved,
             })
         })
     }
@@ -371,6 +374,7 @@ fn group(number: i32) -> Option<Group> {
         pb::FigureGroup::EntitledBy => Group::EntitledBy,
         pb::FigureGroup::Code => Group::Code,
         pb::FigureGroup::Division => Group::Division,
+        pb::FigureGroup::Programme => Group::Programme,
     })
 }
 

@@ -468,6 +468,47 @@ fn no_more_comes_back_than_was_paid_for_the_orders() {
         .then_refused(Refusal::MoreThanPaid);
 }
 
+#[test]
+fn no_more_is_given_back_than_was_taken_back_about_the_same() {
+    let (one, other) = (Some(Uuid::from_u128(1)), Some(Uuid::from_u128(2)));
+    let taken = |id, amount, order| Event::Adjusted {
+        adjustment: Uuid::from_u128(id),
+        number: 1,
+        amount: Fen(amount),
+        order,
+        reason: "x".to_owned(),
+    };
+    let history = vec![
+        drafted(1, "2024-01", &[1, 2]),
+        confirmed(1),
+        paid(1, 40_000),
+        taken(71, -5_000, one),
+        taken(72, -300, None),
+    ];
+    for (amount, order, may) in [
+        (5_000, one, true),
+        (5_001, one, false),
+        (1, other, false),
+        (300, None, true),
+        (301, None, false),
+        (-15_000, one, true),
+    ] {
+        let adjust = Command::Adjust {
+            adjustment: Uuid::from_u128(77),
+            number: 1,
+            amount: Fen(amount),
+            order,
+            reason: "x".to_owned(),
+        };
+        let decided = given::<Settlements>(history.clone()).when(adjust);
+        if may {
+            decided.then([taken(77, amount, order)]);
+        } else {
+            decided.then_refused(Refusal::MoreThanTakenBack);
+        }
+    }
+}
+
 fn found() -> impl Strategy<Value = OrderCode> {
     proptest::sample::select(vec![DEAD, NO_CONTRACT, OrderCode::NotEnrolled])
 }
@@ -494,10 +535,10 @@ fn commands() -> impl Strategy<Value = Command> {
             paid_on: "2024-02-05".parse().unwrap(),
             reference: "V".to_owned(),
         }),
-        (1_u32..5, 0_u128..3).prop_map(|(number, id)| Command::Adjust {
+        (1_u32..5, 0_u128..3, any::<bool>()).prop_map(|(number, id, back)| Command::Adjust {
             adjustment: Uuid::from_u128(1_000 + id),
             number,
-            amount: Fen(20_000),
+            amount: Fen(if back { -20_000 } else { 20_000 }),
             order: None,
             reason: "x".to_owned(),
         }),

@@ -351,6 +351,7 @@ fn home_care_costs_4000_fen_an_hour_by_the_minute_rounded_down() {
         assert_eq!(home_care.units(minutes), minutes);
     }
     assert_eq!(home_care.quota.units, 2_880);
+    assert_eq!(home_care.least_units(), 30);
     assert_eq!(home_care.premium, Fen::ZERO);
 }
 
@@ -361,6 +362,13 @@ fn a_service_of_long_term_care_costs_the_same_however_long_it_is() {
         assert_eq!(insurance.costs(minutes), Fen(20_000));
         assert_eq!(insurance.units(minutes), 1);
     }
+    assert_eq!(insurance.least_units(), 1);
+}
+
+#[test]
+fn where_a_service_may_be_of_any_length_the_least_is_a_minute() {
+    let any = definition(&HOMECARE.replace("least_minutes: 30", "least_minutes: 0"));
+    assert_eq!(any.least_units(), 1);
 }
 
 #[test]

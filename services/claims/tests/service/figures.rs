@@ -95,6 +95,7 @@ async fn figures_of_parts_add_up_to_the_whole() {
         &[By::ApprovalMonth],
         &[By::EntitledBy],
         &[By::Division],
+        &[By::Programme],
         &[By::Provider, By::ServiceMonth],
         &[By::Division, By::ApprovalMonth],
     ] {
@@ -130,6 +131,8 @@ async fn figures_are_told_by_each_group() {
     );
     let rules = expected(&[("LOW_INCOME", of_p01), ("HANDICAP_1_2", of_p02)]);
     assert_eq!(by(By::EntitledBy).await, rules);
+    let programmes = expected(&[("LTCI", (10, 7, 1, 2, 140_000))]);
+    assert_eq!(by(By::Programme).await, programmes);
     let towns = expected(&[("350524100", of_p01), ("350524101", of_p02)]);
     assert_eq!(by(By::Division).await, towns);
     let months = expected(&[
@@ -202,6 +205,8 @@ async fn behind_each_figure_stands_a_list_of_as_many_orders() {
         |f| f.first_service_day = date("2024-03-01"),
         |f| f.last_service_day = date("2024-02-02"),
         |f| f.programme_code = "LTCI".to_owned(),
+        |f| f.without_code = true,
+        |f| f.not_approved = true,
     ] {
         let mut filter = all_in(COUNTY);
         change(&mut filter);
@@ -231,12 +236,40 @@ async fn behind_each_figure_stands_a_list_of_as_many_orders() {
                 assert_eq!(fen, row.approved_fen);
             }
         }
-        let abnormal = all.iter().filter(|one| !one.codes.is_empty());
-        assert_eq!(
-            i64::try_from(abnormal.count()).unwrap(),
-            row.abnormal_at_submission
-        );
+        let abnormal = pb::OrderFilter {
+            abnormal_at_submission: true,
+            ..filter
+        };
+        let listed = running.orders(abnormal).await;
+        assert!(listed.iter().all(|one| !one.codes.is_empty()), "{listed:?}");
+        assert_eq!(length(&listed), row.abnormal_at_submission);
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn orders_without_a_code_or_an_approval_are_listed_as_they_are_counted() {
+    let running = county().await;
+    let without_key = async |group: By| {
+        let told = running.figures(all_in(COUNTY), &[group]).await;
+        let mut rows = told.rows.into_iter();
+        let row = rows.find(|row| row.keys[0].is_empty());
+        usize::try_from(row.unwrap().orders).unwrap()
+    };
+    let without_code = pb::OrderFilter {
+        without_code: true,
+        ..all_in(COUNTY)
+    };
+    let listed = running.orders(without_code).await;
+    assert!(listed.iter().all(|one| one.codes.is_empty()), "{listed:?}");
+    assert_eq!((listed.len(), without_key(By::Code).await), (6, 6));
+    let not_approved = pb::OrderFilter {
+        not_approved: true,
+        ..all_in(COUNTY)
+    };
+    let listed = running.orders(not_approved).await;
+    assert!(listed.iter().all(|one| one.approved_at.is_none()));
+    assert_eq!((listed.len(), without_key(By::ApprovalMonth).await), (3, 3));
     running.stop().await;
 }
 
@@ -387,6 +420,12 @@ async fn a_caregiver_who_served_for_more_hours_than_a_day_has_is_a_pattern() {
         (date("2024-02-10"), &*caregiver)
     );
     assert_eq!(hours.names.len(), 13);
+    // Whose orders are named is on record.
+    let looks = running.app.access().looks().into_iter();
+    let looks = looks.filter(|look| look.method == "ListSuspicions");
+    let named = looks.filter(|look| look.fields.iter().any(|field| field == "order.order_id"));
+    let named: Vec<usize> = named.map(|look| look.elder_ids.len()).collect();
+    assert_eq!(named, [13]);
     // All of them took the least length, to the minute.
     assert_eq!(found[1].kind(), pb::SuspicionKind::LeastLength);
     let none = running.client().list_suspicions(asked("2024-02-09")).await;

@@ -4,9 +4,10 @@ use chrono::TimeDelta;
 use proto::eldercare::claims::v1 as pb;
 use uuid::Uuid;
 
+use crate::providers::system_of;
 use crate::support::{
-    Ground, HOMECARE, LTCI, Person, VILLAGE, at, enrolment, file, in_words, order,
-    outcome_in_words, place, reason, short_order, timestamp,
+    COUNTY, Ground, HOMECARE, LTCI, Person, VILLAGE, at, end_of_enrolment, enrolment, file,
+    in_words, order, outcome_in_words, place, reason, retirement, short_order, timestamp,
 };
 
 #[tokio::test]
@@ -238,7 +239,7 @@ async fn each_code_is_explained_with_the_facts_and_orders_behind_it() {
         .collect();
     assert_eq!(words[0], "the service took 60 minutes, 120 are the least");
     assert!(words[2].contains("1235 m from home"), "{}", words[2]);
-    assert_eq!(words[3], "the programme asks for 1 VIDEO");
+    assert_eq!(words[3], "the programme asks for 1 VIDEO; 2 PHOTO came");
     let earlier: Vec<Vec<_>> = told
         .explanations
         .iter()
@@ -276,5 +277,81 @@ async fn each_code_is_explained_with_the_facts_and_orders_behind_it() {
     };
     let unknown = running.client().get_order(unknown).await.unwrap_err();
     assert_eq!(reason(&unknown), "ORDER_NOT_FOUND");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn registers_and_quotas_are_explained_by_what_there_was_instead() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let running = ground.start().await;
+    let one = LTCI.replace("services: 12", "services: 1");
+    let caregiver = running.insurance_by(&one).await;
+    let elder = ground.elder().await;
+    let enrolment = running.enrolled(elder).await;
+    let mut client = running.client();
+    let end = end_of_enrolment(elder, &enrolment, "2024-02-15");
+    client.end_enrolment(end).await.unwrap();
+    let retired = retirement(&caregiver, "2024-02-20");
+    client.retire_caregiver(retired).await.unwrap();
+    let good = order("A", elder, &caregiver, "2024-02-10 09:00");
+    assert_eq!(running.told(&good).await, "APPROVED");
+    let more = order("B", elder, &caregiver, "2024-02-11 09:00");
+    running.told(&more).await;
+    let late = order("C", elder, &caregiver, "2024-02-21 09:00");
+    running.told(&late).await;
+    let elsewhere = pb::ServiceOrder {
+        provider_id: "P02".to_owned(),
+        ..order("D", elder, &caregiver, "2024-02-12 09:00")
+    };
+    running.told(&elsewhere).await;
+    running.settled().await;
+    let words = async |provider: &str, number: &str| {
+        let asked = pb::GetOrderRequest {
+            provider_id: provider.to_owned(),
+            order_id: number.to_owned(),
+            min_position: String::new(),
+        };
+        let told = running.client().get_order(asked).await.unwrap();
+        let explanations = told.into_inner().explanations.into_iter();
+        explanations
+            .map(|one| (one.en, one.zh))
+            .unzip::<String, String, Vec<_>, Vec<_>>()
+    };
+    let (en, zh) = words("P01", "B").await;
+    assert_eq!(
+        en,
+        ["approving it takes 1; the year 2024 has 1, of which more than 0 were used"]
+    );
+    assert_eq!(
+        zh,
+        ["通过需用 1 次；2024 年度额度为 1 次，其中已用超过 0 次"]
+    );
+    let (en, zh) = words("P01", "C").await;
+    assert_eq!(
+        en,
+        [
+            "the elder was not enrolled in LTCI on 2024-02-21 (but 2024-01-01 to 2024-02-15)",
+            "the caregiver was not on its list on 2024-02-21 (but 2024-01-01 to 2024-02-20)",
+        ]
+    );
+    assert!(zh[0].contains("参保期：2024-01-01 至 2024-02-15"), "{zh:?}");
+    // When the elder was enrolled is not the provider's business.
+    let asked = pb::GetOrderRequest {
+        provider_id: "P01".to_owned(),
+        order_id: "C".to_owned(),
+        min_position: String::new(),
+    };
+    let mut own = running.client_of(&system_of("P01", COUNTY));
+    let told = own.get_order(asked).await.unwrap().into_inner();
+    let told: Vec<_> = told.explanations.iter().map(|one| &one.en).collect();
+    assert_eq!(told[0], "the elder was not enrolled in LTCI on 2024-02-21");
+    assert_eq!(told[1], &en[1]);
+    let (en, _) = words("P02", "D").await;
+    assert_eq!(
+        en,
+        [
+            "the provider had no contract for LTCI on 2024-02-12; the caregiver was not on its list on 2024-02-12"
+        ]
+    );
     running.stop().await;
 }

@@ -8,6 +8,7 @@ mod bad_input;
 mod ended_early;
 mod figures;
 mod holds;
+mod holds_explained;
 mod judging;
 mod listing;
 mod money;

@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The own system of a provider that works in a division.
-fn system_of(provider: &str, division: &str) -> Claims {
+pub(crate) fn system_of(provider: &str, division: &str) -> Claims {
     Claims::system(format!("system-of-{provider}"), "provider")
         .division(division)
         .role("provider")

@@ -24,8 +24,8 @@ pub(super) struct Book {
     deposits: BTreeMap<Programme, i64>,
     /// As they were when they were paid.
     pub(super) paid: Vec<pb::GetSettlementResponse>,
-    /// Of which settlement, and how many fen, by the id.
-    pub(super) adjustments: BTreeMap<String, (Numbered, i64)>,
+    /// Of which settlement, how many fen, and about which order, by the id.
+    pub(super) adjustments: BTreeMap<String, (Numbered, i64, String)>,
 }
 
 /// An order that was acknowledged.
@@ -234,12 +234,13 @@ impl Book {
         approved.map(Known::units).sum()
     }
 
-    /// What adjustments of a settlement sum up to.
-    pub(super) fn adjusted(&self, programme: Programme, provider: &str, number: i32) -> i64 {
+    /// What adjustments of a settlement sum up to; and those of them that are about an order, or about none.
+    pub(super) fn adjusted(&self, settlement: &Numbered, about: &str) -> (i64, i64) {
         let all = self.adjustments.values();
-        let of_it =
-            all.filter(|((of, to, one), _)| *of == programme && to == provider && *one == number);
-        of_it.map(|(_, fen)| fen).sum()
+        let of_it = all.filter(|(named, ..)| named == settlement);
+        of_it.fold((0, 0), |(all, alike), (_, fen, order)| {
+            (all + fen, if order == about { alike + fen } else { alike })
+        })
     }
 
     /// What a fund is to hold.

@@ -120,7 +120,8 @@ impl County {
                     assert!(adjusted.insert(one.adjustment_id.clone()), "{one:?} twice");
                     let named = (programme, provider.clone(), one.corrected_number);
                     let known = self.book.adjustments.get(&one.adjustment_id);
-                    assert_eq!(known, Some(&(named, one.amount_fen)));
+                    let known = known.map(|(named, fen, _)| (named.clone(), *fen));
+                    assert_eq!(known, Some((named, one.amount_fen)));
                 }
                 let of_adjustments = settlement.adjustments.iter().map(|one| one.amount_fen);
                 assert_eq!(settlement.adjustments_fen, of_adjustments.sum::<i64>());

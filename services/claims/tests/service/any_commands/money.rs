@@ -166,18 +166,20 @@ impl County {
             order_id: order.map_or_else(String::new, |one| one.order_id),
             reason: "时长更正".to_owned(),
         };
+        let about = request.order_id.clone();
         let adjusted = answered(twice, async || {
             running.client().adjust_settlement(request.clone()).await
         });
         let adjusted = adjusted.await;
-        let of_it = self.book.adjusted(programme, provider, number);
-        let may =
-            settlement.stage() == stage && Fen(settlement.orders_fen + of_it + fen) >= Fen::ZERO;
+        let named = (programme, provider.clone(), number);
+        let (of_it, alike) = self.book.adjusted(&named, &about);
+        let may = settlement.stage() == stage
+            && Fen(settlement.orders_fen + of_it + fen) >= Fen::ZERO
+            && (fen < 0 || alike + fen <= 0);
         assert_eq!(adjusted.is_ok(), may, "{settlement:?}: {adjusted:?}");
         if let Ok(adjusted) = adjusted {
-            let named = (programme, provider.clone(), number);
             let adjustments = &mut self.book.adjustments;
-            adjustments.insert(adjusted.adjustment_id, (named, fen));
+            adjustments.insert(adjusted.adjustment_id, (named, fen, about));
         }
     }
 }

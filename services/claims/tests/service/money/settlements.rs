@@ -230,6 +230,11 @@ async fn a_settlement_is_given_out_as_a_file_that_names_no_elder() {
     );
     assert!(!csv.contains(&elder));
     assert!(file(pb::SettlementFormat::Xlsx).await.starts_with(b"PK"));
+    // Who took them out is on record with that, whatever they name.
+    let mut looks = running.app.access().looks();
+    looks.retain(|look| look.method == "ExportSettlement");
+    assert_eq!(looks.len(), 2);
+    assert!(looks.iter().all(|look| look.elder_ids.contains(&elder)));
     running.stop().await;
 }
 

@@ -1,9 +1,12 @@
 //! Who is enrolled, and what an elder may have by it.
 
+use chrono::TimeDelta;
 use civic::{Assistance, CapabilityLevel, Set};
 use proto::eldercare::claims::v1 as pb;
 
-use crate::support::{Ground, Person, date, end_of_enrolment, enrolment, order, reason};
+use crate::support::{
+    Ground, HOMECARE, Person, at, date, end_of_enrolment, enrolment, file, order, reason, timestamp,
+};
 
 /// Outcome, reason or basis, and premium.
 fn told(outcome: &pb::EnrolPersonsResponse) -> (String, String, i64) {
@@ -165,6 +168,44 @@ async fn an_entitlement_is_told_before_and_after_enrolment_and_service() {
     assert_eq!(next.codes, [pb::OrderCode::NotEnrolled as i32]);
     assert_eq!((next.units_used, next.units_left), (0, 12));
     assert!(next.enrolments.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_rest_that_bears_no_service_entitles_to_none() {
+    let ground = Ground::at("2024-03-01 09:00");
+    let running = ground.start().await;
+    let definition = HOMECARE.replace("minutes: 2880", "minutes: 90");
+    running.define("HOMECARE", &definition).await.unwrap();
+    running.contract("P01", "HOMECARE").await.unwrap();
+    let caregiver = running.caregiver("P01").await;
+    let elders = [ground.elder().await, ground.elder().await];
+    let enrolments = elders.map(|elder| enrolment("HOMECARE", elder, "2024-01-01"));
+    running.enrol_all(&enrolments).await;
+    let cared = |number: &str, elder, start: &str, minutes: i64| pb::ServiceOrder {
+        programme_code: "HOMECARE".to_owned(),
+        check_out_at: timestamp(at(start) + TimeDelta::minutes(minutes)),
+        items: vec!["COOKING".to_owned()],
+        evidence: vec![file(pb::EvidenceKind::Photo, number)],
+        ..order(number, elder, &caregiver, start)
+    };
+    let (day, [one, other]) = ("2024-03-01", elders);
+    // Half an hour is the least: what is left bears one more.
+    let first = cared("A", one, "2024-02-27 09:00", 60);
+    assert_eq!(running.told(&first).await, "APPROVED");
+    let told = running.entitlement_of("HOMECARE", one, day).await;
+    assert_eq!((told.units_left, told.entitled), (30, true));
+    let last = cared("B", one, "2024-02-28 09:00", 30);
+    assert_eq!(running.told(&last).await, "APPROVED");
+    // A minute less bears none.
+    let long = cared("C", other, "2024-02-27 12:00", 61);
+    assert_eq!(running.told(&long).await, "APPROVED");
+    let told = running.entitlement_of("HOMECARE", other, day).await;
+    assert_eq!((told.units_left, told.entitled), (29, false));
+    assert_eq!(told.codes, [pb::OrderCode::QuotaExceeded as i32]);
+    let least = cared("D", other, "2024-02-28 12:00", 30);
+    let told = running.told(&least).await;
+    assert_eq!(told, "ABNORMAL_OPEN QUOTA_EXCEEDED");
     running.stop().await;
 }
 
