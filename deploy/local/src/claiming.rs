@@ -8,6 +8,7 @@ use crate::{cli::WhichOrders, output::number, wire, words::Word};
 
 mod enrolments;
 mod entitlement;
+mod explained;
 mod figures;
 mod fund;
 mod held;
@@ -58,6 +59,9 @@ impl WhichOrders {
             last_service_day: self.until.map(wire::date),
             approved_in_month_of: self.approved_in.map(|month| wire::date(month.first_day())),
             entitled_by: text(&self.entitled_by),
+            abnormal_at_submission: self.abnormal_at_submission,
+            without_code: self.without_code,
+            not_approved: self.not_approved,
         })
     }
 }
@@ -99,6 +103,7 @@ mod tests {
             code: Some("DURATION_SHORT".to_owned()),
             from: Some("2024-02-01".parse().unwrap()),
             approved_in: Some("2024-03".parse().unwrap()),
+            abnormal_at_submission: true,
             ..WhichOrders::default()
         };
         let filter = wanted.filter().unwrap();
@@ -106,6 +111,8 @@ mod tests {
         assert_eq!(filter.division_code, "350524");
         assert_eq!(filter.states, states.map(i32::from));
         assert_eq!(filter.code, i32::from(pb::OrderCode::DurationShort));
+        assert!(filter.abnormal_at_submission);
+        assert!(!filter.without_code && !filter.not_approved);
         assert_eq!(day(filter.first_service_day).unwrap(), "2024-02-01");
         assert_eq!(day(filter.approved_in_month_of).unwrap(), "2024-03-01");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! `claims figures`: counts and sums of orders by provider, month, group, code or division.
+//! `claims figures`: counts and sums of orders by programme, provider, month, group, code or division.
 
 use proto::eldercare::claims::v1::{self as pb, FigureRow, GetFiguresRequest};
 use serde::Serialize;
@@ -95,6 +95,7 @@ fn group(by: FiguresBy) -> pb::FigureGroup {
         FiguresBy::EntitledBy => pb::FigureGroup::EntitledBy,
         FiguresBy::Code => pb::FigureGroup::Code,
         FiguresBy::Division => pb::FigureGroup::Division,
+        FiguresBy::Programme => pb::FigureGroup::Programme,
     }
 }
 
@@ -106,6 +107,7 @@ fn heading(by: FiguresBy) -> &'static str {
         FiguresBy::EntitledBy => "待遇类别 entitled by",
         FiguresBy::Code => "异常 code",
         FiguresBy::Division => "区划 division",
+        FiguresBy::Programme => "项目 programme",
     }
 }
 

@@ -1,4 +1,5 @@
-//! `claims order`: a service order with every code, why it applies, the facts that were judged, and its appeal.
+//! `claims order`: a service order with every code, why it applies, the facts that were judged, and its appeal, and what
+//! was found once it was approved.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,11 @@ use proto::eldercare::{
 };
 use serde::Serialize;
 
-use super::{Row, at, orders, text};
+use super::{
+    Row, at,
+    explained::{Explanation, Hold},
+    orders, text,
+};
 use crate::{
     client::{Client, call},
     output::{Report, table},
@@ -30,19 +35,8 @@ pub struct OrderStory {
     pub facts: Option<Facts>,
     /// The appeal.
     pub appeal: Option<Appeal>,
-}
-
-/// Why a code applies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Explanation {
-    /// The code.
-    pub code: &'static str,
-    /// In English.
-    pub en: String,
-    /// In Chinese.
-    pub zh: String,
-    /// The earlier orders that stand against it, each as provider and number.
-    pub earlier: Vec<(String, String)>,
+    /// What was found once it was approved.
+    pub hold: Option<Hold>,
 }
 
 /// A service as it was handed in.
@@ -119,20 +113,12 @@ pub async fn show(client: &Client, provider: &str, order: &str) -> anyhow::Resul
 impl OrderStory {
     /// An order as the API has it.
     pub fn of(answer: GetOrderResponse) -> Self {
-        let explanations = answer.explanations.into_iter().map(|one| Explanation {
-            code: name_of::<pb::OrderCode>(one.code).unwrap_or("?"),
-            en: one.en,
-            zh: one.zh,
-            earlier: one
-                .earlier
-                .into_iter()
-                .map(|earlier| (earlier.provider_id, earlier.order_id))
-                .collect(),
-        });
+        let explanations = answer.explanations.into_iter().map(Explanation::of);
         Self {
             order: Row::of(answer.standing.unwrap_or_default()),
             division_code: answer.division_code,
             explanations: explanations.collect(),
+            hold: answer.hold.map(Hold::of),
             service: answer.order.map(Service::of),
             facts: answer.facts.map(Facts::of),
             appeal: answer.appeal.map(Appeal::of),
@@ -145,6 +131,10 @@ impl OrderStory {
             service: None,
             facts: None,
             appeal: None,
+            hold: self.hold.map(|hold| Hold {
+                facts: None,
+                ..hold
+            }),
             ..self
         }
     }
@@ -279,16 +269,14 @@ impl Report for OrderStory {
             let _ = write!(text, "\n申诉截止 appeals until: {day}");
         }
         for one in &self.explanations {
-            let code = labelled_of::<civic::OrderCode>(one.code);
-            let _ = write!(text, "\n{code}\n  {}\n  {}", one.zh, one.en);
-            for (provider, order) in &one.earlier {
-                let _ = write!(text, "\n  在先工单 earlier order: {provider} {order}");
-            }
+            let _ = write!(text, "\n{}", one.text());
         }
         let service = self.service.as_ref().map(Service::text);
         let facts = self.facts.as_ref().map(Facts::text);
         let appeal = self.appeal.as_ref().map(Appeal::text);
-        for part in [service, facts, appeal].into_iter().flatten() {
+        let hold = self.hold.as_ref();
+        let hold = hold.map(|hold| hold.text(self.order.hold));
+        for part in [service, facts, appeal, hold].into_iter().flatten() {
             let _ = write!(text, "\n{part}");
         }
         text
@@ -339,7 +327,39 @@ mod tests {
                 state: pb::AppealState::Pending.into(),
                 ..Default::default()
             }),
+            hold: None,
         }
+    }
+
+    #[test]
+    fn what_was_found_once_it_was_approved_is_explained_beside_its_facts() {
+        let found = pb::CodeExplanation {
+            code: pb::OrderCode::NotAliveOrPresent.into(),
+            en: "had died before".to_owned(),
+            zh: "之前已故".to_owned(),
+            earlier: vec![],
+        };
+        let mut answer = answer();
+        if let Some(standing) = &mut answer.standing {
+            standing.hold = pb::HoldState::OnHold.into();
+        }
+        answer.hold = Some(pb::OrderHold {
+            explanations: vec![found],
+            facts: Some(pb::JudgedFacts {
+                age: 83,
+                ..Default::default()
+            }),
+            etag: "v4".to_owned(),
+            ..Default::default()
+        });
+        let story = OrderStory::of(answer);
+        let text = story.text();
+        for word in ["ON_HOLD", "had died before", "之前已故", "v4", "83"] {
+            assert!(text.contains(word), "{word} is not in {text}");
+        }
+        let without = story.without_facts().text();
+        assert!(without.contains("had died before"), "{without}");
+        assert!(!without.contains("83"), "{without}");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Row {
     pub appeal_until: Option<String>,
     /// The settlement that bears it.
     pub settlement_number: Option<i32>,
+    /// What follows from what was found once it was approved; null where nothing was.
+    pub hold: Option<&'static str>,
 }
 
 impl Row {
@@ -75,6 +77,7 @@ impl Row {
             approved_at: at(standing.approved_at),
             appeal_until: day(standing.appeal_until),
             settlement_number: (number != 0).then_some(number),
+            hold: name_of::<pb::HoldState>(standing.hold),
         }
     }
 }

@@ -186,6 +186,15 @@ pub struct WhichOrders {
     /// Of elders who were entitled by this rule, such as LOW_INCOME
     #[arg(long, value_name = "RULE")]
     pub entitled_by: Option<String>,
+    /// Abnormal when they were adjudicated, whatever became of them
+    #[arg(long)]
+    pub abnormal_at_submission: bool,
+    /// To which no code was given, or that wait
+    #[arg(long, conflicts_with_all = ["code", "abnormal_at_submission"])]
+    pub without_code: bool,
+    /// Never approved
+    #[arg(long, conflicts_with = "approved_in")]
+    pub not_approved: bool,
 }
 
 /// What becomes of an order on hold.
@@ -212,6 +221,8 @@ pub enum FiguresBy {
     Code,
     /// 区划, one level below the one that is named.
     Division,
+    /// 项目.
+    Programme,
 }
 
 #[cfg(test)]

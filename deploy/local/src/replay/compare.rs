@@ -1,7 +1,7 @@
 //! Compares what the system says with what a data set expects, and lists each difference with its place.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// One place where the system says something else than expected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -96,10 +96,23 @@ impl Comparison {
     }
 }
 
+/// Whole numbers, as money is, never pass through floating point, where large neighbours are the same.
+fn same_number(expected: &Number, got: &Number) -> bool {
+    match (whole(expected), whole(got)) {
+        (Some(expected), Some(got)) => expected == got,
+        _ => expected.as_f64() == got.as_f64(),
+    }
+}
+
+fn whole(number: &Number) -> Option<i128> {
+    let signed = number.as_i64().map(i128::from);
+    signed.or_else(|| number.as_u64().map(i128::from))
+}
+
 fn same(expected: &Value, got: &Value) -> bool {
     let is_zero = |value: &Value| value.as_f64() == Some(0.0);
     match (expected, got) {
-        (Value::Number(expected), Value::Number(got)) => expected.as_f64() == got.as_f64(),
+        (Value::Number(expected), Value::Number(got)) => same_number(expected, got),
         (Value::Null, got) => got.is_null() || is_zero(got),
         (expected, Value::Null) => is_zero(expected),
         (expected, got) => expected == got,
@@ -162,6 +175,19 @@ mod tests {
         let comparison = Comparison::of("", &value, &json!({"d": 2.0, "c": "x", "a": [1, {}]}));
         assert_eq!(comparison.differences, []);
         assert_eq!(comparison.values, 4);
+    }
+
+    #[test]
+    fn sums_that_are_one_in_floating_point_are_still_told_apart() {
+        for (expected, got) in [
+            (9_007_199_254_740_993_u64, 9_007_199_254_740_992_u64),
+            (u64::MAX, u64::MAX - 1),
+        ] {
+            assert_eq!(differences(json!(expected), json!(got)).len(), 1);
+            assert_eq!(differences(json!(got), json!(got)), []);
+        }
+        assert_eq!(differences(json!(-3), json!(-3.0)), []);
+        assert_eq!(differences(json!(-3), json!(3)).len(), 1);
     }
 
     #[test]

@@ -7,10 +7,12 @@ mod desk;
 mod elsewhere;
 mod observed;
 mod plans;
+mod search;
 mod sharing;
 mod sharing_feeds;
 mod town;
 mod visits;
+mod whole_town;
 
 use std::{fs, path::Path};
 

@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeSet, HashSet},
     fs,
+    path::Path,
 };
 
 use calamine::{Data, Reader as _, Xlsx};
 use futures::TryStreamExt as _;
 use serde_json::Value;
-use service::testing::collector::Collector;
+use service::testing::collector::{Collector, SentSpan};
 use tokio::runtime::Runtime;
 
 use crate::desk::{Desk, county, text};
@@ -65,6 +66,11 @@ impl Observed {
         })
     }
 
+    /// The spans that were sent.
+    pub(crate) fn spans(&self) -> Vec<SentSpan> {
+        self.collector.spans()
+    }
+
     /// Once the system has gone down: nothing that it told tells of anybody.
     pub(crate) fn tells_of_nobody(&self, desk: &Desk, subjects: &BTreeSet<String>) {
         let personal = Personal::of_the_county();
@@ -95,15 +101,35 @@ impl Observed {
         let sent = self.collector.bytes();
         let sent = String::from_utf8_lossy(&sent);
         let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
-        for (what, told) in [
+        let told = [
             ("the log", log.join("\n")),
             ("telemetry", sent.into_owned()),
             ("subjects", subjects.join("\n")),
-        ] {
+        ];
+        for (what, told) in told.into_iter().chain(kept(&desk.path("county"))) {
             let found = personal.found_in(&told);
             assert_eq!(found, BTreeSet::new(), "in {what}");
         }
     }
+}
+
+/// What lies in a data folder for operators to read: who looked at whom, what the servers say, and the notices, if any.
+fn kept(folder: &Path) -> Vec<(&'static str, String)> {
+    let always = [
+        "access.ndjson",
+        "nats/nats-server.log",
+        "postgres/postgres.log",
+    ];
+    let read = |file: &'static str| {
+        let bytes = fs::read(folder.join(file)).unwrap_or_default();
+        (file, String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let mut kept: Vec<_> = always.into_iter().map(read).collect();
+    for (file, text) in &kept {
+        assert!(!text.is_empty(), "{file} says nothing");
+    }
+    kept.push(read("notices.ndjson"));
+    kept
 }
 
 impl Personal {

@@ -253,7 +253,7 @@ fn reasons_are_told_to_the_reviewer(desk: &Desk, elder: &str) {
 
 /// Without a receiver that somebody named, what was opened is told on this machine: in a file that nobody else reads, by a command, and
 /// on the terminal.
-fn the_supervisors_are_told(desk: &Desk, elder: &str) {
+pub(crate) fn the_supervisors_are_told(desk: &Desk, elder: &str) {
     let asked = ["audit", "notices"];
     let begun = Instant::now();
     let notices = loop {
@@ -352,7 +352,7 @@ fn follow(desk: &Desk, name: &str, after: &str, until: &str) -> Vec<Value> {
 }
 
 /// Opens a dossier beyond all agreements, and waits until the history tells of it.
-fn break_glass(desk: &Desk, elder: &str) {
+pub(crate) fn break_glass(desk: &Desk, elder: &str) {
     let request = BreakGlassRequest {
         request_id: Uuid::now_v7().to_string(),
         elder_id: elder.to_owned(),

@@ -1,7 +1,7 @@
 //! One town of the sample county, as a data set of its own.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -26,7 +26,7 @@ pub(crate) fn one_town(into: &Path) -> PathBuf {
             fs::copy(survey.path(), to.join("survey").join(name)).unwrap();
         }
     }
-    let elders = surveyed();
+    let elders = surveyed(TOWN);
     // Of the files with a line for each visit, pairing or decision those of the town alone.
     let kept = |file: &str, of_the_town: &dyn Fn(&str) -> bool| {
         let lines = fs::read_to_string(from.join(file)).unwrap();
@@ -42,13 +42,13 @@ pub(crate) fn one_town(into: &Path) -> PathBuf {
     to
 }
 
-/// The ID numbers of the town's elders.
-fn surveyed() -> HashSet<String> {
+/// The ID numbers of the elders whom a town's workbook names.
+pub(crate) fn surveyed(town: &str) -> BTreeSet<String> {
     let expected = fs::read(county().join("expected/registry.json")).unwrap();
     let expected: Value = serde_json::from_slice(&expected).unwrap();
     let elders = expected["survey_elders"].as_object().unwrap().iter();
     elders
-        .filter(|(_, elder)| text(&elder["division_code"]).starts_with(TOWN))
+        .filter(|(_, elder)| text(&elder["division_code"]).starts_with(town))
         .map(|(id_number, _)| id_number.clone())
         .collect()
 }
@@ -60,7 +60,7 @@ pub(crate) fn insured(set: &Path) {
     for file in ["programmes.json", "providers.csv", "caregivers.csv"] {
         fs::copy(from.join(file), to.join(file)).unwrap();
     }
-    let elders = surveyed();
+    let elders = surveyed(TOWN);
     let kept = |file: &str, is_kept: &dyn Fn(&str) -> bool| {
         let lines = fs::read_to_string(from.join(file)).unwrap();
         let lines: Vec<&str> = lines.lines().filter(|line| is_kept(line)).collect();
