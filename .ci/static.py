@@ -35,7 +35,7 @@ class Built:
                         name = message["target"]["name"].replace("-", "_")
                         self.libraries.setdefault(name, {})[file] = set(message["features"])
 
-    def library(self, name, features):
+    def rlib(self, name, features):
         """The one with these features: what builds the programs has libraries of its own, which may have fewer."""
         found = [file for file, has in self.libraries.get(name, {}).items() if has >= features]
         if len(found) != 1:
@@ -56,7 +56,7 @@ def externals(package, source, built):
     for name, features in wanted.items():
         crate = name.replace("-", "_")
         if crate in named_in(source):
-            yield crate, built.library(crate, features)
+            yield crate, built.rlib(crate, features)
 
 
 def linked(package, target, built, program):
